@@ -1,0 +1,109 @@
+"""The tutorial's experiment against the numbers that others published, and what theory says must hold."""
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import diagnostics, initializers, network, training
+from pipeline.activations import ACTIVATIONS
+from pipeline.datasets import circles
+
+PUBLISHED = Path(__file__).parent.parent / "pipeline" / "published" / "cost_curves.csv"
+LAYERS = [2, 10, 5, 1]
+RELU = [ACTIVATIONS["relu"]] * 2
+X, Y = circles(300, 0.05, 1)
+TEST_X, TEST_Y = circles(100, 0.05, 2)
+
+
+def published(name: str) -> dict[int, float]:
+    with PUBLISHED.open() as file:
+        rows = [row for row in csv.DictReader(file) if row["initializer"] == name and row["cost_median"]]
+    return {int(row["iteration"]): float(row["cost_median"]) for row in rows}
+
+
+def run(init: initializers.Initializer, iterations: int = 15000) -> training.Trained:
+    born = initializers.stack([initializers.initialize_parameters(init, 3, LAYERS)])
+    return training.train(born, X, Y, RELU, iterations=iterations, learning_rate=0.01, record_every=1000)
+
+
+def accuracies(trained: training.Trained) -> tuple[float, float]:
+    return tuple(
+        network.accuracy(network.predict(trained.parameters, inputs, RELU), labels)[0]
+        for inputs, labels in ((X, Y), (TEST_X, TEST_Y))
+    )
+
+
+def test_he_gives_the_published_costs_and_accuracies() -> None:
+    trained = run(initializers.he_normal())
+    costs = dict(zip(trained.iterations.tolist(), trained.costs[0].tolist(), strict=True))
+    facts = published("he")
+    assert len(facts) == 15
+    assert {i: costs[i] for i in facts} == pytest.approx(facts, abs=1e-12, rel=0)
+    assert accuracies(trained) == (298 / 300, 0.96)
+
+
+def test_x10_gives_the_published_costs_as_far_as_chaos_lets_it() -> None:
+    trained = run(initializers.normal(sd=10.0))
+    costs = dict(zip(trained.iterations.tolist(), trained.costs[0].tolist(), strict=True))
+    facts = published("random_x10")
+    assert len(facts) == 14
+    for iteration, cost in facts.items():
+        # published curves lie up to 0.0097 apart, at iteration 7000
+        assert costs[iteration] == pytest.approx(cost, abs=0.02 if iteration == 7000 else 0.003)
+    assert costs[0] == pytest.approx(1773.585954937, abs=1e-9)
+    assert accuracies(trained) == (0.83, 0.86)
+
+
+def test_zeros_never_move() -> None:
+    trained = run(initializers.zeros(), 2000)
+    np.testing.assert_allclose(trained.costs, math.log(2), rtol=0, atol=1e-15)
+    assert accuracies(trained) == (0.5, 0.5)
+    assert all(not W.any() for W, _ in trained.parameters)
+
+
+def test_constant_units_never_differ_and_yet_learn() -> None:
+    trained = run(initializers.constant(value=0.5), 3000)
+    (W1, _), (W2, _), _ = trained.parameters
+    assert (W1 == W1[:, :1]).all()
+    assert (W2 == W2[:, :1, :1]).all()
+    assert np.linalg.matrix_rank(W2[0]) == 1
+    assert W1[0, 0, 0] != 0.5
+    assert trained.costs[0, -1] < trained.costs[0, 0]
+    assert (np.diff(trained.costs[0]) < 0).all()
+    assert diagnostics.distinct_units(trained.parameters).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("iterations", "every", "expected"), [(10, 5, [0, 5, 10]), (11, 5, [0, 5, 10, 11]), (1, 1, [0, 1]), (3, 9, [0, 3])]
+)
+def test_recorded_iterations(iterations: int, every: int, expected: list[int]) -> None:
+    assert training.recorded_iterations(iterations, every).tolist() == expected
+
+
+def test_recording_more_often_changes_nothing_else() -> None:
+    born = initializers.stack([initializers.initialize_parameters(initializers.he_normal(), 0, LAYERS)])
+    often, seldom = (
+        training.train(born, X, Y, RELU, iterations=60, learning_rate=0.1, record_every=every) for every in (7, 30)
+    )
+    assert all(
+        a.tobytes() == b.tobytes()
+        for x, y in zip(*(t.parameters for t in (often, seldom)), strict=True)
+        for a, b in zip(x, y, strict=True)
+    )
+    assert often.costs[0, -1] == seldom.costs[0, -1]
+
+
+def test_weight_change_and_distinct_units() -> None:
+    W = np.array([[[1.0, 2.0], [1.0, 2.0], [3.0, 0.0]]])
+    b = np.zeros((1, 3, 1))
+    output = (np.ones((1, 1, 3)), np.zeros((1, 1, 1)))
+    model = [(W, b), output]
+    assert diagnostics.distinct_units(model).tolist() == [2]
+    assert diagnostics.distinct_units([(W, np.array([[[0.0], [1.0], [0.0]]])), output]).tolist() == [3]
+    assert diagnostics.distinct_units([output]).tolist() == [0]
+    moved = [(W, b), (output[0] - 0.25, output[1])]
+    assert diagnostics.weight_change(model, moved).tolist() == [0.25]
+    assert diagnostics.weight_change(model, model).tolist() == [0.0]
