@@ -14,7 +14,8 @@ def weight_change(before: Parameters, after: Parameters) -> Array:
         for layer_before, layer_after in zip(before, after, strict=True)
         for old, new in zip(layer_before, layer_after, strict=True)
     ]
-    return np.max(changes, axis=0)
+    largest: Array = np.max(changes, axis=0)
+    return largest
 
 
 def distinct_units(parameters: Parameters) -> NDArray[np.int64]:

@@ -3,15 +3,17 @@
 What is wrong is told in one sentence each: the key, what it holds, and what it may hold.
 """
 
+import argparse
 import difflib
 import inspect
+import math
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,15 +24,15 @@ from pydantic import (
     StrictStr,
     ValidationError,
 )
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import YAMLError
 
+from pipeline import strict_yaml
 from pipeline.activations import ACTIVATIONS
 from pipeline.datasets import DATASETS
 from pipeline.initializers import RECIPES, Initializer
+from pipeline.wording import dotted, shown, word
 
 MAX_SEED = 2**32 - 1  # of RandomState
+MAX_SEEDS = 100_000  # a slip such as {first: 0, last: 4294967295} must not fill the memory
 NAME = r"[A-Za-z][A-Za-z0-9_]{0,63}"
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # of Windows
 
@@ -39,10 +41,27 @@ class ParamsError(ValueError):
     """params.yaml cannot be used; the message is one sentence for each thing that is wrong."""
 
 
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a kind: a bool is no number, an int is a float, a float is no int, nan is neither."""
+    if kind is not float:
+        return type(value) is kind
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond the floats
+        return False
+
+
 def _finite(value: Any) -> float:
-    if not _is(value, float):
+    if not _fits(value, float):
         raise ValueError
     return float(value)
+
+
+def _file_name(name: Any) -> str:
+    """A name that is also a file's, on every platform."""
+    if not isinstance(name, str) or not re.fullmatch(NAME, name) or name.lower() in DEVICES:
+        raise ValueError
+    return name
 
 
 def _member(registry: Iterable[str]) -> AfterValidator:
@@ -62,6 +81,9 @@ def _names(registry: Iterable[str]) -> Any:
 
 # Each description ends the sentence "... holds X; it must be ..."
 WHOLE, SEED = "a whole number of at least 1", f"a whole number from 0 to {MAX_SEED}"
+NAMED = "a letter, then up to 63 letters, digits or underscores, and no device name of Windows such as nul"
+ENTRIES = {"hidden": WHOLE, "seeds": SEED}  # what an entry of a list must be
+KINDS = {float: "a finite number", int: "a whole number", str: "text"}  # of a recipe's settings
 Number = Annotated[float, BeforeValidator(_finite)]
 Positive = Annotated[Number, Field(gt=0, description="a number greater than 0")]
 Count = Annotated[StrictInt, Field(ge=1, description=WHOLE)]
@@ -112,10 +134,10 @@ class Recipe(Section):
 
 
 class Comparison(Section):
-    """What the tables and figures single out."""
+    """What the tables and figures single out. Neither the seed nor the initializer need be among those trained."""
 
     tutorial_seed: Seed
-    reference: Annotated[StrictStr, Field(description="the name of an initializer")]
+    reference: Annotated[StrictStr, AfterValidator(_file_name), Field(description=f"an initializer's name: {NAMED}")]
     target_cost: Positive
     target_accuracy: Annotated[Number, Field(gt=0, le=1, description="a number greater than 0 and at most 1")]
     confidence: Annotated[Number, Field(gt=0, lt=1, description="a number greater than 0 and less than 1")]
@@ -141,242 +163,201 @@ class SeedRow(Section):
 
 def load(path: Path | str = "params.yaml") -> Params:
     """Read and check the file. Raises ParamsError with a sentence for each problem."""
-    return check(_read(Path(path)), Path(path).name)
+    try:
+        document = strict_yaml.read(Path(path))
+    except strict_yaml.StrictYamlError as error:
+        raise ParamsError(str(error)) from error
+    return check(document, Path(path).name)
 
 
 def check(document: Any, file: str = "params.yaml") -> Params:
-    """Check a document read from YAML, of which `file` is the name in the sentences."""
+    """Check a document read from YAML, of which `file` is the name in the sentences. Raises ParamsError."""
     if not isinstance(document, dict):
-        raise ParamsError(
-            f"{file} holds {_shown(document)}; it must hold the sections {', '.join(Params.model_fields)}."
-        )
+        sections = ", ".join(Params.model_fields)
+        raise ParamsError(f"{file} holds {shown(document)}; it must hold the sections {sections}.")
     problems: list[str] = []
-    document = dict(document)
+    document = _text_keys({key: part if key == "initializers" else _text_keys(part) for key, part in document.items()})
     if isinstance(document.get("seeds"), dict):
-        document["seeds"] = _seed_row(document["seeds"], file, problems)
-    if "seeds" in document:
-        problems += _seed_problems(document["seeds"], file)
+        document["seeds"] = _seed_row(document["seeds"], problems)
+    if isinstance(document.get("seeds"), list):
+        problems += _seed_problems(document["seeds"])
+    if isinstance(document.get("training"), dict):
+        problems += _record_problems(**document["training"])
     if "initializers" in document:
-        document["initializers"] = _recipes(document["initializers"], file, problems)
+        document["initializers"] = _recipes(document["initializers"], problems)
     try:
         params = Params.model_validate(document)
     except ValidationError as error:
-        problems += _sentences(error, file, Params)
+        problems += _sentences(error, Params)
     if problems:
-        raise ParamsError("\n".join(dict.fromkeys(problems)))
+        raise ParamsError("\n".join(f"{file}: {problem}" for problem in dict.fromkeys(problems)))
     return params
 
 
-def _read(path: Path) -> Any:
-    """The document, if YAML 1.2 (DVC) and YAML 1.1 (PyYAML and most others) read the same in it."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ParamsError(f"{path} is missing; run in the folder that holds it.") from error
-    except OSError as error:
-        raise ParamsError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ParamsError(f"{path.name} is not text in UTF-8.") from error
-    try:
-        new = YAML(typ="safe", pure=True).load(text)
-        old = yaml.load(text, Loader=yaml.SafeLoader)
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        key = re.search(r'duplicate key "?([^"\s]*)', str(error.problem))
-        named = f"the key {key[1]}" if key else "a key"
-        raise ParamsError(f"{path.name}: line {line} gives {named} a second time; every key may stand once.") from error
-    except (YAMLError, yaml.YAMLError, ValueError, TypeError, RecursionError, AttributeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else "the file"
-        raise ParamsError(f"{path.name}: {where} is not YAML: {getattr(error, 'problem', None) or error}.") from error
-    problems: list[str] = []
-    _compare(new, old, "", path.name, problems)
-    if problems:
-        raise ParamsError("\n".join(problems))
-    return new
-
-
-def _compare(new: Any, old: Any, key: str, file: str, problems: list[str]) -> None:
-    """A sentence for every leaf that YAML 1.2 and YAML 1.1 read differently."""
-    if isinstance(new, dict) and isinstance(old, dict) and len(new) == len(old):
-        for (name, value), (old_name, other) in zip(new.items(), old.items(), strict=True):
-            here = f"{key}.{name}" if key else str(name)
-            if repr(name) != repr(old_name):
-                problems.append(_ambiguous(file, here, name, old_name))
-            _compare(value, other, here, file, problems)
-    elif isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
-        for index, (value, other) in enumerate(zip(new, old, strict=True)):
-            _compare(value, other, f"{key}[{index}]", file, problems)
-    elif repr(new) != repr(old):
-        problems.append(_ambiguous(file, key, new, old))
-
-
-def _ambiguous(file: str, key: str, new: Any, old: Any) -> str:
-    advice = f"write {float(new)!r}" if isinstance(new, float) else "write it so that it has one reading"
-    return f"{file}: {key} holds what is {_shown(new)} in YAML 1.2 and {_shown(old)} in YAML 1.1; {advice}."
-
-
-def _seed_row(row: dict[Any, Any], file: str, problems: list[str]) -> Any:
+def _seed_row(row: dict[str, Any], problems: list[str]) -> Any:
     try:
         seeds = SeedRow.model_validate(row)
     except ValidationError as error:
-        problems += _sentences(error, file, SeedRow, ("seeds",))
+        problems += _sentences(error, SeedRow, "seeds")
         return [0]
-    return list(range(seeds.first, seeds.last + 1))
+    if seeds.last < seeds.first:
+        problems.append(f"seeds.last holds {seeds.last}; it must be at least seeds.first, which is {seeds.first}.")
+        return [0]
+    return list(range(seeds.first, min(seeds.last, seeds.first + MAX_SEEDS) + 1))
 
 
-def _seed_problems(seeds: Any, file: str) -> list[str]:
-    if not isinstance(seeds, list):
-        return []
+def _seed_problems(seeds: list[Any]) -> list[str]:
     if not seeds:
-        return [f"{file}: seeds holds no seed; it must hold at least one."]
-    whole = [seed for seed in seeds if type(seed) is int]
-    twice = sorted({seed for seed in whole if whole.count(seed) > 1}) if len(set(whole)) < len(whole) else []
-    return [f"{file}: seeds holds {seed} more than once; each seed may stand once." for seed in twice]
+        return ["seeds holds no seed; it must hold at least one."]
+    if len(seeds) > MAX_SEEDS:
+        return [f"seeds holds more than {MAX_SEEDS} seeds; it must hold at most as many."]
+    counts = Counter(seed for seed in seeds if type(seed) is int)
+    return [f"seeds holds {shown(s)} more than once; each seed may stand once." for s, n in counts.items() if n > 1]
 
 
-def _recipes(given: Any, file: str, problems: list[str]) -> Any:
+def _record_problems(iterations: Any = None, record_every: Any = None, **_: Any) -> list[str]:
+    if not _fits(iterations, int) or not _fits(record_every, int) or not 1 <= iterations < record_every:
+        return []
+    allowed = f"a whole number from 1 to training.iterations, which is {shown(iterations)}"
+    return [f"training.record_every holds {shown(record_every)}; it must be {allowed}."]
+
+
+def _recipes(given: Any, problems: list[str]) -> Any:
     """{name: {recipe, setting: value, ...}} as {name: {recipe, settings}}, the settings checked and tried."""
     if not isinstance(given, dict):
         return given
     if not given:
-        problems.append(f"{file}: initializers holds no initializer; it must hold at least one.")
-    problems += _name_problems(given, file)
+        problems.append("initializers holds no initializer; it must hold at least one.")
+    problems += _name_problems(given)
     recipes = {}
     for name, recipe in given.items():
-        key = f"initializers.{name}"
+        key = dotted("initializers", word(name))
         if not isinstance(recipe, dict):
-            problems.append(f"{file}: {key} holds {_shown(recipe)}; it must hold a recipe and its settings.")
+            problems.append(f"{key} holds {shown(recipe)}; it must be a recipe and its settings, as {{recipe: zeros}}.")
             continue
-        settings = {str(setting): value for setting, value in recipe.items() if setting != "recipe"}
-        made = {"settings": settings} | ({"recipe": recipe["recipe"]} if "recipe" in recipe else {})
-        recipes[str(name)] = made
-        if isinstance(recipe.get("recipe"), str) and recipe["recipe"] in RECIPES:
-            problems += _setting_problems(recipe["recipe"], settings, file, key)
+        settings = _text_keys(recipe)
+        chosen = {"recipe": settings.pop("recipe")} if "recipe" in settings else {}
+        if isinstance(chosen.get("recipe"), str) and chosen["recipe"] in RECIPES:
+            problems += _setting_problems(chosen["recipe"], settings, key)
+        recipes[word(name)] = chosen | {"settings": settings}
     return recipes
 
 
-def _name_problems(names: dict[Any, Any], file: str) -> list[str]:
+def _name_problems(names: Iterable[Any]) -> list[str]:
     problems: list[str] = []
     seen: dict[str, str] = {}
     for name in names:
-        if not isinstance(name, str) or not re.fullmatch(NAME, name) or name.lower() in DEVICES:
-            problems.append(
-                f"{file}: initializers holds the name {_shown(name)}; a name is also a file's name and must be "
-                "a letter, then up to 63 letters, digits or underscores, and no device of Windows."
-            )
-        elif name.lower() in seen:
-            problems.append(
-                f"{file}: initializers holds {seen[name.lower()]} and {name}, which are one file name on macOS "
-                "and Windows; names must differ in more than case."
-            )
-        else:
-            seen[name.lower()] = name
-    return problems
-
-
-def _setting_problems(recipe: str, settings: dict[Any, Any], file: str, key: str) -> list[str]:
-    """What is wrong with the settings of a recipe: its factory's keyword arguments."""
-    wanted = inspect.signature(RECIPES[recipe]).parameters
-    problems = []
-    for setting in settings:
-        if setting not in wanted:
-            problems.append(f"{file}: {key} has the unknown key {setting}; {_may_have(recipe, setting, list(wanted))}.")
-    for setting, parameter in wanted.items():
-        if setting not in settings:
-            if parameter.default is parameter.empty:
-                problems.append(f"{file}: {key} lacks {setting}, which the recipe {recipe} needs.")
-            continue
-        value, kind = settings[setting], parameter.annotation
-        if not _is(value, kind):
-            problems.append(f"{file}: {key}.{setting} holds {_shown(value)}; it must be {_article(kind)}.")
-    if not problems:
         try:
-            RECIPES[recipe](**settings)
-        except ValueError as error:
-            problems.append(f"{file}: {key}: {error}.")
+            other = seen.setdefault(_file_name(name).lower(), name)
+        except ValueError:
+            given = shown(name).removeprefix("the text ")
+            problems.append(f"initializers holds the name {given}; a name becomes a file's and must be {NAMED}.")
+            continue
+        if other != name:
+            one = "which are one file name on macOS and Windows; names must differ in more than case"
+            problems.append(f"initializers holds {other} and {name}, {one}.")
     return problems
 
 
-def _is(value: Any, kind: Any) -> bool:
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and value - value == 0
-    return type(value) is kind
+def _setting_problems(recipe: str, settings: dict[str, Any], key: str) -> list[str]:
+    """What is wrong with the settings of a recipe: its factory's keyword arguments. Whole floats become floats."""
+    wanted = inspect.signature(RECIPES[recipe], eval_str=True).parameters
+    missing = {s for s, parameter in wanted.items() if s not in settings and parameter.default is parameter.empty}
+    problems = []
+    for setting in [s for s in settings if s not in wanted]:
+        close = _nearest(setting, wanted)
+        missing.discard(close)  # one slip, one sentence
+        has = f"the recipe {recipe} has {', '.join(wanted) or 'no settings'}{_hint(close)}"
+        problems.append(f"{dotted(key, setting)} is unknown; {has}.")
+    for setting, parameter in wanted.items():
+        kind = parameter.annotation
+        may_be = KINDS.get(kind, str(kind))
+        if setting in missing:
+            problems.append(f"{key}.{setting} is missing; the recipe {recipe} needs it, and it must be {may_be}.")
+        elif setting in settings and not _fits(settings[setting], kind):
+            problems.append(f"{key}.{setting} holds {shown(settings[setting])}; it must be {may_be}.")
+        elif setting in settings and kind is float:
+            settings[setting] = float(settings[setting])
+    return problems or _trial(recipe, settings, key)
 
 
-def _article(kind: Any) -> str:
-    return {float: "a finite number", int: "a whole number", str: "text"}.get(kind, str(kind))
+def _trial(recipe: str, settings: dict[str, Any], key: str) -> list[str]:
+    """What the factory itself says against its settings: "sd must be greater than 0, not -1.0"."""
+    try:
+        RECIPES[recipe](**settings)
+    except (ValueError, ArithmeticError) as error:
+        setting, _, clause = str(error).partition(" ")
+        if setting not in settings:
+            return [f"{key} holds settings that do not work: {error}."]
+        return [f"{key}.{setting} holds {shown(settings[setting])}; it {clause.partition(', not ')[0]}."]
+    return []
 
 
-def _may_have(recipe: str, key: str, known: list[str]) -> str:
-    return f"the recipe {recipe} has {', '.join(known) or 'no settings'}{_nearest(key, known)}"
-
-
-def _nearest(key: Any, known: list[str]) -> str:
-    close = difflib.get_close_matches(str(key), known, 1)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _sentences(error: ValidationError, file: str, model: type[Section], prefix: tuple[str, ...] = ()) -> list[str]:
-    """pydantic's findings in plain words."""
-    sentences = []
-    for finding in error.errors(include_url=False):
-        path = finding["loc"]
-        key, parent = _dotted(prefix + path), _dotted(prefix + path[:-1])
+def _sentences(error: ValidationError, model: type[Section], prefix: str = "") -> list[str]:
+    """pydantic's findings in plain words; a slip in a key is one sentence, not an unknown and a missing key."""
+    findings = error.errors(include_url=False)
+    missing = {finding["loc"] for finding in findings if finding["type"] == "missing"}
+    unknown: list[str] = []
+    for finding in findings:
         if finding["type"] == "extra_forbidden":
-            known = list(_section(model, path[:-1]).model_fields)
+            *section, slip = finding["loc"]
+            known = _section(model, section).model_fields
+            close = _nearest(str(slip), known)
+            missing.discard((*section, close))
+            parent = dotted(prefix, *section)
             has = f"{parent} has" if parent else "there are"
-            sentences.append(f"{file}: {key} is unknown; {has} {', '.join(known)}{_nearest(path[-1], known)}.")
-        elif finding["type"] == "missing":
-            sentences.append(f"{file}: {key} is missing; it must be {_allowed(model, path)}.")
-        else:
-            sentences.append(f"{file}: {key} holds {_shown(finding['input'])}; it must be {_allowed(model, path)}.")
-    return sentences
+            unknown.append(f"{dotted(parent, slip)} is unknown; {has} {', '.join(known)}{_hint(close)}.")
+    others = [
+        f"{dotted(prefix, *finding['loc'])} "
+        + ("is missing" if finding["loc"] in missing else f"holds {shown(finding['input'])}")
+        + f"; it must be {_allowed(model, finding['loc'])}."
+        for finding in findings
+        if finding["loc"] in missing or finding["type"] not in ("missing", "extra_forbidden")
+    ]
+    return unknown + others
 
 
-def _allowed(model: type[Section], path: tuple[Any, ...]) -> str:
+def _allowed(model: type[Section], path: tuple[int | str, ...]) -> str:
     """What the key at `path` may hold: the description of its field."""
-    words = ""
-    for part in path:
-        if isinstance(part, str) and part in model.model_fields:
-            field = model.model_fields[part]
-            words = field.description or words
-            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-                model = field.annotation
-                words = f"a section with the keys {', '.join(model.model_fields)}"
-            elif part == "initializers":
-                model = Recipe
-    return words
+    if isinstance(path[-1], int):
+        return ENTRIES[str(path[-2])]
+    if path[0] == "initializers" and len(path) > 1:
+        model, path = Recipe, path[2:]
+    field = _section(model, path[:-1]).model_fields[str(path[-1])]
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+        return f"a section with the keys {', '.join(field.annotation.model_fields)}"
+    return str(field.description)
 
 
-def _section(model: type[Section], path: tuple[Any, ...]) -> type[Section]:
+def _section(model: type[Section], path: Iterable[int | str]) -> type[Section]:
     for part in path:
-        annotation = model.model_fields[part].annotation
+        annotation = model.model_fields[str(part)].annotation
         assert isinstance(annotation, type)
         assert issubclass(annotation, Section)
         model = annotation
     return model
 
 
-def _dotted(path: tuple[Any, ...]) -> str:
-    key = ""
-    for part in path:
-        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
-    return key
+def _text_keys(section: Any) -> Any:
+    """A section with text for keys; one that was 7 or null is unknown in any case."""
+    if not isinstance(section, dict):
+        return section
+    return {word(key): value for key, value in section.items()}
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, str):
-        return f"the text {value!r}"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _nearest(key: str, known: Iterable[str]) -> str:
+    return next(iter(difflib.get_close_matches(key, list(known), 1)), "")
 
 
-def main(arguments: list[str]) -> int:
+def _hint(close: str) -> str:
+    return f" (did you mean {close}?)" if close else ""
+
+
+def main(arguments: list[str] | None = None) -> int:
     """Check the file named, or params.yaml, and say so."""
-    path = arguments[0] if arguments else "params.yaml"
+    parser = argparse.ArgumentParser(prog="python -m pipeline.params", description="Check params.yaml.")
+    parser.add_argument("path", nargs="?", default="params.yaml")
+    path = parser.parse_args(arguments).path
     try:
         params = load(path)
     except ParamsError as error:
@@ -387,4 +368,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

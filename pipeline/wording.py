@@ -1,0 +1,43 @@
+"""How keys and values of params.yaml are put into sentences."""
+
+import re
+from typing import Any
+
+
+def dotted(key: str, *path: Any) -> str:
+    """training.iterations, network.hidden[1]; a key that is no plain word is quoted."""
+    for part in path:
+        if isinstance(part, int) and not isinstance(part, bool):
+            key += f"[{part}]"
+        else:
+            name = part if isinstance(part, str) and re.fullmatch(r"[\w./-]+", part) else repr(part)
+            key += f".{cut(name)}" if key else cut(name)
+    return key
+
+
+def shown(value: Any) -> str:
+    """A value for a sentence: short, on one line, and never in Python's words where YAML has its own."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return f"the text {cut(repr(value))}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 190:
+        return "a number of more than 57 digits"
+    try:
+        return cut(" ".join((repr(value) if isinstance(value, float | int | list | dict) else str(value)).split()))
+    except (ValueError, RecursionError):  # Python spells no number of more than 4300 digits, in a list neither
+        return f"a {type(value).__name__}"
+
+
+def word(key: Any) -> str:
+    """A key as printable text, whatever YAML made of it."""
+    if isinstance(key, str):
+        return key if key.isprintable() else repr(key)[1:-1]  # pydantic takes no lone surrogates
+    return shown(key)
+
+
+def cut(text: str) -> str:
+    """At most 60 characters of a text."""
+    return text if len(text) <= 60 else text[:57] + "..."
