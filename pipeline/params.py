@@ -26,10 +26,10 @@ from pydantic import (
 )
 
 from pipeline import strict_yaml
-from pipeline.activations import ACTIVATIONS
+from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.datasets import DATASETS
 from pipeline.initializers import RECIPES, Initializer
-from pipeline.wording import dotted, shown, word
+from pipeline.wording import UserError, dotted, shown, word
 
 MAX_SEED = 2**32 - 1  # of RandomState
 MAX_SEEDS = 100_000  # a slip such as {first: 0, last: 4294967295} must not fill the memory
@@ -37,7 +37,7 @@ NAME = r"[A-Za-z][A-Za-z0-9_]{0,63}"
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # of Windows
 
 
-class ParamsError(ValueError):
+class ParamsError(UserError):
     """params.yaml cannot be used; the message is one sentence for each thing that is wrong."""
 
 
@@ -112,6 +112,11 @@ class Network(Section):
 
     hidden: Annotated[tuple[Count, ...], Field(description=f"a list, each entry {WHOLE}")]
     activation: Annotated[StrictStr, _member(ACTIVATIONS), _names(ACTIVATIONS)]
+
+    @property
+    def activations(self) -> list[Activation]:
+        """The activation of each hidden layer."""
+        return [ACTIVATIONS[self.activation]] * len(self.hidden)
 
 
 class Training(Section):

@@ -8,6 +8,7 @@ import csv
 import io
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.initializers import Parameters
 from pipeline.sums import Array
+from pipeline.wording import UserError
 
 DATA = Path("data")
 RUNS = Path("runs")
@@ -42,7 +44,7 @@ RUN_FILES = {"weights.npz", "costs.csv", "metrics.csv"}
 Columns = dict[str, Any]
 
 
-class FileError(Exception):
+class FileError(UserError):
     """A file cannot be read, written or understood; the message is one sentence for the user."""
 
 
@@ -129,7 +131,12 @@ def write_weights(path: Path, seeds: Sequence[int], parameters: Parameters) -> N
     for l, (W, b) in enumerate(parameters, start=1):
         arrays |= {f"W{l}": W, f"b{l}": b}
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # not compressed: the bytes of a compression depend on its library's version
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # a compression's bytes vary with its library
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980
+            entry.create_system = 3  # Unix, on Windows too
+            with archive.open(entry, "w") as file:
+                np.lib.format.write_array(file, array.astype(array.dtype.newbyteorder("<")), (1, 0), allow_pickle=False)
     write_bytes(path, buffer.getvalue())
 
 

@@ -15,10 +15,10 @@ import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.wording import cut, dotted, shown, word
+from pipeline.wording import UserError, cut, dotted, shown, word
 
 
-class StrictYamlError(ValueError):
+class StrictYamlError(UserError):
     """The file cannot be read; the message is one sentence for each thing that is wrong."""
 
 

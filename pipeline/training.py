@@ -46,14 +46,15 @@ def train(
     when = recorded_iterations(iterations, record_every)
     costs = np.empty((len(parameters[0][0]), len(when)))
     step = 0
-    for record, due in enumerate(when):
-        while True:
-            Z, A = network.forward_propagation(parameters, S.X, activations)
-            if step == due:
-                break
-            gradients = network.backward_propagation(parameters, Z, A, S.Y, S.weight, activations)
-            parameters = network.update_parameters(parameters, gradients, learning_rate)
-            step += 1
-        costs[:, record] = network.compute_cost(Z[-1], S.Y, S.weight)
-        progress(step)
+    with np.errstate(over="ignore", invalid="ignore"):  # a model that diverges is a result: its costs say so
+        for record, due in enumerate(when):
+            while True:
+                Z, A = network.forward_propagation(parameters, S.X, activations)
+                if step == due:
+                    break
+                gradients = network.backward_propagation(parameters, Z, A, S.Y, S.weight, activations)
+                parameters = network.update_parameters(parameters, gradients, learning_rate)
+                step += 1
+            costs[:, record] = network.compute_cost(Z[-1], S.Y, S.weight)
+            progress(step)
     return Trained(parameters, when, costs)

@@ -1,7 +1,11 @@
-"""How keys and values of params.yaml are put into sentences."""
+"""What is said to the user: the error that carries a sentence, and how keys and values are put into one."""
 
 import re
 from typing import Any
+
+
+class UserError(Exception):
+    """Something that the user can mend. The message is one sentence for each problem, and all that is shown."""
 
 
 def dotted(key: str, *path: Any) -> str:

@@ -1,0 +1,19 @@
+"""One module for each DVC stage: arguments, files, calls."""
+
+import sys
+from collections.abc import Callable
+
+from pipeline.wording import UserError
+
+
+def run(work: Callable[[], None]) -> int:
+    """Do the work of a stage; what the user got wrong becomes a sentence on stderr and exit code 1."""
+    try:
+        work()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped; nothing half-written was left.", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,91 @@
+"""Stage `train`: one model for each seed, born by one initializer.
+
+`python -m pipeline.stages.train --initializer he` writes runs/he; with `--seed 3` it trains that one model,
+prints it and writes nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from pipeline import diagnostics, network, params, storage, training
+from pipeline.activations import Activation
+from pipeline.initializers import Parameters, initialize_parameters, stack
+from pipeline.sums import Array
+
+
+def train(name: str, seed: int | None = None) -> None:
+    """Train the models of the initializer `name` and write them, or train that of one seed and print it."""
+    P = params.load()
+    if name not in P.initializers:
+        raise params.ParamsError(f"params.yaml: initializers has no {name}; it has {', '.join(P.initializers)}.")
+    seeds = P.seeds if seed is None else (seed,)
+    X, Y = storage.read_samples(storage.DATA / "train.csv")
+    init = P.initializers[name].build()
+    layers_dims = [len(X), *P.network.hidden, len(Y)]
+    born = stack([initialize_parameters(init, s, layers_dims) for s in seeds])
+    with tqdm(total=P.training.iterations, desc=name, unit="it", leave=False, disable=None) as bar:
+        trained = training.train(
+            born,
+            X,
+            Y,
+            P.network.activations,
+            iterations=P.training.iterations,
+            learning_rate=P.training.learning_rate,
+            record_every=P.training.record_every,
+            progress=lambda iteration: bar.update(iteration - bar.n),
+        )
+    test = storage.read_samples(storage.DATA / "test.csv")
+    metrics = measure(seeds, born, trained, (X, Y), test, P.network.activations)
+    if seed is None:
+        storage.write_run(name, seeds, trained.parameters, trained.iterations, trained.costs, metrics)
+    else:
+        for iteration, cost in zip(trained.iterations, trained.costs[0], strict=True):
+            print(f"cost before iteration {iteration:6d}: {cost:.12f}")
+        for metric, values in metrics.items():
+            print(f"{metric}: {values[0]}")
+
+
+def measure(
+    seeds: Sequence[int],
+    born: Parameters,
+    trained: training.Trained,
+    train_set: tuple[Array, Array],
+    test_set: tuple[Array, Array],
+    activations: Sequence[Activation],
+) -> storage.Columns:
+    """The columns of metrics.csv, a row a model."""
+
+    def accuracy(samples: tuple[Array, Array]) -> Array:
+        X, Y = samples
+        return network.accuracy(network.predict(trained.parameters, X, activations), Y)
+
+    measured = (
+        seeds,
+        trained.costs[:, 0],
+        trained.costs[:, -1],
+        accuracy(train_set),
+        accuracy(test_set),
+        diagnostics.weight_change(born, trained.parameters),
+        diagnostics.distinct_units(trained.parameters),
+    )
+    return dict(zip(storage.METRICS, measured, strict=True))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.stages.train", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument(
+        "--initializer", required=True, metavar="NAME", help="a name under `initializers` in params.yaml"
+    )
+    parser.add_argument("--seed", type=int, metavar="SEED", help="train and print the model of this seed alone")
+    given = parser.parse_args(arguments)
+    train(given.initializer, given.seed)
+
+
+if __name__ == "__main__":
+    from pipeline.stages import run
+
+    sys.exit(run(main))

@@ -1,0 +1,126 @@
+"""A miniature laboratory: the project in a repository of its own, with an empty home and small parameters."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+MINIATURE = """\
+data: {name: circles, n_train: 30, n_test: 20, noise: 0.05, train_seed: 1, test_seed: 2}
+network: {hidden: [4, 3], activation: relu}
+training: {iterations: 40, learning_rate: 0.1, record_every: 20}
+seeds: [3, 5]
+initializers:
+  zeros: {recipe: zeros}
+  small: {recipe: normal, sd: 0.01}
+  he: {recipe: he_normal}
+comparison: {tutorial_seed: 3, reference: he, target_cost: 0.1, target_accuracy: 0.99, confidence: 0.95}
+"""
+
+
+class Laboratory:
+    """A clone of the project's files in a folder of its own, and commands run there."""
+
+    def __init__(self, folder: Path, params: str | None = MINIATURE) -> None:
+        self.root = folder / "repository"
+        home = folder / "home"
+        home.mkdir(parents=True)
+        tracked = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for name in filter(None, tracked.split("\0")):
+            if (ROOT / name).is_file():
+                (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(ROOT / name, self.root / name)
+        if params is not None:
+            shutil.rmtree(self.root / "reports", ignore_errors=True)
+            (self.root / "dvc.lock").unlink(missing_ok=True)
+            self.write("params.yaml", params)
+        keep = {name: os.environ[name] for name in ("LANG", "SYSTEMROOT", "NUMBA_CACHE_DIR") if name in os.environ}
+        self.environment = keep | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "HOME": str(home),
+            "GIT_AUTHOR_NAME": "A",
+            "GIT_AUTHOR_EMAIL": "a@example.org",
+            "GIT_COMMITTER_NAME": "A",
+            "GIT_COMMITTER_EMAIL": "a@example.org",
+            "DVC_NO_ANALYTICS": "1",
+        }
+        self.run("git", "init", "-q", "-b", "main")
+        self.commit("start")
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the repository; stdout and stderr come together as `stdout`."""
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        assert not check or done.returncode == 0, f"{command}:\n{done.stdout}"
+        return done
+
+    def repro(self, *arguments: str) -> list[str]:
+        """`dvc repro`; gives the names of the stages that really ran, in order."""
+        lines = self.run("dvc", "repro", *arguments).stdout.splitlines()
+        return [line.split("'")[1] for line in lines if line.startswith("Running stage '")]
+
+    def stage(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a stage's module by hand."""
+        return self.run("python", "-m", f"pipeline.stages.{name}", *arguments, check=False)
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-q", "--allow-empty", "-m", message)
+
+    def write(self, name: str, text: str) -> None:
+        (self.root / name).write_text(text)
+
+    def change(self, name: str, old: str, new: str) -> None:
+        """Replace `old`, which must be there, in a file."""
+        text = (self.root / name).read_text()
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+    def results(self) -> dict[str, bytes]:
+        """Everything that the pipeline made and promises byte for byte."""
+        files = [*self.root.glob("data/*"), *self.root.glob("runs/*/*"), *self.root.glob("reports/**/*")]
+        files += [self.root / "dvc.lock", self.root / "tracked.json"]
+        return {file.relative_to(self.root).as_posix(): file.read_bytes() for file in files if file.is_file()}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """A miniature laboratory in which everything has run; not to be changed."""
+    laboratory = Laboratory(tmp_path_factory.mktemp("finished"))
+    laboratory.repro()
+    laboratory.commit("results")
+    return laboratory
+
+
+@pytest.fixture
+def laboratory(finished: Laboratory, tmp_path: Path) -> Laboratory:
+    """A copy of the finished laboratory, with its cache, to be changed at will."""
+    copy = Laboratory.__new__(Laboratory)
+    copy.root = tmp_path / "repository"
+    shutil.copytree(finished.root, copy.root)
+    copy.environment = finished.environment
+    return copy
+
+
+@pytest.fixture
+def new_laboratory(tmp_path: Path) -> Laboratory:
+    """A miniature laboratory in which nothing has run."""
+    return Laboratory(tmp_path)

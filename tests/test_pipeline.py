@@ -1,0 +1,162 @@
+"""The pipeline as its users drive it: `dvc repro` in a repository of its own, with miniature parameters."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conftest import MINIATURE, Laboratory
+
+
+def test_everything_is_there_and_a_second_repro_does_nothing(finished: Laboratory) -> None:
+    results = finished.results()
+    for name in ("zeros", "small", "he"):
+        assert {f"runs/{name}/weights.npz", f"runs/{name}/costs.csv", f"runs/{name}/metrics.csv"} <= set(results)
+    assert finished.run("dvc", "repro").stdout.strip().endswith("Data and pipelines are up to date.")
+    assert "up to date" in finished.run("dvc", "status").stdout
+    assert finished.run("git", "status", "--porcelain").stdout == ""
+    runs = pd.read_csv(finished.root / "reports" / "runs.csv")
+    assert list(zip(runs["initializer"], runs["seed"], strict=True)) == [
+        (name, seed) for name in ("zeros", "small", "he") for seed in (3, 5)
+    ]
+
+
+def test_another_folder_gives_the_same_bytes(finished: Laboratory, new_laboratory: Laboratory) -> None:
+    new_laboratory.repro()
+    assert new_laboratory.results() == finished.results()
+
+
+def test_a_clone_without_cache_gives_the_same_bytes(finished: Laboratory, laboratory: Laboratory) -> None:
+    for name in ("data", "runs", "reports", ".dvc/cache", "mlflow.db", "mlartifacts", "tracked.json"):
+        path = laboratory.root / name
+        subprocess.run(["rm", "-rf", str(path)], check=True)
+    ran = laboratory.repro()
+    assert ran[0] == "generate"
+    assert laboratory.results() == finished.results()
+    assert laboratory.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_changing_one_initializer_trains_it_alone(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "sd: 0.01", "sd: 0.02")
+    assert laboratory.repro() == ["train@small", "aggregate", "track"]
+    laboratory.change("params.yaml", "sd: 0.02", "sd: 0.01")
+    assert "train@small" not in laboratory.repro()  # restored from DVC's run cache
+
+
+def test_a_new_initializer_trains_alone_and_a_dropped_one_leaves_the_table(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "  small: {recipe: normal, sd: 0.01}\n", "  big: {recipe: normal, sd: 5.0}\n")
+    assert laboratory.repro() == ["train@big", "aggregate", "track"]
+    table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
+    assert table["initializer"].tolist() == ["zeros", "big", "he"]
+    assert not (laboratory.root / "runs" / "small").exists()
+    assert "small" not in (laboratory.root / "reports" / "comparison.md").read_text()
+    assert "up to date" in laboratory.run("dvc", "status").stdout
+
+
+def test_changing_a_figures_code_trains_nothing(laboratory: Laboratory) -> None:
+    with (laboratory.root / "pipeline" / "figures.py").open("a") as file:
+        file.write("# a change\n")
+    assert not any(stage.startswith("train") for stage in laboratory.repro())
+
+
+def test_the_tutorials_seed_and_the_reference_may_be_absent(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "seeds: [3, 5]", "seeds: [4]")
+    laboratory.change("params.yaml", "reference: he", "reference: xavier")
+    laboratory.repro()
+    assert len(pd.read_csv(laboratory.root / "reports" / "runs.csv")) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("learning_rate: 0.1", "learning_rate: -0.1", "training.learning_rate holds -0.1"),
+        ("seeds: [3, 5]", "seeds: [3, 3]", "seeds"),
+        ("hidden: [4, 3]", "hidden: [4, 0]", "network.hidden"),
+        ("noise: 0.05", "noise: 0.05, colour: red", "data.colour"),
+    ],
+)
+def test_bad_parameters_stop_the_pipeline_with_a_sentence(
+    laboratory: Laboratory, finished: Laboratory, old: str, new: str, sentence: str
+) -> None:
+    laboratory.change("params.yaml", old, new)
+    done = laboratory.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert sentence in done.stdout
+    assert "Traceback" not in done.stdout
+    kept = {name: content for name, content in laboratory.results().items() if name.startswith(("reports", "dvc.lock"))}
+    assert kept.items() <= finished.results().items()
+    for stage in ("generate", "train", "aggregate", "track"):
+        arguments = ("--initializer", "he") if stage == "train" else ()
+        by_hand = laboratory.stage(stage, *arguments)
+        assert (by_hand.returncode, "Traceback" in by_hand.stdout) == (1, False)
+        assert sentence in by_hand.stdout
+
+
+def test_one_model_for_the_curious(laboratory: Laboratory, finished: Laboratory) -> None:
+    done = laboratory.stage("train", "--initializer", "he", "--seed", "3")
+    row = pd.read_csv(finished.root / "runs" / "he" / "metrics.csv", float_precision="round_trip").iloc[0]
+    assert f"final_cost: {row['final_cost']}" in done.stdout
+    assert f"train_accuracy: {row['train_accuracy']}" in done.stdout
+    assert laboratory.results() == finished.results()
+    unknown = laboratory.stage("train", "--initializer", "xavier")
+    assert unknown.returncode == 1
+    assert unknown.stdout == "params.yaml: initializers has no xavier; it has zeros, small, he.\n"
+
+
+@pytest.mark.parametrize("name", ["data/train.csv", "runs/he/costs.csv", "runs/he/metrics.csv", "runs/he/weights.npz"])
+def test_a_truncated_intermediate_file_is_named(laboratory: Laboratory, finished: Laboratory, name: str) -> None:
+    path = laboratory.root / name
+    path.write_bytes(path.read_bytes()[:-40])
+    done = laboratory.stage("aggregate")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{name} is damaged: ")
+    assert done.stdout.endswith("delete it and run `dvc repro` again.\n")
+    path.unlink()
+    laboratory.repro()
+    assert laboratory.results() == finished.results()
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 3.0, 4.5])
+def test_killed_and_run_again_ends_in_the_same_bytes(
+    new_laboratory: Laboratory, finished: Laboratory, seconds: float
+) -> None:
+    process = subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=new_laboratory.root,
+        env=new_laboratory.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    import os
+
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    new_laboratory.repro()
+    assert new_laboratory.results() == finished.results()
+    assert not list(new_laboratory.root.glob("**/*.part"))
+
+
+def test_metrics_params_plots_and_experiments_are_readable(laboratory: Laboratory) -> None:
+    shown = json.loads(laboratory.run("dvc", "metrics", "show", "--json").stdout)
+    assert set(shown[""]["data"]["reports/metrics.json"]["data"]) >= {"zeros", "small", "he"}
+    out = laboratory.run("dvc", "exp", "run", "-q", "-n", "faster", "-S", "training.learning_rate=0.2", check=False)
+    assert out.returncode == 0, out.stdout
+    assert "training.learning_rate" in laboratory.run("dvc", "params", "diff").stdout
+    assert "he.final_cost" in laboratory.run("dvc", "metrics", "diff").stdout
+    assert "faster" in laboratory.run("dvc", "exp", "show", "--csv").stdout
+    laboratory.run("dvc", "plots", "show")
+    page = (laboratory.root / "dvc_plots" / "index.html").read_text()
+    assert "errorband" in page or '"area"' in page
+
+
+def test_the_miniature_differs_from_the_shipped_parameters_only_in_size() -> None:
+    shipped = (Path(__file__).parent.parent / "params.yaml").read_text()
+    for key in ("data:", "network:", "training:", "seeds:", "initializers:", "comparison:"):
+        assert key in shipped
+        assert key in MINIATURE
