@@ -90,7 +90,8 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -
 def read_csv(path: Path, kinds: Mapping[str, type], n_rows: int | None = None) -> Columns:
     """Read the columns that `kinds` names, in that order, as float, int or str; exactly those, and `n_rows` rows."""
     try:
-        rows = list(csv.reader(io.StringIO(read_bytes(path).decode()), strict=True))
+        text = read_bytes(path).decode()
+        rows = list(csv.reader(io.StringIO(text), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise _damaged(path, "it is not CSV in UTF-8") from error
     if not rows or rows[0] != list(kinds):
@@ -98,6 +99,8 @@ def read_csv(path: Path, kinds: Mapping[str, type], n_rows: int | None = None) -
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(kinds):
             raise _damaged(path, f"line {number} has {len(row)} fields, not {len(kinds)}")
+    if not text.endswith("\n"):
+        raise _damaged(path, "its last line is cut short")
     if n_rows is not None and len(rows) - 1 != n_rows:
         raise _damaged(path, f"it has {len(rows) - 1} rows, not {n_rows}")
     columns: Columns = {}
@@ -115,12 +118,12 @@ def write_samples(path: Path, X: Array, Y: Array) -> None:
     write_csv(path, columns | {"y": Y[0].astype(np.int64)})
 
 
-def read_samples(path: Path, n_inputs: int = 2) -> tuple[Array, Array]:
-    """X (n_0, m) and Y (1, m) of a data set."""
+def read_samples(path: Path, n_samples: int, n_inputs: int = 2) -> tuple[Array, Array]:
+    """X (n_0, m) and Y (1, m) of a data set of just so many samples."""
     kinds: dict[str, type] = {f"x{j}": float for j in range(1, n_inputs + 1)} | {"y": int}
-    columns = read_csv(path, kinds)
+    columns = read_csv(path, kinds, n_samples)
     Y = columns.pop("y")
-    if len(Y) == 0 or not np.isin(Y, (0, 1)).all():
+    if not np.isin(Y, (0, 1)).all():
         raise _damaged(path, "its column y must hold zeros and ones")
     return np.stack(list(columns.values())), Y.astype(np.float64)[None, :]
 

@@ -73,12 +73,12 @@ def publish(uri: str, root: Path, result: Result, models: Iterable[Model]) -> bo
         _publish(client, experiment, result, models)
     except (MlflowException, SQLAlchemyError, OSError) as error:
         why = re.sub(r"\s+", " ", str(getattr(error, "orig", None) or error))
-        why = why if len(why) <= 200 else f"{why[:197]}..."
-        place = re.sub(r"//[^/@]*@", "//", uri)  # no password on the screen
-        raise TrackingError(
-            f"MLflow's store {place} cannot be used ({why}); everything else is made and kept: "
+        why = "it does not answer" if "Max retries exceeded" in why else why if len(why) <= 200 else f"{why[:197]}..."
+        sentence = (
+            f"MLflow's store {uri} cannot be used ({why}); everything else is made and kept: "
             "set MLFLOW_TRACKING_URI to a store that answers, or unset it, and run `dvc repro` again."
-        ) from error
+        )
+        raise TrackingError(re.sub(r"//[^/@ ]*@", "//", sentence)) from error  # no password on the screen
     return True
 
 

@@ -98,7 +98,7 @@ def test_bad_parameters_stop_the_pipeline_with_a_sentence(
 
 def test_one_model_for_the_curious(laboratory: Laboratory, finished: Laboratory) -> None:
     done = laboratory.stage("train", "--initializer", "he", "--seed", "3")
-    row = pd.read_csv(finished.root / "runs" / "he" / "metrics.csv", float_precision="round_trip").iloc[0]
+    row = pd.read_csv(finished.root / "runs" / "he" / "metrics.csv").iloc[0]
     assert f"final_cost: {row['final_cost']}" in done.stdout
     assert f"train_accuracy: {row['train_accuracy']}" in done.stdout
     assert laboratory.results() == finished.results()

@@ -26,7 +26,7 @@ def test_csv_reads_back_to_the_same_bits(tmp_path: Path) -> None:
 def test_samples_read_back(tmp_path: Path) -> None:
     X, Y = np.random.RandomState(0).randn(2, 5), np.array([[0.0, 1, 1, 0, 1]])
     storage.write_samples(tmp_path / "a.csv", X, Y)
-    back_X, back_Y = storage.read_samples(tmp_path / "a.csv")
+    back_X, back_Y = storage.read_samples(tmp_path / "a.csv", 5)
     assert (back_X.tobytes(), back_Y.tobytes()) == (X.tobytes(), Y.tobytes())
     assert (tmp_path / "a.csv").read_text().startswith("x1,x2,y\n")
 
@@ -85,7 +85,8 @@ def test_weights_of_other_models_or_pickles_are_refused(tmp_path: Path) -> None:
         (b"", "its first line is not n,x"),
         (b"n,y\n1,2\n", "its first line is not n,x"),
         (b"n,x\n1\n", "line 2 has 1 fields, not 2"),
-        (b"n,x\n1,2.0\n2,", "its column x holds something that is no float"),
+        (b"n,x\n1,2.0\n2,\n", "its column x holds something that is no float"),
+        (b"n,x\n1,2.0\n2,3.0", "its last line is cut short"),
         (b"n,x\n1.5,2.0\n2,3.0\n", "its column n holds something that is no int"),
         (b"n,x\n1,2.0\n", "it has 1 rows, not 2"),
         (b"n,x\n99999999999999999999,2.0\n2,3.0\n", "its column n holds something that is no int"),
@@ -105,7 +106,7 @@ def test_labels_other_than_zero_and_one_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     path.write_text("x1,x2,y\n0.0,0.0,2\n")
     with pytest.raises(FileError, match="column y must hold zeros and ones"):
-        storage.read_samples(path)
+        storage.read_samples(path, 1)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

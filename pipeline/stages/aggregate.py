@@ -14,8 +14,7 @@ def aggregate() -> None:
     """Write everything in reports/ but the figure of the data."""
     P = params.load()
     storage.prune_runs(list(P.initializers))
-    train = storage.read_samples(storage.DATA / "train.csv")
-    n_test = storage.read_samples(storage.DATA / "test.csv")[1].shape[1]
+    train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train)
     when = recorded_iterations(P.training.iterations, P.training.record_every)
     read = {name: storage.read_run(name, P.seeds, when) for name in P.initializers}
     curves = statistics.curves_table({name: columns for name, (_, columns) in read.items()})
@@ -25,7 +24,7 @@ def aggregate() -> None:
 
     runs = statistics.runs_table({name: columns for name, (columns, _) in read.items()}, curves, C.target_cost)
     compared = statistics.comparison(runs, C.confidence, C.target_accuracy)
-    paired = statistics.paired(runs, C.reference, C.confidence, train[1].shape[1], n_test)
+    paired = statistics.paired(runs, C.reference, C.confidence, P.data.n_train, P.data.n_test)
     bands = statistics.cost_bands(curves)
     published = pd.read_csv(storage.PUBLISHED / "accuracies.csv")
     published_costs = pd.read_csv(storage.PUBLISHED / "cost_curves.csv")

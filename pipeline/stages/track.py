@@ -65,7 +65,7 @@ def fingerprint(P: params.Params) -> str:
 
 def models(P: params.Params, folder: Path) -> Iterator[tracking.Model]:
     """Every model, initializer by initializer and seed by seed; its files lie in `folder` until the next one's."""
-    train = storage.read_samples(storage.DATA / "train.csv")
+    train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train)
     layers_dims = [len(train[0]), *P.network.hidden, len(train[1])]
     when = recorded_iterations(P.training.iterations, P.training.record_every)
     for name, recipe in P.initializers.items():

@@ -22,7 +22,7 @@ def train(name: str, seed: int | None = None) -> None:
     if name not in P.initializers:
         raise params.ParamsError(f"params.yaml: initializers has no {name}; it has {', '.join(P.initializers)}.")
     seeds = P.seeds if seed is None else (seed,)
-    X, Y = storage.read_samples(storage.DATA / "train.csv")
+    X, Y = storage.read_samples(storage.DATA / "train.csv", P.data.n_train)
     init = P.initializers[name].build()
     layers_dims = [len(X), *P.network.hidden, len(Y)]
     born = stack([initialize_parameters(init, s, layers_dims) for s in seeds])
@@ -37,7 +37,7 @@ def train(name: str, seed: int | None = None) -> None:
             record_every=P.training.record_every,
             progress=lambda iteration: bar.update(iteration - bar.n),
         )
-    test = storage.read_samples(storage.DATA / "test.csv")
+    test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test)
     metrics = measure(seeds, born, trained, (X, Y), test, P.network.activations)
     if seed is None:
         storage.write_run(name, seeds, trained.parameters, trained.iterations, trained.costs, metrics)
