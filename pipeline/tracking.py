@@ -25,6 +25,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipeline.wording import UserError
 
 EXPERIMENT = "weight initialization"
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",  # opens the page on runs, not on language models
+    "mlflow.note.content": (
+        "How does the way a network's weights are born decide how it learns? A parent run for each result of the "
+        "pipeline, with its tables and figures, and below it a run for each trained model. "
+        "Try the filter `params.seed = '3'`, or `params.initializer = 'he' and metrics.train_accuracy < 0.9`."
+    ),
+}
 BATCH = 1000  # metrics in one call, MLflow's limit
 PARENT = "mlflow.parentRunId"
 
@@ -87,7 +95,7 @@ def _experiment(client: MlflowClient, root: Path | None) -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         location = (root / "mlartifacts").resolve().as_uri() if root else None
-        return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+        return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=EXPERIMENT_TAGS))
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
