@@ -37,7 +37,7 @@ unit: install ## run the test suite
 	pytest
 
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000
-	python -m pipeline.stages.track --ui
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
