@@ -6,7 +6,6 @@ bits. A file that is missing, cut short or damaged raises `FileError` with one s
 
 import csv
 import io
-import os
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -50,7 +49,7 @@ class FileError(UserError):
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, then rename it: whole, or not there. Makes the folder."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{path.name}.part")  # one that a killed process left is overwritten
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -4,6 +4,7 @@ Nothing is published twice: a parent run carries the fingerprint of the result i
 after its children are. A parent that never finished was interrupted; it is deleted and published anew.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -20,6 +21,7 @@ for chatty in ("alembic", "mlflow.store.db.utils"):
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.wording import UserError
@@ -33,6 +35,7 @@ EXPERIMENT_TAGS = {
         "Try the filter `params.seed = '3'`, or `params.initializer = 'he' and metrics.train_accuracy < 0.9`."
     ),
 }
+SQLITE = "sqlite:///"
 BATCH = 1000  # metrics in one call, MLflow's limit
 PARENT = "mlflow.parentRunId"
 
@@ -74,8 +77,10 @@ def store_uri(root: Path) -> str:
 def publish(uri: str, root: Path, result: Result, models: Iterable[Model]) -> bool:
     """Publish a result and its models; False if it was there already. Raises TrackingError."""
     try:
+        if uri.startswith(SQLITE):
+            _create_database(Path(uri.removeprefix(SQLITE)))
         client = MlflowClient(uri)
-        experiment = _experiment(client, root if uri.startswith("sqlite") else None)
+        experiment = _experiment(client, root if uri.startswith(SQLITE) else None)
         if _is_published(client, experiment, result.fingerprint):
             return False
         _publish(client, experiment, result, models)
@@ -88,6 +93,26 @@ def publish(uri: str, root: Path, result: Result, models: Iterable[Model]) -> bo
         )
         raise TrackingError(re.sub(r"//[^/@ ]*@", "//", sentence)) from error  # no password on the screen
     return True
+
+
+def _create_database(path: Path) -> None:
+    """Let MLflow make its tables under a temporary name: whole, or not there, whoever else does the same.
+
+    Interrupted in its many migrations, or met by another process there, MLflow leaves a database that it cannot use.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{path.name}.*.part"):  # by a process killed here: it takes seconds, not a minute
+        if time.time() - left.stat().st_mtime > 60:
+            left.unlink(missing_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        SqlAlchemyStore(f"{SQLITE}{part.as_posix()}", (path.parent / "mlruns").as_uri()).engine.dispose()
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _experiment(client: MlflowClient, root: Path | None) -> str:

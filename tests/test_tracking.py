@@ -1,5 +1,7 @@
 """What is published to MLflow, read back through MLflow's own client."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -73,6 +75,27 @@ def test_an_interrupted_publishing_is_done_anew(tmp_path: Path, store: str) -> N
     assert tracking.publish(store, tmp_path, result(tmp_path), [model()])
     assert sorted(run.info.run_name for run in runs(store)) == ["he seed 3", "pipeline abc"]
     assert all(run.info.status == "FINISHED" for run in runs(store))
+
+
+def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow cannot go on from tables half made; six processes at once left five crashed when they made them in place."""
+
+    def killed(*arguments: object) -> None:
+        (tmp_path / "mlflow.db.1.part").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tracking, "SqlAlchemyStore", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tracking.publish(store, tmp_path, result(tmp_path), [model()])
+    assert not (tmp_path / "mlflow.db").exists()
+    code = (
+        "import sys; from pathlib import Path; from pipeline import tracking as t; folder = Path(sys.argv[1]);"
+        "t.publish(f'sqlite:///{folder.as_posix()}/mlflow.db', folder, t.Result(sys.argv[2], {}, {}, {}, '', []), [])"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(i)]) for i in range(4)]
+    assert [process.wait() for process in processes] == [0] * 4
+    assert sorted(run.data.tags["fingerprint"] for run in runs(store)) == ["0", "1", "2", "3"]
 
 
 def test_a_deleted_experiment_comes_back(tmp_path: Path, store: str) -> None:
