@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.activations import Activation
-from pipeline.elementary import select, sigmoid, softplus
+from pipeline.elementary import sigmoid
 from pipeline.initializers import Parameters
+from pipeline.losses import cross_entropy, cross_entropy_slope
 from pipeline.sums import Array, lane_sum, pad
 
 
@@ -53,12 +54,8 @@ def forward_propagation(
 
 
 def compute_cost(Z: Array, Y: Array, weight: Array) -> Array:
-    """The mean binary cross-entropy (models,) of the logits Z_L, finite however large they are.
-
-    -y ln sigmoid(z) - (1 - y) ln(1 - sigmoid(z)) = softplus(z) - y z, put so that nothing large cancels.
-    """
-    loss = (select(Z < 0.0, 0.0, Z) - Y * Z) + softplus(-abs(Z))
-    return lane_sum(weight * loss)[..., 0]
+    """The mean binary cross-entropy (models,) of the logits Z_L."""
+    return lane_sum(weight * cross_entropy(Z, Y))[..., 0]
 
 
 def backward_propagation(
@@ -71,7 +68,7 @@ def backward_propagation(
 ) -> Parameters:
     """The gradients (dW, db) of the cost in every layer, from the Z and A of forward_propagation."""
     gradients: Parameters = []
-    dZ = (sigmoid(Z[-1]) - Y) * weight
+    dZ = cross_entropy_slope(Z[-1], Y) * weight
     for l in range(len(parameters) - 1, -1, -1):
         dW = lane_sum(dZ[..., :, None, :] * A[l][..., None, :, :])
         db = lane_sum(dZ)[..., None]
@@ -88,6 +85,23 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
     return [
         (W - learning_rate * dW, b - learning_rate * db) for (W, b), (dW, db) in zip(parameters, gradients, strict=True)
     ]
+
+
+def cost(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> Array:
+    """The cost (models,) on the samples."""
+    Z, _ = forward_propagation(parameters, S.X, activations)
+    return compute_cost(Z[-1], S.Y, S.weight)
+
+
+def descend(
+    parameters: Parameters, S: Samples, activations: Sequence[Activation], learning_rate: float, steps: int
+) -> Parameters:
+    """The parameters after so many steps of full-batch gradient descent."""
+    for _ in range(steps):
+        Z, A = forward_propagation(parameters, S.X, activations)
+        gradients = backward_propagation(parameters, Z, A, S.Y, S.weight, activations)
+        parameters = update_parameters(parameters, gradients, learning_rate)
+    return parameters
 
 
 def predict(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Array:

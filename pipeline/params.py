@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -125,6 +127,11 @@ class Training(Section):
     iterations: Count
     learning_rate: Positive
     record_every: Count
+
+    @property
+    def record_at(self) -> NDArray[np.int64]:
+        """0, record_every, 2 record_every, ... and iterations: before the first step, in between, after the last."""
+        return np.append(np.arange(0, self.iterations, self.record_every, dtype=np.int64), np.int64(self.iterations))
 
 
 class Recipe(Section):

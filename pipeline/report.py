@@ -31,7 +31,7 @@ def comparison(
         "## The same over all seeds",
         _distribution(compared, target_accuracy, target_cost, confidence),
         f"## Against {reference}, seed by seed",
-        _paired(paired, reference, confidence),
+        _paired(paired, reference),
         "## What one seed hides",
         _hidden(runs, compared, published, tutorial_seed, target_accuracy),
         "## Figures",
@@ -118,7 +118,7 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
     return "\n\n".join(parts)
 
 
-def _paired(paired: Table, reference: str, confidence: float) -> str:
+def _paired(paired: Table, reference: str) -> str:
     if paired.empty:
         return f"There is nothing to compare: no other initializer, or {reference} itself was not trained."
     words = {"train_accuracy": "train", "test_accuracy": "test"}
@@ -127,14 +127,14 @@ def _paired(paired: Table, reference: str, confidence: float) -> str:
             row["initializer"],
             words[row["metric"]],
             _points(row["mean_difference"]),
-            f"{_points(row['low'])} to {_points(row['high'])}",
+            _points(row["sd"]).lstrip("+"),
             f"{row['wins']} / {row['ties']} / {row['losses']}",
             _p(row["p"]),
             _p(row["p_holm"]),
         ]
         for _, row in paired.iterrows()
     ]
-    heads = ["initializer", "accuracy", "mean difference", f"{_share(confidence)} interval", "better / equal / worse"]
+    heads = ["initializer", "accuracy", "mean difference", "sd", "better / equal / worse"]
     return "\n\n".join(
         [
             _table([*heads, "p", "p (Holm)"], rows, left=(0, 1)),

@@ -17,7 +17,7 @@ import pandas as pd
 Table = pd.DataFrame
 Columns = Mapping[str, Any]  # from a name to as many values as there are rows
 ACCURACIES = ("train_accuracy", "test_accuracy")
-PAIRED = ["initializer", "metric", "seeds", "mean_difference", "low", "high", "wins", "ties", "losses", "p", "p_holm"]
+PAIRED = ["initializer", "metric", "seeds", "mean_difference", "sd", "wins", "ties", "losses", "p", "p_holm"]
 
 
 class Behaviour(NamedTuple):
@@ -113,10 +113,8 @@ BETS = 50  # the bettor spreads the stake evenly over this many fractions of wha
 HALVINGS = 60  # of the unit interval: to the last bit
 
 
-def mean_interval(
-    values: Sequence[float], confidence: float, low: float = 0.0, high: float = 1.0
-) -> tuple[float, float]:
-    """A confidence interval for the mean of independent values known to lie in [low, high], at any number of values.
+def mean_interval(values: Sequence[float], confidence: float) -> tuple[float, float]:
+    """A confidence interval for the mean of independent values known to lie in [0, 1], at any number of values.
 
     The betting interval (Waudby-Smith & Ramdas 2024, JRSS B 86:1, section 4; the stake spread over fixed fractions as
     by Orabona & Jun 2024, IEEE Trans. Inf. Theory 70:1): a mean m is refused when a bettor who plays fair games at odds
@@ -125,10 +123,9 @@ def mean_interval(
     all values equal, where Student's t and the bootstrap give width 0 and cover far less than they say.
     The order of the values does not matter.
     """
-    ordered = np.sort((np.asarray(values, dtype=np.float64) - low) / (high - low))
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
     threshold = 2.0 / (1.0 - confidence)
-    lower, upper = _lower_limit(ordered, threshold), 1.0 - _lower_limit(np.sort(1.0 - ordered), threshold)
-    return low + (high - low) * lower, low + (high - low) * upper
+    return _lower_limit(ordered, threshold), 1.0 - _lower_limit(np.sort(1.0 - ordered), threshold)
 
 
 def _lower_limit(ordered: Any, threshold: float) -> float:
@@ -203,7 +200,7 @@ def seed_matters(group: Table) -> bool:
     return len(group) == 1 or len(group.drop_duplicates(["initial_cost", "final_cost"])) > 1
 
 
-def paired(runs: Table, reference: str, confidence: float, n_train: int, n_test: int) -> Table:
+def paired(runs: Table, reference: str, n_train: int, n_test: int) -> Table:
     """A row for each other initializer and accuracy: its difference from the reference over the same seeds.
 
     The p-values are of `paired_test` on the numbers of samples predicted right; `p_holm` corrects for all of them.
@@ -218,9 +215,11 @@ def paired(runs: Table, reference: str, confidence: float, n_train: int, n_test:
             counts = [
                 round(a * n) - round(b * n) for a, b in zip(other[metric].tolist(), base[metric].tolist(), strict=True)
             ]
-            low, high = mean_interval([count / n for count in counts], confidence, -1.0, 1.0)
             row: dict[str, Any] = {"initializer": name, "metric": metric, "seeds": len(counts)}
-            row |= {"mean_difference": sum(counts) / (n * len(counts)), "low": low, "high": high}
+            row |= {
+                "mean_difference": sum(counts) / (n * len(counts)),
+                "sd": deviation([count / n for count in counts]),
+            }
             row |= {"wins": sum(c > 0 for c in counts), "ties": counts.count(0), "losses": sum(c < 0 for c in counts)}
             rows.append(row | {"p": paired_test(counts)})
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):

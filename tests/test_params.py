@@ -66,7 +66,7 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
     assert (P.network.hidden, P.network.activation) == ((10, 5), "relu")
     assert (P.training.iterations, P.training.learning_rate) == (15000, 0.01)
     assert 1000 % P.training.record_every == 0  # the published costs are one in a thousand
-    assert P.seeds == tuple(range(10))
+    assert P.seeds == tuple(range(100))
     assert P.comparison.tutorial_seed == 3
     assert {name: (recipe.recipe, recipe.settings) for name, recipe in P.initializers.items()} == {
         "zeros": ("zeros", {}),
@@ -344,6 +344,14 @@ def test_what_may_not_stand_there(tmp_path: Path, old: str, new: str, sentence: 
     assert said == [sentence] if sentence else (len(said) == 1 and "line " in said[0])
 
 
+@pytest.mark.parametrize(
+    ("iterations", "every", "expected"), [(10, 5, [0, 5, 10]), (11, 5, [0, 5, 10, 11]), (1, 1, [0, 1]), (3, 3, [0, 3])]
+)
+def test_costs_are_recorded_at(iterations: int, every: int, expected: list[int]) -> None:
+    section = params.Training(iterations=iterations, learning_rate=0.1, record_every=every)
+    assert section.record_at.tolist() == expected
+
+
 def test_each_problem_has_its_sentence_at_once(tmp_path: Path) -> None:
     text = changed(RATE, "learning_rate: -1").replace("n_test: 100", "n_test: 0").replace("sd: 10.0", "sd: -10.0")
     text = text.replace("record_every: 100", "record_every: 20000").replace("recipe: he_normal", "recipe: he")
@@ -480,7 +488,7 @@ def test_the_command_says_what_is_wrong_or_nothing_much(tmp_path: Path, capsys: 
     path = tmp_path / "params.yaml"
     path.write_text(SHIPPED, encoding="utf-8")
     assert params.main([str(path)]) == 0
-    assert capsys.readouterr().out == f"{path} is valid: 8 initializers x 10 seeds.\n"
+    assert capsys.readouterr().out == f"{path} is valid: 8 initializers x 100 seeds.\n"
     path.write_text(changed(NOISE, "noise: -1"), encoding="utf-8")
     assert params.main([str(path)]) == 1
     assert capsys.readouterr() == ("", "params.yaml: data.noise holds -1; it must be a number of at least 0.\n")

@@ -14,7 +14,7 @@ CHOICES = {"reference": "b", "target_cost": 0.15, "target_accuracy": 0.9, "confi
 def written(runs: pd.DataFrame, tutorial_seed: int = 0, **choices: object) -> str:
     C = CHOICES | choices
     compared = statistics.comparison(runs, C["confidence"], C["target_accuracy"])
-    paired = statistics.paired(runs, C["reference"], C["confidence"], 10, 4)
+    paired = statistics.paired(runs, C["reference"], 10, 4)
     return report.comparison(runs, compared, paired, PUBLISHED, tutorial_seed=tutorial_seed, **C)
 
 

@@ -88,12 +88,6 @@ def test_mean_interval_holds_as_often_as_it_says(n: int, mean: float) -> None:
     assert covers >= 0.95
 
 
-def test_mean_interval_scales() -> None:
-    values = np.array([0.1, 0.5, 0.7])
-    low, high = mean_interval(values, 0.9)
-    assert mean_interval(4 * values - 2, 0.9, -2.0, 2.0) == pytest.approx((4 * low - 2, 4 * high - 2), abs=1e-14)
-
-
 @pytest.mark.parametrize(
     ("cost", "rise"),
     [([3.0, 2.0, 1.0], 0.0), ([1.0, 1.5, 1.2, 1.8], 0.5), ([0.7, 0.7], 0.0), ([0.5], 0.0), ([2.0, math.nan, 3.0], 0.0)],
@@ -162,13 +156,14 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     assert math.isnan(a["train_accuracy_low"])  # three times one model: nothing to be uncertain of
     assert math.isnan(a["median_iterations_to_target"])
 
-    train, test = (row for _, row in statistics.paired(runs, "b", 0.95, 10, 4).iterrows())
+    train, test = (row for _, row in statistics.paired(runs, "b", 10, 4).iterrows())
     assert (train["initializer"], train["metric"], test["metric"]) == ("a", "train_accuracy", "test_accuracy")
     assert train["mean_difference"] == pytest.approx((1 - 1 - 2) / 30, abs=1e-15)
+    assert train["sd"] == pytest.approx(math.sqrt(7 / 300), abs=1e-15)  # of 0.1, -0.1, -0.2
     assert (train["wins"], train["ties"], train["losses"]) == (1, 0, 2)
     assert (train["p"], train["p_holm"]) == (0.75, 1.0)  # |±1 ±1 ±2| >= 2: six of the eight patterns
     assert (test["mean_difference"], test["ties"], test["p"]) == (0.0, 3, 1.0)
-    assert statistics.paired(runs, "absent", 0.95, 10, 4).empty
+    assert statistics.paired(runs, "absent", 10, 4).empty
 
 
 def test_cost_bands() -> None:

@@ -7,7 +7,6 @@ import pandas as pd
 
 from pipeline import figures, network, params, report, statistics, storage
 from pipeline.sums import Array
-from pipeline.training import recorded_iterations
 
 
 def aggregate() -> None:
@@ -15,8 +14,7 @@ def aggregate() -> None:
     P = params.load()
     storage.prune_runs(list(P.initializers))
     train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train)
-    when = recorded_iterations(P.training.iterations, P.training.record_every)
-    read = {name: storage.read_run(name, P.seeds, when) for name in P.initializers}
+    read = {name: storage.read_run(name, P.seeds, P.training.record_at) for name in P.initializers}
     curves = statistics.curves_table({name: columns for name, (_, columns) in read.items()})
     C = P.comparison
     shown = C.tutorial_seed if C.tutorial_seed in P.seeds else P.seeds[0]
@@ -24,7 +22,7 @@ def aggregate() -> None:
 
     runs = statistics.runs_table({name: columns for name, (columns, _) in read.items()}, curves, C.target_cost)
     compared = statistics.comparison(runs, C.confidence, C.target_accuracy)
-    paired = statistics.paired(runs, C.reference, C.confidence, P.data.n_train, P.data.n_test)
+    paired = statistics.paired(runs, C.reference, P.data.n_train, P.data.n_test)
     bands = statistics.cost_bands(curves)
     published = pd.read_csv(storage.PUBLISHED / "accuracies.csv")
     published_costs = pd.read_csv(storage.PUBLISHED / "cost_curves.csv")

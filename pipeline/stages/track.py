@@ -16,7 +16,6 @@ from typing import Any
 from pipeline import figures, network, params, storage, tracking
 from pipeline.initializers import Parameters
 from pipeline.sums import Array
-from pipeline.training import recorded_iterations
 
 FINAL = ("initial_cost", "final_cost", "train_accuracy", "test_accuracy")
 TRACKED = Path("tracked.json")
@@ -67,7 +66,7 @@ def models(P: params.Params, folder: Path) -> Iterator[tracking.Model]:
     """Every model, initializer by initializer and seed by seed; its files lie in `folder` until the next one's."""
     train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train)
     layers_dims = [len(train[0]), *P.network.hidden, len(train[1])]
-    when = recorded_iterations(P.training.iterations, P.training.record_every)
+    when = P.training.record_at
     for name, recipe in P.initializers.items():
         metrics, curves = storage.read_run(name, P.seeds, when)
         costs = curves["cost"].reshape(len(P.seeds), len(when))

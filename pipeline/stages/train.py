@@ -10,10 +10,12 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from pipeline import diagnostics, network, params, storage, training
+from pipeline import diagnostics, kernel, network, params, storage, training
 from pipeline.activations import Activation
 from pipeline.initializers import Parameters, initialize_parameters, stack
 from pipeline.sums import Array
+
+COMPILING = "Compiling the kernel for this processor; that takes some seconds and is kept for the next time."
 
 
 def train(name: str, seed: int | None = None) -> None:
@@ -26,23 +28,25 @@ def train(name: str, seed: int | None = None) -> None:
     init = P.initializers[name].build()
     layers_dims = [len(X), *P.network.hidden, len(Y)]
     born = stack([initialize_parameters(init, s, layers_dims) for s in seeds])
-    with tqdm(total=P.training.iterations, desc=name, unit="it", leave=False, disable=None) as bar:
+    with (
+        kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
+        tqdm(total=len(seeds), desc=name, unit="model", leave=False, disable=None) as bar,
+    ):
         trained = training.train(
             born,
             X,
             Y,
             P.network.activations,
-            iterations=P.training.iterations,
             learning_rate=P.training.learning_rate,
-            record_every=P.training.record_every,
-            progress=lambda iteration: bar.update(iteration - bar.n),
+            record_at=P.training.record_at,
+            progress=bar.update,
         )
     test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test)
     metrics = measure(seeds, born, trained, (X, Y), test, P.network.activations)
     if seed is None:
-        storage.write_run(name, seeds, trained.parameters, trained.iterations, trained.costs, metrics)
+        storage.write_run(name, seeds, trained.parameters, P.training.record_at, trained.costs, metrics)
     else:
-        for iteration, cost in zip(trained.iterations, trained.costs[0], strict=True):
+        for iteration, cost in zip(P.training.record_at, trained.costs[0], strict=True):
             print(f"cost before iteration {iteration:6d}: {cost:.12f}")
         for metric, values in metrics.items():
             print(f"{metric}: {values[0]}")

@@ -1,0 +1,227 @@
+"""The compiled half of `kernel`: whole networks, given by addresses.
+
+An address is that of the first double of something; places within it are counted in doubles. `layers` has a row a
+layer: n_in, n_out, the place of [W b] among a model's parameters, the places of D (Z, then phi'(Z), then dZ) and of
+A (phi(Z), then a row of ones) in `work`, and the code of the activation. `work` begins with the sums over samples,
+eight lanes for each parameter.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pipeline import activations, elementary, lanes, losses, sums, tiles
+from pipeline.activations import ACTIVATIONS, Activation
+from pipeline.elementary import sigmoid
+from pipeline.lanes import everywhere, lane_total
+from pipeline.losses import cross_entropy, cross_entropy_slope
+from pipeline.sums import LANES
+from pipeline.tiles import (
+    TILE,
+    lane_sums_tile,
+    load,
+    load_double,
+    product_tile,
+    scaled_product_tile,
+    store,
+    store_double,
+)
+
+DOUBLE = 8  # bytes
+BLOCK = LANES * DOUBLE  # bytes of a block of samples
+TILE_ROWS, TILE_COLUMNS = TILE
+
+for module in (elementary, activations, losses):
+    lanes.compile_for_lanes(module)
+
+
+def tiled(tile: Any) -> Any:
+    """run(...): Z (n_rows, n_blocks) = W A, or that times Z, tile by tile; W (n_rows, n_terms) has any two steps."""
+
+    @njit
+    def run(
+        W: int,
+        row_step: int,
+        term_step: int,
+        n_rows: int,
+        n_terms: int,
+        A: int,
+        A_step: int,
+        Z: int,
+        Z_step: int,
+        n_blocks: int,
+    ) -> None:
+        n_down = (n_rows + TILE_ROWS - 1) // TILE_ROWS  # tiles of nearly the same size
+        n_across = (n_blocks + TILE_COLUMNS - 1) // TILE_COLUMNS
+        for down in range(n_down):
+            i = down * n_rows // n_down
+            rows = (down + 1) * n_rows // n_down - i
+            for across in range(n_across):
+                b = across * n_blocks // n_across
+                columns = (across + 1) * n_blocks // n_across - b
+                w, z = W + DOUBLE * i * row_step, Z + DOUBLE * i * Z_step + BLOCK * b
+                tile(rows, columns, (w, row_step, term_step, n_terms, A + BLOCK * b, A_step, z, Z_step))
+
+    return run
+
+
+product, scaled_product = tiled(product_tile), tiled(scaled_product_tile)
+
+
+@njit
+def lane_sums(D: int, D_step: int, n_rows: int, A: int, A_step: int, n_columns: int, n_blocks: int, G: int) -> None:
+    """G (n_rows, n_columns) of eight lanes += D A', tile by tile."""
+    n_down = (n_rows + TILE_ROWS - 1) // TILE_ROWS
+    n_across = (n_columns + TILE_COLUMNS - 1) // TILE_COLUMNS
+    for down in range(n_down):
+        i = down * n_rows // n_down
+        rows = (down + 1) * n_rows // n_down - i
+        for across in range(n_across):
+            j = across * n_columns // n_across
+            columns = (across + 1) * n_columns // n_across - j
+            d, a, g = D + DOUBLE * i * D_step, A + DOUBLE * j * A_step, G + BLOCK * (i * n_columns + j)
+            lane_sums_tile(rows, columns, (d, D_step, a, A_step, n_blocks, g, LANES * n_columns))
+
+
+def chosen_by_code(code: int, activation: Activation, otherwise: Any) -> Any:
+    """apply(code, Z, A, n): A = phi(Z), and Z becomes phi'(Z), over n vectors; another code is passed on."""
+    phi, slope = activation
+
+    @njit
+    def apply(given: int, Z: int, A: int, n: int) -> None:
+        if given != code:
+            otherwise(given, Z, A, n)
+            return
+        for place in range(0, n * LANES, LANES):
+            z = load(Z, place)
+            a = phi(z)
+            store(a, A, place)
+            store(slope(z, a), Z, place)
+
+    return apply
+
+
+@njit
+def leave(given: int, Z: int, A: int, n: int) -> None:
+    """The end of the chain of activations, never reached."""
+
+
+activate = leave
+for code, activation in enumerate(ACTIVATIONS.values()):
+    activate = chosen_by_code(code, activation, activate)
+
+
+@njit
+def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDArray[np.int64]) -> None:
+    """Z of every layer of a chunk of samples into its place D; in hidden layers phi'(Z) there and phi(Z) into A."""
+    inputs, step, own_step = X, X_step, n_blocks * LANES
+    for l, (n_in, n_out, W, D, A, code) in enumerate(layers):
+        Z = work + DOUBLE * D
+        product(P + DOUBLE * W, n_in + 1, 1, n_out, n_in + 1, inputs, step, Z, own_step, n_blocks)
+        if l + 1 < len(layers):
+            inputs, step = work + DOUBLE * A, own_step
+            activate(code, Z, inputs, n_out * n_blocks)
+            for place in range(n_out * own_step, (n_out + 1) * own_step, LANES):
+                store(everywhere(1.0), inputs, place)
+
+
+@njit
+def backward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDArray[np.int64]) -> None:
+    """From dZ of the last layer in its place D, the sums over samples of the gradients of every layer into `work`."""
+    own_step = n_blocks * LANES
+    for l in range(len(layers) - 1, -1, -1):
+        n_in, n_out, W, D, _, _ = layers[l]
+        dZ = work + DOUBLE * D
+        inputs, step = (work + DOUBLE * layers[l - 1, 4], own_step) if l > 0 else (X, X_step)
+        lane_sums(dZ, own_step, n_out, inputs, step, n_in + 1, n_blocks, work + BLOCK * W)
+        if l > 0:
+            below = work + DOUBLE * layers[l - 1, 3]
+            scaled_product(P + DOUBLE * W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
+
+
+def source_digest() -> str:
+    """The SHA-256 of the files, besides this one, that the compiled code is made of."""
+    digest = hashlib.sha256()
+    for module in (elementary, activations, losses, lanes, sums, tiles):
+        digest.update(Path(module.__file__ or "").read_bytes())
+    return digest.hexdigest()
+
+
+def entry_points(sources: str) -> tuple[Any, Any]:
+    """The two compiled functions. `sources` makes part of the key under which Numba keeps them on disk."""
+
+    @njit(nogil=True, cache=True)
+    def descend_models(
+        P: int,
+        n_models: int,
+        n_parameters: int,
+        X: int,
+        X_step: int,
+        Y: int,
+        weight: int,
+        n_blocks: int,
+        chunk: int,
+        work: int,
+        layers: NDArray[np.int64],
+        learning_rate: float,
+        steps: int,
+    ) -> None:
+        _ = sources
+        n_chunks = (n_blocks + chunk - 1) // chunk
+        last = work + DOUBLE * layers[-1, 3]
+        for model in range(n_models):
+            own = P + DOUBLE * n_parameters * model
+            for _step in range(steps):
+                for k in range(n_parameters):
+                    store(everywhere(0.0), work, LANES * k)
+                for c in range(n_chunks):
+                    b = c * n_blocks // n_chunks
+                    n = (c + 1) * n_blocks // n_chunks - b
+                    forward(own, X + BLOCK * b, X_step, n, work, layers)
+                    for place in range(0, n * LANES, LANES):
+                        y, w = load(Y, b * LANES + place), load(weight, b * LANES + place)
+                        store(cross_entropy_slope(load(last, place), y) * w, last, place)
+                    backward(own, X + BLOCK * b, X_step, n, work, layers)
+                for k in range(n_parameters):
+                    gradient = lane_total(load(work, LANES * k))
+                    store_double(load_double(own, k) - learning_rate * gradient, own, k)
+
+    @njit(nogil=True, cache=True)
+    def evaluate_models(
+        P: int,
+        n_models: int,
+        n_parameters: int,
+        X: int,
+        X_step: int,
+        Y: int,
+        weight: int,
+        n_blocks: int,
+        chunk: int,
+        work: int,
+        layers: NDArray[np.int64],
+        costs: int,
+        probabilities: int,
+    ) -> None:
+        _ = sources
+        n_chunks = (n_blocks + chunk - 1) // chunk
+        last = work + DOUBLE * layers[-1, 3]
+        for model in range(n_models):
+            total = everywhere(0.0)
+            for c in range(n_chunks):
+                b = c * n_blocks // n_chunks
+                n = (c + 1) * n_blocks // n_chunks - b
+                forward(P + DOUBLE * n_parameters * model, X + BLOCK * b, X_step, n, work, layers)
+                for place in range(0, n * LANES, LANES):
+                    z, sample = load(last, place), b * LANES + place
+                    total = total + load(weight, sample) * cross_entropy(z, load(Y, sample))
+                    store(sigmoid(z), probabilities, n_blocks * LANES * model + sample)
+            store_double(lane_total(total), costs, model)
+
+    return descend_models, evaluate_models
+
+
+descend_models, evaluate_models = entry_points(source_digest())

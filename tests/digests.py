@@ -1,0 +1,53 @@
+"""A digest of everything that must have the same bits on every processor, for test_any_processor.py."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from test_initializers import SETTINGS
+
+from pipeline import elementary, kernel, network, training
+from pipeline.activations import ACTIVATIONS
+from pipeline.datasets import DATASETS
+from pipeline.initializers import RECIPES, initialize_parameters, stack
+from pipeline.statistics import mean_interval
+
+
+def digest(arrays: Iterable[Any]) -> str:
+    whole = hashlib.sha256()
+    for array in arrays:
+        whole.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    return whole.hexdigest()[:16]
+
+
+def flat(parameters: list[tuple[Any, Any]]) -> list[Any]:
+    return [array for layer in parameters for array in layer]
+
+
+def cases() -> Iterator[tuple[str, str]]:
+    rng = np.random.RandomState(0)
+    wide = np.ldexp(rng.random_sample(3000), rng.randint(-1074, 1024, 3000))  # np.geomspace has bits of its own
+    x = np.concatenate([rng.random_sample(3000) * 80 - 40, wide, -wide, [np.inf, -np.inf, 0.0, -0.0]])
+    for name in ("exp", "softplus", "sigmoid", "tanh"):
+        yield name, digest([getattr(elementary, name)(x)])
+    yield "log", digest([elementary.log(wide[wide > 1e-300])])
+    for name, draw in DATASETS.items():
+        yield name, digest(array for seed in range(5) for array in draw(301, 0.05, seed))
+    for name, recipe in RECIPES.items():
+        init = recipe(**SETTINGS[name])
+        yield name, digest(a for seed in range(5) for a in flat(initialize_parameters(init, seed, [30, 41, 20])))
+    X, Y = DATASETS["circles"](301, 0.05, 1)
+    for name, activation in ACTIVATIONS.items():
+        for sd, steps in ((10.0, 3000), (1.0, 300)):
+            init = RECIPES["normal"](sd=sd)
+            born = stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in range(4)])
+            trained = training.train(born, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps])
+            yield f"{name} sd {sd}", digest([*flat(trained.parameters), trained.costs])
+    S = network.samples(X, Y)
+    born = stack([initialize_parameters(RECIPES["he_normal"](), 0, [2, 33, 17, 5, 1])])
+    activations = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]]
+    for arithmetic in (network, kernel):
+        parameters = arithmetic.descend(born, S, activations, 0.5, 100)
+        yield f"{arithmetic.__name__}", digest([*flat(parameters), arithmetic.predict(parameters, X, activations)])
+    yield "mean_interval", digest(mean_interval(np.arange(n) / 50, 0.95) for n in (2, 10, 50))

@@ -1,0 +1,160 @@
+"""The compiled arithmetic against the reference, bit for bit, and what may not change a bit."""
+
+import pickle
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import initializers, kernel, network, training
+from pipeline.activations import ACTIVATIONS, Activation
+from pipeline.datasets import circles
+from pipeline.initializers import Parameters
+from pipeline.sums import Array
+
+SAMPLES = [1, 7, 8, 9, 300, 1000]
+
+
+def problem(widths: Sequence[int], m: int, n_models: int, sd: float, seed: int = 0) -> tuple[Parameters, Array, Array]:
+    """Models with weights and biases from N(0, sd^2), samples from N(0, 1), labels from a coin."""
+    rng = np.random.RandomState(seed)
+    models = [(sd * rng.randn(n_models, n, k), sd * rng.randn(n_models, n, 1)) for k, n in pairwise(widths)]
+    return models, rng.randn(widths[0], m), rng.randint(0, 2, (1, m)).astype(float)
+
+
+def bits(parameters: Parameters) -> list[bytes]:
+    return [array.tobytes() for layer in parameters for array in layer]
+
+
+def assert_same_bits(parameters: Parameters, X: Array, Y: Array, activations: list[Activation], steps: int) -> None:
+    S = network.samples(X, Y)
+    with np.errstate(all="ignore"):
+        slow = network.descend(parameters, S, activations, 0.1, steps)
+        fast = kernel.descend(parameters, S, activations, 0.1, steps)
+        assert all(np.isfinite(array).all() for layer in slow for array in layer)  # else there is little to compare
+        assert bits(fast) == bits(slow)
+        assert kernel.cost(fast, S, activations).tobytes() == network.cost(slow, S, activations).tobytes()
+        assert kernel.predict(fast, X, activations).tobytes() == network.predict(slow, X, activations).tobytes()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("m", SAMPLES)
+def test_same_bits_as_the_reference(activation: str, m: int) -> None:
+    parameters, X, Y = problem([2, 10, 5, 1], m, 3, 1.0)
+    assert_same_bits(parameters, X, Y, [ACTIVATIONS[activation]] * 2, 200)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    m=st.sampled_from(SAMPLES) | st.integers(1, 700),
+    n_models=st.integers(1, 3),
+    sd=st.sampled_from([0.01, 1.0, 10.0]),
+    names=st.lists(st.sampled_from(sorted(ACTIVATIONS)), min_size=5, max_size=5),
+    seed=st.integers(0, 2**31),
+)
+def test_same_bits_for_any_shape(
+    widths: list[int], m: int, n_models: int, sd: float, names: list[str], seed: int
+) -> None:
+    parameters, X, Y = problem([*widths, 1], m, n_models, sd / 2, seed)
+    S, activations = network.samples(X, Y), [ACTIVATIONS[name] for name in names[: len(widths) - 1]]
+    steps = 20
+    slow, fast = (f(parameters, S, activations, 0.01, steps) for f in (network.descend, kernel.descend))
+    assert bits(fast) == bits(slow)
+    assert kernel.cost(fast, S, activations).tobytes() == network.cost(slow, S, activations).tobytes()
+
+
+def test_same_bits_where_it_is_chaotic() -> None:
+    """x10 on the tutorial's data: after 1,500 steps a difference of one ulp anywhere would have grown past 1e-6."""
+    init = initializers.normal(sd=10.0)
+    born = initializers.stack([initializers.initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in (2, 3, 7)])
+    activations, S = [ACTIVATIONS["relu"]] * 2, network.samples(*circles(300, 0.05, 1))
+    slow = network.descend(born, S, activations, 0.01, 1500)
+    assert bits(kernel.descend(born, S, activations, 0.01, 1500)) == bits(slow)
+
+    nudged = [(W.copy(), b.copy()) for W, b in born]
+    nudged[0][0][:] = np.nextafter(nudged[0][0], np.inf)
+    moved = kernel.descend(nudged, S, activations, 0.01, 1500)
+    assert np.abs(moved[0][0] - slow[0][0]).max() > 1e-6
+
+
+def test_wide_and_deep_networks_and_many_chunks() -> None:
+    """More rows and columns than a tile, more blocks than a chunk, and no hidden layer at all."""
+    for widths, m in [([30, 300, 7, 1], 40), ([2, *[6] * 30, 1], 50), ([3, 20, 1], 6000), ([5, 1], 6000)]:
+        parameters, X, Y = problem(widths, m, 1, 0.3)
+        assert_same_bits(parameters, X, Y, [ACTIVATIONS["tanh"]] * (len(widths) - 2), 3)
+
+
+def test_the_number_of_models_beside_it_changes_no_bit() -> None:
+    parameters, X, Y = problem([2, 10, 5, 1], 300, 5, 1.0)
+    S, activations = network.samples(X, Y), [ACTIVATIONS["relu"]] * 2
+    together = kernel.descend(parameters, S, activations, 0.1, 50)
+    for model in range(5):
+        alone = [(W[model : model + 1], b[model : model + 1]) for W, b in parameters]
+        expected = [(W[model : model + 1], b[model : model + 1]) for W, b in together]
+        assert bits(kernel.descend(alone, S, activations, 0.1, 50)) == bits(expected)
+
+
+def train(n_models: int = 7, **choices: object) -> training.Trained:
+    parameters, X, Y = problem([2, 10, 5, 1], 60, n_models, 3.0)
+    activations = [ACTIVATIONS["relu"]] * 2
+    return training.train(parameters, X, Y, activations, learning_rate=0.1, record_at=[0, 5, 40], **choices)  # type: ignore[arg-type]
+
+
+def test_threads_processes_and_their_order_change_no_bit() -> None:
+    expected = train(arithmetic=training.REFERENCE, executor=ThreadPoolExecutor(1))
+    with ThreadPoolExecutor(7) as threads, ProcessPoolExecutor(2) as processes:
+        for executor in (None, threads, processes):
+            done: list[int] = []
+            trained = train(executor=executor, progress=done.append)
+            assert bits(trained.parameters) == bits(expected.parameters)
+            assert trained.costs.tobytes() == expected.costs.tobytes()
+            assert sum(done) == 7
+
+
+def test_a_job_can_be_sent_away() -> None:
+    parameters, X, Y = problem([2, 3, 1], 9, 2, 1.0)
+    job = training.Job(parameters, X, Y, [ACTIVATIONS["tanh"]], 0.1, np.array([0, 3]), training.COMPILED)
+    here, there = training.train_slice(job), training.train_slice(pickle.loads(pickle.dumps(job)))
+    assert bits(here.parameters) == bits(there.parameters)
+
+
+def test_training_leaves_its_input_as_it_was() -> None:
+    parameters, X, Y = problem([2, 4, 1], 20, 2, 1.0)
+    before = bits(parameters), X.tobytes(), Y.tobytes()
+    training.train(parameters, X, Y, [ACTIVATIONS["relu"]], learning_rate=0.1, record_at=[5])
+    assert (bits(parameters), X.tobytes(), Y.tobytes()) == before
+
+
+def test_a_diverged_model_is_nan_in_one_way_only() -> None:
+    parameters, X, Y = problem([2, 8, 1], 50, 1, 1e150)
+    for arithmetic in (training.REFERENCE, training.COMPILED):
+        trained = training.train(
+            parameters, X, Y, [ACTIVATIONS["relu"]], learning_rate=1e200, record_at=[0, 9], arithmetic=arithmetic
+        )
+        (W, _), _ = trained.parameters
+        assert np.isnan(trained.costs[0, 1])
+        assert np.isnan(W).any()
+        assert set(W[np.isnan(W)].view(np.int64).tolist()) == {np.float64(np.nan).view(np.int64)}
+
+
+def test_an_interruption_stops_the_threads_within_a_second() -> None:
+    parameters, X, Y = problem([2, 64, 64, 1], 1000, 8, 0.1)
+    activations = [ACTIVATIONS["relu"]] * 2
+    train(1)  # compiled by now
+    job = training.Job(parameters, X, Y, activations, 0.1, np.array([10**9]), training.COMPILED)
+    stop = threading.Event()
+    with ThreadPoolExecutor(2) as threads:
+        futures = [threads.submit(training.train_slice, job, stop) for _ in range(2)]
+        time.sleep(0.3)
+        start = time.monotonic()
+        stop.set()
+        for future in futures:
+            assert type(future.exception()).__name__ == "CancelledError"
+    assert time.monotonic() - start < 1.0
