@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint types unit ui lock clean
+.PHONY: help install repro test lint types unit ui benchmark lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -39,8 +39,25 @@ unit: install ## run the test suite
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
-lock: ## resolve requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file requirements.lock
+benchmark: .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX: reports/benchmark.md
+	.venv-benchmark/bin/python -m benchmarks
+
+.venv-benchmark/installed: requirements-benchmark.lock
+	$(PYTHON) -m venv .venv-benchmark
+	.venv-benchmark/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-benchmark.lock
+	touch $@
+
+UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+GPU := cuda-bindings cuda-pathfinder cuda-toolkit triton $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
+# PyTorch's own build without CUDA for Linux x86-64 and Python 3.11; pip must be told where it lies (--find-links)
+TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+
+lock: ## resolve the two lock files anew (needs uv)
+	$(UV_COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	rm -f requirements-benchmark.lock
+	$(PYTHON) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print("numpy", "numba", *p["optional-dependencies"]["benchmark"], sep="\n")' \
+	| $(UV_COMPILE) - --constraint requirements.lock $(addprefix --no-emit-package ,$(GPU)) --output-file requirements-benchmark.lock
+	sed -i "s/^torch==\(.*\) \\\\$$/torch==\1+cpu ; sys_platform == 'linux' and platform_machine == 'x86_64' \\\\\n    --hash=$(TORCH_CPU)\ntorch==\1 ; sys_platform != 'linux' or platform_machine != 'x86_64' \\\\/" requirements-benchmark.lock
 
 clean: ## delete what the pipeline made, its cache included; reports/ stays
 	rm -rf data runs tracked.json .dvc/cache .dvc/tmp

@@ -22,25 +22,25 @@ from pipeline.losses import cross_entropy, cross_entropy_slope
 from pipeline.sums import LANES
 from pipeline.tiles import (
     TILE,
-    lane_sums_tile,
+    biased_product_strip,
+    lane_sums_strip,
     load,
     load_double,
-    product_tile,
-    scaled_product_tile,
+    scaled_product_strip,
     store,
     store_double,
 )
 
 DOUBLE = 8  # bytes
 BLOCK = LANES * DOUBLE  # bytes of a block of samples
-TILE_ROWS, TILE_COLUMNS = TILE
+STRIP = TILE[0]  # rows
 
 for module in (elementary, activations, losses):
     lanes.compile_for_lanes(module)
 
 
-def tiled(tile: Any) -> Any:
-    """run(...): Z (n_rows, n_blocks) = W A, or that times Z, tile by tile; W (n_rows, n_terms) has any two steps."""
+def strip_by_strip(strip: Any) -> Any:
+    """run(...): Z (n_rows, n_blocks) = W A + b, or W A times Z; W (n_rows, n_terms) has any two steps."""
 
     @njit
     def run(
@@ -55,36 +55,28 @@ def tiled(tile: Any) -> Any:
         Z_step: int,
         n_blocks: int,
     ) -> None:
-        n_down = (n_rows + TILE_ROWS - 1) // TILE_ROWS  # tiles of nearly the same size
-        n_across = (n_blocks + TILE_COLUMNS - 1) // TILE_COLUMNS
-        for down in range(n_down):
-            i = down * n_rows // n_down
-            rows = (down + 1) * n_rows // n_down - i
-            for across in range(n_across):
-                b = across * n_blocks // n_across
-                columns = (across + 1) * n_blocks // n_across - b
-                w, z = W + DOUBLE * i * row_step, Z + DOUBLE * i * Z_step + BLOCK * b
-                tile(rows, columns, (w, row_step, term_step, n_terms, A + BLOCK * b, A_step, z, Z_step))
+        n_strips = (n_rows + STRIP - 1) // STRIP
+        for s in range(n_strips):  # of nearly the same height
+            i = s * n_rows // n_strips
+            rows = (s + 1) * n_rows // n_strips - i
+            w, z = W + DOUBLE * i * row_step, Z + DOUBLE * i * Z_step
+            strip(rows, n_blocks, (w, row_step, term_step, n_terms, A, A_step, z, Z_step))
 
     return run
 
 
-product, scaled_product = tiled(product_tile), tiled(scaled_product_tile)
+biased_product, scaled_product = strip_by_strip(biased_product_strip), strip_by_strip(scaled_product_strip)
 
 
 @njit
 def lane_sums(D: int, D_step: int, n_rows: int, A: int, A_step: int, n_columns: int, n_blocks: int, G: int) -> None:
-    """G (n_rows, n_columns) of eight lanes += D A', tile by tile."""
-    n_down = (n_rows + TILE_ROWS - 1) // TILE_ROWS
-    n_across = (n_columns + TILE_COLUMNS - 1) // TILE_COLUMNS
-    for down in range(n_down):
-        i = down * n_rows // n_down
-        rows = (down + 1) * n_rows // n_down - i
-        for across in range(n_across):
-            j = across * n_columns // n_across
-            columns = (across + 1) * n_columns // n_across - j
-            d, a, g = D + DOUBLE * i * D_step, A + DOUBLE * j * A_step, G + BLOCK * (i * n_columns + j)
-            lane_sums_tile(rows, columns, (d, D_step, a, A_step, n_blocks, g, LANES * n_columns))
+    """G (n_rows, n_columns) of eight lanes += D A'."""
+    n_strips = (n_rows + STRIP - 1) // STRIP
+    for s in range(n_strips):
+        i = s * n_rows // n_strips
+        rows = (s + 1) * n_rows // n_strips - i
+        d, g = D + DOUBLE * i * D_step, G + BLOCK * i * n_columns
+        lane_sums_strip(rows, n_columns, (d, D_step, A, A_step, n_blocks, g, LANES * n_columns))
 
 
 def chosen_by_code(code: int, activation: Activation, otherwise: Any) -> Any:
@@ -119,12 +111,12 @@ for code, activation in enumerate(ACTIVATIONS.values()):
 def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDArray[np.int64]) -> None:
     """Z of every layer of a chunk of samples into its place D; in hidden layers phi'(Z) there and phi(Z) into A."""
     inputs, step, own_step = X, X_step, n_blocks * LANES
-    for l, (n_in, n_out, W, D, A, code) in enumerate(layers):
-        Z = work + DOUBLE * D
-        product(P + DOUBLE * W, n_in + 1, 1, n_out, n_in + 1, inputs, step, Z, own_step, n_blocks)
+    for l in range(len(layers)):  # number by number: taking a row apart would cost more than a small layer
+        n_in, n_out, W, Z = layers[l, 0], layers[l, 1], P + DOUBLE * layers[l, 2], work + DOUBLE * layers[l, 3]
+        biased_product(W, n_in + 1, 1, n_out, n_in, inputs, step, Z, own_step, n_blocks)
         if l + 1 < len(layers):
-            inputs, step = work + DOUBLE * A, own_step
-            activate(code, Z, inputs, n_out * n_blocks)
+            inputs, step = work + DOUBLE * layers[l, 4], own_step
+            activate(layers[l, 5], Z, inputs, n_out * n_blocks)
             for place in range(n_out * own_step, (n_out + 1) * own_step, LANES):
                 store(everywhere(1.0), inputs, place)
 
@@ -134,8 +126,7 @@ def backward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDAr
     """From dZ of the last layer in its place D, the sums over samples of the gradients of every layer into `work`."""
     own_step = n_blocks * LANES
     for l in range(len(layers) - 1, -1, -1):
-        n_in, n_out, W, D, _, _ = layers[l]
-        dZ = work + DOUBLE * D
+        n_in, n_out, W, dZ = layers[l, 0], layers[l, 1], layers[l, 2], work + DOUBLE * layers[l, 3]
         inputs, step = (work + DOUBLE * layers[l - 1, 4], own_step) if l > 0 else (X, X_step)
         lane_sums(dZ, own_step, n_out, inputs, step, n_in + 1, n_blocks, work + BLOCK * W)
         if l > 0:

@@ -7,7 +7,8 @@ no bit, because no sum is formed in another order:
 - A tile of a matrix product keeps its sums in registers (`tiles`), so that a number once loaded is used several times.
 - Samples are taken a chunk at a time, through all layers forward and back (`compiled`), so that what one layer writes
   the next still finds in the cache. The sums over samples go on from chunk to chunk and are added up once a step.
-- A layer's bias is its last column of weights, for an input that is always 1: b * 1.0 is b, and adding it comes last.
+- A layer's bias is its last column of weights, for an input that is always 1: dZ * 1.0 is dZ, so the gradient of the
+  bias is one column more of the same sums.
 
 Threads share nothing: the compiled functions release the GIL, and each call has its own memory.
 """

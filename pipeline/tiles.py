@@ -5,7 +5,7 @@ the address of their first double and the distance, in doubles, from a row to th
 after another in the order of the reference; a tile only does several sums at a time, so its size changes no bit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import llvmlite.binding
@@ -87,39 +87,50 @@ def store_double(typing_context: Any, value: Any, address: Any, offset: Any) -> 
     return types.none(types.float64, types.intp, types.intp), codegen
 
 
-Emit = Callable[[Any, int, int, Sequence[Any]], None]
+Emit = Callable[[Any, int, int, Any, Sequence[Any]], None]
 
 
-def for_each_size(emit: Emit, n_arguments: int) -> Any:
-    """An intrinsic (n_rows, n_columns, *arguments) that runs what `emit` emits for a tile of that size."""
+def strip(emit: Emit, n_arguments: int) -> Any:
+    """An intrinsic (n_rows, n_columns, arguments): tiles side by side, in a strip at most a tile high.
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        n_rows, n_columns, *rest = arguments
-        end = builder.append_basic_block("end")
-        size = builder.add(builder.mul(n_rows, constant(TILE[1] + 1)), n_columns)
-        chosen = builder.switch(size, end)
-        for rows in range(1, TILE[0] + 1):
-            for columns in range(1, TILE[1] + 1):
-                block = builder.append_basic_block(f"tile_{rows}_{columns}")
-                chosen.add_case(constant(rows * (TILE[1] + 1) + columns), block)
-                builder.position_at_end(block)
-                emit(builder, rows, columns, rest)
-                builder.branch(end)
-        builder.position_at_end(end)
+    `emit(builder, rows, columns, start, arguments)` emits one tile, whose first column is `start`.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        n_rows, n_columns, packed = values
+        arguments = [builder.extract_value(packed, index) for index in range(n_arguments)]
+        n_whole = builder.udiv(n_columns, constant(TILE[1]))
+        rest = builder.mul(n_whole, constant(TILE[1]))
+        n_rest = builder.sub(n_columns, rest)
+        for rows in one_of(builder, n_rows, TILE[0]):
+
+            def whole(tile: Any, sums: Sequence[Any], rows: int = rows) -> list[Any]:
+                emit(builder, rows, TILE[1], builder.mul(tile, constant(TILE[1])), arguments)
+                return []
+
+            loop(builder, constant(0), n_whole, [], whole)
+            for columns in one_of(builder, n_rest, TILE[1] - 1):
+                emit(builder, rows, columns, rest, arguments)
         return context.get_dummy_value()
 
     @intrinsic
-    def tile(typing_context: Any, n_rows: Any, n_columns: Any, arguments: Any) -> Any:
-        kinds = types.UniTuple(types.intp, n_arguments)
+    def tiles(typing_context: Any, n_rows: Any, n_columns: Any, arguments: Any) -> Any:
+        return types.none(types.intp, types.intp, types.UniTuple(types.intp, n_arguments)), codegen
 
-        def unpacked(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            *sizes, packed = values
-            rest = [builder.extract_value(packed, index) for index in range(n_arguments)]
-            return codegen(context, builder, signature, [*sizes, *rest])
+    return tiles
 
-        return types.none(types.intp, types.intp, kinds), unpacked
 
-    return tile
+def one_of(builder: Any, number: Any, largest: int) -> Iterator[int]:
+    """Emit code for each case: what is emitted while 1, 2, ... `largest` is given runs if `number` is that."""
+    end = builder.append_basic_block("end")
+    chosen = builder.switch(number, end)
+    for case in range(1, largest + 1):
+        block = builder.append_basic_block(f"case_{case}")
+        chosen.add_case(constant(case), block)
+        builder.position_at_end(block)
+        yield case
+        builder.branch(end)
+    builder.position_at_end(end)
 
 
 def loop(
@@ -147,21 +158,24 @@ def loop(
 
 
 def emit_product(scaled: bool) -> Emit:
-    """Z[i, b] = W[i, 0] A[0, b] + W[i, 1] A[1, b] + ...; if `scaled`, times what stood in Z[i, b]."""
+    """Z[i, b] = W[i, 0] A[0, b] + W[i, 1] A[1, b] + ... over n terms.
 
-    def emit(builder: Any, rows: int, columns: int, arguments: Sequence[Any]) -> None:
+    Then either, if `scaled`, times what stood in Z[i, b]; or plus W[i, n], the bias.
+    """
+
+    def emit(builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
         W, row_step, term_step, n_terms, A, A_step, Z, Z_step = arguments
+        first = builder.mul(start, constant(LANES))
+
+        def weights(j: Any) -> list[Any]:
+            place = builder.mul(j, term_step)
+            places = [builder.add(place, builder.mul(constant(i), row_step)) for i in range(rows)]
+            return [spread(builder, builder.load(double_at(builder, W, place))) for place in places]
 
         def terms(j: Any) -> list[Any]:
-            place = builder.mul(j, A_step)
+            place = builder.add(first, builder.mul(j, A_step))
             a = [load_lanes(builder, A, builder.add(place, constant(LANES * b))) for b in range(columns)]
-            place = builder.mul(j, term_step)
-            made = []
-            for i in range(rows):
-                pointer = double_at(builder, W, builder.add(place, builder.mul(constant(i), row_step)))
-                w = spread(builder, builder.load(pointer))
-                made += [builder.fmul(w, x) for x in a]
-            return made
+            return [builder.fmul(w, x) for w in weights(j) for x in a]
 
         sums = loop(
             builder,
@@ -170,28 +184,31 @@ def emit_product(scaled: bool) -> Emit:
             terms(constant(0)),
             lambda j, sums: [builder.fadd(total, term) for total, term in zip(sums, terms(j), strict=True)],
         )
+        biases = [] if scaled else weights(n_terms)
         for index, total in enumerate(sums):
             i, b = divmod(index, columns)
-            place = builder.add(builder.mul(constant(i), Z_step), constant(LANES * b))
-            value = builder.fmul(total, load_lanes(builder, Z, place)) if scaled else total
+            place = builder.add(builder.add(first, builder.mul(constant(i), Z_step)), constant(LANES * b))
+            value = builder.fmul(total, load_lanes(builder, Z, place)) if scaled else builder.fadd(total, biases[i])
             store_lanes(builder, value, Z, place)
 
     return emit
 
 
-def emit_lane_sums(builder: Any, rows: int, columns: int, arguments: Sequence[Any]) -> None:
+def emit_lane_sums(builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
     """G[i, j] += D[i, 0] A[j, 0] + D[i, 1] A[j, 1] + ..., lane by lane; G[i, j] are eight lanes."""
     D, D_step, A, A_step, n_blocks, G, G_step = arguments
+    first = builder.mul(start, constant(LANES))
     places = [
-        builder.add(builder.mul(constant(i), G_step), constant(LANES * j)) for i in range(rows) for j in range(columns)
+        builder.add(builder.add(first, builder.mul(constant(i), G_step)), constant(LANES * j))
+        for i in range(rows)
+        for j in range(columns)
     ]
 
     def body(block: Any, sums: Sequence[Any]) -> list[Any]:
         place = builder.mul(block, constant(LANES))
-        d, a = (
-            [load_lanes(builder, M, builder.add(place, builder.mul(constant(i), step))) for i in range(n)]
-            for M, step, n in ((D, D_step, rows), (A, A_step, columns))
-        )
+        a_rows = [builder.add(start, constant(j)) for j in range(columns)]
+        d = [load_lanes(builder, D, builder.add(place, builder.mul(constant(i), D_step))) for i in range(rows)]
+        a = [load_lanes(builder, A, builder.add(place, builder.mul(row, A_step))) for row in a_rows]
         terms = [builder.fmul(x, y) for x in d for y in a]
         return [builder.fadd(total, term) for total, term in zip(sums, terms, strict=True)]
 
@@ -200,6 +217,6 @@ def emit_lane_sums(builder: Any, rows: int, columns: int, arguments: Sequence[An
         store_lanes(builder, total, G, place)
 
 
-product_tile = for_each_size(emit_product(scaled=False), 8)
-scaled_product_tile = for_each_size(emit_product(scaled=True), 8)
-lane_sums_tile = for_each_size(emit_lane_sums, 7)
+biased_product_strip = strip(emit_product(scaled=False), 8)
+scaled_product_strip = strip(emit_product(scaled=True), 8)
+lane_sums_strip = strip(emit_lane_sums, 7)

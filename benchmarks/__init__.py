@@ -1,0 +1,1 @@
+"""Speed of the kernel beside its peers: `make benchmark`."""

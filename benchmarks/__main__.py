@@ -1,0 +1,188 @@
+"""Measures the kernel and its peers in one run, in turns, and writes reports/benchmark.md.
+
+The comparison runs on one core; the peers' libraries are told to use one thread.
+"""
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+CLEAN = {key: value for key, value in os.environ.items() if not key.startswith(("OPENBLAS_", "NUMBA_", "XLA_"))}
+if any(os.environ.get(key) != value for key, value in ONE_THREAD.items()) or len(CLEAN) > len(os.environ):
+    os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]], CLEAN | ONE_THREAD)
+
+
+from benchmarks.measure import best, flops, in_turns, peak, phases, processor, seconds, spread_of
+from benchmarks.peers import PEERS, compiled, installed, stacked_numpy
+from pipeline import initializers, network, training
+from pipeline.activations import ACTIVATIONS
+from pipeline.datasets import circles
+from pipeline.initializers import Parameters
+
+SEED_NETWORK, SAMPLES = [2, 10, 5, 1], 300
+ROUNDS, ROUND = 9, 0.25  # rounds of a comparison, and seconds of each peer in a round
+REPORT = Path("reports/benchmark.md")
+
+
+def he(widths: Sequence[int], n_models: int) -> Parameters:
+    init = initializers.he_normal()
+    seeds = range(3, 3 + n_models)
+    return initializers.stack([initializers.initialize_parameters(init, seed, widths) for seed in seeds])
+
+
+def cost(models: Parameters, X: Any, Y: Any) -> float:
+    """The reference's cost of the first model."""
+    first = [(W[:1], b[:1]) for W, b in models]
+    activations = [ACTIVATIONS["relu"]] * (len(models) - 1)
+    return float(network.cost(first, network.samples(X, Y), activations)[0])
+
+
+def comparison() -> tuple[list[str], float]:
+    """The table of peers, each checked first, and the kernel's seconds for a step of a model."""
+    X, Y = circles(SAMPLES, 0.05, 1)
+    expected = cost(compiled(he(SEED_NETWORK, 1), X, Y)(1000), X, Y)
+    works: dict[str, Callable[[], object]] = {}
+    sizes: dict[str, int] = {}
+    for peer in installed():
+        run = peer.prepare(he(SEED_NETWORK, peer.n_models), X, Y)
+        try:
+            reached = cost(run(1000), X, Y)
+        except Exception as error:  # a library that is there and does not work: PyTorch's compiler needs one for C++
+            print(f"{peer.name}: left out, {type(error).__name__}: {str(error).splitlines()[0][:100]}")
+            continue
+        if abs(reached - expected) > 1e-9:
+            raise SystemExit(f"{peer.name} reaches the cost {reached!r}, not {expected!r}: it does something else.")
+        steps = max(10, int(1000 * ROUND / seconds(partial(run, 1000))))
+        run(steps)
+        works[peer.name], sizes[peer.name] = partial(run, steps), steps * peer.n_models
+        print(f"{peer.name}: cost after 1,000 steps {reached:.12f}")
+    taken = in_turns(works, ROUNDS)
+    step = {name: [s / sizes[name] for s in values] for name, values in taken.items()}
+    own = step[PEERS[0].name]
+    lines = ["| | µs a step a model | spread | times as long as this kernel | spread |", "|---|--:|--:|--:|--:|"]
+    for name, values in step.items():
+        time, ratio = (spread_of(v) for v in (values, [a / b for a, b in zip(values, own, strict=True)]))
+        cells = f"{time.median * 1e6:.2f} | {time.low * 1e6:.2f} to {time.high * 1e6:.2f}"
+        lines.append(f"| {name} | {cells} | {ratio.median:.1f} | {ratio.low:.1f} to {ratio.high:.1f} |")
+    missing = [peer.name for peer in PEERS if peer.name not in step]
+    if missing:
+        lines += ["", f"Not measured, because not installed or not working here: {', '.join(missing)}."]
+    return lines, spread_of(own).median
+
+
+def limit(step: float) -> list[str]:
+    """How far from the arithmetic limit, and where the rest goes."""
+    work, apart, fused = flops(SEED_NETWORK, SAMPLES), peak(fused=False), peak(fused=True)
+    X, Y = circles(SAMPLES, 0.05, 1)
+    parts = phases(he(SEED_NETWORK, 1), X, Y)
+    lines = [
+        f"A step of the tutorial's network multiplies and adds {work:,} times in its products. One core here makes "
+        f"{apart / 1e9:.0f} of them a nanosecond with multiplications and additions apart, as the same bits everywhere "
+        f"demand ({fused / 1e9:.0f} fused): {work / apart * 1e6:.2f} µs. The kernel takes {step * 1e6:.2f} µs, "
+        f"{step / (work / apart):.1f} times that. It goes to:",
+        "",
+        "| part of a step | µs |",
+        "|---|--:|",
+    ]
+    return lines + [f"| {name} | {value * 1e6:.2f} |" for name, value in parts.items()]
+
+
+def two_cores() -> list[str]:
+    """The same batch on one core and on two."""
+    if not hasattr(os, "sched_setaffinity") or len(ALL_CORES) < 2:
+        return ["Not measured: this system has one core, or does not let a process choose."]
+    X, Y = circles(SAMPLES, 0.05, 1)
+    models, activations = he(SEED_NETWORK, 80), [ACTIVATIONS["relu"]] * 2
+
+    def on(cores: set[int]) -> Callable[[], object]:
+        def work() -> None:
+            os.sched_setaffinity(0, cores)
+            training.train(models, X, Y, activations, learning_rate=0.01, record_at=range(0, 2001, 100))
+
+        return work
+
+    one, two = sorted(ALL_CORES)[:1], sorted(ALL_CORES)[:2]
+    taken = in_turns({"one": on(set(one)), "two": on(set(two))}, ROUNDS)
+    ratio = spread_of([a / b for a, b in zip(taken["one"], taken["two"], strict=True)])
+    return [f"Two cores are {ratio.median:.2f} times as fast as one ({ratio.low:.2f} to {ratio.high:.2f}), 80 models."]
+
+
+def growth() -> list[str]:
+    """Time against the number of models, width, depth and samples, with NumPy and its BLAS beside the widths."""
+
+    def step(widths: Sequence[int], m: int, n_models: int = 1, prepare: Any = compiled) -> float:
+        X, Y = circles(m, 0.05, 1)
+        run = prepare(he(widths, n_models), X, Y)
+        steps = max(1, int(0.1 / seconds(lambda: run(1))))
+        return best(lambda: run(steps), 3) / steps
+
+    lines = ["| models | µs a step | µs a step a model |", "|--:|--:|--:|"]
+    for n in (1, 10, 100, 1000):
+        time = step(SEED_NETWORK, SAMPLES, n) * 1e6
+        lines.append(f"| {n:,} | {time:,.1f} | {time / n:.2f} |")
+    lines += ["", "| two hidden layers of | µs a step | billion flops a second | NumPy with BLAS, µs | ratio |"]
+    lines += ["|--:|--:|--:|--:|--:|"]
+    for width in (10, 32, 64, 128, 256):
+        widths = [2, width, width, 1]
+        time, numpys = step(widths, 1000), step(widths, 1000, prepare=stacked_numpy)
+        rate = flops(widths, 1000) / time / 1e9
+        lines.append(f"| {width} | {time * 1e6:,.1f} | {rate:.0f} | {numpys * 1e6:,.1f} | {time / numpys:.2f} |")
+    lines += ["", "| hidden layers of 10 units | µs a step | µs a layer |", "|--:|--:|--:|"]
+    for depth in (2, 5, 10, 20, 50):
+        time = step([2, *[10] * depth, 1], SAMPLES) * 1e6
+        lines.append(f"| {depth} | {time:,.1f} | {time / depth:.2f} |")
+    lines += ["", "| samples | µs a step | ns a sample |", "|--:|--:|--:|"]
+    for m in (100, 1000, 10_000, 100_000):
+        time = step(SEED_NETWORK, m) * 1e6
+        lines.append(f"| {m:,} | {time:,.1f} | {time / m * 1e3:.1f} |")
+    return lines
+
+
+def versions() -> str:
+    packages = ("numpy", "numba", "scikit-learn", "torch", "jax")
+    found = []
+    for package in packages:
+        try:
+            found.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ", ".join([f"Python {sys.version.split()[0]}", *found])
+
+
+def main() -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(ALL_CORES)[:1])
+    peers, step = comparison()
+    parts = [
+        "# How fast the kernel is",
+        f"Written by `make benchmark` on one core of: {processor()}; {versions()}.",
+        "## The tutorial's network",
+        f"Layers {', '.join(map(str, SEED_NETWORK))}, {SAMPLES} samples, float64, full-batch gradient descent. All "
+        f"peers reach this kernel's cost after 1,000 steps to 1e-9. {ROUNDS} rounds, in turns; median, least and most.",
+        "\n".join(peers),
+        "## How far from the limit",
+        "\n".join(limit(step)),
+        "## Cores",
+        "\n".join(two_cores()),
+        "## Growth",
+    ]
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(ALL_CORES)[:1])
+    parts.append("\n".join(growth()))
+    text = "\n\n".join(parts) + "\n"
+    part = REPORT.with_name(f"{REPORT.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(REPORT)
+    print(text)
+
+
+ALL_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+if __name__ == "__main__":
+    main()

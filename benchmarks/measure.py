@@ -1,0 +1,133 @@
+"""Time: of competitors in turns, of pieces of the kernel, and of a core at its best."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from pipeline import compiled, kernel, network
+from pipeline.activations import ACTIVATIONS
+from pipeline.initializers import Parameters
+from pipeline.lanes import DOUBLES, spread
+from pipeline.sums import LANES
+from pipeline.tiles import TILE, constant, loop
+
+
+class Spread(NamedTuple):
+    """The smallest, middle and largest of several measurements."""
+
+    low: float
+    median: float
+    high: float
+
+
+def spread_of(values: list[float]) -> Spread:
+    return Spread(min(values), statistics.median(values), max(values))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def in_turns(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """The seconds of each work in each round; in a round all take their turn, so that a slow moment meets all."""
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            taken[name].append(seconds(work))
+    return taken
+
+
+def best(work: Callable[[], object], rounds: int = 5) -> float:
+    """The least seconds of several rounds, each repeated until it takes 20 ms."""
+    repeat = max(1, int(0.02 / max(seconds(work), 1e-7)))
+    return min(seconds(lambda: [work() for _ in range(repeat)]) for _ in range(rounds)) / repeat
+
+
+def flops(widths: list[int], m: int) -> int:
+    """Multiplications and additions in the products of a step: forward, for dW, and back to every hidden layer."""
+    products = [n_in * n_out for n_in, n_out in pairwise(widths)]
+    return 2 * m * (2 * sum(products) + sum(products[1:]))
+
+
+def peak(fused: bool) -> float:
+    """Flops a second of one core on vectors that stay in registers: multiply-adds, fused or not."""
+
+    @intrinsic
+    def rounds(typing_context: Any, n: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            x = spread(builder, ir.Constant(ir.DoubleType(), 0.5))
+            first = [spread(builder, ir.Constant(ir.DoubleType(), float(k))) for k in range(TILE[0] * TILE[1])]
+            flags = ("contract",) if fused else ()
+
+            def body(index: Any, sums: Any) -> list[Any]:
+                return [builder.fadd(builder.fmul(s, x, flags=flags), x, flags=flags) for s in sums]
+
+            total = ir.Constant(DOUBLES, [0.0] * LANES)
+            for s in loop(builder, constant(0), arguments[0], first, body):
+                total = builder.fadd(total, s)
+            return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+
+        return types.float64(types.intp), codegen
+
+    run = njit(lambda n: rounds(n))
+    run(1)
+    n = 1_000_000
+    return 2 * TILE[0] * TILE[1] * LANES * n / best(lambda: run(n))
+
+
+def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
+    """Seconds of the parts of a step of one model, from what a step takes with and without them."""
+    S, activations = network.samples(X, Y), [ACTIVATIONS["relu"]] * (len(models) - 1)
+    prepared = kernel.prepare(models, S, activations)
+    P, _, _, data, m, _, _, blocks, _, work, layers = prepared.arguments()
+    compiled.forward(P, data, m, blocks, work, layers)
+    n = 2000
+
+    def repeated(function: Any) -> float:
+        return best(lambda: function(n)) / n
+
+    def products(n: int) -> None:
+        for _ in range(n):
+            for l in range(len(layers)):
+                n_in, n_out, W, D, _, _ = layers[l]
+                inputs, step = (work + 8 * layers[l - 1, 4], blocks * LANES) if l > 0 else (data, m)
+                Z, Z_step = work + 8 * D, blocks * LANES
+                compiled.biased_product(P + 8 * W, n_in + 1, 1, n_out, n_in, inputs, step, Z, Z_step, blocks)
+
+    def forward(n: int) -> None:
+        for _ in range(n):
+            compiled.forward(P, data, m, blocks, work, layers)
+
+    def both(n: int) -> None:  # backward alone would scale its own results again and again, down to subnormals
+        for _ in range(n):
+            compiled.forward(P, data, m, blocks, work, layers)
+            compiled.backward(P, data, m, blocks, work, layers)
+
+    measured = [repeated(njit(f)) for f in (products, forward, both)]
+    whole = best(lambda: compiled.descend_models(*prepared.arguments(), 0.0, n)) / n
+    return {
+        "products forward": measured[0],
+        "activations": measured[1] - measured[0],
+        "products back and sums over samples": measured[2] - measured[1],
+        "output, adding up, update": whole - measured[2],
+    }
+
+
+def processor() -> str:
+    """What the system calls the processor."""
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
