@@ -23,6 +23,7 @@ from pipeline.sums import LANES
 from pipeline.tiles import (
     TILE,
     biased_product_strip,
+    eight_totals,
     lane_sums_strip,
     load,
     load_double,
@@ -177,7 +178,10 @@ def entry_points(sources: str) -> tuple[Any, Any]:
                         y, w = load(Y, b * LANES + place), load(weight, b * LANES + place)
                         store(cross_entropy_slope(load(last, place), y) * w, last, place)
                     backward(own, X + BLOCK * b, X_step, n, work, layers)
-                for k in range(n_parameters):
+                n_whole = n_parameters // LANES * LANES
+                for k in range(0, n_whole, LANES):
+                    store(load(own, k) - learning_rate * eight_totals(work, LANES * k), own, k)
+                for k in range(n_whole, n_parameters):
                     gradient = lane_total(load(work, LANES * k))
                     store_double(load_double(own, k) - learning_rate * gradient, own, k)
 

@@ -87,6 +87,34 @@ def store_double(typing_context: Any, value: Any, address: Any, offset: Any) -> 
     return types.none(types.float64, types.intp, types.intp), codegen
 
 
+@intrinsic
+def eight_totals(typing_context: Any, address: Any, offset: Any) -> Any:
+    """The sums of the lanes of eight vectors that lie one after another, each by the tree of `sums.lane_sum`.
+
+    Halves of two vectors are put side by side and added, until what is left is a vector of eight sums.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, offset = arguments
+        vectors = [load_lanes(builder, address, builder.add(offset, constant(LANES * k))) for k in range(LANES)]
+        width = LANES
+        while width > 1:  # a vector holds parts of LANES // width sums, `width` lanes each
+            low = [i for i in range(2 * LANES) if i % width < width // 2]
+            high = [i + width // 2 for i in low]
+            vectors = [
+                builder.fadd(*(builder.shuffle_vector(x, y, lane_numbers(order)) for order in (low, high)))
+                for x, y in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+            width //= 2
+        return vectors[0]
+
+    return lanes(types.intp, types.intp), codegen
+
+
+def lane_numbers(order: Sequence[int]) -> Any:
+    return ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(order))
+
+
 Emit = Callable[[Any, int, int, Any, Sequence[Any]], None]
 
 
