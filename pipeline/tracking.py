@@ -59,7 +59,6 @@ class Result(NamedTuple):
 
     fingerprint: str
     params: Mapping[str, Any]
-    metrics: Mapping[str, float]
     tags: Mapping[str, str]
     description: str  # Markdown
     files: Sequence[tuple[Path, str]]  # a file and the folder of the artifacts that it goes into, "" for the top
@@ -154,14 +153,13 @@ def _publish(client: MlflowClient, experiment: str, result: Result, models: Iter
     name = f"pipeline {result.fingerprint[:8]}"
     tags = {"fingerprint": result.fingerprint, "level": "pipeline", "mlflow.note.content": result.description}
     parent = client.create_run(experiment, tags=tags | dict(result.tags), run_name=name).info.run_id
-    _log(client, parent, result.params, {}, [(key, value, 0) for key, value in result.metrics.items()])
+    _log(client, parent, result.params, {}, [])  # no metrics: their charts would stand before the models' own
     for path, folder in result.files:
         client.log_artifact(parent, str(path), folder or None)
     for model in models:
         child = client.create_run(experiment, tags={PARENT: parent}, run_name=model.name).info.run_id
-        last = model.costs[-1][0] if model.costs else 0
         metrics = [("cost", cost, iteration) for iteration, cost in model.costs]
-        metrics += [(key, value, last) for key, value in model.metrics.items()]
+        metrics += [(key, value, 0) for key, value in model.metrics.items()]  # at step 0 MLflow draws bars
         tags = {"level": "model", "pipeline": result.fingerprint}
         _log(client, child, model.params, tags, metrics)
         for path in model.files:

@@ -1,9 +1,13 @@
 """The pipeline as its users drive it: `dvc repro` in a repository of its own, with miniature parameters."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
+import termios
 import time
 from pathlib import Path
 
@@ -141,6 +145,52 @@ def test_killed_and_run_again_ends_in_the_same_bytes(
     assert not [
         path for folder in ("data", "runs", "reports") for path in (new_laboratory.root / folder).rglob("*.part")
     ]
+
+
+def watched(laboratory: Laboratory, *arguments: str) -> str:
+    """What `train` says on a terminal, which a person watches."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(ours, (24, 80))
+    command = [sys.executable, "-m", "pipeline.stages.train", *arguments]
+    process = subprocess.Popen(command, cwd=laboratory.root, env=laboratory.environment, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # raised on Linux at the end of what a terminal says
+        while part := os.read(ours, 1024):
+            said += part
+    assert process.wait() == 0
+    return said.decode()
+
+
+def test_a_bar_shows_progress_to_a_person_and_nothing_to_a_file(laboratory: Laboratory) -> None:
+    assert laboratory.stage("train", "--initializer", "he").stdout == ""
+    said = watched(laboratory, "--initializer", "he")
+    assert re.search(r"he: .* 1/2 .*model/s", said)
+
+
+def test_the_first_run_says_that_it_compiles(laboratory: Laboratory, tmp_path: Path) -> None:
+    laboratory.environment = laboratory.environment | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    first, second = (laboratory.stage("train", "--initializer", "he").stdout for _ in range(2))
+    assert first == "Compiling the kernel for this processor; that takes some seconds and is kept for the next time.\n"
+    assert second == ""
+
+
+def test_an_interruption_stops_training_and_leaves_what_was_there(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "iterations: 40", "iterations: 1000000000")
+    before = laboratory.results()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.stages.train", "--initializer", "he"],
+        cwd=laboratory.root,
+        env=laboratory.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(4)  # it would take hours
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=5)  # a second, and the interpreter's own end on a busy machine
+    assert process.returncode == 130
+    assert said == "Stopped; nothing half-written was left.\n"
+    assert laboratory.results() == before
 
 
 def test_metrics_params_plots_and_experiments_are_readable(laboratory: Laboratory) -> None:

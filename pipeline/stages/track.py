@@ -41,16 +41,9 @@ def collect(P: params.Params) -> tracking.Result:
     pictures = sorted(storage.FIGURES.glob("*.png"))
     files = [(path, "") for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
     files += [(path, "reports") for path in tables] + [(path, "reports/figures") for path in pictures]
-    shown = json.loads(storage.read_bytes(storage.REPORTS / "metrics.json"))
-    metrics = {
-        f"{metric}/{name}": value
-        for name, values in shown.items()
-        for metric, value in values.items()
-        if value is not None
-    }
     given = {"initializers": ", ".join(P.initializers), "n_seeds": len(P.seeds)} | flat(settings(P))
     description = storage.read_bytes(storage.REPORTS / "comparison.md").decode().partition("\n## Figures")[0]
-    return tracking.Result(fingerprint(P), given, metrics, origin(), description, files)
+    return tracking.Result(fingerprint(P), given, origin(), description, files)
 
 
 def fingerprint(P: params.Params) -> str:
