@@ -177,6 +177,7 @@ def test_the_first_run_says_that_it_compiles(laboratory: Laboratory, tmp_path: P
 
 def test_an_interruption_stops_training_and_leaves_what_was_there(laboratory: Laboratory) -> None:
     laboratory.change("params.yaml", "iterations: 40", "iterations: 1000000000")
+    laboratory.change("params.yaml", "record_every: 20", "record_every: 1000000000")
     before = laboratory.results()
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.stages.train", "--initializer", "he"],
