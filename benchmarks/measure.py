@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
@@ -88,8 +89,9 @@ def peak(fused: bool) -> float:
 def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
     """Seconds of the parts of a step of one model, from what a step takes with and without them."""
     S, activations = network.samples(X, Y), [ACTIVATIONS["relu"]] * (len(models) - 1)
-    prepared = kernel.prepare(models, S, activations)
-    P, _, _, data, m, _, _, blocks, _, work, layers = prepared.arguments()
+    prepared = kernel.prepare(models, [S], activations)
+    P, (data, m, _, _), (_, work, layers) = prepared.packed.ctypes.data, prepared.data(), prepared.space()
+    blocks = m // LANES
     compiled.forward(P, data, m, blocks, work, layers)
     n = 2000
 
@@ -114,7 +116,8 @@ def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
             compiled.backward(P, data, m, blocks, work, layers)
 
     measured = [repeated(njit(f)) for f in (products, forward, both)]
-    whole = best(lambda: compiled.descend_models(*prepared.arguments(), 0.0, n)) / n
+    arguments = P, P, *prepared.packed.shape, *prepared.data(), np.array([0, blocks]), *prepared.space()
+    whole = best(lambda: compiled.descend_models(*arguments, 0.0, 0.0, n)) / n
     return {
         "products forward": measured[0],
         "activations": measured[1] - measured[0],

@@ -29,8 +29,9 @@ class Peer(NamedTuple):
 
 
 def compiled(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    S, activations = network.samples(X, Y), [ACTIVATIONS["relu"]] * (len(models) - 1)
-    return lambda steps: kernel.descend(models, S, activations, RATE, steps)
+    batch, activations = [network.samples(X, Y)], [ACTIVATIONS["relu"]] * (len(models) - 1)
+    start, rule = network.at_rest(models), network.Rule(RATE)
+    return lambda steps: kernel.descend(start, batch, activations, rule, steps).parameters
 
 
 def as_in_the_seed(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:

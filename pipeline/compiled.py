@@ -18,7 +18,15 @@ from pipeline import activations, elementary, lanes, losses, sums, tiles
 from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.elementary import sigmoid
 from pipeline.lanes import everywhere, lane_total
-from pipeline.losses import cross_entropy, cross_entropy_slope
+from pipeline.losses import (
+    cross_entropy,
+    cross_entropy_slope,
+    exp_below,
+    if_reached,
+    larger,
+    softmax_cross_entropy,
+    softmax_cross_entropy_slope,
+)
 from pipeline.sums import LANES
 from pipeline.tiles import (
     TILE,
@@ -135,6 +143,76 @@ def backward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDAr
             scaled_product(P + DOUBLE * W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
 
 
+@njit
+def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, weight: int) -> None:
+    """Z of the last layer becomes dZ: the slope of each sample's cost, weighted."""
+    step = n_blocks * LANES
+    for place in range(0, step, LANES):
+        y, w = load(Y, place), load(weight, place)
+        if n_out == 1:
+            store(cross_entropy_slope(load(Z, place), y) * w, Z, place)
+            continue
+        _, total = softmax_terms(Z, n_out, step, place)
+        for k in range(n_out):
+            here = k * step + place
+            store(softmax_cross_entropy_slope(load(Z, here), total, y, float(k)) * w, Z, here)
+
+
+@njit
+def softmax_terms(Z: int, n_out: int, step: int, place: int) -> Any:
+    """The largest logit and the sum of the terms of eight samples, whose logits become the terms."""
+    top = load(Z, place)
+    for k in range(1, n_out):
+        top = larger(top, load(Z, k * step + place))
+    total = exp_below(load(Z, place), top)
+    store(total, Z, place)
+    for k in range(1, n_out):
+        term = exp_below(load(Z, k * step + place), top)
+        store(term, Z, k * step + place)
+        total = total + term
+    return top, total
+
+
+@njit
+def output_costs(
+    Z: int, n_out: int, n_blocks: int, Y: int, weight: int, probabilities: int, P_step: int, sums: Any
+) -> Any:
+    """`sums` and the weighted costs of the samples, lane by lane; the probabilities of the classes into their rows."""
+    step = n_blocks * LANES
+    for place in range(0, step, LANES):
+        y, w, z = load(Y, place), load(weight, place), load(Z, place)
+        if n_out == 1:
+            sums = sums + w * cross_entropy(z, y)
+            store(sigmoid(z), probabilities, place)
+            continue
+        own = z
+        for k in range(1, n_out):
+            own = if_reached(y, float(k), load(Z, k * step + place), own)
+        top, total = softmax_terms(Z, n_out, step, place)
+        sums = sums + w * softmax_cross_entropy(total, top, own)
+        for k in range(n_out):
+            store(load(Z, k * step + place) / total, probabilities, k * P_step + place)
+    return sums
+
+
+@njit
+def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, momentum: float) -> None:
+    """A step against the gradient, or what momentum makes of it, whose lanes `sums` holds."""
+    n_whole = n_parameters // LANES * LANES
+    for k in range(0, n_whole, LANES):
+        step = eight_totals(sums, LANES * k)
+        if momentum > 0.0:
+            step = momentum * load(V, k) + step
+            store(step, V, k)
+        store(load(P, k) - learning_rate * step, P, k)
+    for k in range(n_whole, n_parameters):
+        gradient = lane_total(load(sums, LANES * k))
+        if momentum > 0.0:
+            gradient = momentum * load_double(V, k) + gradient
+            store_double(gradient, V, k)
+        store_double(load_double(P, k) - learning_rate * gradient, P, k)
+
+
 def source_digest() -> str:
     """The SHA-256 of the files, besides this one, that the compiled code is made of."""
     digest = hashlib.sha256()
@@ -149,41 +227,40 @@ def entry_points(sources: str) -> tuple[Any, Any]:
     @njit(nogil=True, cache=True)
     def descend_models(
         P: int,
+        V: int,
         n_models: int,
         n_parameters: int,
         X: int,
         X_step: int,
         Y: int,
         weight: int,
-        n_blocks: int,
+        batches: NDArray[np.int64],
         chunk: int,
         work: int,
         layers: NDArray[np.int64],
         learning_rate: float,
+        momentum: float,
         steps: int,
     ) -> None:
+        """`batches` holds the first block of each batch, and the end of the last; a step takes the next in turn."""
         _ = sources
-        n_chunks = (n_blocks + chunk - 1) // chunk
-        last = work + DOUBLE * layers[-1, 3]
+        last, n_out = work + DOUBLE * layers[-1, 3], layers[-1, 1]
         for model in range(n_models):
-            own = P + DOUBLE * n_parameters * model
-            for _step in range(steps):
+            own, velocity = P + DOUBLE * n_parameters * model, V + DOUBLE * n_parameters * model
+            for step in range(steps):
+                batch = step % (len(batches) - 1)
+                first, n_blocks = batches[batch], batches[batch + 1] - batches[batch]
+                n_chunks = (n_blocks + chunk - 1) // chunk
                 for k in range(n_parameters):
                     store(everywhere(0.0), work, LANES * k)
                 for c in range(n_chunks):
                     b = c * n_blocks // n_chunks
                     n = (c + 1) * n_blocks // n_chunks - b
-                    forward(own, X + BLOCK * b, X_step, n, work, layers)
-                    for place in range(0, n * LANES, LANES):
-                        y, w = load(Y, b * LANES + place), load(weight, b * LANES + place)
-                        store(cross_entropy_slope(load(last, place), y) * w, last, place)
-                    backward(own, X + BLOCK * b, X_step, n, work, layers)
-                n_whole = n_parameters // LANES * LANES
-                for k in range(0, n_whole, LANES):
-                    store(load(own, k) - learning_rate * eight_totals(work, LANES * k), own, k)
-                for k in range(n_whole, n_parameters):
-                    gradient = lane_total(load(work, LANES * k))
-                    store_double(load_double(own, k) - learning_rate * gradient, own, k)
+                    start = BLOCK * (first + b)
+                    forward(own, X + start, X_step, n, work, layers)
+                    output_slopes(last, n_out, n, Y + start, weight + start)
+                    backward(own, X + start, X_step, n, work, layers)
+                update(own, velocity, work, n_parameters, learning_rate, momentum)
 
     @njit(nogil=True, cache=True)
     def evaluate_models(
@@ -194,7 +271,6 @@ def entry_points(sources: str) -> tuple[Any, Any]:
         X_step: int,
         Y: int,
         weight: int,
-        n_blocks: int,
         chunk: int,
         work: int,
         layers: NDArray[np.int64],
@@ -202,19 +278,18 @@ def entry_points(sources: str) -> tuple[Any, Any]:
         probabilities: int,
     ) -> None:
         _ = sources
+        n_blocks = X_step // LANES
         n_chunks = (n_blocks + chunk - 1) // chunk
-        last = work + DOUBLE * layers[-1, 3]
+        last, n_out = work + DOUBLE * layers[-1, 3], layers[-1, 1]
         for model in range(n_models):
-            total = everywhere(0.0)
+            sums, rows = everywhere(0.0), probabilities + DOUBLE * n_out * X_step * model
             for c in range(n_chunks):
                 b = c * n_blocks // n_chunks
                 n = (c + 1) * n_blocks // n_chunks - b
-                forward(P + DOUBLE * n_parameters * model, X + BLOCK * b, X_step, n, work, layers)
-                for place in range(0, n * LANES, LANES):
-                    z, sample = load(last, place), b * LANES + place
-                    total = total + load(weight, sample) * cross_entropy(z, load(Y, sample))
-                    store(sigmoid(z), probabilities, n_blocks * LANES * model + sample)
-            store_double(lane_total(total), costs, model)
+                start = BLOCK * b
+                forward(P + DOUBLE * n_parameters * model, X + start, X_step, n, work, layers)
+                sums = output_costs(last, n_out, n, Y + start, weight + start, rows + start, X_step, sums)
+            store_double(lane_total(sums), costs, model)
 
     return descend_models, evaluate_models
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.compiled import BLOCK, DOUBLE, descend_models, evaluate_models
 from pipeline.initializers import Parameters
-from pipeline.network import Samples
+from pipeline.network import Models, Rule, Samples
 from pipeline.sums import LANES, Array, pad
 
 CHUNK_BYTES = 256 * 1024  # of what a chunk of samples leaves behind in all layers: a part of the second-level cache
@@ -43,17 +43,20 @@ class Prepared(NamedTuple):
     layers: NDArray[np.int64]  # a row a layer: n_in, n_out, the places of [W b], D and A, the activation's code
     chunk: int
 
-    def arguments(self) -> tuple[Any, ...]:
-        m = self.X.shape[1]
-        addresses = (self.X.ctypes.data, m, self.Y.ctypes.data, self.weight.ctypes.data, m // LANES, self.chunk)
-        return (self.packed.ctypes.data, *self.packed.shape, *addresses, self.work.ctypes.data, self.layers)
+    def data(self) -> tuple[int, int, int, int]:
+        """The addresses of the samples, and the step from a row of X to the next."""
+        return self.X.ctypes.data, self.X.shape[1], self.Y.ctypes.data, self.weight.ctypes.data
+
+    def space(self) -> tuple[int, int, NDArray[np.int64]]:
+        """The blocks in a chunk, and where they are worked on."""
+        return self.chunk, self.work.ctypes.data, self.layers
 
 
-def prepare(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> Prepared:
+def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Sequence[Activation]) -> Prepared:
     """Copy a stack of models and the samples to where the compiled code wants them, and lay out its memory."""
-    n_models, _, n_0 = parameters[0][0].shape
+    n_0 = parameters[0][0].shape[2]
     widths = [n_0, *(W.shape[1] for W, _ in parameters)]
-    n_blocks = S.X.shape[1] // LANES
+    n_blocks = max(S.X.shape[1] for S in batches) // LANES
     held = BLOCK * sum(2 * n + 1 for n in widths[1:])
     chunk = min(n_blocks, max(CHUNK_MIN, CHUNK_BYTES // held))
     codes = [list(ACTIVATIONS.values()).index(activation) for activation in activations]
@@ -66,16 +69,33 @@ def prepare(parameters: Parameters, S: Samples, activations: Sequence[Activation
         layer[3] = place
         layer[4] = place + LANES * chunk * layer[1]
         place = layer[4] + LANES * chunk * (layer[1] + 1)
-    packed = [np.concatenate([W, b], axis=2).reshape(n_models, -1) for W, b in parameters]
+    X, Y, weight = (np.concatenate(parts, axis=-1) for parts in zip(*batches, strict=True))
     return Prepared(
-        np.concatenate(packed, axis=1),
-        aligned(np.concatenate([S.X, np.ones((1, S.X.shape[1]))])),
-        aligned(S.Y),
-        aligned(S.weight),
+        pack(parameters),
+        aligned(np.concatenate([X, np.ones((1, X.shape[1]))])),
+        aligned(Y),
+        aligned(weight),
         aligned(np.empty(place)),
         np.array(layers, dtype=np.int64),
         chunk,
     )
+
+
+def pack(parameters: Parameters) -> Array:
+    """(models, n_parameters): W and b of a layer as one matrix [W b], row after row, layer after layer."""
+    layers = [np.concatenate([W, b], axis=2).reshape(len(W), -1) for W, b in parameters]
+    return np.concatenate(layers, axis=1)
+
+
+def unpack(packed: Array, like: Parameters) -> Parameters:
+    """The layers again, in the shapes of `like`."""
+    layers, start = [], 0
+    for W, b in like:
+        stop = start + W[0].size + b[0].size
+        both = packed[:, start:stop].reshape(len(W), b.shape[1], -1)
+        layers.append((both[:, :, :-1].copy(), both[:, :, -1:].copy()))
+        start = stop
+    return layers
 
 
 def aligned(values: Array) -> Array:
@@ -88,18 +108,15 @@ def aligned(values: Array) -> Array:
 
 
 def descend(
-    parameters: Parameters, S: Samples, activations: Sequence[Activation], learning_rate: float, steps: int
-) -> Parameters:
-    """The parameters after so many steps of full-batch gradient descent."""
-    prepared = prepare(parameters, S, activations)
-    descend_models(*prepared.arguments(), learning_rate, steps)
-    trained, start = [], 0
-    for W, b in parameters:
-        stop = start + W[0].size + b[0].size
-        both = prepared.packed[:, start:stop].reshape(len(W), b.shape[1], -1)
-        trained.append((both[:, :, :-1].copy(), both[:, :, -1:].copy()))
-        start = stop
-    return trained
+    models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: Rule, steps: int
+) -> Models:
+    """The models after so many steps of gradient descent, one on each batch in turn."""
+    prepared = prepare(models.parameters, batches, activations)
+    P, V = prepared.packed, pack(models.velocity) if rule.momentum > 0.0 else np.empty((0, 0))
+    starts = np.cumsum([0, *(S.X.shape[1] // LANES for S in batches)])
+    descend_models(P.ctypes.data, V.ctypes.data, *P.shape, *prepared.data(), starts, *prepared.space(), *rule, steps)
+    velocity = unpack(V, models.velocity) if rule.momentum > 0.0 else models.velocity
+    return Models(unpack(P, models.parameters), velocity)
 
 
 def cost(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> Array:
@@ -108,18 +125,20 @@ def cost(parameters: Parameters, S: Samples, activations: Sequence[Activation]) 
 
 
 def predict(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Array:
-    """The probability (models, 1, m) that each sample is of class 1."""
+    """The probability (models, 1, m) that each sample is of class 1, or (models, classes, m) of each class."""
     m = X.shape[1]
     padded = pad(X)
     nothing = np.zeros((1, padded.shape[1]))
-    return evaluate(parameters, Samples(padded, nothing, nothing[0]), activations)[1][:, None, :m]
+    return evaluate(parameters, Samples(padded, nothing, nothing[0]), activations)[1][:, :, :m]
 
 
 def evaluate(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> tuple[Array, Array]:
-    """Cost (models,) and probability (models, m) of the padded samples."""
-    prepared = prepare(parameters, S, activations)
-    costs, probabilities = np.empty(len(prepared.packed)), aligned(np.empty((len(prepared.packed), S.X.shape[1])))
-    evaluate_models(*prepared.arguments(), costs.ctypes.data, probabilities.ctypes.data)
+    """Cost (models,) and probability (models, outputs, m) of the padded samples."""
+    prepared = prepare(parameters, [S], activations)
+    P, n_out = prepared.packed, parameters[-1][0].shape[1]
+    costs, probabilities = np.empty(len(P)), aligned(np.empty((len(P), n_out, S.X.shape[1])))
+    results = costs.ctypes.data, probabilities.ctypes.data
+    evaluate_models(P.ctypes.data, *P.shape, *prepared.data(), *prepared.space(), *results)
     return costs, probabilities
 
 

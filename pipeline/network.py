@@ -14,7 +14,15 @@ import numpy as np
 from pipeline.activations import Activation
 from pipeline.elementary import sigmoid
 from pipeline.initializers import Parameters
-from pipeline.losses import cross_entropy, cross_entropy_slope
+from pipeline.losses import (
+    cross_entropy,
+    cross_entropy_slope,
+    exp_below,
+    if_reached,
+    larger,
+    softmax_cross_entropy,
+    softmax_cross_entropy_slope,
+)
 from pipeline.sums import Array, lane_sum, pad
 
 
@@ -22,7 +30,7 @@ class Samples(NamedTuple):
     """Training samples, padded with samples of weight 0 to whole lanes."""
 
     X: Array  # (n_0, m)
-    Y: Array  # (1, m), 0 or 1
+    Y: Array  # (1, m), class numbers
     weight: Array  # (m,), 1 / m for a sample and 0 for a pad: the weighted sum is the mean
 
 
@@ -53,9 +61,45 @@ def forward_propagation(
     return Z, A
 
 
+class Softmax(NamedTuple):
+    """The parts of a softmax over the classes, the second axis from the last."""
+
+    top: Array  # the largest logit
+    terms: Array  # e**(z - top) of each class
+    total: Array  # their sum
+
+
+def softmax(Z: Array) -> Softmax:
+    """Taken over the classes one after another."""
+    n_classes = Z.shape[-2]
+    top = Z[..., :1, :]
+    for k in range(1, n_classes):
+        top = larger(top, Z[..., k : k + 1, :])
+    terms = exp_below(Z, top)
+    total = terms[..., :1, :]
+    for k in range(1, n_classes):
+        total = total + terms[..., k : k + 1, :]
+    return Softmax(top, terms, total)
+
+
 def compute_cost(Z: Array, Y: Array, weight: Array) -> Array:
-    """The mean binary cross-entropy (models,) of the logits Z_L."""
-    return lane_sum(weight * cross_entropy(Z, Y))[..., 0]
+    """The mean cross-entropy (models,) of the logits Z_L: one row for two classes, else a row a class."""
+    if Z.shape[-2] == 1:
+        return lane_sum(weight * cross_entropy(Z, Y))[..., 0]
+    top, _, total = softmax(Z)
+    own = Z[..., :1, :]
+    for k in range(1, Z.shape[-2]):
+        own = if_reached(Y, float(k), Z[..., k : k + 1, :], own)
+    return lane_sum(weight * softmax_cross_entropy(total, top, own))[..., 0]
+
+
+def cost_slope(Z: Array, Y: Array) -> Array:
+    """The derivative of each sample's cross-entropy by its logits."""
+    if Z.shape[-2] == 1:
+        return np.asarray(cross_entropy_slope(Z, Y))
+    _, terms, total = softmax(Z)
+    classes = np.arange(float(Z.shape[-2]))[:, None]
+    return np.asarray(softmax_cross_entropy_slope(terms, total, Y, classes))
 
 
 def backward_propagation(
@@ -68,7 +112,7 @@ def backward_propagation(
 ) -> Parameters:
     """The gradients (dW, db) of the cost in every layer, from the Z and A of forward_propagation."""
     gradients: Parameters = []
-    dZ = cross_entropy_slope(Z[-1], Y) * weight
+    dZ = cost_slope(Z[-1], Y) * weight
     for l in range(len(parameters) - 1, -1, -1):
         dW = lane_sum(dZ[..., :, None, :] * A[l][..., None, :, :])
         db = lane_sum(dZ)[..., None]
@@ -93,26 +137,54 @@ def cost(parameters: Parameters, S: Samples, activations: Sequence[Activation]) 
     return compute_cost(Z[-1], S.Y, S.weight)
 
 
+class Rule(NamedTuple):
+    """How gradients become steps: v = momentum v + gradient, W = W - learning_rate v (Polyak 1964; PyTorch's SGD)."""
+
+    learning_rate: float
+    momentum: float = 0.0
+
+
+class Models(NamedTuple):
+    """A stack of models on their way."""
+
+    parameters: Parameters
+    velocity: Parameters  # what momentum has gathered, zero at the start; not used without
+
+
+def at_rest(parameters: Parameters) -> Models:
+    """Models that have not moved."""
+    return Models(parameters, [(np.zeros_like(W), np.zeros_like(b)) for W, b in parameters])
+
+
 def descend(
-    parameters: Parameters, S: Samples, activations: Sequence[Activation], learning_rate: float, steps: int
-) -> Parameters:
-    """The parameters after so many steps of full-batch gradient descent."""
-    for _ in range(steps):
-        Z, A = forward_propagation(parameters, S.X, activations)
-        gradients = backward_propagation(parameters, Z, A, S.Y, S.weight, activations)
-        parameters = update_parameters(parameters, gradients, learning_rate)
-    return parameters
+    models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: Rule, steps: int
+) -> Models:
+    """The models after so many steps of gradient descent, one on each batch in turn."""
+    parameters, velocity = models
+    for step in range(steps):
+        X, Y, weight = batches[step % len(batches)]
+        Z, A = forward_propagation(parameters, X, activations)
+        gradients = backward_propagation(parameters, Z, A, Y, weight, activations)
+        if rule.momentum > 0.0:
+            gradients = velocity = [
+                (rule.momentum * vW + dW, rule.momentum * vb + db)
+                for (vW, vb), (dW, db) in zip(velocity, gradients, strict=True)
+            ]
+        parameters = update_parameters(parameters, gradients, rule.learning_rate)
+    return Models(parameters, velocity)
 
 
 def predict(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Array:
-    """The probability (models, 1, m) that each sample is of class 1; the seed's prediction is `> 0.5`."""
+    """The probability (models, 1, m) that each sample is of class 1, or (models, classes, m) of each class."""
     Z, _ = forward_propagation(parameters, X, activations)
-    probability: Array = sigmoid(Z[-1])
-    return probability
+    if Z[-1].shape[-2] == 1:
+        return np.asarray(sigmoid(Z[-1]))
+    _, terms, total = softmax(Z[-1])
+    return np.asarray(terms / total)
 
 
 def accuracy(probability: Array, Y: Array) -> Array:
-    """The share (models,) of samples predicted right."""
-    right = (probability > 0.5) == (Y > 0.5)
-    share: Array = np.count_nonzero(right, axis=(-1, -2)) / Y.shape[-1]
+    """The share (models,) of samples predicted right: the seed's `> 0.5`, or the most probable class."""
+    predicted = probability[..., 0, :] > 0.5 if probability.shape[-2] == 1 else np.argmax(probability, axis=-2)
+    share: Array = np.count_nonzero(predicted == Y[0], axis=-1) / Y.shape[-1]
     return share

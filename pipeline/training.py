@@ -1,12 +1,13 @@
-"""Gradient descent over a batch of models: full batch, a fixed learning rate, the cost recorded along the way.
+"""Gradient descent over many models, the cost recorded along the way.
 
-The batch is cut into slices of models, and each slice is a call that any executor in the manner of `concurrent.futures`
-can take: threads here, processes, or the machines of a cluster. A model's bits do not depend on the slice it is in.
+The models are cut into slices, and each slice is a call that any executor in the manner of `concurrent.futures` can
+take: threads here, processes, or the machines of a cluster. A model's bits do not depend on the slice it is in.
 """
 
+import itertools
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, as_completed
 from typing import NamedTuple
 
@@ -16,17 +17,19 @@ from numpy.typing import NDArray
 from pipeline import kernel, network
 from pipeline.activations import Activation
 from pipeline.initializers import Parameters
+from pipeline.network import Models, Rule, Samples
 from pipeline.sums import Array
 
 SLICES = 4  # for each worker, so that none waits long for the last
+SHUFFLES = 1  # beside a seed: the stream of its shuffles
 PIECE_FLOPS = 2e9  # of one call of the arithmetic: some hundredths of a second, after which a stop is heeded
 
 
 class Arithmetic(NamedTuple):
     """The two functions of `network` or `kernel` that training calls."""
 
-    descend: Callable[[Parameters, network.Samples, Sequence[Activation], float, int], Parameters]
-    cost: Callable[[Parameters, network.Samples, Sequence[Activation]], Array]
+    descend: Callable[[Models, Sequence[Samples], Sequence[Activation], Rule, int], Models]
+    cost: Callable[[Parameters, Samples, Sequence[Activation]], Array]
 
 
 REFERENCE = Arithmetic(network.descend, network.cost)
@@ -41,35 +44,62 @@ class Trained(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A slice of a batch and how to train it: all that a worker needs; it can be pickled."""
+    """A slice of models and how to train it: all that a worker needs; it can be pickled."""
 
     parameters: Parameters
+    seeds: Sequence[int]  # of the models; their shuffles come from them
     X: Array
     Y: Array
     activations: Sequence[Activation]
-    learning_rate: float
+    rule: Rule
+    batch_size: int | None  # None: all samples in every step
     record_at: NDArray[np.int64]
     arithmetic: Arithmetic
 
 
 def train_slice(job: Job, stop: threading.Event | None = None) -> Trained:
     """Train the models of a job. Raises CancelledError soon after `stop` is set."""
-    parameters, arithmetic = job.parameters, job.arithmetic
-    S = network.samples(job.X, job.Y)
-    size = sum(W.size + b.size for W, b in parameters) * S.X.shape[1]
-    piece = max(1, int(PIECE_FLOPS / (6 * size)))
+    with np.errstate(over="ignore", invalid="ignore"):  # a model that diverges is a result: its costs say so
+        if job.batch_size is None:
+            batches = itertools.repeat(network.samples(job.X, job.Y))
+            parts = [descended(job, job.parameters, batches, stop)]
+        else:  # each model has shuffles of its own
+            models = [[(W[i : i + 1], b[i : i + 1]) for W, b in job.parameters] for i in range(len(job.seeds))]
+            streams = [shuffled(job.X, job.Y, job.batch_size, seed) for seed in job.seeds]
+            parts = [descended(job, model, batches, stop) for model, batches in zip(models, streams, strict=True)]
+    return joined(parts)
+
+
+def descended(job: Job, parameters: Parameters, batches: Iterator[Samples], stop: threading.Event | None) -> Trained:
+    """The models after training on a stream of batches, a step each."""
+    models, everything = network.at_rest(parameters), network.samples(job.X, job.Y)
+    m = job.batch_size or job.X.shape[1]
+    piece = max(1, int(PIECE_FLOPS / (6 * m * sum(W.size + b.size for W, b in parameters))))
     costs = np.empty((len(parameters[0][0]), len(job.record_at)))
     step = 0
-    with np.errstate(over="ignore", invalid="ignore"):  # a model that diverges is a result: its costs say so
-        for record, due in enumerate(job.record_at.tolist()):
-            while step < due:
-                steps = min(piece, due - step)
-                parameters = arithmetic.descend(parameters, S, job.activations, job.learning_rate, steps)
-                step += steps
-                if stop is not None and stop.is_set():
-                    raise CancelledError
-            costs[:, record] = arithmetic.cost(parameters, S, job.activations)
-    return Trained([(one_nan(W), one_nan(b)) for W, b in parameters], one_nan(costs))
+    for record, due in enumerate(map(int, job.record_at)):
+        while step < due:
+            steps = min(piece, due - step)
+            taken = [next(batches)] if job.batch_size is None else list(itertools.islice(batches, steps))
+            models = job.arithmetic.descend(models, taken, job.activations, job.rule, steps)
+            step += steps
+            if stop is not None and stop.is_set():
+                raise CancelledError
+        costs[:, record] = job.arithmetic.cost(models.parameters, everything, job.activations)
+    return Trained([(one_nan(W), one_nan(b)) for W, b in models.parameters], one_nan(costs))
+
+
+def shuffled(X: Array, Y: Array, batch_size: int, seed: int) -> Iterator[Samples]:
+    """Batches without end: in each epoch all samples once, in an order drawn from `seed`, the last batch the smallest.
+
+    The stream is not the one that the weights are drawn from.
+    """
+    rng = np.random.RandomState([seed, SHUFFLES])
+    while True:
+        order = rng.permutation(X.shape[1])
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            yield network.samples(X[:, batch], Y[:, batch])
 
 
 def one_nan(values: Array) -> Array:
@@ -85,21 +115,33 @@ def train(
     *,
     learning_rate: float,
     record_at: Sequence[int] | NDArray[np.int64],
+    momentum: float = 0.0,
+    batch_size: int | None = None,
+    seeds: Sequence[int] = (),
     arithmetic: Arithmetic = COMPILED,
     executor: Executor | None = None,
     progress: Callable[[int], object] = lambda n_models: None,
 ) -> Trained:
     """Train the stack `parameters` on X (n_0, m), Y (1, m); the input is left as it was.
 
-    The cost is recorded at the numbers of steps in `record_at`, which rise; the last is where training ends. Without
-    an executor, threads on all cores do the work, and an interruption stops them within a second. `progress` is called
-    with a number of models whenever so many more are done.
+    The cost on all samples is recorded at the numbers of steps in `record_at`, which rise; the last is where training
+    ends. With a `batch_size` below m a step takes so many samples, shuffled anew each epoch from the model's own of
+    `seeds`. Without an executor, threads on all cores do the work, and an interruption stops them within a second.
+    `progress` is called with a number of models whenever so many more are done.
     """
     n_models, n_workers = len(parameters[0][0]), n_cores()
+    if batch_size is not None and batch_size >= X.shape[1]:
+        batch_size = None
     size = max(1, -(-n_models // (SLICES * n_workers)))
-    records = np.asarray(record_at, dtype=np.int64)
-    slices = [[(W[i : i + size], b[i : i + size]) for W, b in parameters] for i in range(0, n_models, size)]
-    jobs = [Job(part, X, Y, activations, learning_rate, records, arithmetic) for part in slices]
+    rule, records = Rule(learning_rate, momentum), np.asarray(record_at, dtype=np.int64)
+    jobs = [
+        Job(
+            [(W[i : i + size], b[i : i + size]) for W, b in parameters],
+            seeds[i : i + size],
+            *(X, Y, activations, rule, batch_size, records, arithmetic),
+        )
+        for i in range(0, n_models, size)
+    ]
     if executor is not None:
         return gathered([executor.submit(train_slice, job) for job in jobs], progress)
     stop = threading.Event()
@@ -116,10 +158,14 @@ def gathered(futures: Sequence[Future[Trained]], progress: Callable[[int], objec
     """The slices put together again, in their order."""
     for future in as_completed(futures):
         progress(len(future.result().costs))
-    slices = [future.result() for future in futures]
-    layers = zip(*(part.parameters for part in slices), strict=True)
+    return joined([future.result() for future in futures])
+
+
+def joined(parts: Sequence[Trained]) -> Trained:
+    """Several stacks of models as one."""
+    layers = zip(*(part.parameters for part in parts), strict=True)
     parameters = [(np.concatenate([W for W, _ in layer]), np.concatenate([b for _, b in layer])) for layer in layers]
-    return Trained(parameters, np.concatenate([part.costs for part in slices]))
+    return Trained(parameters, np.concatenate([part.costs for part in parts]))
 
 
 def n_cores() -> int:

@@ -48,6 +48,6 @@ def cases() -> Iterator[tuple[str, str]]:
     born = stack([initialize_parameters(RECIPES["he_normal"](), 0, [2, 33, 17, 5, 1])])
     activations = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]]
     for arithmetic in (network, kernel):
-        parameters = arithmetic.descend(born, S, activations, 0.5, 100)
+        parameters = arithmetic.descend(network.at_rest(born), [S], activations, network.Rule(0.5), 100).parameters
         yield f"{arithmetic.__name__}", digest([*flat(parameters), arithmetic.predict(parameters, X, activations)])
     yield "mean_interval", digest(mean_interval(np.arange(n) / 50, 0.95) for n in (2, 10, 50))

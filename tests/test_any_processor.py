@@ -101,7 +101,8 @@ from test_kernel import problem
 
 parameters, X, Y = problem([2, 10, 5, 1], 60, 1, 1.0)
 S, activations = network.samples(X, Y), [ACTIVATIONS["relu"]] * 2
-kernel.cost(kernel.descend(parameters, S, activations, 0.1, 1), S, activations)
+models = kernel.descend(network.at_rest(parameters), [S], activations, network.Rule(0.1), 1)
+kernel.cost(models.parameters, S, activations)
 
 @njit(fastmath=True)
 def fused(a, b, c):

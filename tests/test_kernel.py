@@ -28,6 +28,13 @@ def problem(widths: Sequence[int], m: int, n_models: int, sd: float, seed: int =
     return models, rng.randn(widths[0], m), rng.randint(0, 2, (1, m)).astype(float)
 
 
+def descend(
+    arithmetic, parameters: Parameters, S: network.Samples, activations: list[Activation], rate: float, steps: int
+):
+    """The parameters after full-batch gradient descent by `network` or `kernel`."""
+    return arithmetic.descend(network.at_rest(parameters), [S], activations, network.Rule(rate), steps).parameters
+
+
 def bits(parameters: Parameters) -> list[bytes]:
     return [array.tobytes() for layer in parameters for array in layer]
 
@@ -35,12 +42,51 @@ def bits(parameters: Parameters) -> list[bytes]:
 def assert_same_bits(parameters: Parameters, X: Array, Y: Array, activations: list[Activation], steps: int) -> None:
     S = network.samples(X, Y)
     with np.errstate(all="ignore"):
-        slow = network.descend(parameters, S, activations, 0.1, steps)
-        fast = kernel.descend(parameters, S, activations, 0.1, steps)
+        slow = descend(network, parameters, S, activations, 0.1, steps)
+        fast = descend(kernel, parameters, S, activations, 0.1, steps)
         assert all(np.isfinite(array).all() for layer in slow for array in layer)  # else there is little to compare
         assert bits(fast) == bits(slow)
         assert kernel.cost(fast, S, activations).tobytes() == network.cost(slow, S, activations).tobytes()
         assert kernel.predict(fast, X, activations).tobytes() == network.predict(slow, X, activations).tobytes()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 20), min_size=1, max_size=4),
+    n_classes=st.integers(2, 12),
+    m=st.integers(1, 90),
+    batch_size=st.integers(1, 100),
+    momentum=st.sampled_from([0.0, 0.5, 0.9]),
+    n_models=st.integers(1, 3),
+    seed=st.integers(0, 2**31),
+)
+def test_same_bits_with_classes_batches_and_momentum(
+    widths: list[int], n_classes: int, m: int, batch_size: int, momentum: float, n_models: int, seed: int
+) -> None:
+    n_out = 1 if n_classes == 2 else n_classes
+    parameters, X, _ = problem([*widths, n_out], m, n_models, 0.7, seed)
+    Y = np.random.RandomState(seed).randint(0, n_classes, (1, m)).astype(float)
+    activations = [ACTIVATIONS["relu"]] * (len(widths) - 1)
+    slow, fast = (
+        training.train(
+            parameters,
+            X,
+            Y,
+            activations,
+            learning_rate=0.1,
+            momentum=momentum,
+            batch_size=batch_size,
+            seeds=range(n_models),
+            record_at=[0, 3, 25],
+            arithmetic=arithmetic,
+            executor=ThreadPoolExecutor(1),
+        )
+        for arithmetic in (training.REFERENCE, training.COMPILED)
+    )
+    assert bits(fast.parameters) == bits(slow.parameters)
+    assert fast.costs.tobytes() == slow.costs.tobytes()
+    slow_p, fast_p = (a.predict(slow.parameters, X, activations) for a in (network, kernel))
+    assert fast_p.tobytes() == slow_p.tobytes()
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -65,7 +111,7 @@ def test_same_bits_for_any_shape(
     parameters, X, Y = problem([*widths, 1], m, n_models, sd / 2, seed)
     S, activations = network.samples(X, Y), [ACTIVATIONS[name] for name in names[: len(widths) - 1]]
     steps = 20
-    slow, fast = (f(parameters, S, activations, 0.01, steps) for f in (network.descend, kernel.descend))
+    slow, fast = (descend(a, parameters, S, activations, 0.01, steps) for a in (network, kernel))
     assert bits(fast) == bits(slow)
     assert kernel.cost(fast, S, activations).tobytes() == network.cost(slow, S, activations).tobytes()
 
@@ -75,12 +121,12 @@ def test_same_bits_where_it_is_chaotic() -> None:
     init = initializers.normal(sd=10.0)
     born = initializers.stack([initializers.initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in (2, 3, 7)])
     activations, S = [ACTIVATIONS["relu"]] * 2, network.samples(*circles(300, 0.05, 1))
-    slow = network.descend(born, S, activations, 0.01, 1500)
-    assert bits(kernel.descend(born, S, activations, 0.01, 1500)) == bits(slow)
+    slow = descend(network, born, S, activations, 0.01, 1500)
+    assert bits(descend(kernel, born, S, activations, 0.01, 1500)) == bits(slow)
 
     nudged = [(W.copy(), b.copy()) for W, b in born]
     nudged[0][0][:] = np.nextafter(nudged[0][0], np.inf)
-    moved = kernel.descend(nudged, S, activations, 0.01, 1500)
+    moved = descend(kernel, nudged, S, activations, 0.01, 1500)
     assert np.abs(moved[0][0] - slow[0][0]).max() > 1e-6
 
 
@@ -94,11 +140,11 @@ def test_wide_and_deep_networks_and_many_chunks() -> None:
 def test_the_number_of_models_beside_it_changes_no_bit() -> None:
     parameters, X, Y = problem([2, 10, 5, 1], 300, 5, 1.0)
     S, activations = network.samples(X, Y), [ACTIVATIONS["relu"]] * 2
-    together = kernel.descend(parameters, S, activations, 0.1, 50)
+    together = descend(kernel, parameters, S, activations, 0.1, 50)
     for model in range(5):
         alone = [(W[model : model + 1], b[model : model + 1]) for W, b in parameters]
         expected = [(W[model : model + 1], b[model : model + 1]) for W, b in together]
-        assert bits(kernel.descend(alone, S, activations, 0.1, 50)) == bits(expected)
+        assert bits(descend(kernel, alone, S, activations, 0.1, 50)) == bits(expected)
 
 
 def train(n_models: int = 7, **choices: object) -> training.Trained:
@@ -120,7 +166,8 @@ def test_threads_processes_and_their_order_change_no_bit() -> None:
 
 def test_a_job_can_be_sent_away() -> None:
     parameters, X, Y = problem([2, 3, 1], 9, 2, 1.0)
-    job = training.Job(parameters, X, Y, [ACTIVATIONS["tanh"]], 0.1, np.array([0, 3]), training.COMPILED)
+    rule = network.Rule(0.1, 0.5)
+    job = training.Job(parameters, [0, 1], X, Y, [ACTIVATIONS["tanh"]], rule, 4, np.array([0, 3]), training.COMPILED)
     here, there = training.train_slice(job), training.train_slice(pickle.loads(pickle.dumps(job)))
     assert bits(here.parameters) == bits(there.parameters)
 
@@ -148,7 +195,8 @@ def test_an_interruption_stops_the_threads_within_a_second() -> None:
     parameters, X, Y = problem([2, 64, 64, 1], 1000, 8, 0.1)
     activations = [ACTIVATIONS["relu"]] * 2
     train(1)  # compiled by now
-    job = training.Job(parameters, X, Y, activations, 0.1, np.array([10**9]), training.COMPILED)
+    rule, records = network.Rule(0.1), np.array([10**9])
+    job = training.Job(parameters, range(8), X, Y, activations, rule, None, records, training.COMPILED)
     stop = threading.Event()
     with ThreadPoolExecutor(2) as threads:
         futures = [threads.submit(training.train_slice, job, stop) for _ in range(2)]

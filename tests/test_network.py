@@ -8,11 +8,11 @@ import mpmath
 import numpy as np
 import pytest
 
-from pipeline import initializers, network
+from pipeline import initializers, losses, network
 from pipeline.activations import ACTIVATIONS
 from pipeline.sums import lane_sum, pad
 
-SHAPES = [[2, 10, 5, 1], [2, 1], [3, 4, 1], [1, 1, 1], [2, 7, 6, 5, 4, 1]]
+SHAPES = [[2, 10, 5, 1], [2, 1], [3, 4, 1], [1, 1, 1], [2, 7, 6, 5, 4, 1], [3, 5, 4], [2, 3], [4, 6, 5, 10]]
 
 
 def problem(layers_dims: list[int], n_models: int = 2, m: int = 13, seed: int = 0):
@@ -20,7 +20,8 @@ def problem(layers_dims: list[int], n_models: int = 2, m: int = 13, seed: int = 
     parameters = [
         (rng.randn(n_models, n, k) / math.sqrt(k), rng.randn(n_models, n, 1) / 2) for k, n in pairwise(layers_dims)
     ]
-    return parameters, rng.randn(layers_dims[0], m), rng.randint(0, 2, (1, m)).astype(float)
+    n_classes = max(2, layers_dims[-1])
+    return parameters, rng.randn(layers_dims[0], m), rng.randint(0, n_classes, (1, m)).astype(float)
 
 
 def cost_of(parameters, S, activations):
@@ -134,6 +135,79 @@ def test_cost_is_exact_for_small_and_finite_for_huge_logits() -> None:
     S = network.samples(np.zeros((1, 7)), Y)
     exact = sum(mpmath.log1p(mpmath.exp(z)) - y * mpmath.mpf(z) for z, y in zip(Z[0, 0], Y[0], strict=True)) / 7
     assert network.compute_cost(pad(Z), S.Y, S.weight)[0] == pytest.approx(float(exact), rel=1e-15)
+
+
+def test_softmax_cost_and_probabilities_against_mpmath() -> None:
+    """Also for logits far apart, where exp alone would overflow."""
+    Z = np.array([[0.3, 1000.0, -4.0], [-0.2, 990.0, -700.0], [2.0, -3.0, 800.0], [0.3, 1000.0, 799.0]])[None]
+    Y = np.array([[2.0, 1.0, 0.0]])
+    S = network.samples(np.zeros((1, 3)), Y)
+    with mpmath.workdps(60):
+        logits = [[mpmath.mpf(z) for z in column] for column in Z[0].T.tolist()]
+        sums = [mpmath.fsum(map(mpmath.exp, column)) for column in logits]
+        exact = sum(mpmath.log(s) - column[int(y)] for s, column, y in zip(sums, logits, Y[0], strict=True)) / 3
+        shares = [[float(mpmath.exp(z) / s) for z in column] for s, column in zip(sums, logits, strict=True)]
+    assert network.compute_cost(pad(Z), S.Y, S.weight)[0] == pytest.approx(float(exact), rel=1e-15)
+    _, terms, total = network.softmax(Z)
+    np.testing.assert_allclose((terms / total)[0].T, shares, rtol=2e-15)  # three roundings and exp's ulp
+
+
+def test_log_of_sum_in_ulp() -> None:
+    x = np.concatenate(
+        [np.linspace(1, 70, 4000), np.random.RandomState(0).uniform(1, 65535, 4000), 2.0 ** np.arange(16)]
+    )
+    exact = [mpmath.log(mpmath.mpf(value)) for value in x.tolist()]
+    errors = [
+        abs(mpmath.mpf(value) - true) / np.spacing(float(true))
+        for value, true in zip(losses.log_of_sum(x).tolist(), exact, strict=True)
+    ]
+    assert max(errors) < 2.5
+
+
+def test_softmax_over_two_classes_is_the_sigmoid() -> None:
+    """Logits (0, z) cost what the single logit z costs, and the slope by z is the same."""
+    z, Y = np.random.RandomState(0).randn(1, 1, 8) * 9, np.array([[0.0, 1, 1, 0, 1, 0, 0, 1]])
+    two, weight = np.concatenate([np.zeros_like(z), z], axis=1), np.full(8, 1 / 8)
+    assert network.compute_cost(two, Y, weight) == pytest.approx(network.compute_cost(z, Y, weight), rel=1e-14)
+    np.testing.assert_allclose(network.cost_slope(two, Y)[0, 1], network.cost_slope(z, Y)[0, 0], rtol=0, atol=1e-15)
+    slopes = network.cost_slope(two, Y)
+    np.testing.assert_allclose(slopes.sum(axis=1), 0.0, atol=3e-16)  # probabilities add up to 1 within their rounding
+
+
+def test_momentum_is_the_heavy_ball() -> None:
+    """Against steps written out: v1 = g1, v2 = 0.9 v1 + g2, ...; and none is plain gradient descent."""
+    parameters, X, Y = problem([2, 3, 1], n_models=1)
+    S, activations, rate = network.samples(X, Y), [ACTIVATIONS["relu"]], 0.2
+    W, v = parameters, None
+    for _ in range(3):
+        Z, A = network.forward_propagation(W, S.X, activations)
+        g = network.backward_propagation(W, Z, A, S.Y, S.weight, activations)
+        v = g if v is None else [(0.9 * a + c, 0.9 * b + d) for (a, b), (c, d) in zip(v, g, strict=True)]
+        W = [(a - rate * c, b - rate * d) for (a, b), (c, d) in zip(W, v, strict=True)]
+    moved, _ = network.descend(network.at_rest(parameters), [S], activations, network.Rule(rate, 0.9), 3)
+    for (a, b), (c, d) in zip(moved, W, strict=True):
+        np.testing.assert_allclose(a, c, rtol=1e-15)
+        np.testing.assert_allclose(b, d, rtol=1e-15)
+
+
+def test_batches_are_taken_in_turn() -> None:
+    parameters, X, Y = problem([2, 3, 1])
+    activations, rule = [ACTIVATIONS["relu"]], network.Rule(0.1)
+    first, second = network.samples(X[:, :7], Y[:, :7]), network.samples(X[:, 7:], Y[:, 7:])
+    models = network.at_rest(parameters)
+    for batch in (first, second, first):
+        models = network.descend(models, [batch], activations, rule, 1)
+    together = network.descend(network.at_rest(parameters), [first, second], activations, rule, 3)
+    assert all(
+        (a == b).all() for x, y in zip(models.parameters, together.parameters, strict=True) for a, b in zip(x, y)
+    )
+
+
+def test_accuracy() -> None:
+    Y = np.array([[0.0, 1.0, 2.0, 1.0]])
+    probability = np.array([[[0.6, 0.1, 0.3, 0.4], [0.3, 0.8, 0.3, 0.3], [0.1, 0.1, 0.4, 0.3]]])
+    assert network.accuracy(probability, Y).tolist() == [0.75]
+    assert network.accuracy(np.array([[[0.6, 0.5, 0.4]]]), np.array([[1.0, 1.0, 0.0]])).tolist() == [2 / 3]
 
 
 def test_samples_are_padded_with_weight_zero() -> None:

@@ -89,6 +89,45 @@ def test_recording_more_often_changes_nothing_else() -> None:
     assert often.costs[0, -1] == seldom.costs[0, -1]
 
 
+def test_every_epoch_takes_every_sample_once_in_an_order_of_its_own() -> None:
+    points, labels = np.arange(10.0)[None], np.zeros((1, 10))
+    stream = training.shuffled(points, labels, 4, seed=3)
+    epochs = [[next(stream) for _ in range(3)] for _ in range(3)]
+    orders = []
+    for epoch in epochs:
+        sizes = [np.count_nonzero(batch.weight) for batch in epoch]
+        assert sizes == [4, 4, 2]
+        assert [float(batch.weight[0]) for batch in epoch] == [0.25, 0.25, 0.5]
+        orders.append(np.concatenate([batch.X[0, :size] for batch, size in zip(epoch, sizes, strict=True)]).tolist())
+        assert sorted(orders[-1]) == list(range(10))
+    assert orders[0] != orders[1] != orders[2]
+    again = training.shuffled(points, labels, 4, seed=3)
+    assert [next(again).X.tobytes() for _ in range(3)] == [batch.X.tobytes() for batch in epochs[0]]
+    other = training.shuffled(points, labels, 4, seed=4)
+    assert next(other).X.tobytes() != epochs[0][0].X.tobytes()
+
+
+def test_a_batch_of_everything_is_the_full_batch() -> None:
+    born = initializers.stack([initializers.initialize_parameters(initializers.he_normal(), 0, LAYERS)])
+    full, whole = (
+        training.train(born, X, Y, RELU, learning_rate=0.1, record_at=[0, 30], batch_size=size, seeds=[0])
+        for size in (None, 300)
+    )
+    assert full.costs.tobytes() == whole.costs.tobytes()
+
+
+def test_small_batches_learn_the_circles_faster() -> None:
+    born = initializers.stack([initializers.initialize_parameters(initializers.he_normal(), 3, LAYERS)])
+    costs = [
+        training.train(
+            born, X, Y, RELU, learning_rate=0.1, momentum=momentum, batch_size=30, seeds=[3], record_at=[3000]
+        )
+        for momentum in (0.0, 0.9)
+    ]
+    assert costs[0].costs[0, 0] < 0.1  # the full batch with rate 0.01 takes 12,000 steps to get there
+    assert costs[1].costs[0, 0] < costs[0].costs[0, 0]
+
+
 def test_weight_change_and_distinct_units() -> None:
     W = np.array([[[1.0, 2.0], [1.0, 2.0], [3.0, 0.0]]])
     b = np.zeros((1, 3, 1))
