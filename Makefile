@@ -60,4 +60,4 @@ lock: ## resolve the two lock files anew (needs uv)
 	sed -i "s/^torch==\(.*\) \\\\$$/torch==\1+cpu ; sys_platform == 'linux' and platform_machine == 'x86_64' \\\\\n    --hash=$(TORCH_CPU)\ntorch==\1 ; sys_platform != 'linux' or platform_machine != 'x86_64' \\\\/" requirements-benchmark.lock
 
 clean: ## delete what the pipeline made, its cache included; reports/ stays
-	rm -rf data runs tracked.json .dvc/cache .dvc/tmp
+	rm -rf data recipes runs tracked.json .dvc/cache .dvc/tmp

@@ -1,12 +1,18 @@
 """Activations: phi and its derivative, one table.
 
-Like the functions of `elementary`, which they are made of, they take NumPy arrays and the kernel's vectors.
+Like the functions of `elementary`, which they are made of, they take NumPy arrays and the kernel's vectors. A slope
+made from a = phi(z) costs next to nothing, but is good to about 1e-15 only in absolute terms. A slope that needs
+functions of z asks for them as its phi does, in the same words, and the compiler evaluates them once.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pipeline.elementary import Number, select, tanh
+from pipeline.elementary import Number, exp, expm1, normal_cdf, normal_pdf, select, sigmoid, softplus, tanh
+
+LEAK = 0.01
+SELU_SCALE = 1.0507009873554805  # lambda of Klambauer et al. 2017; alpha is 1.6732632423543772
+SELU_NEGATIVE = 1.7580993408473768  # lambda alpha
 
 
 def relu(z: Number) -> Number:
@@ -19,9 +25,88 @@ def relu_slope(z: Number, a: Number) -> Number:
     return select(z > 0.0, 1.0, 0.0)
 
 
+def leaky_relu(z: Number) -> Number:
+    """z, or 0.01 z where z < 0 (Maas et al. 2013; PyTorch's and JAX's default)."""
+    return select(z < 0.0, z * LEAK, z)
+
+
+def leaky_relu_slope(z: Number, a: Number) -> Number:
+    """1 where z > 0, else 0.01: at 0 as in PyTorch, where JAX has 1."""
+    return select(z > 0.0, 1.0, LEAK)
+
+
 def tanh_slope(z: Number, a: Number) -> Number:
     """1 - tanh(z)**2, from a = tanh(z)."""
     return 1.0 - a * a
+
+
+def sigmoid_slope(z: Number, a: Number) -> Number:
+    """sigmoid(z) (1 - sigmoid(z)), from a = sigmoid(z)."""
+    return a * (1.0 - a)
+
+
+def linear(z: Number) -> Number:
+    """z: without an activation a deep network is a product of matrices (Saxe et al. 2014)."""
+    return z
+
+
+def linear_slope(z: Number, a: Number) -> Number:
+    """1, in the shape of z."""
+    return select(z > 0.0, 1.0, 1.0)
+
+
+def elu(z: Number) -> Number:
+    """z, or e**z - 1 where z <= 0 (Clevert et al. 2016, alpha = 1)."""
+    return select(z > 0.0, z, expm1(z))
+
+
+def elu_slope(z: Number, a: Number) -> Number:
+    """1, or e**z where z <= 0, from a = e**z - 1."""
+    return select(z > 0.0, 1.0, a + 1.0)
+
+
+def selu(z: Number) -> Number:
+    """lambda z, or lambda alpha (e**z - 1) where z <= 0 (Klambauer et al. 2017): keeps mean 0 and variance 1."""
+    return select(z > 0.0, SELU_SCALE, SELU_NEGATIVE) * elu(z)
+
+
+def selu_slope(z: Number, a: Number) -> Number:
+    """lambda, or lambda alpha e**z where z <= 0, from a = lambda alpha (e**z - 1)."""
+    return select(z > 0.0, SELU_SCALE, a + SELU_NEGATIVE)
+
+
+def gelu(z: Number) -> Number:
+    """z Phi(z), Phi being the distribution function of N(0, 1) (Hendrycks & Gimpel 2016).
+
+    This is the exact one, PyTorch's default; JAX's default is an approximation by tanh that differs by up to 5e-4.
+    """
+    return select(z < -40.0, -40.0, z) * normal_cdf(z)  # below -39 Phi is 0, and 0 * inf would be nan
+
+
+def gelu_slope(z: Number, a: Number) -> Number:
+    """Phi(z) + z Phi'(z)."""
+    y = select(z < -40.0, -40.0, select(z > 40.0, 40.0, z))  # where Phi'(z) is 0
+    return normal_cdf(z) + y * normal_pdf(z)
+
+
+def silu(z: Number) -> Number:
+    """z sigmoid(z) (Hendrycks & Gimpel 2016; Ramachandran et al. 2017 as "swish")."""
+    return select(z < -750.0, -750.0, z) * sigmoid(z)  # below -746 the sigmoid is 0, and 0 * inf would be nan
+
+
+def silu_slope(z: Number, a: Number) -> Number:
+    """s + z s (1 - s) with s = sigmoid(z), which is (1 + e + z e) / (1 + e)**2 with e = e**-|z|.
+
+    For z < 0 the first 1 + e is e (1 + e).
+    """
+    e = exp(-abs(z))
+    y = select(z < -750.0, -750.0, select(z > 750.0, 750.0, z))  # where e is 0
+    return (select(z < 0.0, e, 1.0) * (e + 1.0) + y * e) / ((e + 1.0) * (e + 1.0))
+
+
+def softplus_slope(z: Number, a: Number) -> Number:
+    """sigmoid(z)."""
+    return sigmoid(z)
 
 
 class Activation(NamedTuple):
@@ -33,5 +118,13 @@ class Activation(NamedTuple):
 
 ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation(relu, relu_slope),
+    "leaky_relu": Activation(leaky_relu, leaky_relu_slope),
     "tanh": Activation(tanh, tanh_slope),
+    "sigmoid": Activation(sigmoid, sigmoid_slope),
+    "linear": Activation(linear, linear_slope),
+    "elu": Activation(elu, elu_slope),
+    "selu": Activation(selu, selu_slope),
+    "gelu": Activation(gelu, gelu_slope),
+    "silu": Activation(silu, silu_slope),
+    "softplus": Activation(softplus, softplus_slope),
 }

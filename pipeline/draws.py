@@ -1,9 +1,10 @@
-"""Normal draws from the frozen stream of `numpy.random.RandomState`, with the same bits on every computer.
+"""Draws from the frozen stream of `numpy.random.RandomState`, with the same bits on every computer.
 
-NumPy keeps the bits of RandomState's uniform doubles for ever (NEP 19); they are integers, scaled. Its `randn`
-then takes the logarithm from the C library, whose last bit may differ between systems. Here the same polar
-method (Marsaglia & Bray 1964) takes the logarithm from `elementary`. So this is `randn`: the same numbers
-in the same order, 97 in 100 bit for bit and the others within four ulp, and the generator left in the same state.
+NumPy keeps the bits of RandomState's uniform doubles for ever (NEP 19); they are integers, scaled. Its `uniform`
+scales them further in C, where a compiler may fuse the product and the sum; here NumPy's arrays do that. Its `randn`
+takes the logarithm from the C library, whose last bit may differ between systems. Here the same polar method
+(Marsaglia & Bray 1964) takes the logarithm from `elementary`. So `normal` is `randn`: the same numbers in the same
+order, 97 in 100 bit for bit and the others within four ulp, and the generator left in the same state.
 """
 
 import math
@@ -12,6 +13,11 @@ import numpy as np
 
 from pipeline.elementary import log
 from pipeline.sums import Array
+
+
+def uniform(rng: np.random.RandomState, shape: tuple[int, ...], low: float, high: float) -> Array:
+    """Independent draws from U(low, high), as `rng.uniform(low, high, shape)` makes them."""
+    return low + (high - low) * rng.random_sample(shape)
 
 
 def normal(rng: np.random.RandomState, shape: tuple[int, ...]) -> Array:
@@ -30,6 +36,18 @@ def normal(rng: np.random.RandomState, shape: tuple[int, ...]) -> Array:
     if n > 0:
         _keep(rng, made[-1] if len(made) > n - start else None)
     return drawn.reshape(shape)
+
+
+def truncated_normal(rng: np.random.RandomState, shape: tuple[int, ...], low: float, high: float) -> Array:
+    """Independent draws from N(0, 1) within [low, high].
+
+    By rejection: the whole array is drawn from `normal`; then, as often as needed, the entries that lie outside are
+    drawn anew together, in their order. So most entries are those of `normal` from the same state.
+    """
+    drawn = normal(rng, shape)
+    while (outside := (drawn < low) | (drawn > high)).any():
+        drawn[outside] = normal(rng, (int(np.count_nonzero(outside)),))
+    return drawn
 
 
 def _pairs_in_disc(rng: np.random.RandomState, n: int) -> Array:

@@ -8,7 +8,7 @@ tests/test_elementary.py measures their errors against mpmath.
 A function takes anything that has the four operators and comparisons and for which the primitives `select`,
 `copysign` and `power_of_two` are defined: NumPy arrays here, vectors of eight lanes in the compiled kernel.
 The coefficients are those of the Taylor series, so that they can be checked by eye; the ranges are reduced
-until the series, cut where it is, is good to a tenth of an ulp.
+until the series, cut where it is, is good to a tenth of an ulp. TAIL alone is fitted.
 """
 
 import math
@@ -24,6 +24,40 @@ LN2_LOW = float.fromhex("0x1.cf79abc9e3b3ap-40")  # ln 2 - LN2_HIGH
 ROUNDER = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to a whole number, in the low bits of the sum
 EXP_MAX = 709.782712893384  # the last double whose exponential is finite
 EXP_MIN = -746.0  # below: exp rounds to 0
+NORMAL_MAX = 39.0  # above: the density of N(0, 1) and its tail round to 0
+NORMAL_GRID = 3221225472.0  # 1.5 * 2**31: adding it rounds to a multiple of 2**-21
+NORMAL_PEAK = 0.3989422804014327  # 1 / sqrt(2 pi)
+NORMAL_PEAK_LOW = -2.49232720227773e-17  # 1 / sqrt(2 pi) - NORMAL_PEAK
+TAIL_OFFSET = 0.8125  # about sqrt(2 / pi), so that what TAIL approximates stays between 0.40 and 0.48
+TAIL_CENTRE = 6.09375  # near where 22 terms serve best, and such that rounding TAIL[0] costs 2e-18 only
+TAIL_GRID = 50331648.0  # 1.5 * 2**25: adding it rounds to a multiple of 2**-27
+# The coefficients of the polynomial of degree 22 in s that `tail_ratio` names, through 23 Chebyshev points of
+# [-1, (39 - TAIL_CENTRE) / (39 + TAIL_CENTRE)], ends included. Error below 1e-17; tests/test_elementary.py makes them.
+TAIL = (
+    0.44083023746897676,
+    -0.06161075975285123,
+    0.02068910796776358,
+    0.009851534595113311,
+    -0.02591284279488756,
+    0.028890309458331626,
+    -0.02362680675448304,
+    0.015501770735895476,
+    -0.008293278480354849,
+    0.003543269022712123,
+    -0.0011219852364775767,
+    0.00019868126843801626,
+    2.5380674456891257e-05,
+    -2.9919202449693995e-05,
+    7.4078858848197135e-06,
+    1.1426883762048804e-06,
+    -1.1954078892273053e-06,
+    1.4737562303971475e-07,
+    1.2656921826766995e-07,
+    -4.136632988364602e-08,
+    -1.3435227841440088e-08,
+    5.405920421600665e-09,
+    1.7717991940655879e-09,
+)
 
 
 def select(condition: Number, yes: Number, no: Number) -> Number:
@@ -70,6 +104,17 @@ def exp(x: Number) -> Number:
     return select(x > EXP_MAX, math.inf, scaled)
 
 
+def expm1(x: Number) -> Number:
+    """e**x - 1, -0 for -0: with x = k ln 2 + r, 2**k (e**r - 1) + (2**k - 1). Error below 2.5 ulp."""
+    y = select(x > EXP_MAX, EXP_MAX, select(x < -40.0, -40.0, x))  # e**-40 - 1 rounds to -1
+    k = (y * LOG2_E + ROUNDER) - ROUNDER
+    r = (y - k * LN2_HIGH) - k * LN2_LOW
+    last = select(k > 1023.0, 1.0, 0.0)  # 2**1024 is no double
+    scale = power_of_two((k - last) + ROUNDER)
+    t = (scale * expm1_series(r) + (scale - 1.0)) * power_of_two(last + ROUNDER)
+    return copysign(select(x > EXP_MAX, math.inf, t), x)
+
+
 def log1p_unit(x: Number) -> Number:
     """ln(1 + x) for x in [0, 1]: x - x**2 / 2 + s (x**2 / 2 + R) with s = x / (2 + x).
 
@@ -99,6 +144,19 @@ def log1p_unit(x: Number) -> Number:
     return x - (half_square - s * (half_square + q * u))
 
 
+def log_of_sum(x: Number) -> Number:
+    """ln x for x in [1, 65536): with x = 2**k (1 + f), k ln 2 + ln(1 + f). Error below 2.5 ulp."""
+    k = select(x < 256.0, 0.0, 8.0)
+    f = select(x < 256.0, x, x * (1 / 256))
+    k = select(f < 16.0, k, k + 4.0)
+    f = select(f < 16.0, f, f * (1 / 16))
+    k = select(f < 4.0, k, k + 2.0)
+    f = select(f < 4.0, f, f * (1 / 4))
+    k = select(f < 2.0, k, k + 1.0)
+    f = select(f < 2.0, f, f * (1 / 2))
+    return k * LN2_HIGH + (log1p_unit(f - 1.0) + k * LN2_LOW)
+
+
 def softplus(x: Number) -> Number:
     """ln(1 + e**x), finite for every finite x. Error below 2.5 ulp."""
     return select(x < 0.0, 0.0, x) + log1p_unit(exp(-abs(x)))
@@ -119,6 +177,84 @@ def tanh(x: Number) -> Number:
     scale = power_of_two(k + ROUNDER)
     t = scale * expm1_series(r) + (scale - 1.0)
     return copysign(t / (t + 2.0), x)
+
+
+def gaussian(t: Number, high: Number, low: Number) -> Number:
+    """(high + low) e**(-t**2 / 2) for t in [0, 39], low being small beside high. Error below 1.5 ulp.
+
+    t is split into a multiple of 2**-21, whose square is exact, and a rest.
+    """
+    near = (t + NORMAL_GRID) - NORMAL_GRID
+    x = (near * near) * -0.5
+    k = (x * LOG2_E + ROUNDER) - ROUNDER
+    r = (x - k * LN2_HIGH) - (k * LN2_LOW + (t - near) * ((t + near) * 0.5))
+    half_shifted = k * 0.5 + ROUNDER  # as in exp
+    rest_shifted = (k - (half_shifted - ROUNDER)) + ROUNDER
+    value = high + (low + expm1_series(r) * (high + low))
+    return (value * power_of_two(half_shifted)) * power_of_two(rest_shifted)
+
+
+def normal_pdf(x: Number) -> Number:
+    """e**(-x**2 / 2) / sqrt(2 pi), the density of N(0, 1). Error below 1.5 ulp."""
+    t = abs(x)
+    return gaussian(select(t > NORMAL_MAX, NORMAL_MAX, t), NORMAL_PEAK, NORMAL_PEAK_LOW)
+
+
+def tail_ratio(t: Number) -> tuple[Number, Number]:
+    """M(t) = e**(t**2 / 2) Phi(-t), Mills's ratio over sqrt(2 pi), as a sum of two. For multiples of 2**-21 in [0, 39].
+
+    (t + TAIL_OFFSET) M(t) is the polynomial TAIL in s = (t - TAIL_CENTRE) / (t + TAIL_CENTRE), after Shepherd &
+    Laframboise 1981. Its even and its odd powers are added up apart, so that neither waits for the other. The second
+    part of M is what the last addition and the division round away.
+    """
+    s = (t - TAIL_CENTRE) / (t + TAIL_CENTRE)
+    u = s * s
+    even = TAIL[22]
+    even = even * u + TAIL[20]
+    even = even * u + TAIL[18]
+    even = even * u + TAIL[16]
+    even = even * u + TAIL[14]
+    even = even * u + TAIL[12]
+    even = even * u + TAIL[10]
+    even = even * u + TAIL[8]
+    even = even * u + TAIL[6]
+    even = even * u + TAIL[4]
+    even = even * u + TAIL[2]
+    odd = TAIL[21]
+    odd = odd * u + TAIL[19]
+    odd = odd * u + TAIL[17]
+    odd = odd * u + TAIL[15]
+    odd = odd * u + TAIL[13]
+    odd = odd * u + TAIL[11]
+    odd = odd * u + TAIL[9]
+    odd = odd * u + TAIL[7]
+    odd = odd * u + TAIL[5]
+    odd = odd * u + TAIL[3]
+    odd = odd * u + TAIL[1]
+    change = u * even + s * odd
+    product = TAIL[0] + change
+    product_low = (TAIL[0] - product) + change
+    inverse = 1.0 / (t + TAIL_OFFSET)
+    high = (product * inverse + TAIL_GRID) - TAIL_GRID  # of so few bits that its product with t + TAIL_OFFSET is exact
+    low = ((product - high * (t + TAIL_OFFSET)) + product_low) * inverse
+    return high, low
+
+
+def normal_cdf(x: Number) -> Number:
+    """Phi(x), the distribution function of N(0, 1): for x < 0, M(-x) e**(-x**2 / 2). Error below 2 ulp.
+
+    M comes from `tail_ratio` at a multiple of 2**-21, and from there by two terms of its Taylor series, in which
+    M' = t M - 1 / sqrt(2 pi).
+    """
+    t = abs(x)
+    t = select(t > NORMAL_MAX, NORMAL_MAX, t)
+    near = (t + NORMAL_GRID) - NORMAL_GRID
+    rest = t - near
+    high, low = tail_ratio(near)
+    slope = near * (high + low) - NORMAL_PEAK
+    curvature = near * slope + high
+    tail = gaussian(t, high, low + rest * (slope + (rest * 0.5) * curvature))
+    return select(x < 0.0, tail, 1.0 - tail)
 
 
 def log(x: Number) -> Number:

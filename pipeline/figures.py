@@ -43,7 +43,9 @@ STYLE = {
 PANELS = 4  # in a row
 EXTENT = 1.5  # the square [-1.5, 1.5] x [-1.5, 1.5] of the decision boundaries
 GRID = 241  # points along its side
+PIXELS = 8  # the side of a picture among the data
 DARK, LIGHT = "#1b4965", "#f2a65a"  # of class 0 and class 1: far apart in brightness as well
+CLASSES = [("o", DARK), ("s", LIGHT)]  # marker and colour
 COST_TOP = 10.0  # nats; what starts higher is said in words, so that the rest can be seen
 PRINTED = "published, seed 3"
 LIGHTEST, MIDDLE, ACCENT = "#e6e6e6", "#bcbcbc", "#b3261e"
@@ -75,13 +77,32 @@ def png(figure: Figure) -> bytes:
 
 @styled
 def data(train: tuple[Array, Array], test: tuple[Array, Array]) -> Figure:
-    """The training and the test samples, X (2, m) and Y (1, m) each, as points of the plane."""
+    """The training and the test samples, X (n_0, m) and Y (1, m) each: points of the plane, pictures, or two inputs."""
+    n_inputs = len(train[0])
+    if n_inputs == PIXELS * PIXELS:
+        return _pictures(train)
     figure = Figure(figsize=(8, 4.3), layout="compressed")
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     for ax, (X, Y), title in zip(axes, (train, test), ("training", "test"), strict=True):
-        _points(ax, X, Y, size=16)
-        _square(ax, f"{Y.shape[1]} {title} samples")
-    figure.legend(handles=_class_handles(), loc="outside lower center", ncols=2)
+        _points(ax, X[:2], Y, size=16)
+        _plane(ax, f"{Y.shape[1]} {title} samples")
+        if np.abs(X[:2]).max() < EXTENT:
+            _square(ax)
+    n_classes = int(train[1].max()) + 1
+    more = "" if n_inputs == 2 else f"the first two of {n_inputs} inputs"
+    figure.legend(handles=_class_handles(n_classes), title=more, loc="outside lower center", ncols=n_classes)
+    return figure
+
+
+def _pictures(train: tuple[Array, Array]) -> Figure:
+    """The first training samples as grey pictures, their classes above."""
+    X, Y = train
+    figure = Figure(figsize=(8, 3.6), layout="compressed")
+    for ax, pixels, label in zip(figure.subplots(3, 8).ravel(), X.T, Y[0], strict=False):
+        ax.imshow(pixels.reshape(PIXELS, PIXELS), cmap="Greys")
+        ax.set_title(f"{label:.0f}", fontsize=8, loc="center")
+        ax.set_axis_off()
+    figure.suptitle(f"The first of {Y.shape[1]} training samples", fontsize=10)
     return figure
 
 
@@ -135,9 +156,10 @@ def boundaries(probabilities: Mapping[str, Array], X: Array, Y: Array, seed: int
     figure, panels = _panels(len(probabilities), "compressed", height=2.7, sharex=True, sharey=True)
     for (name, probability), ax in zip(probabilities.items(), panels, strict=True):
         boundary(ax, probability, X, Y)
-        _square(ax, name)
+        _plane(ax, name)
+        _square(ax)
     figure.suptitle(f"Decision boundaries, seed {seed}", x=0.01, ha="left", fontsize=10)
-    figure.legend(handles=_class_handles(), loc="outside lower center", ncols=2)
+    figure.legend(handles=_class_handles(2), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -147,7 +169,32 @@ def one_boundary(probability: Array, X: Array, Y: Array, title: str) -> Figure:
     figure = Figure(figsize=(4, 4.1), layout="compressed")
     ax = figure.subplots()
     boundary(ax, probability, X, Y)
-    _square(ax, title)
+    _plane(ax, title)
+    _square(ax)
+    return figure
+
+
+@styled
+def confusions(counts: Mapping[str, Array], seed: int) -> Figure:
+    """Which class the trained model of `seed` takes the test samples for, a panel an initializer.
+
+    For data without a plane to draw boundaries in. Each of `counts` is (classes, classes): true, then predicted.
+    """
+    figure, panels = _panels(len(counts), "compressed", height=2.7, sharex=True, sharey=True)
+    for (name, matrix), ax in zip(counts.items(), panels, strict=True):
+        ax.imshow(matrix, cmap="Greys", vmin=0, vmax=matrix.sum(axis=1).max())
+        for (true, predicted), count in np.ndenumerate(matrix):
+            if count:
+                colour = "white" if 2 * count > matrix.sum(axis=1).max() else "black"
+                ax.text(predicted, true, f"{count:.0f}", ha="center", va="center", color=colour, fontsize=6)
+        ax.set_title(name)
+        ax.grid(visible=False)
+        ax.set_xticks(range(len(matrix)))
+        ax.set_yticks(range(len(matrix)))
+        ax.set_xlabel("predicted class")
+        ax.set_ylabel("class")
+        ax.label_outer()
+    figure.suptitle(f"Test samples by class, seed {seed}", x=0.01, ha="left", fontsize=10)
     return figure
 
 
@@ -211,31 +258,36 @@ def _panels(
 
 
 def _points(ax: Axes, X: Array, Y: Array, size: float) -> None:
-    for label, marker, colour in ((0, "o", DARK), (1, "s", LIGHT)):
+    for label in range(int(Y.max()) + 1):
+        marker, colour = CLASSES[label % len(CLASSES)]
         x1, x2 = X[:, Y[0] == label]
         ax.scatter(x1, x2, s=size, marker=marker, c=colour, edgecolors="black", linewidths=0.3)
 
 
-def _class_handles() -> list[Line2D]:
-    def handle(label: str, marker: str, colour: str) -> Line2D:
-        line = Line2D([], [], color="black", linestyle="", marker=marker, markersize=5, label=label)
+def _class_handles(n_classes: int) -> list[Line2D]:
+    handles = []
+    for label in range(n_classes):
+        marker, colour = CLASSES[label % len(CLASSES)]
+        line = Line2D([], [], color="black", linestyle="", marker=marker, markersize=5, label=f"class {label}")
         line.set(markerfacecolor=colour, markeredgewidth=0.3)
-        return line
+        handles.append(line)
+    return handles
 
-    return [handle("class 0", "o", DARK), handle("class 1", "s", LIGHT)]
 
-
-def _square(ax: Axes, title: str) -> None:
+def _plane(ax: Axes, title: str) -> None:
     ax.set_title(title)
-    ax.set_xlim(-EXTENT, EXTENT)
-    ax.set_ylim(-EXTENT, EXTENT)
     ax.set_aspect("equal")
-    ax.set_xticks([-1, 0, 1])
-    ax.set_yticks([-1, 0, 1])
     ax.grid(visible=False)
     ax.set_xlabel("$x_1$")
     ax.set_ylabel("$x_2$")
     ax.label_outer()
+
+
+def _square(ax: Axes) -> None:
+    ax.set_xlim(-EXTENT, EXTENT)
+    ax.set_ylim(-EXTENT, EXTENT)
+    ax.set_xticks([-1, 0, 1])
+    ax.set_yticks([-1, 0, 1])
 
 
 def _swarm(values: Sequence[float], width: float = 0.012, height: float = 0.5) -> Array:

@@ -5,7 +5,7 @@ class numbers. Two classes have one logit and a sigmoid; more have a logit each 
 over the classes in their order.
 """
 
-from pipeline.elementary import LN2_HIGH, LN2_LOW, Number, exp, log1p_unit, select, sigmoid, softplus
+from pipeline.elementary import Number, exp, log_of_sum, select, sigmoid, softplus
 
 
 def cross_entropy(z: Number, y: Number) -> Number:
@@ -44,16 +44,3 @@ def softmax_cross_entropy(total: Number, top: Number, own: Number) -> Number:
 def softmax_cross_entropy_slope(term: Number, total: Number, label: Number, k: Number) -> Number:
     """Its derivative by z_k: softmax(z)_k, which is term / total, less 1 if the label is k."""
     return term / total - select(label > k - 0.5, select(label < k + 0.5, 1.0, 0.0), 0.0)
-
-
-def log_of_sum(x: Number) -> Number:
-    """ln x for x in [1, 65536): with x = 2**k (1 + f), k ln 2 + ln(1 + f). Error below 2.5 ulp."""
-    k = select(x < 256.0, 0.0, 8.0)
-    f = select(x < 256.0, x, x * (1 / 256))
-    k = select(f < 16.0, k, k + 4.0)
-    f = select(f < 16.0, f, f * (1 / 16))
-    k = select(f < 4.0, k, k + 2.0)
-    f = select(f < 4.0, f, f * (1 / 4))
-    k = select(f < 2.0, k, k + 1.0)
-    f = select(f < 2.0, f, f * (1 / 2))
-    return k * LN2_HIGH + (log1p_unit(f - 1.0) + k * LN2_LOW)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.activations import Activation
 from pipeline.elementary import sigmoid
@@ -183,8 +184,14 @@ def predict(parameters: Parameters, X: Array, activations: Sequence[Activation])
     return np.asarray(terms / total)
 
 
+def classes(probability: Array) -> NDArray[np.int64]:
+    """The class (models, m) that is predicted: by the seed's `> 0.5`, or the most probable one."""
+    if probability.shape[-2] == 1:
+        return (probability[..., 0, :] > 0.5).astype(np.int64)
+    return np.asarray(np.argmax(probability, axis=-2))
+
+
 def accuracy(probability: Array, Y: Array) -> Array:
-    """The share (models,) of samples predicted right: the seed's `> 0.5`, or the most probable class."""
-    predicted = probability[..., 0, :] > 0.5 if probability.shape[-2] == 1 else np.argmax(probability, axis=-2)
-    share: Array = np.count_nonzero(predicted == Y[0], axis=-1) / Y.shape[-1]
+    """The share (models,) of samples predicted right."""
+    share: Array = np.count_nonzero(classes(probability) == Y[0], axis=-1) / Y.shape[-1]
     return share

@@ -4,9 +4,6 @@ What is wrong is told in one sentence each: the key, what it holds, and what it 
 """
 
 import argparse
-import difflib
-import inspect
-import math
 import re
 import sys
 from collections import Counter
@@ -22,16 +19,17 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StrictInt,
     StrictStr,
     ValidationError,
 )
 
-from pipeline import strict_yaml
+from pipeline import recipes, strict_yaml
 from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.datasets import DATASETS
-from pipeline.initializers import RECIPES, Initializer
-from pipeline.wording import UserError, dotted, shown, word
+from pipeline.recipes import Recipe
+from pipeline.wording import UserError, dotted, fits, hint, nearest, shown, word
 
 MAX_SEED = 2**32 - 1  # of RandomState
 MAX_SEEDS = 100_000  # a slip such as {first: 0, last: 4294967295} must not fill the memory
@@ -43,18 +41,8 @@ class ParamsError(UserError):
     """params.yaml cannot be used; the message is one sentence for each thing that is wrong."""
 
 
-def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of a kind: a bool is no number, an int is a float, a float is no int, nan is neither."""
-    if kind is not float:
-        return type(value) is kind
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number beyond the floats
-        return False
-
-
 def _finite(value: Any) -> float:
-    if not _fits(value, float):
+    if not fits(value, float):
         raise ValueError
     return float(value)
 
@@ -85,11 +73,23 @@ def _names(registry: Iterable[str]) -> Any:
 WHOLE, SEED = "a whole number of at least 1", f"a whole number from 0 to {MAX_SEED}"
 NAMED = "a letter, then up to 63 letters, digits or underscores, and no device name of Windows such as nul"
 ENTRIES = {"hidden": WHOLE, "seeds": SEED}  # what an entry of a list must be
-KINDS = {float: "a finite number", int: "a whole number", str: "text"}  # of a recipe's settings
 Number = Annotated[float, BeforeValidator(_finite)]
 Positive = Annotated[Number, Field(gt=0, description="a number greater than 0")]
 Count = Annotated[StrictInt, Field(ge=1, description=WHOLE)]
 Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED, description=SEED)]
+
+
+def _activation(value: Any) -> str | tuple[str, ...]:
+    names = value if isinstance(value, list) else [value]
+    if not all(isinstance(name, str) and name in ACTIVATIONS for name in names):
+        raise ValueError
+    return tuple(names) if isinstance(value, list) else str(value)
+
+
+def _batch_size(value: Any) -> int | str:
+    if value != "full" and (not fits(value, int) or value < 1):
+        raise ValueError
+    return value  # type: ignore[no-any-return]
 
 
 class Section(BaseModel):
@@ -108,17 +108,32 @@ class Data(Section):
     train_seed: Seed
     test_seed: Seed
 
+    @property
+    def n_inputs(self) -> int:
+        """The features of a sample."""
+        return DATASETS[self.name].n_inputs
+
+    @property
+    def n_classes(self) -> int:
+        """The classes of a sample."""
+        return DATASETS[self.name].n_classes
+
 
 class Network(Section):
     """The layers between the inputs and the output."""
 
     hidden: Annotated[tuple[Count, ...], Field(description=f"a list, each entry {WHOLE}")]
-    activation: Annotated[StrictStr, _member(ACTIVATIONS), _names(ACTIVATIONS)]
+    activation: Annotated[
+        str | tuple[str, ...],
+        PlainValidator(_activation),
+        Field(description=f"one of {', '.join(ACTIVATIONS)}, or a list with one for each hidden layer"),
+    ]
 
     @property
     def activations(self) -> list[Activation]:
         """The activation of each hidden layer."""
-        return [ACTIVATIONS[self.activation]] * len(self.hidden)
+        names = [self.activation] * len(self.hidden) if isinstance(self.activation, str) else self.activation
+        return [ACTIVATIONS[name] for name in names]
 
 
 class Training(Section):
@@ -126,23 +141,19 @@ class Training(Section):
 
     iterations: Count
     learning_rate: Positive
+    batch_size: Annotated[int | str, PlainValidator(_batch_size), Field(description=f"{WHOLE}, or full")]
+    momentum: Annotated[Number, Field(ge=0, lt=1, description="a number of at least 0 and less than 1")]
     record_every: Count
+
+    @property
+    def samples_a_step(self) -> int | None:
+        """The samples in a batch; None for all of them."""
+        return self.batch_size if isinstance(self.batch_size, int) else None
 
     @property
     def record_at(self) -> NDArray[np.int64]:
         """0, record_every, 2 record_every, ... and iterations: before the first step, in between, after the last."""
         return np.append(np.arange(0, self.iterations, self.record_every, dtype=np.int64), np.int64(self.iterations))
-
-
-class Recipe(Section):
-    """How an initializer is made: the recipe's name and its settings."""
-
-    recipe: Annotated[StrictStr, _member(RECIPES), _names(RECIPES)]
-    settings: dict[str, Any]
-
-    def build(self) -> Initializer:
-        """The initializer."""
-        return RECIPES[self.recipe](**self.settings)
 
 
 class Comparison(Section):
@@ -164,6 +175,12 @@ class Params(Section):
     seeds: Annotated[tuple[Seed, ...], Field(description=f"a list, each entry {SEED}, or {{first: ..., last: ...}}")]
     initializers: Annotated[dict[str, Recipe], Field(description="a mapping from names to recipes")]
     comparison: Comparison
+
+    @property
+    def layers_dims(self) -> list[int]:
+        """The seed's name for the sizes of all layers: inputs, hidden units, and a logit, or one for each class."""
+        n_classes = self.data.n_classes
+        return [self.data.n_inputs, *self.network.hidden, 1 if n_classes == 2 else n_classes]
 
 
 class SeedRow(Section):
@@ -195,8 +212,12 @@ def check(document: Any, file: str = "params.yaml") -> Params:
         problems += _seed_problems(document["seeds"])
     if isinstance(document.get("training"), dict):
         problems += _record_problems(**document["training"])
-    if "initializers" in document:
-        document["initializers"] = _recipes(document["initializers"], problems)
+    if isinstance(document.get("network"), dict):
+        problems += _activation_problems(**document["network"])
+    if isinstance(document.get("data"), dict):
+        problems += _size_problems(**document["data"])
+    if isinstance(document.get("initializers"), dict):
+        document["initializers"] = _recipes(document["initializers"], _n_layers(document.get("network")), problems)
     try:
         params = Params.model_validate(document)
     except ValidationError as error:
@@ -228,31 +249,48 @@ def _seed_problems(seeds: list[Any]) -> list[str]:
 
 
 def _record_problems(iterations: Any = None, record_every: Any = None, **_: Any) -> list[str]:
-    if not _fits(iterations, int) or not _fits(record_every, int) or not 1 <= iterations < record_every:
+    if not fits(iterations, int) or not fits(record_every, int) or not 1 <= iterations < record_every:
         return []
     allowed = f"a whole number from 1 to training.iterations, which is {shown(iterations)}"
     return [f"training.record_every holds {shown(record_every)}; it must be {allowed}."]
 
 
-def _recipes(given: Any, problems: list[str]) -> Any:
-    """{name: {recipe, setting: value, ...}} as {name: {recipe, settings}}, the settings checked and tried."""
-    if not isinstance(given, dict):
-        return given
+def _recipes(given: dict[Any, Any], n_layers: int | None, problems: list[str]) -> dict[str, Recipe]:
+    """{name: {recipe, setting: value, ...}} as {name: Recipe}, each checked and tried."""
     if not given:
         problems.append("initializers holds no initializer; it must hold at least one.")
     problems += _name_problems(given)
-    recipes = {}
+    read = {}
     for name, recipe in given.items():
         key = dotted("initializers", word(name))
         if not isinstance(recipe, dict):
             problems.append(f"{key} holds {shown(recipe)}; it must be a recipe and its settings, as {{recipe: zeros}}.")
             continue
-        settings = _text_keys(recipe)
-        chosen = {"recipe": settings.pop("recipe")} if "recipe" in settings else {}
-        if isinstance(chosen.get("recipe"), str) and chosen["recipe"] in RECIPES:
-            problems += _setting_problems(chosen["recipe"], settings, key)
-        recipes[word(name)] = chosen | {"settings": settings}
-    return recipes
+        made, wrong = recipes.read(_text_keys(recipe), key, n_layers)
+        problems += wrong
+        if made:
+            read[word(name)] = made
+    return read
+
+
+def _n_layers(network: Any) -> int | None:
+    hidden = network.get("hidden") if isinstance(network, dict) else None
+    return len(hidden) + 1 if isinstance(hidden, list) else None
+
+
+def _size_problems(name: Any = None, n_train: Any = None, n_test: Any = None, **_: Any) -> list[str]:
+    there_are = DATASETS[name].n_samples if isinstance(name, str) and name in DATASETS else None
+    if there_are is None or not fits(n_train, int) or not fits(n_test, int) or n_train + n_test <= there_are:
+        return []
+    allowed = f"together at most {there_are}, the samples that {name} has"
+    return [f"data.n_train and data.n_test hold {shown(n_train)} and {shown(n_test)}; they must be {allowed}."]
+
+
+def _activation_problems(hidden: Any = None, activation: Any = None, **_: Any) -> list[str]:
+    if not isinstance(hidden, list) or not isinstance(activation, list) or len(hidden) == len(activation):
+        return []
+    allowed = f"one activation for each hidden layer, of which there are {len(hidden)}, or a single one for all"
+    return [f"network.activation holds {len(activation)} activations; it must be {allowed}."]
 
 
 def _name_problems(names: Iterable[Any]) -> list[str]:
@@ -271,40 +309,6 @@ def _name_problems(names: Iterable[Any]) -> list[str]:
     return problems
 
 
-def _setting_problems(recipe: str, settings: dict[str, Any], key: str) -> list[str]:
-    """What is wrong with the settings of a recipe: its factory's keyword arguments. Whole floats become floats."""
-    wanted = inspect.signature(RECIPES[recipe], eval_str=True).parameters
-    missing = {s for s, parameter in wanted.items() if s not in settings and parameter.default is parameter.empty}
-    problems = []
-    for setting in [s for s in settings if s not in wanted]:
-        close = _nearest(setting, wanted)
-        missing.discard(close)  # one slip, one sentence
-        has = f"the recipe {recipe} has {', '.join(wanted) or 'no settings'}{_hint(close)}"
-        problems.append(f"{dotted(key, setting)} is unknown; {has}.")
-    for setting, parameter in wanted.items():
-        kind = parameter.annotation
-        may_be = KINDS.get(kind, str(kind))
-        if setting in missing:
-            problems.append(f"{key}.{setting} is missing; the recipe {recipe} needs it, and it must be {may_be}.")
-        elif setting in settings and not _fits(settings[setting], kind):
-            problems.append(f"{key}.{setting} holds {shown(settings[setting])}; it must be {may_be}.")
-        elif setting in settings and kind is float:
-            settings[setting] = float(settings[setting])
-    return problems or _trial(recipe, settings, key)
-
-
-def _trial(recipe: str, settings: dict[str, Any], key: str) -> list[str]:
-    """What the factory itself says against its settings: "sd must be greater than 0, not -1.0"."""
-    try:
-        RECIPES[recipe](**settings)
-    except (ValueError, ArithmeticError) as error:
-        setting, _, clause = str(error).partition(" ")
-        if setting not in settings:
-            return [f"{key} holds settings that do not work: {error}."]
-        return [f"{key}.{setting} holds {shown(settings[setting])}; it {clause.partition(', not ')[0]}."]
-    return []
-
-
 def _sentences(error: ValidationError, model: type[Section], prefix: str = "") -> list[str]:
     """pydantic's findings in plain words; a slip in a key is one sentence, not an unknown and a missing key."""
     findings = error.errors(include_url=False)
@@ -314,11 +318,11 @@ def _sentences(error: ValidationError, model: type[Section], prefix: str = "") -
         if finding["type"] == "extra_forbidden":
             *section, slip = finding["loc"]
             known = _section(model, section).model_fields
-            close = _nearest(str(slip), known)
+            close = nearest(str(slip), known)
             missing.discard((*section, close))
             parent = dotted(prefix, *section)
             has = f"{parent} has" if parent else "there are"
-            unknown.append(f"{dotted(parent, slip)} is unknown; {has} {', '.join(known)}{_hint(close)}.")
+            unknown.append(f"{dotted(parent, slip)} is unknown; {has} {', '.join(known)}{hint(close)}.")
     others = [
         f"{dotted(prefix, *finding['loc'])} "
         + ("is missing" if finding["loc"] in missing else f"holds {shown(finding['input'])}")
@@ -333,8 +337,6 @@ def _allowed(model: type[Section], path: tuple[int | str, ...]) -> str:
     """What the key at `path` may hold: the description of its field."""
     if isinstance(path[-1], int):
         return ENTRIES[str(path[-2])]
-    if path[0] == "initializers" and len(path) > 1:
-        model, path = Recipe, path[2:]
     field = _section(model, path[:-1]).model_fields[str(path[-1])]
     if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
         return f"a section with the keys {', '.join(field.annotation.model_fields)}"
@@ -355,14 +357,6 @@ def _text_keys(section: Any) -> Any:
     if not isinstance(section, dict):
         return section
     return {word(key): value for key, value in section.items()}
-
-
-def _nearest(key: str, known: Iterable[str]) -> str:
-    return next(iter(difflib.get_close_matches(key, list(known), 1)), "")
-
-
-def _hint(close: str) -> str:
-    return f" (did you mean {close}?)" if close else ""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from pipeline.sums import Array
 from pipeline.wording import UserError
 
 DATA = Path("data")
+RECIPES = Path("recipes")
 RUNS = Path("runs")
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
@@ -117,13 +118,13 @@ def write_samples(path: Path, X: Array, Y: Array) -> None:
     write_csv(path, columns | {"y": Y[0].astype(np.int64)})
 
 
-def read_samples(path: Path, n_samples: int, n_inputs: int = 2) -> tuple[Array, Array]:
-    """X (n_0, m) and Y (1, m) of a data set of just so many samples."""
+def read_samples(path: Path, n_samples: int, n_inputs: int, n_classes: int) -> tuple[Array, Array]:
+    """X (n_inputs, m) and Y (1, m) of a data set of just so many samples, inputs and classes."""
     kinds: dict[str, type] = {f"x{j}": float for j in range(1, n_inputs + 1)} | {"y": int}
     columns = read_csv(path, kinds, n_samples)
     Y = columns.pop("y")
-    if not np.isin(Y, (0, 1)).all():
-        raise _damaged(path, "its column y must hold zeros and ones")
+    if not np.isin(Y, range(n_classes)).all():
+        raise _damaged(path, f"its column y must hold classes from 0 to {n_classes - 1}")
     return np.stack(list(columns.values())), Y.astype(np.float64)[None, :]
 
 

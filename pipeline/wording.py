@@ -1,6 +1,9 @@
-"""What is said to the user: the error that carries a sentence, and how keys and values are put into one."""
+"""What is said to the user: the error that carries a sentence, and how keys and values are judged and put into one."""
 
+import difflib
+import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -45,3 +48,23 @@ def word(key: Any) -> str:
 def cut(text: str) -> str:
     """At most 60 characters of a text."""
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a kind: a bool is no number, an int is a float, a float is no int, nan is neither."""
+    if kind is not float:
+        return type(value) is kind
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond the floats
+        return False
+
+
+def nearest(key: str, known: Iterable[str]) -> str:
+    """The known word that `key` may be a slip for, or nothing."""
+    return next(iter(difflib.get_close_matches(key, list(known), 1)), "")
+
+
+def hint(close: str) -> str:
+    """A question for the end of a sentence."""
+    return f" (did you mean {close}?)" if close else ""

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 from test_initializers import SETTINGS
+from test_network_initializers import NETWORK_SETTINGS
 
 from pipeline import elementary, kernel, network, training
 from pipeline.activations import ACTIVATIONS
-from pipeline.datasets import DATASETS
+from pipeline.datasets import DATASETS, circles
 from pipeline.initializers import RECIPES, initialize_parameters, stack
+from pipeline.network_initializers import NETWORK_RECIPES, Birth
 from pipeline.statistics import mean_interval
 
 
@@ -29,15 +31,20 @@ def cases() -> Iterator[tuple[str, str]]:
     rng = np.random.RandomState(0)
     wide = np.ldexp(rng.random_sample(3000), rng.randint(-1074, 1024, 3000))  # np.geomspace has bits of its own
     x = np.concatenate([rng.random_sample(3000) * 80 - 40, wide, -wide, [np.inf, -np.inf, 0.0, -0.0]])
-    for name in ("exp", "softplus", "sigmoid", "tanh"):
+    for name in ("exp", "expm1", "softplus", "sigmoid", "tanh", "normal_pdf", "normal_cdf"):
         yield name, digest([getattr(elementary, name)(x)])
     yield "log", digest([elementary.log(wide[wide > 1e-300])])
     for name, draw in DATASETS.items():
-        yield name, digest(array for seed in range(5) for array in draw(301, 0.05, seed))
+        sets = [draw.split(301, 100, 0.05, seed, seed + 100) for seed in range(5)]
+        yield name, digest(array for both in sets for part in both for array in part)
     for name, recipe in RECIPES.items():
         init = recipe(**SETTINGS[name])
         yield name, digest(a for seed in range(5) for a in flat(initialize_parameters(init, seed, [30, 41, 20])))
-    X, Y = DATASETS["circles"](301, 0.05, 1)
+    X, Y = circles(301, 0.05, 1)
+    for name, recipe in NETWORK_RECIPES.items():
+        birth = Birth([2, 41, 20, 1], [ACTIVATIONS["relu"]] * 2, X)
+        drawn = [recipe(**NETWORK_SETTINGS[name])(np.random.RandomState(seed), birth) for seed in range(5)]
+        yield name, digest(a for parameters in drawn for a in flat(parameters))
     for name, activation in ACTIVATIONS.items():
         for sd, steps in ((10.0, 3000), (1.0, 300)):
             init = RECIPES["normal"](sd=sd)

@@ -1,9 +1,9 @@
-"""The normal draws against NumPy's own `randn`."""
+"""The draws against NumPy's own `randn` and `uniform`."""
 
 import numpy as np
 import pytest
 
-from pipeline.draws import normal
+from pipeline.draws import normal, truncated_normal, uniform
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,25 @@ def test_a_spare_draw_left_by_numpy_comes_first() -> None:
 def test_same_seed_same_bytes() -> None:
     first, second = (normal(np.random.RandomState(5), (33, 3)).tobytes() for _ in range(2))
     assert first == second
+
+
+def test_uniform_is_randomstates() -> None:
+    ours, numpys = np.random.RandomState(3), np.random.RandomState(3)
+    # C's compiler may round the product and the sum at once
+    np.testing.assert_allclose(uniform(ours, (7, 5), -0.1, 0.3), numpys.uniform(-0.1, 0.3, (7, 5)), rtol=0, atol=6e-17)
+    assert ours.random_sample() == numpys.random_sample()
+
+
+def test_truncated_normal_draws_anew_what_lies_outside() -> None:
+    ours, theirs = np.random.RandomState(5), np.random.RandomState(5)
+    expected = normal(theirs, (40, 6)).ravel()
+    while len(outside := np.flatnonzero((expected < -1.0) | (expected > 0.5))):
+        for place, value in zip(outside, normal(theirs, (len(outside),)), strict=True):
+            expected[place] = value
+    np.testing.assert_array_equal(truncated_normal(ours, (40, 6), -1.0, 0.5).ravel(), expected)
+    assert ours.random_sample() == theirs.random_sample()
+
+
+def test_truncated_normal_without_truncation_is_normal() -> None:
+    one, other = truncated_normal(np.random.RandomState(5), (9,), -9.0, 9.0), normal(np.random.RandomState(5), (9,))
+    np.testing.assert_array_equal(one, other)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from test_statistics import models
 
 from pipeline import figures, statistics
-from pipeline.datasets import circles
+from pipeline.datasets import DATASETS, circles
 
 TRAIN, TEST = circles(30, 0.05, 1), circles(20, 0.05, 2)
 RUNS = models({"he": [0.7, 0.9, 1.0], "zeros": [0.5, 0.5, 0.5]})
@@ -31,6 +31,12 @@ PROBABILITIES = {
 def drawn(name: str) -> Figure:
     if name == "data":
         return figures.data(TRAIN, TEST)
+    if name == "pictures":
+        return figures.data(*DATASETS["digits"].split(40, 20, 0.0, 1, 2))
+    if name == "two_of_many":
+        return figures.data(*DATASETS["breast_cancer"].split(40, 20, 0.0, 1, 2))
+    if name == "confusions":
+        return figures.confusions({"he": np.eye(10) * 7 + 1, "zeros": np.zeros((10, 10))}, 3)
     if name == "cost_curves":
         return figures.cost_curves(statistics.cost_bands(CURVES), CURVES[CURVES["seed"] == 0], PUBLISHED, 0)
     if name == "boundaries":
@@ -40,7 +46,10 @@ def drawn(name: str) -> Figure:
     return figures.accuracy(RUNS, COMPARED, 0, 0.9, 0.95)
 
 
-@pytest.mark.parametrize("name", ["data", "cost_curves", "boundaries", "one_boundary", "accuracy"])
+ALL = ["data", "pictures", "two_of_many", "cost_curves", "boundaries", "one_boundary", "confusions", "accuracy"]
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_same_bytes_each_time_and_under_any_settings(name: str) -> None:
     first = figures.png(drawn(name))
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 40, "lines.linewidth": 9}):
@@ -87,3 +96,15 @@ def test_square_is_row_after_row() -> None:
     assert points[:, 0].tolist() == [-1.5, -1.5]
     assert points[:, 1].tolist() == [-1.5 + 3 / (figures.GRID - 1), -1.5]
     assert points[:, -1].tolist() == [1.5, 1.5]
+
+
+def test_confusions_say_how_many() -> None:
+    he, zeros = drawn("confusions").axes[:2]
+    assert sorted(text.get_text() for text in he.texts) == ["1"] * 90 + ["8"] * 10
+    assert not zeros.texts
+
+
+def test_inputs_beyond_the_plane_are_said() -> None:
+    (legend,) = drawn("two_of_many").legends
+    assert legend.get_title().get_text() == "the first two of 30 inputs"
+    assert [text.get_text() for text in drawn("data").legends[0].texts] == ["class 0", "class 1"]

@@ -110,10 +110,12 @@ def test_same_bits_for_any_shape(
 ) -> None:
     parameters, X, Y = problem([*widths, 1], m, n_models, sd / 2, seed)
     S, activations = network.samples(X, Y), [ACTIVATIONS[name] for name in names[: len(widths) - 1]]
-    steps = 20
-    slow, fast = (descend(a, parameters, S, activations, 0.01, steps) for a in (network, kernel))
+    with np.errstate(all="ignore"):  # some of these diverge, and whose nan it is depends on the processor
+        slow, fast = (descend(a, parameters, S, activations, 0.01, 20) for a in (network, kernel))
+        costs = [training.one_nan(a.cost(p, S, activations)) for a, p in ((network, slow), (kernel, fast))]
+    slow, fast = ([tuple(map(training.one_nan, layer)) for layer in p] for p in (slow, fast))
     assert bits(fast) == bits(slow)
-    assert kernel.cost(fast, S, activations).tobytes() == network.cost(slow, S, activations).tobytes()
+    assert costs[0].tobytes() == costs[1].tobytes()
 
 
 def test_same_bits_where_it_is_chaotic() -> None:

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 from pipeline import params, strict_yaml
 from pipeline.activations import ACTIVATIONS
 from pipeline.datasets import DATASETS
-from pipeline.initializers import RECIPES
 from pipeline.params import MAX_SEEDS, ParamsError
 
 SHIPPED = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
@@ -29,7 +27,9 @@ ABOVE_0, AT_LEAST_0 = "a number greater than 0", "a number of at least 0"
 WHOLE, SEED = "a whole number of at least 1", "a whole number from 0 to 4294967295"
 SECTIONS = "data, network, training, seeds, initializers, comparison"
 NAMED = "a letter, then up to 63 letters, digits or underscores, and no device name of Windows such as nul"
-A_RECIPE = f"one of {', '.join(RECIPES)}"
+AN_ACTIVATION = f"one of {', '.join(ACTIVATIONS)}, or a list with one for each hidden layer"
+EXCEPTIONS = "a mapping from numbers of layers to what they have otherwise, as {3: {gain: 0.5}}"
+A_RECIPE = "a recipe of docs/initializers.md, or own.my_module:my_function"
 
 
 def load(text: str, folder: Path) -> params.Params:
@@ -76,10 +76,11 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
         "random_x10": ("normal", {"sd": 10.0}),
         "xavier": ("xavier_normal", {}),
         "he": ("he_normal", {}),
-        "orthogonal": ("orthogonal", {"gain": 1.0}),
+        "orthogonal": ("orthogonal", {}),
     }
-    for recipe in P.initializers.values():
-        assert recipe.build()(np.random.RandomState(3), 10, 2).shape == (10, 2)
+    assert all((recipe.gain, recipe.bias, recipe.layers) == (1.0, 0.0, {}) for recipe in P.initializers.values())
+    assert (P.training.samples_a_step, P.training.momentum) == (None, 0.0)
+    assert P.layers_dims == [2, 10, 5, 1]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ BAD = [
     (
         "activation: relu",
         "activation: reul",
-        f"network.activation holds the text 'reul'; it must be one of {', '.join(ACTIVATIONS)}.",
+        f"network.activation holds the text 'reul'; it must be {AN_ACTIVATION}.",
     ),
     ("reference: he", "reference: 3", f"comparison.reference holds 3; it must be an initializer's name: {NAMED}."),
     (
@@ -225,7 +226,7 @@ BAD = [
     (
         STEPS,
         "iteration: 15000",
-        "training.iteration is unknown; training has iterations, learning_rate, record_every (did you mean iterations?).",
+        "training.iteration is unknown; training has iterations, learning_rate, batch_size, momentum, record_every (did you mean iterations?).",
     ),
     (STEPS + " ", "#", f"training.iterations is missing; it must be {WHOLE}."),
     (
@@ -240,9 +241,9 @@ BAD = [
     (
         "sd: 10.0",
         "sd: 10.0, sd: 1.0",
-        "initializers.random_x10.sd stands on line 31 and again on line 31; once is enough.",
+        "initializers.random_x10.sd stands on line 34 and again on line 34; once is enough.",
     ),
-    ("  he: {", "  zeros: {", "initializers.zeros stands on line 27 and again on line 33; once is enough."),
+    ("  he: {", "  zeros: {", "initializers.zeros stands on line 30 and again on line 36; once is enough."),
     # recipes and their settings
     ("recipe: he_normal", "recipe: he", f"initializers.he.recipe holds the text 'he'; it must be {A_RECIPE}."),
     ("recipe: he_normal", "recipe: [zeros]", f"initializers.he.recipe holds ['zeros']; it must be {A_RECIPE}."),
@@ -255,17 +256,17 @@ BAD = [
     (
         "recipe: he_normal",
         "recipe: he_normal, sd: 1.0",
-        "initializers.he.sd is unknown; the recipe he_normal has no settings.",
+        "initializers.he.sd is unknown; the recipe he_normal has slope, fan, gain, bias, layers.",
     ),
     (
-        "gain: 1.0",
-        "gian: 1.0",
-        "initializers.orthogonal.gian is unknown; the recipe orthogonal has gain (did you mean gain?).",
+        "recipe: orthogonal",
+        "recipe: orthogonal, gian: 1.0",
+        "initializers.orthogonal.gian is unknown; the recipe orthogonal has gain, bias, layers (did you mean gain?).",
     ),
     (
-        ", gain: 1.0",
+        ", sd: 10.0",
         "",
-        "initializers.orthogonal.gain is missing; the recipe orthogonal needs it, and it must be a finite number.",
+        "initializers.random_x10.sd is missing; the recipe normal needs it, and it must be a finite number.",
     ),
     ("sd: 10.0", "sd: ten", "initializers.random_x10.sd holds the text 'ten'; it must be a finite number."),
     ("sd: 10.0", "sd: true", "initializers.random_x10.sd holds true; it must be a finite number."),
@@ -274,12 +275,103 @@ BAD = [
     (
         "recipe: he_normal",
         "recipe: variance_scaling, scale: 1, fan: in",
-        "initializers.he.fan holds the text 'in'; it must be one of fan_in, fan_out, fan_avg.",
+        "initializers.he.fan holds the text 'in'; it must be one of fan_in, fan_out, fan_avg, fan_geo_avg.",
     ),
     (
         "recipe: he_normal",
         "recipe: variance_scaling, scale: 1, fan: 2",
         "initializers.he.fan holds 2; it must be text.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: he_norml",
+        f"initializers.he.recipe holds the text 'he_norml'; it must be {A_RECIPE} (did you mean he_normal?).",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: he_normal, gain: big",
+        "initializers.he.gain holds the text 'big'; it must be a finite number.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: he_normal, bias: .inf",
+        "initializers.he.bias holds inf; it must be a finite number.",
+    ),
+    ("recipe: he_normal", "recipe: he_normal, layers: 3", f"initializers.he.layers holds 3; it must be {EXCEPTIONS}."),
+    (
+        "recipe: he_normal",
+        "recipe: he_normal, layers: {4: {gain: 2}}",
+        "initializers.he.layers holds 4; a layer's number must be a whole number from 1 to 3, the output's.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: he_normal, layers: {0: {gain: 2}}",
+        "initializers.he.layers holds 0; a layer's number must be a whole number from 1 to 3, the output's.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: he_normal, layers: {3: 2}",
+        "initializers.he.layers[3] holds 2; it must be a recipe or options, as {gain: 0.5}.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: he_normal, layers: {3: {sd: 2}}",
+        "initializers.he.layers[3].sd is unknown; a layer has recipe, its settings, gain and bias.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: he_normal, layers: {3: {recipe: normal}}",
+        "initializers.he.layers[3].sd is missing; the recipe normal needs it, and it must be a finite number.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: he_normal, layers: {3: {recipe: lsuv}}",
+        "initializers.he.layers[3].recipe holds the text 'lsuv', which makes whole networks; it must be one for a layer.",
+    ),
+    # of the user's own
+    (
+        "recipe: he_normal",
+        "recipe: own.exampel:mirrored",
+        "initializers.he.recipe holds the text 'own.exampel:mirrored'; own.exampel must be a module that can be imported, and cannot: No module named 'own.exampel'.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: own.example:mirored",
+        "initializers.he.recipe holds the text 'own.example:mirored'; own.example must have a function mirored (did you mean mirrored?).",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: own.example:mirrored, scale: two",
+        "initializers.he.scale holds the text 'two'; it must be a finite number.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: own.example:mirrored, size: 2",
+        "initializers.he.size is unknown; the recipe own.example:mirrored has scale, gain, bias, layers.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: pipeline.draws:normal",
+        "initializers.he.recipe holds the text 'pipeline.draws:normal'; pipeline/draws.py must lie in the folder own, where DVC sees when it changes.",
+    ),
+    (
+        "recipe: he_normal",
+        "recipe: math:sqrt",
+        "initializers.he.recipe holds the text 'math:sqrt'; its first arguments must be rng, fan_out, fan_in, and are x.",
+    ),
+    # training, activations and sizes
+    ("batch_size: full", "batch_size: all", f"training.batch_size holds the text 'all'; it must be {WHOLE}, or full."),
+    ("batch_size: full", "batch_size: 0", f"training.batch_size holds 0; it must be {WHOLE}, or full."),
+    ("momentum: 0.0", "momentum: 1", "training.momentum holds 1; it must be a number of at least 0 and less than 1."),
+    (
+        "activation: relu",
+        "activation: [relu]",
+        "network.activation holds 1 activations; it must be one activation for each hidden layer, of which there are 2, or a single one for all.",
+    ),
+    (
+        "activation: relu",
+        "activation: [relu, reul]",
+        f"network.activation holds ['relu', 'reul']; it must be {AN_ACTIVATION}.",
     ),
     # two YAMLs
     (
@@ -348,7 +440,9 @@ def test_what_may_not_stand_there(tmp_path: Path, old: str, new: str, sentence: 
     ("iterations", "every", "expected"), [(10, 5, [0, 5, 10]), (11, 5, [0, 5, 10, 11]), (1, 1, [0, 1]), (3, 3, [0, 3])]
 )
 def test_costs_are_recorded_at(iterations: int, every: int, expected: list[int]) -> None:
-    section = params.Training(iterations=iterations, learning_rate=0.1, record_every=every)
+    section = params.Training(
+        iterations=iterations, learning_rate=0.1, batch_size="full", momentum=0.0, record_every=every
+    )
     assert section.record_at.tolist() == expected
 
 

@@ -40,26 +40,66 @@ def test_a_clone_without_cache_gives_the_same_bytes(finished: Laboratory, labora
         path = laboratory.root / name
         subprocess.run(["rm", "-rf", str(path)], check=True)
     ran = laboratory.repro()
-    assert ran[0] == "generate"
+    assert ran[:2] == ["generate", "recipes"]
     assert laboratory.results() == finished.results()
     assert laboratory.run("git", "status", "--porcelain").stdout == ""
 
 
 def test_changing_one_initializer_trains_it_alone(laboratory: Laboratory) -> None:
     laboratory.change("params.yaml", "sd: 0.01", "sd: 0.02")
-    assert laboratory.repro() == ["train@small", "aggregate", "track"]
+    assert laboratory.repro() == ["recipes", "train@small", "aggregate", "track"]
     laboratory.change("params.yaml", "sd: 0.02", "sd: 0.01")
     assert "train@small" not in laboratory.repro()  # restored from DVC's run cache
 
 
 def test_a_new_initializer_trains_alone_and_a_dropped_one_leaves_the_table(laboratory: Laboratory) -> None:
     laboratory.change("params.yaml", "  small: {recipe: normal, sd: 0.01}\n", "  big: {recipe: normal, sd: 5.0}\n")
-    assert laboratory.repro() == ["train@big", "aggregate", "track"]
+    assert laboratory.repro() == ["recipes", "train@big", "aggregate", "track"]
     table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
     assert table["initializer"].tolist() == ["zeros", "big", "he"]
     assert not (laboratory.root / "runs" / "small").exists()
     assert "small" not in (laboratory.root / "reports" / "comparison.md").read_text()
     assert "up to date" in laboratory.run("dvc", "status").stdout
+
+
+OWN = """
+import numpy as np
+
+def halves(rng, fan_out, fan_in, *, size: float = 0.5):
+    return size * np.sign(rng.random_sample((fan_out, fan_in)) - 0.5)
+"""
+
+
+def test_a_recipe_of_ones_own_is_trained_and_retrained_when_its_file_changes(laboratory: Laboratory) -> None:
+    laboratory.write("own/mine.py", OWN)
+    laboratory.change("params.yaml", "  he: {", '  mine: {recipe: "own.mine:halves", size: 0.25}\n  he: {')
+    assert laboratory.repro() == ["recipes", "train@mine", "aggregate", "track"]
+    table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
+    assert table["initializer"].tolist() == ["zeros", "small", "mine", "he"]
+    assert "| mine" in (laboratory.root / "reports" / "comparison.md").read_text()
+    laboratory.write("own/mine.py", OWN.replace("0.5)", "0.25)"))
+    assert laboratory.repro() == ["recipes", "train@mine", "aggregate", "track"]
+    assert laboratory.repro() == []
+
+
+def test_a_broken_recipe_of_ones_own_is_told_before_anything_trains(laboratory: Laboratory) -> None:
+    laboratory.write("own/mine.py", OWN.replace("(fan_out, fan_in)", "(fan_in, fan_out)"))
+    laboratory.change("params.yaml", "  he: {", '  mine: {recipe: "own.mine:halves"}\n  he: {')
+    done = laboratory.run("dvc", "repro", check=False)
+    assert "params.yaml: initializers.mine gives W of shape (2, 4); it must be (4, 2).\n" in done.stdout
+    assert "Running stage 'train" not in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("name", ["moons", "breast_cancer", "digits"])
+def test_other_data_by_one_word(laboratory: Laboratory, name: str) -> None:
+    laboratory.change("params.yaml", "name: circles", f"name: {name}")
+    laboratory.change("params.yaml", "batch_size: full, momentum: 0.0", "batch_size: 8, momentum: 0.5")
+    laboratory.change("params.yaml", "activation: relu", "activation: [tanh, gelu]")
+    laboratory.repro()
+    runs = pd.read_csv(laboratory.root / "reports" / "runs.csv")
+    he = runs[runs["initializer"] == "he"]
+    assert (he["final_cost"] < he["initial_cost"]).all()
 
 
 def test_changing_a_figures_code_trains_nothing(laboratory: Laboratory) -> None:
@@ -94,7 +134,7 @@ def test_bad_parameters_stop_the_pipeline_with_a_sentence(
     assert "Traceback" not in done.stdout
     kept = {name: content for name, content in laboratory.results().items() if name.startswith(("reports", "dvc.lock"))}
     assert kept.items() <= finished.results().items()
-    for stage in ("generate", "train", "aggregate", "track"):
+    for stage in ("generate", "recipes", "train", "aggregate", "track"):
         arguments = ("--initializer", "he") if stage == "train" else ()
         by_hand = laboratory.stage(stage, *arguments)
         assert (by_hand.returncode, "Traceback" in by_hand.stdout) == (1, False)

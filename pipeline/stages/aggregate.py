@@ -3,22 +3,29 @@
 import json
 import sys
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from pipeline import figures, network, params, report, statistics, storage
+from pipeline.initializers import Parameters
 from pipeline.sums import Array
+
+Samples = tuple[Array, Array]
 
 
 def aggregate() -> None:
     """Write everything in reports/ but the figure of the data."""
     P = params.load()
     storage.prune_runs(list(P.initializers))
-    train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train)
+    sizes = P.data.n_inputs, P.data.n_classes
+    train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, *sizes)
+    test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test, *sizes)
     read = {name: storage.read_run(name, P.seeds, P.training.record_at) for name in P.initializers}
     curves = statistics.curves_table({name: columns for name, (_, columns) in read.items()})
     C = P.comparison
     shown = C.tutorial_seed if C.tutorial_seed in P.seeds else P.seeds[0]
-    probabilities = {name: boundary(P, name, shown, train) for name in P.initializers}
+    models = {name: model(P, name, shown) for name in P.initializers}
 
     runs = statistics.runs_table({name: columns for name, (columns, _) in read.items()}, curves, C.target_cost)
     compared = statistics.comparison(runs, C.confidence, C.target_accuracy)
@@ -29,7 +36,7 @@ def aggregate() -> None:
     text = report.comparison(runs, compared, paired, published, **C.model_dump())
     drawn = {
         "accuracy": figures.accuracy(runs, compared, shown, C.target_accuracy, C.confidence),
-        "boundaries": figures.boundaries(probabilities, *train, shown),
+        "boundaries": pictured(P, models, train, test, shown),
         "cost_curves": figures.cost_curves(bands, curves[curves["seed"] == shown], published_costs, shown),
     }
 
@@ -48,14 +55,28 @@ def write_table(name: str, table: statistics.Table) -> None:
     storage.write_text(storage.REPORTS / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
-def boundary(P: params.Params, name: str, seed: int, train: tuple[Array, Array]) -> Array:
-    """The probability of class 1 on a square grid, for the model of `name` and `seed`."""
-    X, Y = train
-    layers_dims = [len(X), *P.network.hidden, len(Y)]
-    parameters = storage.read_weights(storage.RUNS / name / "weights.npz", P.seeds, layers_dims)
+def model(P: params.Params, name: str, seed: int) -> Parameters:
+    """The trained model of `name` and `seed`."""
+    parameters = storage.read_weights(storage.RUNS / name / "weights.npz", P.seeds, P.layers_dims)
     index = P.seeds.index(seed)
-    model = [(W[index], b[index]) for W, b in parameters]
-    return network.predict(model, figures.square(), P.network.activations).reshape(figures.GRID, figures.GRID)
+    return [(W[index], b[index]) for W, b in parameters]
+
+
+def pictured(P: params.Params, models: dict[str, Parameters], train: Samples, test: Samples, seed: int) -> Figure:
+    """What the models of one seed have learned: boundaries in the plane, or which class they take for which."""
+
+    def predicted(X: Array) -> dict[str, Array]:
+        return {name: network.predict(each, X, P.network.activations) for name, each in models.items()}
+
+    if P.data.n_inputs == 2:
+        shape = figures.GRID, figures.GRID
+        grids = {name: probability.reshape(shape) for name, probability in predicted(figures.square()).items()}
+        return figures.boundaries(grids, *train, seed)
+    X, Y = test
+    counts = {name: np.zeros((P.data.n_classes, P.data.n_classes)) for name in models}
+    for name, probability in predicted(X).items():
+        np.add.at(counts[name], (Y[0].astype(np.int64), network.classes(probability)), 1)
+    return figures.confusions(counts, seed)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,8 @@ from pipeline.datasets import DATASETS
 def generate() -> None:
     """Write data/train.csv, data/test.csv and reports/figures/data.png."""
     data = params.load().data
-    draw = DATASETS[data.name]
-    train = draw(data.n_train, data.noise, data.train_seed)
-    test = draw(data.n_test, data.noise, data.test_seed)
+    split = DATASETS[data.name].split
+    train, test = split(data.n_train, data.n_test, data.noise, data.train_seed, data.test_seed)
     storage.write_samples(storage.DATA / "train.csv", *train)
     storage.write_samples(storage.DATA / "test.csv", *test)
     storage.write_bytes(storage.FIGURES / "data.png", figures.png(figures.data(train, test)))

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline import figures, network, params, storage, tracking
 from pipeline.initializers import Parameters
+from pipeline.recipes import Recipe
 from pipeline.sums import Array
 
 FINAL = ("initial_cost", "final_cost", "train_accuracy", "test_accuracy")
@@ -57,19 +58,18 @@ def fingerprint(P: params.Params) -> str:
 
 def models(P: params.Params, folder: Path) -> Iterator[tracking.Model]:
     """Every model, initializer by initializer and seed by seed; its files lie in `folder` until the next one's."""
-    train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train)
-    layers_dims = [len(train[0]), *P.network.hidden, len(train[1])]
+    train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
     when = P.training.record_at
     for name, recipe in P.initializers.items():
         metrics, curves = storage.read_run(name, P.seeds, when)
         costs = curves["cost"].reshape(len(P.seeds), len(when))
-        stacked = storage.read_weights(storage.RUNS / name / "weights.npz", P.seeds, layers_dims)
-        born = {"initializer": name, "recipe": recipe.recipe} | {f"recipe.{k}": v for k, v in recipe.settings.items()}
+        stacked = storage.read_weights(storage.RUNS / name / "weights.npz", P.seeds, P.layers_dims)
+        born = {"initializer": name} | told(recipe)
         for index, seed in enumerate(P.seeds):
             weights = folder / "weights.npz"
             storage.write_weights(weights, [seed], [(W[index : index + 1], b[index : index + 1]) for W, b in stacked])
             files = [weights]
-            if seed == P.comparison.tutorial_seed:
+            if seed == P.comparison.tutorial_seed and P.data.n_inputs == 2:
                 model = [(W[index], b[index]) for W, b in stacked]
                 files.append(picture(P, model, train, f"{name}, seed {seed}", folder))
             yield tracking.Model(
@@ -87,6 +87,13 @@ def picture(P: params.Params, model: Parameters, train: tuple[Array, Array], tit
     path = folder / "boundary.png"
     storage.write_bytes(path, figures.png(figures.one_boundary(probability, *train, title)))
     return path
+
+
+def told(recipe: Recipe) -> dict[str, Any]:
+    """How an initializer is made, as parameters of a run: what is given and what every recipe may be given."""
+    given: dict[str, Any] = {f"recipe.{key}": value for key, value in recipe.settings.items()}
+    given |= {"gain": recipe.gain, "bias": recipe.bias} | {f"layer {l}": layer for l, layer in recipe.layers.items()}
+    return {"recipe": recipe.recipe} | given
 
 
 def settings(P: params.Params) -> dict[str, Any]:

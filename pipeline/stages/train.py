@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from pipeline import diagnostics, kernel, network, params, storage, training
+from pipeline import diagnostics, kernel, network, params, recipes, storage, training
 from pipeline.activations import Activation
-from pipeline.initializers import Parameters, initialize_parameters, stack
+from pipeline.initializers import Parameters, stack
+from pipeline.network_initializers import Birth
 from pipeline.sums import Array
 
 COMPILING = "Compiling the kernel for this processor; that takes some seconds and is kept for the next time."
@@ -24,10 +25,10 @@ def train(name: str, seed: int | None = None) -> None:
     if name not in P.initializers:
         raise params.ParamsError(f"params.yaml: initializers has no {name}; it has {', '.join(P.initializers)}.")
     seeds = P.seeds if seed is None else (seed,)
-    X, Y = storage.read_samples(storage.DATA / "train.csv", P.data.n_train)
-    init = P.initializers[name].build()
-    layers_dims = [len(X), *P.network.hidden, len(Y)]
-    born = stack([initialize_parameters(init, s, layers_dims) for s in seeds])
+    sizes = P.data.n_inputs, P.data.n_classes
+    X, Y = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, *sizes)
+    birth = Birth(P.layers_dims, P.network.activations, X)
+    born = stack([recipes.born(P.initializers[name], s, birth) for s in seeds])
     with (
         kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
         tqdm(total=len(seeds), desc=name, unit="model", leave=False, disable=None) as bar,
@@ -38,10 +39,13 @@ def train(name: str, seed: int | None = None) -> None:
             Y,
             P.network.activations,
             learning_rate=P.training.learning_rate,
+            momentum=P.training.momentum,
+            batch_size=P.training.samples_a_step,
+            seeds=seeds,
             record_at=P.training.record_at,
             progress=bar.update,
         )
-    test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test)
+    test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test, *sizes)
     metrics = measure(seeds, born, trained, (X, Y), test, P.network.activations)
     if seed is None:
         storage.write_run(name, seeds, trained.parameters, P.training.record_at, trained.costs, metrics)
