@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint types unit ui benchmark lock clean
+.PHONY: help install repro test lint types unit ui benchmark docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes
 GPU := cuda-bindings cuda-pathfinder cuda-toolkit triton $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
 # PyTorch's own build without CUDA for Linux x86-64 and Python 3.11; pip must be told where it lies (--find-links)
 TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+
+docs: install ## write docs/initializers.md from what is registered
+	python -m pipeline.catalogue > docs/initializers.md
 
 lock: ## resolve the two lock files anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --extra dev --output-file requirements.lock

@@ -228,7 +228,10 @@ def test_an_interruption_stops_training_and_leaves_what_was_there(laboratory: La
     )
     time.sleep(4)  # it would take hours
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=5)  # a second, and the interpreter's own end on a busy machine
+    try:
+        _, said = process.communicate(timeout=5)  # a second, and the interpreter's own end on a busy machine
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert said == "Stopped; nothing half-written was left.\n"
     assert laboratory.results() == before

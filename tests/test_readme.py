@@ -21,7 +21,7 @@ def test_the_table_is_the_reports() -> None:
 def test_the_layout_names_every_module() -> None:
     tree = README.partition("```text")[2].partition("```")[0]
     modules = {path.name for path in (ROOT / "pipeline").glob("*.py")} - {"__init__.py"}
-    assert set(re.findall(r"\w+\.py\b", tree)) == modules
+    assert modules <= set(re.findall(r"\w+\.py\b", tree))
 
 
 @pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
