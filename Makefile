@@ -40,6 +40,7 @@ ui: install ## browse the runs in MLflow at http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
 benchmark: .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX: reports/benchmark.md
+	.venv-benchmark/bin/python -m benchmarks.laws
 	.venv-benchmark/bin/python -m benchmarks
 
 .venv-benchmark/installed: requirements-benchmark.lock

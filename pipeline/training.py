@@ -144,14 +144,12 @@ def train(
     ]
     if executor is not None:
         return gathered([executor.submit(train_slice, job) for job in jobs], progress)
-    stop = threading.Event()
-    with ThreadPoolExecutor(n_workers) as threads:
-        try:
-            return gathered([threads.submit(train_slice, job, stop) for job in jobs], progress)
-        except BaseException:
-            stop.set()
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
+    stop, threads = threading.Event(), ThreadPoolExecutor(n_workers)
+    try:
+        return gathered([threads.submit(train_slice, job, stop) for job in jobs], progress)
+    finally:
+        stop.set()  # when all is well there is nothing left to stop
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def gathered(futures: Sequence[Future[Trained]], progress: Callable[[int], object]) -> Trained:

@@ -1,5 +1,6 @@
 """One module for each DVC stage: arguments, files, calls."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -14,6 +15,6 @@ def run(work: Callable[[], None]) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped; nothing half-written was left.", file=sys.stderr)
-        return 130
+        print("Stopped; nothing half-written was left.", file=sys.stderr, flush=True)
+        os._exit(130)  # at once: a thread may be compiling, and no thread writes files
     return 0
