@@ -230,6 +230,7 @@ def test_an_interruption_stops_training_and_leaves_what_was_there(
         env=laboratory.environment,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background has it off
     )
     time.sleep(3)  # compiling takes some seconds more, training would take hours
     process.send_signal(signal.SIGINT)

@@ -26,7 +26,7 @@ def test_csv_reads_back_to_the_same_bits(tmp_path: Path) -> None:
 def test_samples_read_back(tmp_path: Path) -> None:
     X, Y = np.random.RandomState(0).randn(2, 5), np.array([[0.0, 1, 1, 0, 1]])
     storage.write_samples(tmp_path / "a.csv", X, Y)
-    back_X, back_Y = storage.read_samples(tmp_path / "a.csv", 5)
+    back_X, back_Y = storage.read_samples(tmp_path / "a.csv", 5, 2, 2)
     assert (back_X.tobytes(), back_Y.tobytes()) == (X.tobytes(), Y.tobytes())
     assert (tmp_path / "a.csv").read_text().startswith("x1,x2,y\n")
 
@@ -105,8 +105,8 @@ def test_damaged_csv_is_named(tmp_path: Path, content: bytes, sentence: str) -> 
 def test_labels_other_than_zero_and_one_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     path.write_text("x1,x2,y\n0.0,0.0,2\n")
-    with pytest.raises(FileError, match="column y must hold zeros and ones"):
-        storage.read_samples(path, 1)
+    with pytest.raises(FileError, match="column y must hold classes from 0 to 1"):
+        storage.read_samples(path, 1, 2, 2)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
