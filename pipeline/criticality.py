@@ -40,12 +40,18 @@ class Critical(NamedTuple):
     q: float
 
 
-def second_moments(activation: Activation, q: float) -> tuple[float, float]:
-    """E[phi(sqrt(q) z)^2] and E[phi'(sqrt(q) z)^2]."""
-    z = math.sqrt(q) * NODES
+def mean_squares(activation: Activation, q: Array) -> tuple[Array, Array]:
+    """E[phi(sqrt(q) z)^2] and E[phi'(sqrt(q) z)^2], each of the shape of q."""
+    z = np.sqrt(q)[..., None] * NODES
     a = activation.phi(z)
     slope = activation.slope(z, a)
-    return float(lane_sum(WEIGHTS * (a * a))), float(lane_sum(WEIGHTS * (slope * slope)))
+    return lane_sum(WEIGHTS * (a * a)), lane_sum(WEIGHTS * (slope * slope))
+
+
+def second_moments(activation: Activation, q: float) -> tuple[float, float]:
+    """E[phi(sqrt(q) z)^2] and E[phi'(sqrt(q) z)^2]."""
+    phi_squared, slope_squared = mean_squares(activation, np.asarray(q))
+    return float(phi_squared), float(slope_squared)
 
 
 @cache

@@ -151,16 +151,3 @@ def test_digits_are_learned_as_well_as_by_scikit_learn() -> None:
         theirs = classifier.fit(points.T, labels[0]).score(test_points.T, test_labels[0])
     # five standard errors of a share of 97 % of 397 samples
     assert shares.mean() == pytest.approx(theirs, abs=5 * math.sqrt(0.97 * 0.03 / 397))
-
-
-def test_weight_change_and_distinct_units() -> None:
-    W = np.array([[[1.0, 2.0], [1.0, 2.0], [3.0, 0.0]]])
-    b = np.zeros((1, 3, 1))
-    output = (np.ones((1, 1, 3)), np.zeros((1, 1, 1)))
-    model = [(W, b), output]
-    assert diagnostics.distinct_units(model).tolist() == [2]
-    assert diagnostics.distinct_units([(W, np.array([[[0.0], [1.0], [0.0]]])), output]).tolist() == [3]
-    assert diagnostics.distinct_units([output]).tolist() == [0]
-    moved = [(W, b), (output[0] - 0.25, output[1])]
-    assert diagnostics.weight_change(model, moved).tolist() == [0.25]
-    assert diagnostics.weight_change(model, model).tolist() == [0.0]
