@@ -53,8 +53,9 @@ GPU := cuda-bindings cuda-pathfinder cuda-toolkit triton $(addprefix nvidia-,cub
 # PyTorch's own build without CUDA for Linux x86-64 and Python 3.11; pip must be told where it lies (--find-links)
 TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
-docs: install ## write docs/initializers.md from what is registered
+docs: install ## write docs/initializers.md and docs/activations.md from what is registered
 	python -m pipeline.catalogue > docs/initializers.md
+	python -m pipeline.phases > docs/activations.md
 
 lock: ## resolve the two lock files anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --extra dev --output-file requirements.lock
@@ -64,4 +65,4 @@ lock: ## resolve the two lock files anew (needs uv)
 	sed -i "s/^torch==\(.*\) \\\\$$/torch==\1+cpu ; sys_platform == 'linux' and platform_machine == 'x86_64' \\\\\n    --hash=$(TORCH_CPU)\ntorch==\1 ; sys_platform != 'linux' or platform_machine != 'x86_64' \\\\/" requirements-benchmark.lock
 
 clean: ## delete what the pipeline made, its cache included; reports/ stays
-	rm -rf data recipes runs tracked.json .dvc/cache .dvc/tmp
+	rm -rf births data recipes runs tracked.json .dvc/cache .dvc/tmp

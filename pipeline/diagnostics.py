@@ -3,11 +3,13 @@
 A stack is what `network` takes: W (models, n_l, n_{l-1}) and b (models, n_l, 1) of each layer l = 1 ... L, samples X
 (n_0, m), and an activation for each of the L - 1 hidden layers. In an array (models, layers) layer 1 comes first.
 
-The bits are the same on every processor; what is made of singular values, and is not, is in `spectra`. A diverged model
-gives inf and nan, not an error. Squares leave the range of doubles for numbers beyond 1e154 and below 1e-162.
+The bits are the same on every processor. How alike units are is in `symmetry`; what is made of singular values, whose
+last bits are LAPACK's, in `spectra`. A diverged model gives inf and nan, not an error. Squares leave the range of
+doubles for numbers beyond 1e154 and below 1e-162.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.activations import Activation
-from pipeline.elementary import sigmoid
-from pipeline.initializers import Parameters
+from pipeline.elementary import log, sigmoid
+from pipeline.initializers import Parameters, together
 from pipeline.network import compute_cost, cost_slope, samples, softmax
 from pipeline.products import product, product_over_samples
 from pipeline.sums import Array, lane_sum, pad
+from pipeline.symmetry import distinct_rows
 
 FLAT = 0.1  # of its largest slope: where an activation has less it is flat; k flat layers leave less than 10^-k
+OCTAVES, STEPS = (-100, 60), 8  # of a histogram: from 2^-100 to 2^60, eight bins of equal width in each octave
 FAR = 40.0  # where a bounded activation has met its asymptotes
 PIECE = 2**22  # pre-activations that are held at a time, if they are of several models
 
@@ -48,21 +52,11 @@ class Signals(NamedTuple):
     saturated: Array  # (models, L - 1), share of (unit, sample) pairs
     saturated_outputs: Array  # (models,), share of samples
     dead: list[Mask]  # of each hidden layer (models, n_l)
-    distinct: Counts  # (models, L - 1), different rows of A
-
-
-class Symmetry(NamedTuple):
-    """How alike the units of a layer are, each (models, L)."""
-
-    distinct: Counts  # different rows of [W b]
-    largest_cosine: Array  # of two rows of W
-
-
-class Sensitivity(NamedTuple):
-    """What a last bit has become after training, each (models,)."""
-
-    cost: Array  # |difference| of the final costs
-    weights: Array  # the largest |difference| of any W or b
+    distinct: Counts  # (models, L), different rows of A, and of the last Z
+    silent: Array  # (models,), share of samples at which all slopes of some hidden layer are 0
+    log_growth: Array  # (models,), `log_growth` of the last hidden layer
+    Z_counts: Counts  # (models, L, bins), `histogram`
+    A_counts: Counts  # (models, L - 1, bins)
 
 
 def weight_change(before: Parameters, after: Parameters) -> Array:
@@ -74,15 +68,6 @@ def weight_change(before: Parameters, after: Parameters) -> Array:
     ]
     largest: Array = np.max(changes, axis=0)
     return largest
-
-
-def distinct_units(parameters: Parameters) -> Counts:
-    """The number of different units, rows of [W b], in the hidden layer that has fewest (models,).
-
-    Hidden layers of a single unit do not count; 0 if there is no other.
-    """
-    counts = [distinct_rows(np.concatenate([W, b], axis=2)) for W, b in parameters[:-1] if W.shape[1] > 1]
-    return np.min(counts, axis=0) if counts else np.zeros(len(parameters[0][0]), dtype=np.int64)
 
 
 def forward(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> tuple[list[Array], list[Array]]:
@@ -131,33 +116,58 @@ def _signals(parameters: Parameters, X: Array, Y: Array, activations: Sequence[A
         _layers((saturated(*layer) for layer in hidden), n_models),
         saturated_outputs(Z[-1]),
         [dead(*layer) for layer in hidden],
-        _layers(map(distinct_rows, A[1:]), n_models).astype(np.int64),
+        _layers(map(distinct_rows, [*A[1:], Z[-1]]), n_models).astype(np.int64),
+        silent(hidden, len(X[0]), n_models),
+        log_growth(X, A[-1]) if hidden else np.full(n_models, np.nan),
+        _histograms(Z, n_models),
+        _histograms(A[1:], n_models),
     )
 
 
-def histograms(
-    parameters: Parameters,
-    X: Array,
-    activations: Sequence[Activation],
-    Z_edges: Sequence[Array],
-    A_edges: Sequence[Array],
-) -> tuple[list[Counts], list[Counts]]:
-    """`histogram` of Z_1 ... Z_L and of A_1 ... A_{L-1}, over all models, units and samples; edges for each layer."""
-    Z_counts, A_counts = ([np.zeros(len(e) + 1, dtype=np.int64) for e in edges] for edges in (Z_edges, A_edges))
-    with np.errstate(all="ignore"):
-        for part in pieces(parameters, X.shape[1]):
-            Z, A = forward(part, X, activations)
-            for values, edges, counts in zip([*Z, *A[1:]], [*Z_edges, *A_edges], [*Z_counts, *A_counts], strict=True):
-                counts += histogram(values, edges)
-    return Z_counts, A_counts
+def histogram(values: Array) -> Counts:
+    """The numbers of values (models, n, m) between `bin_edges`, (models, bins). A nan counts with the largest."""
+    low, high = OCTAVES
+    last = (high - low) * STEPS + 1
+    fraction, exponent = np.frexp(np.abs(values))  # exact: fraction is in [1/2, 1)
+    finite = np.isfinite(values)
+    steps = np.floor((np.where(finite, fraction, 0.5) - 0.5) * (2 * STEPS)).astype(np.int64)
+    place = np.where(values == 0.0, 0, (exponent - 1 - low) * STEPS + steps + 1)
+    place = np.where(finite, np.clip(place, 0, last), last)
+    bins = np.where(values < 0.0, last - place, last + place).reshape(len(values), -1)
+    n_bins = 2 * last + 1
+    bins += n_bins * np.arange(len(values))[:, None]
+    return np.asarray(np.bincount(bins.ravel(), minlength=n_bins * len(values)).reshape(-1, n_bins))
 
 
-def histogram(values: Array, edges: Array) -> Counts:
-    """How many values lie below the first edge, from each edge up to but without the next, and from the last on.
+def bin_edges() -> Array:
+    """Those between the bins of a `histogram`: the one in the middle holds 0 and all below 2^-100, the outer ones have
+    no end. A bin above 0 holds its lower edge and not its upper one, a bin below 0 the other way round."""
+    low, high = OCTAVES
+    octaves = np.arange(low, high)[:, None]
+    above = np.append(np.ldexp(1.0 + np.arange(STEPS) / STEPS, octaves).ravel(), math.ldexp(1.0, high))
+    return np.concatenate([-above[::-1], above])
 
-    (edges + 1,). A nan counts with the last.
+
+def silent(hidden: Sequence[tuple[Array, Array, Activation]], n_samples: int, n_models: int) -> Array:
+    """The share (models,) of samples at which all slopes of some hidden layer, (Z, A, activation), are 0.
+
+    Nothing passes there, up or down: with ReLU the network is dead at that input (Lu et al. 2019).
     """
-    return np.bincount(np.searchsorted(edges, values.ravel(), side="right"), minlength=len(edges) + 1).astype(np.int64)
+    stopped = np.zeros((n_models, n_samples), dtype=np.bool_)
+    for Z, A, activation in hidden:
+        stopped |= (activation.slope(Z, A) == 0.0).all(axis=1)
+    return np.asarray(np.count_nonzero(stopped, axis=1) / n_samples)
+
+
+def log_growth(X: Array, A: Array) -> Array:
+    """ln of the mean square of A (models, n, m) over that of X (n_0, m), at each sample, on average (models,).
+
+    Over the samples at which neither is 0: what the typical input meets, and not the few that are large; nan if none.
+    """
+    before, after = _unit_mean_square(X[None]), _unit_mean_square(A)
+    live = (before > 0.0) & (after > 0.0) & np.isfinite(after)
+    logs = np.where(live, log(np.where(live, after / before, 1.0)), 0.0)
+    return np.asarray(lane_sum(pad(logs)) / np.count_nonzero(live, axis=1))
 
 
 def moments(values: Array) -> Moments:
@@ -217,43 +227,6 @@ def dead(Z: Array, A: Array, activation: Activation) -> Mask:
     return np.asarray((activation.slope(Z, A) == 0.0).all(axis=2))
 
 
-def distinct_rows(rows: Array) -> Counts:
-    """The number of different rows of each matrix (models, n, k), (models,). A row with a nan equals no other."""
-    plain = rows + 0.0  # without -0
-    broken = np.asarray(np.isnan(rows).any(axis=2))
-    counts = [
-        len({row.tobytes() for row in plain[model][~broken[model]]}) + np.count_nonzero(broken[model])
-        for model in range(len(rows))
-    ]
-    return np.array(counts, dtype=np.int64)
-
-
-def symmetry(parameters: Parameters) -> Symmetry:
-    """Of every layer. The cosine of a layer of one unit is nan."""
-    n_models = len(parameters[0][0])
-    distinct = (distinct_rows(np.concatenate([W, b], axis=2)) for W, b in parameters)
-    with np.errstate(all="ignore"):
-        cosines = _layers((largest_cosine(W) for W, _ in parameters), n_models)
-    return Symmetry(_layers(distinct, n_models).astype(np.int64), cosines)
-
-
-def largest_cosine(W: Array) -> Array:
-    """The largest |cosine| of the angle between the incoming weights, biases left out, of two units (models,).
-
-    Exactly 1 for two units that are equal. Units whose weights are all 0 do not count; nan if less than two are left.
-    """
-    cosines: Array = np.full(len(W), np.nan)
-    for model, every in enumerate(W):
-        rows = every[every.any(axis=1)]
-        if len(rows) > 1:
-            rows = rows / np.abs(rows).max()  # so that no square overflows
-            gram = product(rows[None], rows.T)[0].copy()
-            squares = gram.diagonal().copy()
-            np.fill_diagonal(gram, 0.0)
-            cosines[model] = np.max(np.abs(gram) / np.sqrt(squares[:, None] * squares))
-    return np.minimum(cosines, 1.0)  # a rounding may be beyond
-
-
 def correlations(parameters: Parameters, x: Array, y: Array, activations: Sequence[Activation]) -> Array:
     """c_l = <z_l(x), z_l(y)> / (|z_l(x)| |z_l(y)|) of the pre-activations of two inputs (n_0,), (models, L).
 
@@ -272,15 +245,13 @@ def _cosine(Z: Array) -> Array:
     return np.asarray(np.clip(xy / np.sqrt(xx * yy), -1.0, 1.0))
 
 
-def ulp_sensitivity(parameters: Parameters, train: Callable[[Parameters], tuple[Parameters, Array]]) -> Sensitivity:
-    """How far apart two trainings end up if every weight of W_1 is born a last bit larger: a meter of reproducibility.
+def twins(parameters: Parameters) -> Parameters:
+    """Every model of a stack, and after them all once more with each weight of W_1 a last bit larger.
 
-    `train` takes a stack of models to their final parameters and costs (models,).
+    Trained alike they tell how reproducible a start is: what `weight_change` from a model to its twin has become.
     """
     (W, b), *others = parameters
-    (trained, cost), (moved, moved_cost) = (train([(first, b), *others]) for first in (W, np.nextafter(W, np.inf)))
-    with np.errstate(invalid="ignore"):
-        return Sensitivity(np.abs(moved_cost - cost), weight_change(trained, moved))
+    return together([parameters, [(np.nextafter(W, np.inf), b), *others]])
 
 
 def pieces(parameters: Parameters, n_columns: int) -> Iterator[Parameters]:
@@ -293,6 +264,19 @@ def pieces(parameters: Parameters, n_columns: int) -> Iterator[Parameters]:
 def _total(values: Array) -> Array:
     """The sum over all but the first axis, unit by unit and then over the units (models,)."""
     return lane_sum(pad(lane_sum(pad(values))))
+
+
+def _unit_mean_square(values: Array) -> Array:
+    """The mean square over the units of values (models, n, m), unit after unit, (models, m)."""
+    total = np.zeros((len(values), values.shape[2]))
+    for unit in range(values.shape[1]):
+        total += values[:, unit] * values[:, unit]
+    return np.asarray(total / values.shape[1])
+
+
+def _histograms(layers: Sequence[Array], n_models: int) -> Counts:
+    counts = [histogram(values) for values in layers]
+    return np.stack(counts, axis=1) if counts else np.zeros((n_models, 0, len(bin_edges()) + 1), dtype=np.int64)
 
 
 def _layers(numbers: Iterable[NDArray[Any]], n_models: int) -> NDArray[Any]:

@@ -114,7 +114,7 @@ def cost_curves(bands: pd.DataFrame, own: pd.DataFrame, published: pd.DataFrame,
     iteration, cost; `published` initializer, iteration, cost_median.
     """
     names = bands["initializer"].unique().tolist()
-    figure, panels = _panels(len(names), "constrained", height=2.25, sharex=True, sharey=True)
+    figure, panels = small_multiples(len(names), "constrained", height=2.25, sharex=True, sharey=True)
     for name, ax in zip(names, panels, strict=True):
         band, curve, facts = (table[table["initializer"] == name] for table in (bands, own, published))
         ax.fill_between(band["iteration"], band["min"], band["max"], color=LIGHTEST, linewidth=0)
@@ -153,7 +153,7 @@ def boundaries(probabilities: Mapping[str, Array], X: Array, Y: Array, seed: int
 
     Each of `probabilities` is (GRID, GRID) over the square, rows along x2.
     """
-    figure, panels = _panels(len(probabilities), "compressed", height=2.7, sharex=True, sharey=True)
+    figure, panels = small_multiples(len(probabilities), "compressed", height=2.7, sharex=True, sharey=True)
     for (name, probability), ax in zip(probabilities.items(), panels, strict=True):
         boundary(ax, probability, X, Y)
         _plane(ax, name)
@@ -180,7 +180,7 @@ def confusions(counts: Mapping[str, Array], seed: int) -> Figure:
 
     For data without a plane to draw boundaries in. Each of `counts` is (classes, classes): true, then predicted.
     """
-    figure, panels = _panels(len(counts), "compressed", height=2.7, sharex=True, sharey=True)
+    figure, panels = small_multiples(len(counts), "compressed", height=2.7, sharex=True, sharey=True)
     for (name, matrix), ax in zip(counts.items(), panels, strict=True):
         ax.imshow(matrix, cmap="Greys", vmin=0, vmax=matrix.sum(axis=1).max())
         for (true, predicted), count in np.ndenumerate(matrix):
@@ -241,7 +241,7 @@ def accuracy(runs: pd.DataFrame, compared: pd.DataFrame, seed: int, target: floa
     return figure
 
 
-def _panels(
+def small_multiples(
     n: int, layout: Literal["constrained", "compressed"], *, height: float, **shared: Any
 ) -> tuple[Figure, list[Axes]]:
     """A figure of n panels in rows of PANELS; the last row may be shorter, and its panels keep their labels."""

@@ -33,6 +33,8 @@ FANS: dict[str, Callable[[int, int], float]] = {
     "fan_geo_avg": lambda fan_in, fan_out: math.sqrt(fan_in * fan_out),
 }
 
+SKLEARN_FACTORS = {"identity": 6.0, "logistic": 2.0, "tanh": 6.0, "relu": 6.0}  # of `sklearn_mlp`, by activation
+
 # Draws of mean 0 and the variance given
 DISTRIBUTIONS: dict[str, Draw] = {
     "normal": lambda rng, shape, variance: draws.normal(rng, shape) * math.sqrt(variance),
@@ -205,8 +207,7 @@ def sklearn_mlp(*, activation: str = "relu") -> Initializer:
     The rule of scikit-learn's MLPClassifier and MLPRegressor (after Glorot & Bengio 2010, eq. 16). The draws come in
     scikit-learn's order, that of the transpose: one seed gives the weights of its `random_state`, bit for bit.
     """
-    factor = {"identity": 6.0, "logistic": 2.0, "tanh": 6.0, "relu": 6.0}
-    f = _one_of("activation", activation, factor)
+    f = _one_of("activation", activation, SKLEARN_FACTORS)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> tuple[Array, Array]:
         r = math.sqrt(f / (fan_in + fan_out))
@@ -324,6 +325,12 @@ def initialize_parameters(init: Initializer, seed: int, layers_dims: Sequence[in
 def stack(models: Sequence[Parameters]) -> Parameters:
     """Models of the same layer sizes as one: W (models, n_l, n_{l-1}), b (models, n_l, 1)."""
     return [(np.stack([W for W, _ in layer]), np.stack([b for _, b in layer])) for layer in zip(*models, strict=True)]
+
+
+def together(stacks: Sequence[Parameters]) -> Parameters:
+    """Several stacks of models of the same layer sizes as one."""
+    layers = zip(*stacks, strict=True)
+    return [(np.concatenate([W for W, _ in layer]), np.concatenate([b for _, b in layer])) for layer in layers]
 
 
 def _require(holds: bool, name: str, clause: str, value: Any) -> None:

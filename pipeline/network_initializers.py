@@ -124,6 +124,17 @@ def random_walk(*, tanh_gain: float = 1.13) -> NetworkInitializer:
     """
     _positive("tanh_gain", tanh_gain)
 
+    def init(rng: np.random.RandomState, birth: Birth) -> Parameters:
+        gains = random_walk_gains(birth, tanh_gain)
+        sds = [gain / math.sqrt(fan_in) for gain, (fan_in, _) in zip(gains, birth.fans, strict=True)]
+        return _normal(rng, birth, sds, 0.0)
+
+    return init
+
+
+def random_walk_gains(birth: Birth, tanh_gain: float) -> list[float]:
+    """g of each layer, by its own activation. Raises ValueError for one that has no gain."""
+
     def gain(activation: Activation | None, n: int) -> float:
         if activation is None or _same(activation.phi(PROBE), PROBE):
             return float(elementary.exp(1.0 / (2.0 * n)))
@@ -133,12 +144,8 @@ def random_walk(*, tanh_gain: float = 1.13) -> NetworkInitializer:
             return tanh_gain
         raise ValueError(f"random_walk has a gain for relu, tanh and linear layers, and none for {_name(activation)}")
 
-    def init(rng: np.random.RandomState, birth: Birth) -> Parameters:
-        own = [*birth.activations, None]
-        sds = [gain(own[l], fan_in) / math.sqrt(fan_in) for l, (fan_in, _) in enumerate(birth.fans)]
-        return _normal(rng, birth, sds, 0.0)
-
-    return init
+    own = [*birth.activations, None]
+    return [gain(own[l], fan_in) for l, (fan_in, _) in enumerate(birth.fans)]
 
 
 def critical_normal(*, bias_variance: float = 0.0) -> NetworkInitializer:
@@ -153,12 +160,17 @@ def critical_normal(*, bias_variance: float = 0.0) -> NetworkInitializer:
         raise ValueError(f"bias_variance must be at least 0, not {bias_variance}")
 
     def init(rng: np.random.RandomState, birth: Birth) -> Parameters:
-        feeding = [*birth.activations[:1], *birth.activations]
-        variances = [critical_point(phi, bias_variance).weight_variance for phi in feeding] or [1.0]
+        variances = critical_variances(birth, bias_variance)
         sds = [math.sqrt(v / fan_in) for v, (fan_in, _) in zip(variances, birth.fans, strict=True)]
         return _normal(rng, birth, sds, math.sqrt(bias_variance))
 
     return init
+
+
+def critical_variances(birth: Birth, bias_variance: float) -> list[float]:
+    """sigma_w^2 of each layer. Raises ValueError for an activation without a critical point."""
+    feeding = [*birth.activations[:1], *birth.activations]
+    return [critical_point(phi, bias_variance).weight_variance for phi in feeding] or [1.0]
 
 
 NETWORK_RECIPES: dict[str, Callable[..., NetworkInitializer]] = {

@@ -155,6 +155,12 @@ class Training(Section):
         """0, record_every, 2 record_every, ... and iterations: before the first step, in between, after the last."""
         return np.append(np.arange(0, self.iterations, self.record_every, dtype=np.int64), np.int64(self.iterations))
 
+    @property
+    def snapshots_at(self) -> NDArray[np.int64]:
+        """0, 1, 2, 5, 10, 20, 50, ... and iterations: when the model of the seed that is shown is looked at closely."""
+        steps = (m * 10**k for k in range(len(str(self.iterations))) for m in (1, 2, 5))
+        return np.array([0, *(step for step in steps if step < self.iterations), self.iterations], dtype=np.int64)
+
 
 class Comparison(Section):
     """What the tables and figures single out. Neither the seed nor the initializer need be among those trained."""
@@ -181,6 +187,11 @@ class Params(Section):
         """The seed's name for the sizes of all layers: inputs, hidden units, and a logit, or one for each class."""
         n_classes = self.data.n_classes
         return [self.data.n_inputs, *self.network.hidden, 1 if n_classes == 2 else n_classes]
+
+    @property
+    def shown_seed(self) -> int:
+        """The seed that is shown alone: the tutorial's, or the first if that is not among those trained."""
+        return self.comparison.tutorial_seed if self.comparison.tutorial_seed in self.seeds else self.seeds[0]
 
 
 class SeedRow(Section):

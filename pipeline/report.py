@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.markdown import table
 from pipeline.statistics import BEHAVIOURS, Table
 
 
@@ -14,14 +15,17 @@ def comparison(
     compared: Table,
     paired: Table,
     published: Table,
+    twins: Table,
     *,
     tutorial_seed: int,
+    shown_seed: int,
     reference: str,
     target_cost: float,
     target_accuracy: float,
     confidence: float,
 ) -> str:
-    """The comparison of the initializers, from the tables of `statistics` and the published accuracies."""
+    """The comparison of the initializers, from the tables of `statistics`, the published accuracies, and what
+    `along_training` tells of a model of `shown_seed` and its twin."""
     parts = [
         "# How the weights were born, and how they learned",
         f"{len(compared)} initializers, {len(runs)} models. Every number here comes from runs.csv, comparison.csv and "
@@ -34,10 +38,14 @@ def comparison(
         _paired(paired, reference),
         "## What one seed hides",
         _hidden(runs, compared, published, tutorial_seed, target_accuracy),
+        f"## A last bit in the first weights of seed {shown_seed}",
+        _last_bit(twins),
         "## Figures",
         "![Cost against iterations](figures/cost_curves.png)",
         "![Decision boundaries](figures/boundaries.png)",
         "![Accuracy of every model](figures/accuracy.png)",
+        "![Symmetry and saturation along training](figures/along_training.png)",
+        "![A last bit, and what becomes of it](figures/reproducibility.png)",
         "![The data](figures/data.png)",
     ]
     return "\n\n".join(parts) + "\n"
@@ -64,19 +72,21 @@ def _tutorial(runs: Table, published: Table, seed: int, target_cost: float) -> s
                 _cost(run["initial_cost"]),
                 _cost(run["final_cost"]),
                 reached,
+                (run["at_birth_measured"] and f"{run['at_birth']}: {run['at_birth_measured']}") or run["at_birth"],
                 run["behaviour"],
             ]
         )
     heads = ["initializer", "train", "published", "test", "published", "first cost", "final cost"]
-    heads += [f"cost ≤ {target_cost:g} at", "behaviour"]
+    heads += [f"cost ≤ {target_cost:g} at", "at birth", "behaviour"]
     rules = [f"- **{kind.word}**: {kind.rule};" for kind in BEHAVIOURS]
     rules[-1] = rules[-1].rstrip(";") + "."
     return "\n".join(
         [
-            _table(heads, rows, left=(0, 8)),
+            table(heads, rows, left=(0, 8, 9)),
             "",
-            "Published: what the tutorial's exercise prints, where it has the initializer. The behaviour is the first "
-            "of these rules that the measurements of the model fulfil:",
+            "Published: what the tutorial's exercise prints, where it has the initializer. At birth: a word from "
+            "measurements before the first step, by rules that stand in [birth.md](birth.md). The behaviour is the "
+            "first of these rules that the measurements of the training fulfil:",
             "",
             *rules,
         ]
@@ -95,19 +105,21 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
         ]
         heads = ["initializer", "seeds", "mean", f"{_share(confidence)} interval", "sd", "min", "median", "max"]
         heads += [f"≥ {_share(target_accuracy)}"] if metric == "train_accuracy" else []
-        parts += [f"### {title}", _table(heads, rows)]
+        parts += [f"### {title}", table(heads, rows)]
     rows = [
         [
             row["initializer"],
             *(_cost(row[f"final_cost_{key}"]) for key in ("mean", "sd", "min", "median", "max")),
             f"{row['reached_target_cost']} of {row['seeds']}",
             _count(row["median_iterations_to_target"]),
+            f"{row['at_birth']} ({row['at_birth_seeds']} of {row['seeds']})",
             f"{row['behaviour']} ({row['behaviour_seeds']} of {row['seeds']})",
         ]
         for _, row in compared.iterrows()
     ]
-    heads = ["initializer", "mean", "sd", "min", "median", "max", f"reach {target_cost:g}", "median at", "mostly"]
-    parts += ["### Final cost", _table(heads, rows, left=(0, 8))]
+    heads = ["initializer", "mean", "sd", "min", "median", "max", f"reach {target_cost:g}", "median at"]
+    heads += ["mostly at birth", "mostly in training"]
+    parts += ["### Final cost", table(heads, rows, left=(0, 8, 9))]
     parts.append(
         "The interval of a mean is a betting interval (Waudby-Smith & Ramdas 2024): it holds at least as often as it "
         "says for any values between 0 % and 100 %, few or many, skewed or all equal. It is wide for few seeds because "
@@ -137,7 +149,7 @@ def _paired(paired: Table, reference: str) -> str:
     heads = ["initializer", "accuracy", "mean difference", "sd", "better / equal / worse"]
     return "\n\n".join(
         [
-            _table([*heads, "p", "p (Holm)"], rows, left=(0, 1)),
+            table([*heads, "p", "p (Holm)"], rows, left=(0, 1)),
             f"Differences in percentage points, initializer minus {reference}, between models of the same seed, whose "
             "normal draws are the same but for their scale. p: exact two-sided sign-flip test on the numbers of "
             f"samples predicted right; p (Holm): corrected for the {len(paired)} comparisons of this table.",
@@ -178,16 +190,19 @@ def _hidden(runs: Table, compared: Table, published: Table, seed: int, target: f
     return "\n".join(remarks) or "Nothing that these runs show."
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """A Markdown table that is aligned as plain text too; the columns in `left` are text, the others numbers."""
-    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
-
-    def line(cells: Sequence[str]) -> str:
-        aligned = (c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True)))
-        return f"| {' | '.join(aligned)} |"
-
-    rule = "|".join("-" * (w + 2) if i in left else "-" * (w + 1) + ":" for i, w in enumerate(widths))
-    return "\n".join([line(heads), f"|{rule}|", *map(line, rows)])
+def _last_bit(twins: Table) -> str:
+    rows = [
+        [row["initializer"], *(f"{row[column]:.1e}" for column in ("cost", "cost_difference", "weight_difference"))]
+        for _, row in twins.groupby("initializer", sort=False).tail(1).iterrows()
+    ]
+    return "\n\n".join(
+        [
+            table(["initializer", "final cost", "costs differ by", "weights differ by up to"], rows),
+            "Two models were trained alike, of which one was born with every weight of its first layer a last bit, "
+            "1 ulp, larger. Where that grows, a rounding error does too, and ordinary matrix products give another "
+            "result on another processor; here they give the same.",
+        ]
+    )
 
 
 def _alternate(first: Sequence[str], second: Sequence[str]) -> list[str]:

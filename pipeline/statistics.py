@@ -54,7 +54,8 @@ BEHAVIOURS = (
 def runs_table(metrics: Mapping[str, Columns], curves: Table, target: float) -> Table:
     """A row a model: what was measured, and the word for how it learned.
 
-    `metrics` holds the columns of each initializer's metrics.csv; `target` is the cost to be reached.
+    `metrics` holds the columns of each initializer's metrics.csv, and at_birth, the word of `verdicts`; `target` is the
+    cost to be reached.
     """
     of_model = dict(iter(curves.groupby(["initializer", "seed"])))
     rows = []
@@ -190,7 +191,8 @@ def comparison(runs: Table, confidence: float, target_accuracy: float) -> Table:
         reached = group["iterations_to_target"].dropna().astype(float).tolist()
         row["reached_target_cost"] = len(reached)
         row["median_iterations_to_target"] = quantile(reached, 0.5) if reached else math.nan
-        (row["behaviour"], row["behaviour_seeds"]) = Counter(group["behaviour"]).most_common(1)[0]
+        for words in ("at_birth", "behaviour"):
+            (row[words], row[f"{words}_seeds"]) = Counter(group[words]).most_common(1)[0]
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.initializers import Parameters
+from pipeline.initializers import Parameters, together
 from pipeline.sums import Array
 from pipeline.wording import UserError
 
 DATA = Path("data")
 RECIPES = Path("recipes")
 RUNS = Path("runs")
+BIRTHS = Path("births")
 REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
 PUBLISHED = Path(__file__).parent / "published"
@@ -39,7 +40,41 @@ METRICS: dict[str, type] = {
 }
 COSTS: dict[str, type] = {"seed": int, "iteration": int, "cost": float}
 
-RUN_FILES = {"weights.npz", "costs.csv", "metrics.csv"}
+# The columns of births/<initializer>/layers.csv, a row a model and layer, and of models.csv, a row a model
+BIRTH_LAYERS: dict[str, type] = {
+    "seed": int,
+    "layer": int,
+    "units": int,
+    "z_mean": float,
+    "z_sd": float,
+    "z_square": float,
+    "a_mean": float,
+    "a_sd": float,
+    "a_square": float,
+    "gradient": float,
+    "weight_gradient": float,
+    "saturated": float,
+    "dead": int,
+    "distinct_activations": int,
+    "distinct": int,
+    "told_apart": int,
+    "largest_cosine": float,
+    "full_rank": int,
+    "effective_rank": float,
+    "correlation": float,
+}
+BIRTH_MODELS: dict[str, type] = {
+    "seed": int,
+    "cost": float,
+    "silent": float,
+    "log_growth": float,
+    "jacobian_square": float,
+    "jacobian_largest": float,
+    "jacobian_smallest": float,
+}
+
+BIRTH_FILES = {"layers.csv", "models.csv", "units.npz"}
+RUN_FILES = {"weights.npz", "costs.csv", "metrics.csv", "snapshots.npz"}
 
 Columns = dict[str, Any]
 
@@ -87,6 +122,11 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -
     write_text(path, text.getvalue())
 
 
+def write_table(name: str, table: Any) -> None:
+    """Write the pandas table as reports/<name>.csv: floats as `repr`, what is missing as an empty field."""
+    write_text(REPORTS / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+
+
 def read_csv(path: Path, kinds: Mapping[str, type], n_rows: int | None = None) -> Columns:
     """Read the columns that `kinds` names, in that order, as float, int or str; exactly those, and `n_rows` rows."""
     try:
@@ -128,11 +168,8 @@ def read_samples(path: Path, n_samples: int, n_inputs: int, n_classes: int) -> t
     return np.stack(list(columns.values())), Y.astype(np.float64)[None, :]
 
 
-def write_weights(path: Path, seeds: Sequence[int], parameters: Parameters) -> None:
-    """Write a stack of models: `seeds`, W1 (models, n_1, n_0), b1 (models, n_1, 1), W2, ... in an .npz."""
-    arrays: dict[str, Any] = {"seeds": np.array(seeds, dtype=np.int64)}
-    for l, (W, b) in enumerate(parameters, start=1):
-        arrays |= {f"W{l}": W, f"b{l}": b}
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays in an .npz whose bytes hang on them alone."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # a compression's bytes vary with its library
         for name, array in arrays.items():
@@ -143,22 +180,50 @@ def write_weights(path: Path, seeds: Sequence[int], parameters: Parameters) -> N
     write_bytes(path, buffer.getvalue())
 
 
-def read_weights(path: Path, seeds: Sequence[int], layers_dims: Sequence[int]) -> Parameters:
-    """The stack of models that `write_weights` wrote, for just these seeds and layer sizes. Never unpickles."""
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz. Never unpickles."""
     content = io.BytesIO(read_bytes(path))
     try:
         with np.load(content, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in archive.files}
     except Exception as error:  # damage reaches every corner of zipfile and numpy.load, each with errors of its own
         raise _damaged(path, "it is not a whole .npz archive of plain arrays") from error
+
+
+def write_weights(path: Path, seeds: Sequence[int], parameters: Parameters, key: str = "seeds") -> None:
+    """Write a stack of models: `seeds`, W1 (models, n_1, n_0), b1 (models, n_1, 1), W2, ... in an .npz.
+
+    `key` is what tells the models apart, if not their seeds.
+    """
+    arrays: dict[str, Any] = {key: np.array(seeds, dtype=np.int64)}
+    for l, (W, b) in enumerate(parameters, start=1):
+        arrays |= {f"W{l}": W, f"b{l}": b}
+    write_npz(path, arrays)
+
+
+def read_weights(path: Path, seeds: Sequence[int], layers_dims: Sequence[int], key: str = "seeds") -> Parameters:
+    """The stack of models that `write_weights` wrote, for just these seeds and layer sizes."""
     n = len(seeds)
-    shapes: dict[str, tuple[int, ...]] = {"seeds": (n,)}
+    shapes: dict[str, tuple[int, ...]] = {key: (n,)}
     for l, (fan_in, fan_out) in enumerate(pairwise(layers_dims), start=1):
         shapes |= {f"W{l}": (n, fan_out, fan_in), f"b{l}": (n, fan_out, 1)}
+    arrays = read_npz(path)
     found = {name: array.shape for name, array in arrays.items()}
-    if found != shapes or arrays["seeds"].tolist() != list(seeds):
+    if found != shapes or arrays[key].tolist() != list(seeds):
         raise _damaged(path, "it does not hold the models that params.yaml asks for")
     return [(arrays[f"W{l}"], arrays[f"b{l}"]) for l in range(1, len(layers_dims))]
+
+
+def write_snapshots(name: str, iterations: NDArray[np.int64], snapshots: Sequence[Parameters]) -> None:
+    """Write runs/<name>/snapshots.npz: a stack of two models at each of `iterations`."""
+    write_weights(RUNS / name / "snapshots.npz", np.repeat(iterations, 2).tolist(), together(snapshots), "iterations")
+
+
+def read_snapshots(name: str, iterations: NDArray[np.int64], layers_dims: Sequence[int]) -> list[Parameters]:
+    """The two models at each of `iterations`: that of the seed which is shown, and its twin."""
+    twice = np.repeat(iterations, 2).tolist()
+    stacked = read_weights(RUNS / name / "snapshots.npz", twice, layers_dims, "iterations")
+    return [[(W[i : i + 2], b[i : i + 2]) for W, b in stacked] for i in range(0, len(twice), 2)]
 
 
 def write_run(
@@ -194,12 +259,64 @@ def read_run(name: str, seeds: Sequence[int], iterations: NDArray[np.int64]) -> 
     return metrics, costs
 
 
-def prune_runs(names: Sequence[str]) -> None:
-    """Delete what initializers that are no longer in params.yaml left in runs/, so that nothing reads it."""
-    for folder in RUNS.iterdir() if RUNS.is_dir() else ():
-        ours = folder.is_dir() and {file.name for file in folder.iterdir()} <= RUN_FILES
-        if ours and folder.name not in names:
-            shutil.rmtree(folder)
+def write_birth(
+    name: str,
+    seeds: Sequence[int],
+    layers: Mapping[str, NDArray[Any]],
+    models: Mapping[str, NDArray[Any]],
+    counts: Mapping[str, NDArray[np.int64]],
+    dead: Sequence[NDArray[np.bool_]],
+) -> None:
+    """Write births/<name>: what was measured of all layers (models, L) and models (models,), histograms, dead units.
+
+    `counts` holds (models, layers, bins) under "z" and "a"; what is kept of a layer is from its first bin to its last.
+    """
+    folder, n_layers = BIRTHS / name, next(iter(layers.values())).shape[1]
+    numbers = {"seed": np.repeat(seeds, n_layers), "layer": np.tile(np.arange(1, n_layers + 1), len(seeds))}
+    write_csv(folder / "layers.csv", numbers | {column: values.ravel() for column, values in layers.items()})
+    write_csv(folder / "models.csv", {"seed": np.array(seeds)} | dict(models))
+    arrays: dict[str, NDArray[Any]] = {"seeds": np.array(seeds, dtype=np.int64)}
+    for key, every in counts.items():
+        for l in range(every.shape[1]):
+            used = np.flatnonzero(every[:, l].any(axis=0))
+            first, stop = used[0], used[-1] + 1
+            arrays[f"{key}{l + 1}_first"] = np.array(first, dtype=np.int64)
+            arrays[f"{key}{l + 1}"] = every[:, l, first:stop].astype(np.int32)
+    arrays |= {f"dead{l}": units for l, units in enumerate(dead, start=1)}
+    write_npz(folder / "units.npz", arrays)
+
+
+def read_birth(name: str, seeds: Sequence[int], n_layers: int) -> tuple[Columns, Columns]:
+    """The layers and the models of births/<name>, for just these seeds and so many layers."""
+    folder = BIRTHS / name
+    layers = read_csv(folder / "layers.csv", BIRTH_LAYERS, len(seeds) * n_layers)
+    models = read_csv(folder / "models.csv", BIRTH_MODELS, len(seeds))
+    expected = np.repeat(seeds, n_layers), np.tile(np.arange(1, n_layers + 1), len(seeds))
+    if any((layers[key] != column).any() for key, column in zip(("seed", "layer"), expected, strict=True)):
+        raise _damaged(folder / "layers.csv", "it does not hold the seeds and layers that params.yaml asks for")
+    if models["seed"].tolist() != list(seeds):
+        raise _damaged(folder / "models.csv", "it does not hold the seeds that params.yaml asks for")
+    return layers, models
+
+
+def read_units(name: str, seeds: Sequence[int], n_layers: int) -> dict[str, NDArray[Any]]:
+    """The histograms and dead units of births/<name>, as `write_birth` names them."""
+    path = BIRTHS / name / "units.npz"
+    arrays = read_npz(path)
+    keys = [f"{key}{l}" for l in range(1, n_layers + 1) for key in ("z", "a", "dead") if key == "z" or l < n_layers]
+    n_rows = {key: len(arrays[key]) if key in arrays and arrays[key].ndim == 2 else -1 for key in keys}
+    if set(n_rows.values()) != {len(seeds)} or arrays.get("seeds", np.zeros(0)).tolist() != list(seeds):
+        raise _damaged(path, "it does not hold the models that params.yaml asks for")
+    return arrays
+
+
+def prune(names: Sequence[str]) -> None:
+    """Delete what initializers that are not in params.yaml any more left in runs/ and births/: nothing reads it."""
+    for parent, files in ((RUNS, RUN_FILES), (BIRTHS, BIRTH_FILES)):
+        for folder in parent.iterdir() if parent.is_dir() else ():
+            ours = folder.is_dir() and {file.name for file in folder.iterdir()} <= files
+            if ours and folder.name not in names:
+                shutil.rmtree(folder)
 
 
 def _damaged(path: Path, what: str) -> FileError:

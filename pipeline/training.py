@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline import kernel, network
 from pipeline.activations import Activation
-from pipeline.initializers import Parameters
+from pipeline.initializers import Parameters, together
 from pipeline.network import Models, Rule, Samples
 from pipeline.sums import Array
 
@@ -41,6 +41,7 @@ class Trained(NamedTuple):
 
     parameters: Parameters
     costs: Array  # (models, records)
+    snapshots: list[Parameters]  # at each record, if they were asked for
 
 
 class Job(NamedTuple):
@@ -54,6 +55,7 @@ class Job(NamedTuple):
     rule: Rule
     batch_size: int | None  # None: all samples in every step
     record_at: NDArray[np.int64]
+    keep: bool  # snapshots
     arithmetic: Arithmetic
 
 
@@ -76,6 +78,7 @@ def descended(job: Job, parameters: Parameters, batches: Iterator[Samples], stop
     m = job.batch_size or job.X.shape[1]
     piece = max(1, int(PIECE_FLOPS / (6 * m * sum(W.size + b.size for W, b in parameters))))
     costs = np.empty((len(parameters[0][0]), len(job.record_at)))
+    kept: list[Parameters] = []
     step = 0
     for record, due in enumerate(map(int, job.record_at)):
         while step < due:
@@ -86,7 +89,14 @@ def descended(job: Job, parameters: Parameters, batches: Iterator[Samples], stop
             if stop is not None and stop.is_set():
                 raise CancelledError
         costs[:, record] = job.arithmetic.cost(models.parameters, everything, job.activations)
-    return Trained([(one_nan(W), one_nan(b)) for W, b in models.parameters], one_nan(costs))
+        if job.keep:
+            kept.append(plain(models.parameters))
+    return Trained(plain(models.parameters), one_nan(costs), kept)
+
+
+def plain(parameters: Parameters) -> Parameters:
+    """`parameters` with one and the same nan wherever they are nan."""
+    return [(one_nan(W), one_nan(b)) for W, b in parameters]
 
 
 def shuffled(X: Array, Y: Array, batch_size: int, seed: int) -> Iterator[Samples]:
@@ -118,6 +128,7 @@ def train(
     momentum: float = 0.0,
     batch_size: int | None = None,
     seeds: Sequence[int] = (),
+    keep: bool = False,
     arithmetic: Arithmetic = COMPILED,
     executor: Executor | None = None,
     progress: Callable[[int], object] = lambda n_models: None,
@@ -125,9 +136,10 @@ def train(
     """Train the stack `parameters` on X (n_0, m), Y (1, m); the input is left as it was.
 
     The cost on all samples is recorded at the numbers of steps in `record_at`, which rise; the last is where training
-    ends. With a `batch_size` below m a step takes so many samples, shuffled anew each epoch from the model's own of
-    `seeds`. Without an executor, threads on all cores do the work, and an interruption stops them within a second.
-    `progress` is called with a number of models whenever so many more are done.
+    ends; with `keep` the weights of those moments are kept too. With a `batch_size` below m a step takes so many
+    samples, shuffled anew each epoch from the model's own of `seeds`. Without an executor, threads on all cores do the
+    work, and an interruption stops them within a second. `progress` is called with a number of models whenever so many
+    more are done.
     """
     n_models, n_workers = len(parameters[0][0]), n_cores()
     if batch_size is not None and batch_size >= X.shape[1]:
@@ -138,7 +150,7 @@ def train(
         Job(
             [(W[i : i + size], b[i : i + size]) for W, b in parameters],
             seeds[i : i + size],
-            *(X, Y, activations, rule, batch_size, records, arithmetic),
+            *(X, Y, activations, rule, batch_size, records, keep, arithmetic),
         )
         for i in range(0, n_models, size)
     ]
@@ -160,10 +172,12 @@ def gathered(futures: Sequence[Future[Trained]], progress: Callable[[int], objec
 
 
 def joined(parts: Sequence[Trained]) -> Trained:
-    """Several stacks of models as one."""
-    layers = zip(*(part.parameters for part in parts), strict=True)
-    parameters = [(np.concatenate([W for W, _ in layer]), np.concatenate([b for _, b in layer])) for layer in layers]
-    return Trained(parameters, np.concatenate([part.costs for part in parts]))
+    """Several slices as one."""
+    return Trained(
+        together([part.parameters for part in parts]),
+        np.concatenate([part.costs for part in parts]),
+        [together(moment) for moment in zip(*(part.snapshots for part in parts), strict=True)],
+    )
 
 
 def n_cores() -> int:

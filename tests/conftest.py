@@ -96,7 +96,12 @@ class Laboratory:
 
     def results(self) -> dict[str, bytes]:
         """Everything that the pipeline made and promises byte for byte."""
-        files = [*self.root.glob("data/*"), *self.root.glob("runs/*/*"), *self.root.glob("reports/**/*")]
+        files = [
+            *self.root.glob("data/*"),
+            *self.root.glob("births/*/*"),
+            *self.root.glob("runs/*/*"),
+            *self.root.glob("reports/**/*"),
+        ]
         files += [self.root / "dvc.lock", self.root / "tracked.json"]
         return {file.relative_to(self.root).as_posix(): file.read_bytes() for file in files if file.is_file()}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_any_processor import IMITATIONS, run
 
-from pipeline import diagnostics, initializers, network, products, spectra, training
+from pipeline import diagnostics, initializers, network, products, spectra, symmetry, training
 from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.datasets import circles
 from pipeline.initializers import Initializer, Parameters, initialize_parameters, stack
@@ -114,12 +114,10 @@ def test_signals_against_plain_loops(layers: list[int]) -> None:
 
 def test_the_models_beside_it_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     models, points, labels = some_models([2, 6, 5, 1], n_models=5)
-    edges = [np.linspace(-1.0, 1.0, 5)] * 3
 
     def everything() -> list[bytes]:
         S = diagnostics.signals(models, points, labels, [TANH, RELU])
-        counts = diagnostics.histograms(models, points, [TANH, RELU], edges, edges[:2])
-        return bits([*flat(S), *counts[0], *counts[1], *spectra.jacobians(models, points, [TANH, RELU])])
+        return bits([*flat(S), *spectra.jacobians(models, points, [TANH, RELU])])
 
     together = everything()
     for size in (1, 13 * 12 * 2):
@@ -136,8 +134,8 @@ def test_zeros() -> None:
     assert S.dZ[:, 2] == pytest.approx(0.5 / 300, abs=1e-18)  # sigmoid(0) - y is 1/2 or -1/2
     np.testing.assert_allclose(S.cost, math.log(2), rtol=0, atol=1e-15)
     assert [units.all() for units in S.dead] == [True, True]
-    assert diagnostics.symmetry(zeros).distinct.tolist() == [[1, 1, 1]] * 2
-    assert np.isnan(diagnostics.symmetry(zeros).largest_cosine).all()
+    assert symmetry.symmetry(zeros).distinct.tolist() == [[1, 1, 1]] * 2
+    assert np.isnan(symmetry.symmetry(zeros).largest_cosine).all()
     assert spectra.effective_ranks(zeros).tolist() == [[0.0] * 3] * 2
     assert S.distinct.tolist() == [[1, 1]] * 2
 
@@ -146,10 +144,10 @@ def test_constant_units_are_one_before_and_after_training() -> None:
     constant = born(initializers.constant(value=0.5))
     trained = training.train(constant, X, Y, [RELU] * 2, learning_rate=0.01, record_at=[15000]).parameters
     for parameters in (constant, trained):
-        symmetry = diagnostics.symmetry(parameters)
-        assert symmetry.distinct.tolist() == [[1, 1, 1]]
-        assert symmetry.largest_cosine[0, :2].tolist() == [1.0, 1.0]
-        assert np.isnan(symmetry.largest_cosine[0, 2])  # one unit
+        alike = symmetry.symmetry(parameters)
+        assert alike.distinct.tolist() == alike.told_apart.tolist() == [[1, 1, 1]]
+        assert alike.largest_cosine[0, :2].tolist() == [1.0, 1.0]
+        assert np.isnan(alike.largest_cosine[0, 2])  # one unit
         assert spectra.rounded(spectra.effective_ranks(parameters)).tolist() == [[1.0, 1.0, 1.0]]
         assert diagnostics.signals(parameters, X, Y, [RELU] * 2).distinct.tolist() == [[1, 1]]
     assert diagnostics.weight_change(constant, trained) > 0.01
@@ -220,9 +218,9 @@ def test_weight_change_and_distinct_units() -> None:
     b = np.zeros((1, 3, 1))
     output = (np.ones((1, 1, 3)), np.zeros((1, 1, 1)))
     model = [(W, b), output]
-    assert diagnostics.distinct_units(model).tolist() == [2]
-    assert diagnostics.distinct_units([(W, np.array([[[0.0], [1.0], [0.0]]])), output]).tolist() == [3]
-    assert diagnostics.distinct_units([output]).tolist() == [0]
+    assert symmetry.distinct_units(model).tolist() == [2]
+    assert symmetry.distinct_units([(W, np.array([[[0.0], [1.0], [0.0]]])), output]).tolist() == [3]
+    assert symmetry.distinct_units([output]).tolist() == [0]
     moved = [(W, b), (output[0] - 0.25, output[1])]
     assert diagnostics.weight_change(model, moved).tolist() == [0.25]
     assert diagnostics.weight_change(model, model).tolist() == [0.0]
@@ -231,26 +229,26 @@ def test_weight_change_and_distinct_units() -> None:
 def test_distinct_rows() -> None:
     last_bit = np.nextafter(1.0, 2.0)
     rows = np.array([[[1.0, 0.0], [1.0, -0.0], [last_bit, 0.0]], [[np.nan, 0.0], [np.nan, 0.0], [1.0, 0.0]]])
-    assert diagnostics.distinct_rows(rows).tolist() == [2, 3]
+    assert symmetry.distinct_rows(rows).tolist() == [2, 3]
     parameters = [(rows[:1], np.array([[[0.0], [1.0], [0.0]]]))]
-    assert diagnostics.symmetry(parameters).distinct.tolist() == [[3]]
+    assert symmetry.symmetry(parameters).distinct.tolist() == [[3]]
     # two units of equal weights, and two that are equal on every sample though their weights are not
     W = np.array([[[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-2.0, 0.0]]])
     S = diagnostics.signals([(W, np.zeros((1, 4, 1))), (np.ones((1, 1, 4)), np.zeros((1, 1, 1)))], abs(X), Y, [RELU])
-    assert diagnostics.distinct_rows(W).tolist() == [3]
-    assert S.distinct.tolist() == [[2]]
+    assert symmetry.distinct_rows(W).tolist() == [3]
+    assert S.distinct.tolist() == [[2, 1]]
 
 
 def test_largest_cosine() -> None:
     W = np.array([[[1.0, 0.0], [0.0, 2.0], [-3.0, 3.0]], [[1.0, 1.0], [0.0, 0.0], [1.0, -1.0]]])
-    np.testing.assert_allclose(diagnostics.largest_cosine(W), [math.sqrt(0.5), 0.0], rtol=1e-15)
-    assert np.isnan(diagnostics.largest_cosine(W[1:, :2])[0])
+    np.testing.assert_allclose(symmetry.largest_cosine(W), [math.sqrt(0.5), 0.0], rtol=1e-15)
+    assert np.isnan(symmetry.largest_cosine(W[1:, :2])[0])
     copies = np.repeat(np.random.RandomState(0).randn(50, 1, 30) * 1e200, 2, axis=1)
-    assert diagnostics.largest_cosine(copies * [[[1.0], [-1.0]]]).tolist() == [1.0] * 50
+    assert symmetry.largest_cosine(copies * [[[1.0], [-1.0]]]).tolist() == [1.0] * 50
     W = np.random.RandomState(1).randn(1, 40, 17)
     units = W[0] / np.linalg.norm(W[0], axis=1, keepdims=True)
     slow = max(abs(units[i] @ units[j]) for i in range(40) for j in range(i))
-    assert diagnostics.largest_cosine(W)[0] == pytest.approx(slow, rel=1e-14)
+    assert symmetry.largest_cosine(W)[0] == pytest.approx(slow, rel=1e-14)
 
 
 def test_effective_rank() -> None:
@@ -341,51 +339,100 @@ def test_correlations_of_hand_made_layers() -> None:
 
 @pytest.mark.parametrize(("init", "low", "high"), [("he", 0.0, 1e-12), ("x10", 1e-6, 0.1)])
 def test_a_last_bit_after_training(init: str, low: float, high: float) -> None:
-    def train(parameters: Parameters) -> tuple[Parameters, Array]:
-        trained = training.train(parameters, X, Y, [RELU] * 2, learning_rate=0.01, record_at=[15000])
-        return trained.parameters, trained.costs[:, -1]
-
     start = {"he": initializers.he_normal(), "x10": initializers.normal(sd=10.0)}[init]
-    moved = diagnostics.ulp_sensitivity(born(start), train)
-    assert low <= moved.cost[0] < high
-    assert low < moved.weights[0]
+    twins = diagnostics.twins(born(start))
+    trained = training.train(twins, X, Y, [RELU] * 2, learning_rate=0.01, record_at=[15000], keep=True)
+    assert low <= abs(trained.costs[1, 0] - trained.costs[0, 0]) < high
+    (end,) = trained.snapshots
+    one, other = ([(W[i : i + 1], b[i : i + 1]) for W, b in end] for i in range(2))
+    assert low < diagnostics.weight_change(one, other)[0]
 
 
-def test_a_last_bit_is_what_is_moved() -> None:
-    """A training that does nothing leaves just that bit."""
-    parameters = [(np.array([[[1.0, -1.0]]]), np.zeros((1, 1, 1)))]
-    moved = diagnostics.ulp_sensitivity(parameters, lambda models: (models, models[0][0][:, 0, 0]))
-    assert moved.cost.tolist() == [2.0**-52]
-    assert moved.weights.tolist() == [2.0**-52]
-    assert parameters[0][0].tolist() == [[[1.0, -1.0]]]
+def test_twins() -> None:
+    parameters = [(np.array([[[1.0, -1.0]], [[0.0, 4.0]]]), np.zeros((2, 1, 1)))]
+    ((W, b),) = diagnostics.twins(parameters)
+    assert W.tolist()[:2] == parameters[0][0].tolist()
+    assert W[2:].tolist() == [[[1.0 + 2.0**-52, -1.0 + 2.0**-53]], [[2.0**-1074, 4.0 + 2.0**-50]]]
+    assert not b.any()
 
 
-def test_histograms() -> None:
-    edges = np.array([-1.0, 0.0, 0.5, 2.0])
-    values = np.array([-3.0, -1.0, -0.5, -0.0, 0.0, 0.49, 0.5, 2.0, np.inf, np.nan])
-    assert diagnostics.histogram(values, edges).tolist() == [1, 2, 3, 1, 3]
-    models = born(initializers.he_normal(), range(4))
-    Z_counts, A_counts = diagnostics.histograms(models, X, [RELU] * 2, [edges] * 3, [edges] * 2)
-    assert [counts.sum() for counts in Z_counts] == [4 * n * 300 for n in (10, 5, 1)]
-    assert [counts.sum() for counts in A_counts] == [4 * n * 300 for n in (10, 5)]
-    z = (models[0][0] @ X).ravel().tolist()  # biases are 0
-    bounds = [-math.inf, *edges.tolist(), math.inf]
-    assert Z_counts[0].tolist() == [sum(low <= value < high for value in z) for low, high in pairwise(bounds)]
-    assert A_counts[0][:2].tolist() == [0, 0]
-    assert A_counts[0][2] == Z_counts[0][:3].sum()
+def test_histogram() -> None:
+    edges = diagnostics.bin_edges()
+    assert edges[len(edges) // 2 :].tolist() == [m * 2.0**k for k in range(-100, 60) for m in np.arange(8, 16) / 8] + [
+        2.0**60
+    ]
+    assert edges.tolist() == (-edges[::-1]).tolist()
+    rng = np.random.RandomState(0)
+    values = np.concatenate([rng.randn(3, 5, 40) * 10.0 ** rng.randint(-35, 22, (3, 5, 40)), np.zeros((3, 5, 2))], 2)
+    counts = diagnostics.histogram(values)
+    for model in range(3):  # NumPy's bins hold their lower edges; mirrored, below 0, so do ours
+        above, below = (sign * values[model][sign * values[model] > 0.0] for sign in (1.0, -1.0))
+        positive = [0.0, *edges[len(edges) // 2 :], np.inf]
+        inside = len(edges) // 2
+        assert counts[model, inside + 1 :].tolist() == np.histogram(above, positive)[0][1:].tolist()
+        assert counts[model, :inside][::-1].tolist() == np.histogram(below, positive)[0][1:].tolist()
+        assert counts[model].sum() == values[model].size
+    at_edges = np.concatenate([edges, [np.inf, -np.inf, np.nan, -0.0]])[None, None]
+    (counts,) = diagnostics.histogram(at_edges)
+    assert counts[len(edges) // 2] == 1
+    assert (counts[0], counts[-1]) == (2, 3)  # -2^60 and -inf; 2^60, inf and nan
+    assert (np.delete(counts, [0, len(edges) // 2, -1]) == 1).all()
+
+
+def test_histograms_of_a_network() -> None:
+    S = at_birth(initializers.he_normal(), seeds=range(4))
+    assert S.Z_counts.sum(axis=2).tolist() == [[10 * 300, 5 * 300, 300]] * 4
+    middle = len(diagnostics.bin_edges()) // 2
+    assert not S.A_counts[:, :, :middle].any()
+    assert (S.A_counts[:, :, middle] == S.Z_counts[:, :2, : middle + 1].sum(axis=2)).all()
+    assert (S.A_counts[:, :, middle + 1 :] == S.Z_counts[:, :2, middle + 1 :]).all()
+
+
+def test_silent_samples() -> None:
+    """He's start is dead at one input with probability 1 - (1 - 2^-4)(1 - 2^-3), whatever the input (Lu et al. 2019)."""
+    models = born(initializers.he_normal(), range(2000), [2, 4, 3, 1])
+    S = diagnostics.signals(models, X[:, :50], Y[:, :50], [RELU] * 2)
+    expected = 1 - (1 - 2**-4) * (1 - 2**-3)
+    assert_within_5_errors(S.silent, expected)
+    Z, _ = diagnostics.forward(models, X[:, :50], [RELU] * 2)
+    slow = [[any((z[model, :, m] <= 0).all() for z in Z[:2]) for m in range(50)] for model in range(20)]
+    assert S.silent[:20].tolist() == [sum(row) / 50 for row in slow]
+    assert not at_birth(initializers.he_normal(), TANH).silent.any()
+
+
+def test_log_growth() -> None:
+    models, points, labels = some_models([3, 6, 5, 1])
+    S = diagnostics.signals(models, points, labels, [TANH, RELU])
+    _, A = diagnostics.forward(models, points, [TANH, RELU])
+    sizes = (A[2] ** 2).mean(axis=1) / (points**2).mean(axis=0)
+    for model in range(3):
+        logs = [math.log(size) for size in sizes[model] if size > 0]
+        assert S.log_growth[model] == pytest.approx(sum(logs) / len(logs), rel=1e-13)
+    assert np.isnan(at_birth(initializers.zeros()).log_growth).all()
+
+
+def test_units_that_are_told_apart() -> None:
+    """Equal ways in do not make two units one, if their ways out differ: the first step parts them."""
+    W1 = np.array([[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]])
+    b1, b2 = np.zeros((1, 3, 1)), np.zeros((1, 1, 1))
+    parameters = [(W1, b1), (np.array([[[0.5, 0.5, 0.25]]]), b2)]
+    assert symmetry.symmetry(parameters).distinct.tolist() == [[1, 1]]
+    assert symmetry.symmetry(parameters).told_apart.tolist() == [[2, 1]]
+    trained = training.train(parameters, X, Y, [RELU], learning_rate=0.1, record_at=[1, 100], keep=True)
+    for snapshot in trained.snapshots:
+        assert symmetry.symmetry(snapshot).told_apart.tolist() == [[2, 1]]
+    assert symmetry.symmetry(trained.snapshots[0]).distinct.tolist() == [[2, 1]]
 
 
 def test_a_diverged_model_is_no_error() -> None:
     models, points, labels = some_models([2, 4, 3, 1], n_models=2)
     broken = [(np.where(np.arange(2)[:, None, None] == 1, np.inf, W), b) for W, b in models]
-    edges = [np.array([0.0])] * 3
     for activation in (RELU, TANH):
         for parameters in (broken, [(W * np.nan, b) for W, b in broken]):
             activations = [activation] * 2
             S = diagnostics.signals(parameters, points, labels, activations)
             assert not np.isfinite(S.Z.second[1]).any()
-            diagnostics.symmetry(parameters)
-            diagnostics.histograms(parameters, points, activations, edges, edges[:2])
+            symmetry.symmetry(parameters)
             diagnostics.correlations(parameters, points[:, 0], points[:, 1], activations)
             assert np.isnan(spectra.jacobians(parameters, points, activations).logits[1]).all()
             assert np.isnan(spectra.effective_ranks(parameters)[1]).all()
@@ -405,7 +452,7 @@ def test_rounded() -> None:
 SCRIPT = """
 import hashlib
 import numpy as np
-from pipeline import diagnostics, spectra
+from pipeline import diagnostics, spectra, symmetry
 from pipeline.activations import ACTIVATIONS
 from pipeline.datasets import circles
 from pipeline.initializers import RECIPES, initialize_parameters, stack
@@ -423,7 +470,7 @@ for recipe, layers, name in (
     activations = [ACTIVATIONS[name]] * (len(layers) - 2)
     S = diagnostics.signals(models, X, Y, activations)
     arrays = [array for field in S for array in (field if isinstance(field, (tuple, list)) else [field])]
-    arrays += [*diagnostics.symmetry(models), diagnostics.correlations(models, x, y, activations)]
+    arrays += [*symmetry.symmetry(models), diagnostics.correlations(models, x, y, activations)]
     print("exact", hashlib.sha256(b"".join(np.asarray(array).tobytes() for array in arrays)).hexdigest())
     J = spectra.jacobians(models, X[:, :4], activations)
     for values in (spectra.effective_ranks(models), J.hidden.mean(axis=2), J.hidden[..., 0], J.logits[..., 0]):

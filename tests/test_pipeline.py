@@ -47,14 +47,14 @@ def test_a_clone_without_cache_gives_the_same_bytes(finished: Laboratory, labora
 
 def test_changing_one_initializer_trains_it_alone(laboratory: Laboratory) -> None:
     laboratory.change("params.yaml", "sd: 0.01", "sd: 0.02")
-    assert laboratory.repro() == ["recipes", "train@small", "aggregate", "track"]
+    assert laboratory.repro() == ["recipes", "train@small", "diagnose@small", "birth", "aggregate", "track"]
     laboratory.change("params.yaml", "sd: 0.02", "sd: 0.01")
     assert "train@small" not in laboratory.repro()  # restored from DVC's run cache
 
 
 def test_a_new_initializer_trains_alone_and_a_dropped_one_leaves_the_table(laboratory: Laboratory) -> None:
     laboratory.change("params.yaml", "  small: {recipe: normal, sd: 0.01}\n", "  big: {recipe: normal, sd: 5.0}\n")
-    assert laboratory.repro() == ["recipes", "train@big", "aggregate", "track"]
+    assert laboratory.repro() == ["recipes", "train@big", "diagnose@big", "birth", "aggregate", "track"]
     table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
     assert table["initializer"].tolist() == ["zeros", "big", "he"]
     assert not (laboratory.root / "runs" / "small").exists()
@@ -73,12 +73,12 @@ def halves(rng, fan_out, fan_in, *, size: float = 0.5):
 def test_a_recipe_of_ones_own_is_trained_and_retrained_when_its_file_changes(laboratory: Laboratory) -> None:
     laboratory.write("own/mine.py", OWN)
     laboratory.change("params.yaml", "  he: {", '  mine: {recipe: "own.mine:halves", size: 0.25}\n  he: {')
-    assert laboratory.repro() == ["recipes", "train@mine", "aggregate", "track"]
+    assert laboratory.repro() == ["recipes", "train@mine", "diagnose@mine", "birth", "aggregate", "track"]
     table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
     assert table["initializer"].tolist() == ["zeros", "small", "mine", "he"]
     assert "| mine" in (laboratory.root / "reports" / "comparison.md").read_text()
     laboratory.write("own/mine.py", OWN.replace("0.5)", "0.25)"))
-    assert laboratory.repro() == ["recipes", "train@mine", "aggregate", "track"]
+    assert laboratory.repro() == ["recipes", "train@mine", "diagnose@mine", "birth", "aggregate", "track"]
     assert laboratory.repro() == []
 
 
@@ -134,8 +134,8 @@ def test_bad_parameters_stop_the_pipeline_with_a_sentence(
     assert "Traceback" not in done.stdout
     kept = {name: content for name, content in laboratory.results().items() if name.startswith(("reports", "dvc.lock"))}
     assert kept.items() <= finished.results().items()
-    for stage in ("generate", "recipes", "train", "aggregate", "track"):
-        arguments = ("--initializer", "he") if stage == "train" else ()
+    for stage in ("generate", "recipes", "train", "diagnose", "birth", "aggregate", "track"):
+        arguments = ("--initializer", "he") if stage in ("train", "diagnose") else ()
         by_hand = laboratory.stage(stage, *arguments)
         assert (by_hand.returncode, "Traceback" in by_hand.stdout) == (1, False)
         assert sentence in by_hand.stdout

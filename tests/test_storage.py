@@ -134,5 +134,5 @@ def test_prune_deletes_only_runs_that_are_no_longer_asked_for(tmp_path: Path, mo
     for folder, file in (("he", "costs.csv"), ("gone", "costs.csv"), ("mine", "notes.txt")):
         (tmp_path / "runs" / folder).mkdir(parents=True)
         (tmp_path / "runs" / folder / file).touch()
-    storage.prune_runs(["he"])
+    storage.prune(["he"])
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["he", "mine"]

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline import figures, network, params, report, statistics, storage
+from pipeline import along_training, birth_figures, figures, network, params, report, statistics, storage, verdicts
+from pipeline.births import mean_square
 from pipeline.initializers import Parameters
 from pipeline.sums import Array
 
@@ -17,42 +18,54 @@ Samples = tuple[Array, Array]
 def aggregate() -> None:
     """Write everything in reports/ but the figure of the data."""
     P = params.load()
-    storage.prune_runs(list(P.initializers))
+    storage.prune(list(P.initializers))
     sizes = P.data.n_inputs, P.data.n_classes
     train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, *sizes)
     test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test, *sizes)
     read = {name: storage.read_run(name, P.seeds, P.training.record_at) for name in P.initializers}
+    n_layers, input_square = len(P.layers_dims) - 1, mean_square(train[0])
+    words = {
+        name: verdicts.verdicts(storage.read_birth(name, P.seeds, n_layers)[0], n_layers, input_square)
+        for name in P.initializers
+    }
+    when, activations = P.training.snapshots_at, P.network.activations
+    followed = [
+        along_training.follow(name, when, storage.read_snapshots(name, when, P.layers_dims), *train, activations)
+        for name in P.initializers
+    ]
+    along, twins = (pd.concat(tables, ignore_index=True) for tables in zip(*followed, strict=True))
     curves = statistics.curves_table({name: columns for name, (_, columns) in read.items()})
     C = P.comparison
-    shown = C.tutorial_seed if C.tutorial_seed in P.seeds else P.seeds[0]
+    shown = P.shown_seed
     models = {name: model(P, name, shown) for name in P.initializers}
 
-    runs = statistics.runs_table({name: columns for name, (columns, _) in read.items()}, curves, C.target_cost)
+    born = {name: dict(zip(("at_birth", "at_birth_measured"), np.array(words[name]).T, strict=True)) for name in words}
+    measured = {name: columns | born[name] for name, (columns, _) in read.items()}
+    runs = statistics.runs_table(measured, curves, C.target_cost)
     compared = statistics.comparison(runs, C.confidence, C.target_accuracy)
     paired = statistics.paired(runs, C.reference, P.data.n_train, P.data.n_test)
     bands = statistics.cost_bands(curves)
     published = pd.read_csv(storage.PUBLISHED / "accuracies.csv")
     published_costs = pd.read_csv(storage.PUBLISHED / "cost_curves.csv")
-    text = report.comparison(runs, compared, paired, published, **C.model_dump())
+    text = report.comparison(runs, compared, paired, published, twins, shown_seed=shown, **C.model_dump())
     drawn = {
         "accuracy": figures.accuracy(runs, compared, shown, C.target_accuracy, C.confidence),
         "boundaries": pictured(P, models, train, test, shown),
         "cost_curves": figures.cost_curves(bands, curves[curves["seed"] == shown], published_costs, shown),
+        "along_training": birth_figures.along_training(along_training.shares(along), shown),
+        "reproducibility": birth_figures.reproducibility(twins, shown),
     }
 
-    write_table("runs", runs)
-    write_table("comparison", compared)
-    write_table("paired", paired)
-    write_table("cost_curves", bands)
+    storage.write_table("runs", runs)
+    storage.write_table("comparison", compared)
+    storage.write_table("paired", paired)
+    storage.write_table("cost_curves", bands)
+    storage.write_table("along_training", along)
+    storage.write_table("reproducibility", twins)
     storage.write_text(storage.REPORTS / "comparison.md", text)
     storage.write_text(storage.REPORTS / "metrics.json", json.dumps(statistics.metrics(compared), indent=2) + "\n")
     for name, figure in drawn.items():
         storage.write_bytes(storage.FIGURES / f"{name}.png", figures.png(figure))
-
-
-def write_table(name: str, table: statistics.Table) -> None:
-    """Write reports/<name>.csv: floats as `repr`, what is missing as an empty field."""
-    storage.write_text(storage.REPORTS / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
 def model(P: params.Params, name: str, seed: int) -> Parameters:

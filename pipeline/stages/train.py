@@ -1,16 +1,18 @@
 """Stage `train`: one model for each seed, born by one initializer.
 
-`python -m pipeline.stages.train --initializer he` writes runs/he; with `--seed 3` it trains that one model,
+`python -m pipeline.stages.train --initializer he` writes runs/he: weights, costs and metrics of every seed, and
+snapshots of one seed's model beside a twin that is born a last bit away. With `--seed 3` it trains that one model,
 prints it and writes nothing.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from tqdm import tqdm
 
-from pipeline import diagnostics, kernel, network, params, recipes, storage, training
+from pipeline import diagnostics, kernel, network, params, recipes, storage, symmetry, training
 from pipeline.activations import Activation
 from pipeline.initializers import Parameters, stack
 from pipeline.network_initializers import Birth
@@ -29,26 +31,28 @@ def train(name: str, seed: int | None = None) -> None:
     X, Y = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, *sizes)
     birth = Birth(P.layers_dims, P.network.activations, X)
     born = stack([recipes.born(P.initializers[name], s, birth) for s in seeds])
+    descend = partial(
+        training.train,
+        X=X,
+        Y=Y,
+        activations=P.network.activations,
+        learning_rate=P.training.learning_rate,
+        momentum=P.training.momentum,
+        batch_size=P.training.samples_a_step,
+    )
     with (
         kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
         tqdm(total=len(seeds), desc=name, unit="model", leave=False, disable=None) as bar,
     ):
-        trained = training.train(
-            born,
-            X,
-            Y,
-            P.network.activations,
-            learning_rate=P.training.learning_rate,
-            momentum=P.training.momentum,
-            batch_size=P.training.samples_a_step,
-            seeds=seeds,
-            record_at=P.training.record_at,
-            progress=bar.update,
-        )
+        trained = descend(born, seeds=seeds, record_at=P.training.record_at, progress=bar.update)
     test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test, *sizes)
     metrics = measure(seeds, born, trained, (X, Y), test, P.network.activations)
     if seed is None:
+        index, when = seeds.index(P.shown_seed), P.training.snapshots_at
+        shown = diagnostics.twins([(W[index : index + 1], b[index : index + 1]) for W, b in born])
+        followed = descend(shown, seeds=[P.shown_seed] * 2, record_at=when, keep=True)
         storage.write_run(name, seeds, trained.parameters, P.training.record_at, trained.costs, metrics)
+        storage.write_snapshots(name, when, followed.snapshots)
     else:
         for iteration, cost in zip(P.training.record_at, trained.costs[0], strict=True):
             print(f"cost before iteration {iteration:6d}: {cost:.12f}")
@@ -77,7 +81,7 @@ def measure(
         accuracy(train_set),
         accuracy(test_set),
         diagnostics.weight_change(born, trained.parameters),
-        diagnostics.distinct_units(trained.parameters),
+        symmetry.distinct_units(trained.parameters),
     )
     return dict(zip(storage.METRICS, measured, strict=True))
 

@@ -1,0 +1,95 @@
+"""All that is measured of newborn models, as the columns of tables. Pure; the same bits on every computer."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import diagnostics, spectra, symmetry
+from pipeline.activations import Activation
+from pipeline.initializers import Parameters
+from pipeline.sums import Array, lane_sum, pad
+
+NEAR = 8  # samples at which Jacobians are taken: the first ones
+
+
+class Birth(NamedTuple):
+    """What is measured of a stack of models."""
+
+    layers: dict[str, NDArray[Any]]  # each (models, L)
+    models: dict[str, NDArray[Any]]  # each (models,)
+    Z_counts: NDArray[np.int64]  # (models, L, bins), the histograms of all pre-activations
+    A_counts: NDArray[np.int64]  # (models, L - 1, bins), and of all activations
+    dead: list[NDArray[np.bool_]]  # of each hidden layer (models, n_l)
+
+
+def mean_square(X: Array) -> float:
+    """Of the inputs X (n_0, m), over both."""
+    return float(lane_sum(pad(lane_sum(pad(X * X))))) / X.size
+
+
+def right_angle(X: Array) -> tuple[Array, Array]:
+    """Two inputs (n_0,) of the mean square of X (n_0, m) whose correlation is 0, or 1 / n_0 where n_0 is odd."""
+    size = np.sqrt(mean_square(X))
+    x = np.full(len(X), size)
+    return x, x * np.where(np.arange(len(X)) % 2 == 0, 1.0, -1.0)
+
+
+def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Birth:
+    """Everything, of a stack of models on X (n_0, m) and Y (1, m).
+
+    What a layer lacks is nan: the last one has no activations; where there is one unit there is no angle.
+    """
+    S = diagnostics.signals(parameters, X, Y, activations)
+    alike = symmetry.symmetry(parameters)
+    squares = spectra.jacobians(parameters, X[:, :NEAR], activations).hidden
+    n_models = len(S.cost)
+
+    def hidden(values: NDArray[Any], last: Any) -> NDArray[Any]:
+        return np.concatenate([values, np.broadcast_to(last, (n_models, 1))], axis=1)
+
+    layers = {
+        "units": np.tile([len(W[0]) for W, _ in parameters], (n_models, 1)),
+        "z_mean": S.Z.mean,
+        "z_sd": S.Z.sd,
+        "z_square": S.Z.second,
+        "a_mean": hidden(S.A.mean, np.nan),
+        "a_sd": hidden(S.A.sd, np.nan),
+        "a_square": hidden(S.A.second, np.nan),
+        "gradient": S.dZ,
+        "weight_gradient": S.dW,
+        "saturated": hidden(S.saturated, S.saturated_outputs[:, None]),
+        "dead": hidden(np.array([units.sum(axis=1) for units in S.dead]).reshape(-1, n_models).T.astype(np.int64), 0),
+        "distinct_activations": S.distinct,
+        "distinct": alike.distinct,
+        "told_apart": alike.told_apart,
+        "largest_cosine": alike.largest_cosine,
+        "full_rank": np.tile([min(W.shape[1:]) for W, _ in parameters], (n_models, 1)),
+        "effective_rank": spectra.rounded(spectra.effective_ranks(parameters)),
+        "correlation": diagnostics.correlations(parameters, *right_angle(X), activations),
+    }
+    models = {
+        "cost": S.cost,
+        "silent": S.silent,
+        "log_growth": S.log_growth,
+        "jacobian_square": spectra.rounded(_mean(lane_sum(pad(squares * squares)) / len(X))),
+        "jacobian_largest": spectra.rounded(_mean(squares[..., 0])),
+        "jacobian_smallest": spectra.rounded(_mean(squares[..., -1])),
+    }
+    return Birth(layers, models, S.Z_counts, S.A_counts, S.dead)
+
+
+def joined(parts: Sequence[Birth]) -> Birth:
+    """Those of several stacks of models as one."""
+    layers = {name: np.concatenate([part.layers[name] for part in parts]) for name in parts[0].layers}
+    models = {name: np.concatenate([part.models[name] for part in parts]) for name in parts[0].models}
+    Z_counts = np.concatenate([part.Z_counts for part in parts])
+    A_counts = np.concatenate([part.A_counts for part in parts])
+    dead = [np.concatenate(units) for units in zip(*(part.dead for part in parts), strict=True)]
+    return Birth(layers, models, Z_counts, A_counts, dead)
+
+
+def _mean(values: Array) -> Array:
+    """Over the samples of values (models, m)."""
+    return np.asarray(lane_sum(pad(values)) / values.shape[1])

@@ -1,0 +1,108 @@
+"""What theory predicts of what `births` measures: the same names, on the same data. Pure."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline import elementary, finite_width, theory
+from pipeline.activations import Activation, relu
+from pipeline.births import NEAR, mean_square, right_angle
+from pipeline.correlation import correlation_map
+from pipeline.criticality import mean_squares
+from pipeline.laws import Law
+from pipeline.sums import Array, lane_sum, pad
+
+CLASSES_AT = 50  # samples, evenly chosen by their variance, at which the loss of a softmax is integrated
+
+
+class Predicted(NamedTuple):
+    """nan where theory is silent."""
+
+    layers: dict[str, list[float]]  # of each layer
+    models: dict[str, float]
+
+
+def predicted(
+    laws: Sequence[Law], layers_dims: Sequence[int], X: Array, activations: Sequence[Activation]
+) -> Predicted:
+    """Of networks whose layers have these laws, on the inputs X (n_0, m).
+
+    Exact at any width: z_square of the first layer, and for ReLU without biases of every layer; silent and log_growth
+    (He's weights, one input). Else for wide layers: signals of normal law, gradients independent of them.
+    """
+    *hidden, n_out = layers_dims[1:]
+    sigma_w2 = [law.weight * fan_in for law, fan_in in zip(laws, layers_dims, strict=False)]
+    sigma_b2 = [law.bias for law in laws]
+    q0 = np.array([mean_square(X[:, sample : sample + 1]) for sample in range(X.shape[1])])
+    q = theory.predicted_signal(q0, sigma_w2, sigma_b2, activations)
+    ratio = theory.predicted_gradient(layers_dims, sigma_w2, activations, q)
+    layers = {
+        "z_square": _means(q),
+        "a_square": [
+            *_means(np.array([mean_squares(phi, q[l])[0] for l, phi in enumerate(activations)])),
+            math.nan,
+        ],
+        "gradient_ratio": _means(ratio),
+        "correlation": _correlations(X, sigma_w2, sigma_b2, activations),
+    }
+    if n_out == 1:  # no angle
+        layers["correlation"][-1] = math.nan
+    models = {
+        "cost": _loss(q[-1], n_out),
+        "jacobian_square": _jacobian_square(layers_dims, sigma_w2, activations, q[:, :NEAR]),
+        "silent": math.nan,
+        "log_growth": math.nan,
+    }
+    if hidden and all(phi.phi is relu for phi in activations) and not any(sigma_b2[:-1]):
+        if not all(sigma_w2[:-1]):
+            models["silent"] = 1.0
+        elif all(law.normal for law in laws[:-1]):
+            models["silent"] = finite_width.born_dead(hidden)
+            models["log_growth"] = finite_width.log_signal(hidden).mean
+            for variance in sigma_w2[:-1]:
+                models["log_growth"] += float(elementary.log(variance / 2.0))
+    return Predicted(layers, models)
+
+
+def _means(values: Array) -> list[float]:
+    """Over the samples of values (layers, m)."""
+    return [float(mean) for mean in lane_sum(pad(values)) / values.shape[-1]] if len(values) else []
+
+
+def _correlations(
+    X: Array, sigma_w2: Sequence[float], sigma_b2: Sequence[float], activations: Sequence[Activation]
+) -> list[float]:
+    """Of the two inputs at a right angle, in the layers 1 ... L."""
+    x, y = right_angle(X)
+    q = mean_square(x[:, None])
+    c = float(lane_sum(pad(x * y))) / float(lane_sum(pad(x * x))) if q > 0.0 else math.nan
+    found: list[float] = []
+    for l, (weight, bias) in enumerate(zip(sigma_w2, sigma_b2, strict=True)):
+        after = theory.length_map(q, weight, bias, activations[l - 1]) if l > 0 else weight * q + bias
+        if not after > 0.0 or math.isnan(c):
+            return [*found, *[math.nan] * (len(sigma_w2) - l)]
+        c = correlation_map(c, q, weight, bias, activations[l - 1]) if l > 0 else (weight * q * c + bias) / after
+        q = after
+        found.append(c)
+    return found
+
+
+def _loss(q: Array, n_out: int) -> float:
+    """The mean first cost for logits of variance q (m,)."""
+    if n_out == 1:
+        return _means(theory.expected_binary_loss(q)[None])[0]
+    chosen = np.sort(q)[np.linspace(0, len(q) - 1, min(len(q), CLASSES_AT)).astype(np.int64)]
+    return _means(np.array([[theory.expected_softmax_loss(float(variance), n_out) for variance in chosen]]))[0]
+
+
+def _jacobian_square(
+    layers_dims: Sequence[int], sigma_w2: Sequence[float], activations: Sequence[Activation], q: Array
+) -> float:
+    """E of the sum of squares over n_0 of the map to the last hidden layer (Pennington et al. 2017): at each layer a
+    factor n_l Var(W_l) E[phi'(z_l)^2]."""
+    growth: Array = np.ones(q.shape[1])
+    for l, phi in enumerate(activations):
+        growth = growth * (sigma_w2[l] * layers_dims[l + 1] / layers_dims[l] * mean_squares(phi, q[l])[1])
+    return _means(growth[None])[0]
