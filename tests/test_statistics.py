@@ -129,6 +129,8 @@ def models(accuracies: dict[str, list[float]]) -> pd.DataFrame:
             "test_accuracy": np.full(n, 0.5),
             "weight_change": np.ones(n),
             "distinct_units": np.full(n, 3),
+            "at_birth": np.full(n, "healthy"),
+            "at_birth_measured": np.full(n, ""),
         }
         cost = np.stack([np.ones(n), final], axis=1).ravel()
         costs[name] = {"seed": np.repeat(np.arange(n), 2), "iteration": np.tile([0, 10], n), "cost": cost}
