@@ -19,9 +19,16 @@ Cells = Mapping[
 
 
 def birth(
-    measured: Table, verdicts: Mapping[str, Sequence[Verdict]], silence: Mapping[str, str], layers_dims: Sequence[int]
+    measured: Table,
+    verdicts: Mapping[str, Sequence[Verdict]],
+    silence: Mapping[str, str],
+    layers_dims: Sequence[int],
+    estimated: Sequence[str] = (),
 ) -> str:
-    """What the networks were at birth, from birth.csv, the verdict on every model, and why theory is silent on some."""
+    """What the networks were at birth, from birth.csv and the verdict on every model.
+
+    `silence` says why theory is silent on some initializers; `estimated` names those whose variances were measured.
+    """
     names, n_layers, n_classes = list(verdicts), len(layers_dims) - 1, max(2, layers_dims[-1])
     cells = {(row.initializer, row.quantity, int(row.layer) if row.layer > 0 else 0): row for row in _rows(measured)}
     n_models = sum(map(len, verdicts.values()))
@@ -50,7 +57,7 @@ def birth(
         "square over that of the input, over the samples that get through. It tells of the typical network, while the "
         "signal above, a mean over all, hangs on few large ones.",
         "## What theory knows, and what it assumes",
-        _assumptions(measured, silence),
+        _assumptions(measured, silence, [name for name in estimated if name not in silence]),
         "## Figures",
         "![Signal and gradient against depth](figures/depth.png)",
         "![Activations layer by layer](figures/activations.png)",
@@ -132,7 +139,7 @@ def _typical(cells: Cells, names: Sequence[str]) -> str:
     return table(["initializer", "silent", "predicted", "off", "log growth", "predicted", "off"], rows)
 
 
-def _assumptions(measured: Table, silence: Mapping[str, str]) -> str:
+def _assumptions(measured: Table, silence: Mapping[str, str], estimated: Sequence[str]) -> str:
     compared = measured[measured["predicted"].notna() & measured["deviation"].notna()]
     far = compared[compared["deviation"].abs() > FAR]
     parts = [
@@ -144,7 +151,7 @@ def _assumptions(measured: Table, silence: Mapping[str, str]) -> str:
         "few large models make the mean (Hanin & Rolnick 2018): there a few seeds stay below it, and log growth is the "
         "better witness.",
         f"Of {len(compared)} predictions {len(compared) - len(far)} lie within {FAR:g} standard errors of what was "
-        "measured" + (":" if silence or len(far) else "."),
+        "measured" + (":" if silence or estimated or len(far) else "."),
     ]
     remarks = []
     if len(far):
@@ -155,6 +162,10 @@ def _assumptions(measured: Table, silence: Mapping[str, str]) -> str:
         ]
         more = "" if len(far) <= len(beyond) else f", and {len(far) - len(beyond)} more"
         remarks.append(f"- beyond it lie {', '.join(beyond)}{more};")
+    remarks += [
+        f"- of {name} theory knows the variances that its weights turned out to have, and takes them for uncorrelated;"
+        for name in estimated
+    ]
     remarks += [f"- of {name} theory says nothing: it {reason};" for name, reason in silence.items()]
     if remarks:
         remarks[-1] = remarks[-1].rstrip(";") + "."

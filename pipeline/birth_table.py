@@ -17,6 +17,10 @@ ROUNDING = 1e-12  # relative: what lies closer is equal
 
 LAYER_QUANTITIES = {
     "units": "units of the layer",
+    "weight_mean": "mean of the weights",
+    "weight_square": "mean square of the weights",
+    "bias_mean": "mean of the biases",
+    "bias_square": "mean square of the biases",
     "z_square": "mean square of the pre-activations",
     "z_mean": "mean of the pre-activations",
     "z_sd": "standard deviation of the pre-activations",

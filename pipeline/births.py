@@ -45,12 +45,17 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
     alike = symmetry.symmetry(parameters)
     squares = spectra.jacobians(parameters, X[:, :NEAR], activations).hidden
     n_models = len(S.cost)
+    weights, biases = ([diagnostics.moments(layer[i]) for layer in parameters] for i in range(2))
 
     def hidden(values: NDArray[Any], last: Any) -> NDArray[Any]:
         return np.concatenate([values, np.broadcast_to(last, (n_models, 1))], axis=1)
 
     layers = {
         "units": np.tile([len(W[0]) for W, _ in parameters], (n_models, 1)),
+        "weight_mean": np.stack([W.mean for W in weights], axis=1),
+        "weight_square": np.stack([W.second for W in weights], axis=1),
+        "bias_mean": np.stack([b.mean for b in biases], axis=1),
+        "bias_square": np.stack([b.second for b in biases], axis=1),
         "z_mean": S.Z.mean,
         "z_sd": S.Z.sd,
         "z_square": S.Z.second,

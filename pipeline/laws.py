@@ -5,13 +5,16 @@ they are. Of the others it has nothing to say, and here stands why. The bits are
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from pipeline.elementary import NORMAL_MAX, normal_cdf, normal_pdf
 from pipeline.initializers import DISTRIBUTIONS, FANS, SKLEARN_FACTORS
 from pipeline.network_initializers import Birth, critical_variances, random_walk_gains
 from pipeline.recipes import Layer, Recipe, settings_of
+
+ERRORS = 5.0  # standard errors: so far from 0 the mean of independent draws is once in two million
 
 
 class Law(NamedTuple):
@@ -54,6 +57,27 @@ def laws(recipe: Recipe, birth: Birth) -> list[Law] | str:
         if isinstance(law, str):
             return f"has in layer {l} {law}" if l in recipe.layers else f"has {law}"
         found.append(law)
+    return found
+
+
+def is_own(recipe: Recipe) -> bool:
+    """Whether a layer's weights come from the user's own code."""
+    return not recipe.used <= {*LAYERS, *NETWORKS}
+
+
+def estimated(columns: Mapping[str, Any], layers_dims: Sequence[int]) -> list[Law] | str:
+    """The laws of models of the user's own making, from their weights: columns of `births` with a row a model and
+    layer; or a reason as of `laws`. Whether the weights are drawn and uncorrelated is not looked at."""
+    found, n_layers = [], len(layers_dims) - 1
+    for l, (fan_in, fan_out) in enumerate(pairwise(layers_dims)):
+        variances = []
+        for kind, plural, n in (("weight", "weights", fan_in * fan_out), ("bias", "biases", fan_out)):
+            means, squares = (columns[f"{kind}_{what}"][l::n_layers].tolist() for what in ("mean", "square"))
+            centre, square = (math.fsum(values) / len(values) for values in (means, squares))
+            if not abs(centre) <= ERRORS * math.sqrt(square / (len(means) * n)):
+                return f"has in layer {l + 1} {plural} of mean {centre:.3g}, and theory wants mean 0"
+            variances.append(square)
+        found.append(Law(variances[0], variances[1], normal=False))
     return found
 
 

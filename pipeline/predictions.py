@@ -39,6 +39,8 @@ def predicted(
     q = theory.predicted_signal(q0, sigma_w2, sigma_b2, activations)
     ratio = theory.predicted_gradient(layers_dims, sigma_w2, activations, q)
     layers = {
+        "weight_square": [law.weight for law in laws],
+        "bias_square": sigma_b2,
         "z_square": _means(q),
         "a_square": [
             *_means(np.array([mean_squares(phi, q[l])[0] for l, phi in enumerate(activations)])),

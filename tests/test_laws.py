@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import stats
 from pipeline import diagnostics, recipes, theory
 from pipeline.activations import ACTIVATIONS
 from pipeline.initializers import RECIPES, stack
-from pipeline.laws import LAYERS, NETWORKS, Law, laws, truncated_moments
+from pipeline.laws import LAYERS, NETWORKS, Law, estimated, is_own, laws, truncated_moments
 from pipeline.network_initializers import NETWORK_RECIPES, Birth
 from pipeline.recipes import Layer, Recipe
 from pipeline.sums import Array
@@ -287,3 +288,37 @@ def test_predicted_signal(name: str) -> None:
     seen = diagnostics.signals(born(recipe, birth, 300), inputs, labels, activations).Z.second
     for l, q in enumerate(predicted):
         assert_mean(seen[:, l], q)
+
+
+def test_laws_of_ones_own_are_estimated() -> None:
+    """From what the weights turned out to be: within five standard errors, or a reason."""
+    dims = [4, 30, 20, 1]
+    rng = np.random.RandomState(0)
+
+    def columns(draw: Any, bias: float = 0.0) -> dict[str, Any]:
+        rows: dict[str, list[float]] = {
+            f"{kind}_{what}": [] for kind in ("weight", "bias") for what in ("mean", "square")
+        }
+        for _ in range(50):
+            for n_in, n_out in pairwise(dims):
+                for kind, values in (
+                    ("weight", draw((n_out, n_in))),
+                    ("bias", bias + 0.1 * rng.standard_normal(n_out)),
+                ):
+                    rows[f"{kind}_mean"].append(values.mean())
+                    rows[f"{kind}_square"].append((values**2).mean())
+        return {name: np.array(values) for name, values in rows.items()}
+
+    found = estimated(columns(lambda shape: rng.uniform(-0.3, 0.3, shape)), dims)
+    assert not isinstance(found, str)
+    for law, (n_in, n_out) in zip(found, pairwise(dims), strict=True):
+        # Var(u^2) is 4/5 of E[u^2]^2 for a uniform u, and 2 for a normal one
+        assert abs(law.weight - 0.03) < 5 * 0.03 * math.sqrt(0.8 / (50 * n_in * n_out))
+        assert abs(law.bias - 0.01) < 5 * 0.01 * math.sqrt(2 / (50 * n_out))
+        assert not law.normal
+    skewed = estimated(columns(lambda shape: rng.uniform(-0.3, 0.4, shape)), dims)
+    assert re.fullmatch(r"has in layer 1 weights of mean 0\.0\d+, and theory wants mean 0", str(skewed))
+    shifted = estimated(columns(rng.standard_normal, bias=0.5), dims)
+    assert re.fullmatch(r"has in layer 1 biases of mean 0\.[45]\d*, and theory wants mean 0", str(shifted))
+    assert is_own(Recipe("zeros", layers={2: Layer("own.mine:f")}))
+    assert not is_own(Recipe("lsuv", layers={2: Layer("he_normal")}))

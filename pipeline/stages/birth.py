@@ -18,11 +18,13 @@ def birth() -> None:
     X, _ = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
     known = Birth(P.layers_dims, P.network.activations, X)
     n_layers = len(P.layers_dims) - 1
-    newborn, words, silence, histograms = {}, {}, {}, {}
+    newborn, words, histograms = {}, {}, {}
+    silence: dict[str, str] = {}
+    estimated = [name for name, recipe in P.initializers.items() if laws.is_own(recipe)]
     for name, recipe in P.initializers.items():
         layers, models = storage.read_birth(name, P.seeds, n_layers)
         units = storage.read_units(name, P.seeds, n_layers)
-        law = laws.laws(recipe, known)
+        law = laws.estimated(layers, P.layers_dims) if name in estimated else laws.laws(recipe, known)
         if isinstance(law, str):
             silence[name] = law
         theory = None if isinstance(law, str) else predictions.predicted(law, P.layers_dims, X, P.network.activations)
@@ -31,7 +33,7 @@ def birth() -> None:
         words[name] = verdicts.verdicts(layers, n_layers, mean_square(X))
         histograms[name] = birth_figures.pooled(units, n_layers)
     table = birth_table.table(newborn)
-    text = birth_report.birth(table, words, silence, P.layers_dims)
+    text = birth_report.birth(table, words, silence, P.layers_dims, estimated)
     drawn = {
         "depth": birth_figures.depth(table),
         "activations": birth_figures.activations(histograms),
