@@ -45,7 +45,8 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
     alike = symmetry.symmetry(parameters)
     squares = spectra.jacobians(parameters, X[:, :NEAR], activations).hidden
     n_models = len(S.cost)
-    weights, biases = ([diagnostics.moments(layer[i]) for layer in parameters] for i in range(2))
+    with np.errstate(all="ignore"):
+        weights, biases = ([diagnostics.moments(layer[i]) for layer in parameters] for i in range(2))
 
     def hidden(values: NDArray[Any], last: Any) -> NDArray[Any]:
         return np.concatenate([values, np.broadcast_to(last, (n_models, 1))], axis=1)

@@ -1,0 +1,377 @@
+"""The figures of newborn networks: what is drawn against the data, and the same bytes whatever the reader's settings."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+from test_birth_report import INITS, birth_csv, newborn
+
+from pipeline import birth_figures, diagnostics, figures
+from pipeline.birth_figures import Histogram
+from pipeline.sums import Array
+
+NAN, INF = math.nan, math.inf
+EDGES = diagnostics.bin_edges()
+STEPS = np.array([0, 1, 2, 5, 10, 20, 50, 100, 200])
+EVEN = (np.arange(2**16) + 0.5) / 2**16  # between 0 and 1
+
+
+def histogram(values: Sequence[float] | Array) -> Histogram:
+    """Of these values, from the first bin that holds one to the last, as units.npz has it."""
+    counts = diagnostics.histogram(np.array([[values]], dtype=np.float64))[0]
+    used = np.flatnonzero(counts)
+    return Histogram(int(used[0]), counts[used[0] : used[-1] + 1])
+
+
+def births(names: Sequence[str], n_layers: int) -> pd.DataFrame:
+    """A birth.csv with other numbers in every row, the smallest a hundredth, the largest and theory twice the mean."""
+    made = birth_csv(names, [2, *[3] * (n_layers - 1), 1], {})
+    made["mean"] = 4.0 ** -np.arange(len(made)) if len(made) < 200 else 1.0 / (1.0 + np.arange(len(made)))
+    made["min"], made["max"], made["predicted"] = made["mean"] / 100, made["mean"] * 2, made["mean"] * 2
+    return made
+
+
+def along(names: Sequence[str]) -> pd.DataFrame:
+    """What `along_training.shares` gives, other numbers in every row."""
+    made = pd.DataFrame({"initializer": np.repeat(names, len(STEPS)), "iteration": np.tile(STEPS, len(names))})
+    rows = np.arange(len(made)) / len(made)
+    return made.assign(distinct=rows, rank=rows**2, saturated=1 - rows, dead=rows / 2)
+
+
+def twins(names: Sequence[str]) -> pd.DataFrame:
+    """What `along_training.follow` gives of a model and its twin; the costs are the same at first."""
+    made = pd.DataFrame({"initializer": np.repeat(names, len(STEPS)), "iteration": np.tile(STEPS, len(names))})
+    grown = 1e-16 * 2.0 ** np.arange(len(made))
+    return made.assign(
+        cost=0.5, cost_difference=np.where(made["iteration"] < 5, 0.0, grown), weight_difference=3 * grown
+    )
+
+
+def ridges(names: Sequence[str], n_layers: int = 3) -> Figure:
+    values = np.random.RandomState(0).randn(n_layers, 400)
+    return birth_figures.activations({name: [histogram(np.maximum(v, 0.0)) for v in values] for name in names})
+
+
+DRAWN: dict[str, Callable[[Sequence[str]], Figure]] = {
+    "activations": ridges,
+    "depth": lambda names: birth_figures.depth(births(names, 3)),
+    "along_training": lambda names: birth_figures.along_training(along(names), 3),
+    "reproducibility": lambda names: birth_figures.reproducibility(twins(names), 3),
+}
+
+
+def panels(figure: Figure) -> list[Axes]:
+    return [ax for ax in figure.axes if ax.get_visible()]
+
+
+def drawn(figure: Figure) -> bytes:
+    """The picture; a warning of NumPy or matplotlib is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return figures.png(figure)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_same_bytes_each_time_and_under_any_settings(name: str) -> None:
+    first = drawn(DRAWN[name](["a", "b"]))
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 40, "lines.linewidth": 9}):
+        assert drawn(DRAWN[name](["a", "b"])) == first
+    assert first.startswith(b"\x89PNG")
+    assert not any(chunk in first for chunk in (b"tEXt", b"tIME", b"iTXt", b"zTXt"))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("n", [1, 9])
+def test_a_panel_for_each_of_one_or_many_initializers(name: str, n: int) -> None:
+    names = [f"initializer_{i}" for i in range(n)]
+    figure = DRAWN[name](names)
+    assert [ax.get_title(loc="left") for ax in panels(figure)] == names
+    assert len(figure.axes) == (1 if n == 1 else 12)
+    if n == 1:
+        assert drawn(figure)
+
+
+# The ridges
+
+
+def ridge(ax: Axes, place: int = 0) -> tuple[Array, Array]:
+    """The edges of the bars of a ridge, and their heights as shares of the highest."""
+    steps = sorted(
+        (patch for patch in ax.patches if isinstance(patch, StepPatch)), key=lambda s: -s.get_data().baseline
+    )
+    heights, edges, base = steps[place].get_data()
+    assert base == -place
+    return edges, (heights - base) / 0.85
+
+
+def one_ridge(values: Sequence[float] | Array) -> Axes:
+    return panels(birth_figures.activations({"x": [histogram(values)]}))[0]
+
+
+VALUES = [-2.1, -1.3, -0.3, 0.0, 0.0, 1e-31, 0.53, 0.6, 3.3]  # 1e-31 is below 2^-100
+
+
+def test_the_values_below_each_edge_are_counted() -> None:
+    edges, below, zeros = birth_figures.cumulative(histogram(VALUES))
+    assert edges.tolist() == EDGES.tolist()
+    assert zeros == 3
+    others = [value for value in VALUES if abs(value) > 1e-30]
+    assert below.tolist() == [sum(value < edge for value in others) for edge in EDGES]
+
+
+def test_a_histogram_without_its_empty_ends_is_the_same() -> None:
+    trimmed = histogram(VALUES)
+    whole = np.zeros(len(EDGES) + 1)
+    whole[trimmed.first : trimmed.first + len(trimmed.counts)] = trimmed.counts
+    assert trimmed.first > 0
+    for one, other in zip(
+        birth_figures.cumulative(trimmed), birth_figures.cumulative(Histogram(0, whole)), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "values", [[0.3] * 98 + [-0.7, 5.0], [0.3] * 199 + [5.0], [1.0], [-1.0], [3e-20, -2e-20], [7.0] * 99 + [0.0] * 900]
+)
+def test_reach_is_the_first_edge_within_which_99_of_100_values_lie(values: list[float]) -> None:
+    others = [abs(value) for value in values if value != 0.0]
+    enough = (edge for edge in EDGES if edge > 0 and sum(value < edge for value in others) >= 0.99 * len(others))
+    assert birth_figures.reach(histogram(values)) == next(enough)
+
+
+def test_nothing_but_zeros_has_no_reach() -> None:
+    assert birth_figures.reach(histogram([0.0, 0.0, 1e-40])) == 0.0
+
+
+def test_a_uniform_law_gives_a_flat_ridge() -> None:
+    ax = one_ridge(2.0 * EVEN - 1.0)
+    edges, heights = ridge(ax)
+    assert ax.get_xlim() == (-1.0, 1.0)
+    assert (edges[0], edges[-1]) == (-1.0, 1.0)
+    assert heights.max() == 1.0
+    # 540 of the values lie in each of the 121 bars, but for one more or less at each end
+    np.testing.assert_allclose(heights, 1.0, rtol=2 / 540)
+
+
+def test_a_ridge_follows_the_law() -> None:
+    """Of density 1 - x on [0, 1], and nothing below 0."""
+    edges, heights = ridge(one_ridge(1.0 - np.sqrt(1.0 - EVEN)))
+    extent = edges[-1]
+    assert extent == 0.9375  # 15 / 16, the first edge beyond 0.9, within which 99 of 100 lie
+    cdf = 1.0 - (1.0 - np.clip(edges, 0.0, 1.0)) ** 2
+    share = np.diff(cdf)
+    # the values of a bin count as evenly spread: half a bin, 1/32, times the slope 1 of the density
+    np.testing.assert_allclose(heights, share / share.max(), atol=0.035)
+    assert not heights[edges[1:] <= 0.0].any()
+
+
+def test_a_ridge_is_as_wide_as_its_layer_beside_the_others() -> None:
+    wide, narrow = 2.0 * EVEN - 1.0, (2.0 * EVEN - 1.0) / 4
+    ax = panels(birth_figures.activations({"x": [histogram(narrow), histogram(wide)]}))[0]
+    edges, heights = ridge(ax)
+    inside = (edges[1:] < 0.25) & (edges[:-1] > -0.25)
+    outside = (edges[:-1] > 0.25) | (edges[1:] < -0.25)
+    assert not heights[outside].any()
+    np.testing.assert_allclose(heights[inside], 1.0, rtol=2 / 2160)
+    np.testing.assert_allclose(ridge(ax, 1)[1], 1.0, rtol=2 / 540)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([0.0, 0.0, 0.0], ["all are 0"]),
+        ([0.0, 1.0], ["50 % are 0"]),
+        ([0.0] * 52 + [1.0] * 48, ["52 % are 0"]),
+        ([0.0, -1.0, 1.0], ["33 % are 0"]),
+        ([-1.0, 1.0], []),
+    ],
+)
+def test_the_share_of_zeros_is_told_in_words(values: list[float], words: list[str]) -> None:
+    ax = one_ridge(values)
+    assert [text.get_text() for text in ax.texts] == words
+    assert len(ax.patches) == (0 if words == ["all are 0"] else 1)
+
+
+def test_a_layer_has_its_own_place_and_words() -> None:
+    layers = [histogram([0.0, 1.0]), histogram([-1.0, 1.0]), histogram([0.0])]
+    figure = birth_figures.activations({"x": layers, "y": layers})
+    first, second = panels(figure)
+    assert [label.get_text() for label in first.get_yticklabels()] == ["layer 1", "layer 2", "logits"]
+    assert first.get_yticks().tolist() == [0.0, -1.0, -2.0]
+    assert [(text.get_text(), round(text.xy[1])) for text in second.texts] == [("50 % are 0", 0), ("all are 0", -2)]
+    low, high = first.get_ylim()
+    assert low < -2.0
+    assert high > 0.85  # the top of the first ridge
+
+
+def test_all_models_are_pooled() -> None:
+    """From what units.npz has: the activations of the hidden layers, and the logits."""
+    counts = {
+        "a1": [[1, 0, 2], [0, 3, 4]],
+        "a2": [[5], [6]],
+        "z1": [[9], [9]],
+        "z2": [[9], [9]],
+        "z3": [[7, 8], [1, 1]],
+    }
+    units = {key: np.array(value, dtype=np.int32) for key, value in counts.items()}
+    units |= {f"{key}_first": np.array(place) for place, key in enumerate(counts)}
+    found = birth_figures.pooled(units, 3)
+    assert [(one.first, one.counts.tolist()) for one in found] == [(0, [1, 3, 6]), (1, [11]), (4, [8, 9])]
+    (only,) = birth_figures.pooled({"z1": units["z1"], "z1_first": units["z1_first"]}, 1)
+    assert (only.first, only.counts.tolist()) == (2, [18])
+
+
+# Signal and gradient against depth
+
+
+def rows_of(measured: pd.DataFrame, name: str, quantity: str) -> pd.DataFrame:
+    return measured[(measured["initializer"] == name) & (measured["quantity"] == quantity)]
+
+
+def test_depth_draws_the_roots_of_the_table_and_theory() -> None:
+    measured = births(["a", "b"], 3)
+    for name, ax in zip(("a", "b"), panels(birth_figures.depth(measured)), strict=True):
+        lines = [(line.get_xdata().tolist(), line.get_ydata().tolist(), line.get_linestyle()) for line in ax.lines]
+        bands = [c.get_paths()[0].vertices for c in ax.collections if isinstance(c, PolyCollection)]
+        assert (len(lines), len(bands)) == (4, 2)
+        for place, quantity in enumerate(("z_square", "gradient_ratio")):
+            rows = rows_of(measured, name, quantity)
+            mean, low, high, theory = (
+                [math.sqrt(value) for value in rows[key]] for key in ("mean", "min", "max", "predicted")
+            )
+            assert lines[2 * place : 2 * place + 2] == [([1.0, 2.0, 3.0], mean, "-"), ([1.0, 2.0, 3.0], theory, "--")]
+            corners = {(float(x), float(y)) for x, y in bands[place]}
+            assert corners == {*zip((1.0, 2.0, 3.0), low, strict=True), *zip((1.0, 2.0, 3.0), high, strict=True)}
+        low, high = ax.get_ylim()
+        assert ax.get_yscale() == "log"
+        shown = measured[measured["quantity"].isin(["z_square", "gradient_ratio"])]
+        assert low < math.sqrt(shown["min"].min())
+        assert high > math.sqrt(shown["max"].max())
+        assert not ax.texts
+
+
+def test_what_is_0_is_not_drawn_and_a_panel_without_a_signal_says_so() -> None:
+    measured = births(["a", "b"], 3)
+    drawn_at_all = (measured["initializer"] == "b") | ~measured["quantity"].isin(["z_square", "gradient_ratio"])
+    for key in ("mean", "min", "max", "predicted"):
+        measured[key] = measured[key].where(drawn_at_all | (measured["layer"] == 3), 0.0)
+    measured.loc[(measured["quantity"] == "z_square") & (measured["initializer"] == "a"), ["mean", "min", "max"]] = 0.0
+    figure = birth_figures.depth(measured)
+    a, b = panels(figure)
+    assert [text.get_text() for text in a.texts] == ["the signal is 0"]
+    assert not b.texts
+    signal, _, gradient, _ = (line.get_ydata() for line in a.lines)
+    assert np.isnan(signal).all()
+    assert np.isnan(gradient).tolist() == [True, True, False]
+    assert drawn(figure)
+
+
+def test_a_smallest_value_of_0_lies_below_the_axis() -> None:
+    """The band goes down to the bottom where some seed has 0."""
+    measured = births(["a"], 2)
+    measured.loc[(measured["quantity"] == "z_square") & (measured["layer"] == 2), "min"] = 0.0
+    (ax,) = panels(birth_figures.depth(measured))
+    band = next(c for c in ax.collections if isinstance(c, PolyCollection)).get_paths()[0].vertices
+    assert 0.0 < min(y for x, y in band if x == 2.0) < ax.get_ylim()[0]
+
+
+# Odd shapes and numbers
+
+
+def test_deep_networks_show_eight_ridges_and_every_layer_as_a_line() -> None:
+    figure = ridges(["a"], 51)
+    (ax,) = panels(figure)
+    layers = [f"layer {l}" for l in (1, 8, 15, 22, 30, 37, 44)]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [*layers, "logits"]
+    assert drawn(figure)
+    figure = birth_figures.depth(births(["a"], 51))
+    (ax,) = panels(figure)
+    assert [len(line.get_xdata()) for line in ax.lines] == [51] * 4
+    assert {line.get_markersize() for line in ax.lines if line.get_marker() in ("o", "s")} == {0.0}
+    assert drawn(figure)
+
+
+@pytest.mark.parametrize("layers_dims", [[2, 1], [2, 3], [2, 1, 1, 1]])
+def test_networks_without_hidden_layers_or_of_single_units(layers_dims: list[int]) -> None:
+    made, _, histograms = newborn(INITS, layers_dims)
+    for figure in (birth_figures.depth(made), birth_figures.activations(histograms)):
+        assert [ax.get_title(loc="left") for ax in panels(figure)] == list(INITS)
+        assert drawn(figure)
+    names = [label.get_text() for label in panels(figure)[0].get_yticklabels()]
+    assert names == [*(f"layer {l}" for l in range(1, len(layers_dims) - 1)), "logits"]
+
+
+def test_networks_without_hidden_layers_have_no_shares_along_training() -> None:
+    rows = along(["a"]).assign(distinct=NAN, rank=NAN, dead=NAN)
+    assert drawn(birth_figures.along_training(rows, 3))
+
+
+@pytest.mark.parametrize("odd", [NAN, INF, 0.0, 1e200, 5e-324])
+def test_what_is_no_number_or_beyond_all_is_drawn_without_a_word_of_numpys(odd: float) -> None:
+    measured = births(["a", "b"], 3)
+    for layers, keys in (([2], ["mean"]), ([3], ["max"]), ([1], ["predicted"])):
+        measured.loc[(measured["initializer"] == "a") & measured["layer"].isin(layers), keys] = odd
+    measured.loc[measured["initializer"] == "b", ["mean", "min", "max", "predicted"]] = odd
+    assert drawn(birth_figures.depth(measured))
+    rows = twins(["a", "b"])
+    rows.loc[4:, ["cost_difference", "weight_difference"]] = odd
+    assert drawn(birth_figures.reproducibility(rows, 3))
+
+
+@pytest.mark.parametrize("values", [[NAN, 1.0, 0.0], [INF, -INF, 2.0], [NAN], [1e300, 1e-300], [1e18, -1e18], [1e-30]])
+def test_ridges_of_what_is_no_number_or_beyond_all(values: list[float]) -> None:
+    assert drawn(birth_figures.activations({"a": [histogram(values)], "b": [histogram([0.5, -1.0])]}))
+
+
+# Along training
+
+
+def test_along_training_draws_its_columns() -> None:
+    rows = along(["a", "b"])
+    figure = birth_figures.along_training(rows, 7)
+    for name, ax in zip(("a", "b"), panels(figure), strict=True):
+        own = rows[rows["initializer"] == name]
+        lines = {line.get_color(): line for line in ax.lines}
+        assert len(lines) == 4
+        for column, _, colour, _ in birth_figures.SHARES:
+            assert lines[colour].get_xdata().tolist() == STEPS.tolist()
+            assert lines[colour].get_ydata().tolist() == own[column].tolist()
+        assert (ax.get_xlim(), ax.get_ylim()) == ((0.0, 200.0), (0.0, 1.0))
+    (legend,) = figure.legends
+    assert "seed 7" in legend.get_title().get_text()
+    told = {text.get_text(): line.get_color() for text, line in zip(legend.texts, legend.get_lines(), strict=True)}
+    assert told == {label: colour for _, label, colour, _ in birth_figures.SHARES}
+
+
+@pytest.mark.parametrize(
+    ("last", "ticks"), [(1, [0, 1]), (40, [0, 1]), (100, [0, 1, 100]), (15000, [0, 1, 100, 10000])]
+)
+def test_the_axis_of_iterations_has_0_and_powers_of_10(last: int, ticks: list[int]) -> None:
+    rows = along(["a"])
+    rows["iteration"] = np.where(rows["iteration"] == 200, last, np.minimum(rows["iteration"], last))
+    (ax,) = panels(birth_figures.along_training(rows, 3))
+    assert ax.get_xticks().tolist() == ticks
+    assert ax.get_xlim() == (0.0, last)
+
+
+def test_reproducibility_draws_what_differs() -> None:
+    rows = twins(["a", "b"])
+    rows.loc[rows["initializer"] == "b", "cost_difference"] = 0.0
+    figure = birth_figures.reproducibility(rows, 7)
+    a, b = panels(figure)
+    weights, costs = (line.get_ydata() for line in a.lines)
+    own = rows[rows["initializer"] == "a"]
+    assert weights.tolist() == own["weight_difference"].tolist()
+    assert np.isnan(costs).tolist() == [True] * 3 + [False] * 6
+    assert costs[3:].tolist() == own["cost_difference"].tolist()[3:]
+    assert not a.texts
+    assert [text.get_text() for text in b.texts] == ["the costs stay equal"]
+    assert "seed 7" in figure.legends[0].get_title().get_text()
