@@ -324,4 +324,5 @@ def prune(names: Sequence[str]) -> None:
 
 
 def _damaged(path: Path, what: str) -> FileError:
-    return FileError(f"{path} is damaged: {what}; delete it and run `dvc repro` again.")
+    remedy = "delete it and run `dvc repro` again; should it come back damaged, delete .dvc/cache too"
+    return FileError(f"{path} is damaged: {what}; {remedy}.")
