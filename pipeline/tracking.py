@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # mlflow reads them when imported
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 for chatty in ("alembic", "mlflow.store.db.utils"):
-    logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger(chatty).setLevel(logging.CRITICAL)  # what fails is told in a sentence, not in a traceback
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
@@ -84,7 +84,8 @@ def publish(uri: str, root: Path, result: Result, models: Iterable[Model]) -> bo
             return False
         _publish(client, experiment, result, models)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        why = re.sub(r"\s+", " ", str(getattr(error, "orig", None) or error))
+        told = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error  # the database's words
+        why = re.sub(r"\s+", " ", str(told))
         why = "it does not answer" if "Max retries exceeded" in why else why if len(why) <= 200 else f"{why[:197]}..."
         sentence = (
             f"MLflow's store {uri} cannot be used ({why}); everything else is made and kept: "
