@@ -58,6 +58,19 @@ class Laboratory:
         self.run("git", "init", "-q", "-b", "main")
         self.commit("start")
 
+    @property
+    def store(self) -> str:
+        """The address of its own MLflow store."""
+        return f"sqlite:///{self.root.as_posix()}/mlflow.db"
+
+    def copied(self, folder: Path) -> "Laboratory":
+        """The same in another folder, with its cache and its compiled kernel."""
+        copy = Laboratory.__new__(Laboratory)
+        copy.root = folder / "repository"
+        shutil.copytree(self.root, copy.root)
+        copy.environment = self.environment
+        return copy
+
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the repository; stdout and stderr come together as `stdout`."""
         done = subprocess.run(
@@ -71,6 +84,19 @@ class Laboratory:
         )
         assert not check or done.returncode == 0, f"{command}:\n{done.stdout}"
         return done
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """The same without waiting for its end; what it says is read by `communicate`."""
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+        )
 
     def repro(self, *arguments: str) -> list[str]:
         """`dvc repro`; gives the names of the stages that really ran, in order."""
@@ -93,6 +119,23 @@ class Laboratory:
         text = (self.root / name).read_text()
         assert old in text
         self.write(name, text.replace(old, new))
+
+    def unmake(self) -> None:
+        """Delete everything that the pipeline made, DVC's cache and MLflow's store too; the kernel stays compiled."""
+        self.delete("data", "recipes", "runs", "reports", "dvc.lock", ".dvc/cache", ".dvc/tmp")
+        self.unpublish()
+
+    def unpublish(self) -> None:
+        """Delete MLflow's store, and that anything was published to it."""
+        self.delete("mlflow.db", "mlartifacts", "tracked.json")
+
+    def delete(self, *names: str) -> None:
+        for name in names:
+            path = self.root / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def results(self) -> dict[str, bytes]:
         """Everything that the pipeline made and promises byte for byte."""
@@ -118,11 +161,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
 @pytest.fixture
 def laboratory(finished: Laboratory, tmp_path: Path) -> Laboratory:
     """A copy of the finished laboratory, with its cache, to be changed at will."""
-    copy = Laboratory.__new__(Laboratory)
-    copy.root = tmp_path / "repository"
-    shutil.copytree(finished.root, copy.root)
-    copy.environment = finished.environment
-    return copy
+    return finished.copied(tmp_path)
 
 
 @pytest.fixture

@@ -1,0 +1,111 @@
+"""A team's servers, as compose.yaml and docs/team.md have them: DVC's data in S3, MLflow on PostgreSQL with artifacts in S3."""
+
+import re
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+import servers
+from conftest import Laboratory
+from pipeline import storage
+from stores import runs
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with servers.s3() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def mlflow(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if servers.programs_of_postgres() is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with (
+        servers.postgres(servers.SECRETS["POSTGRES_PASSWORD"]) as port,
+        servers.mlflow(s3, port, tmp_path_factory.mktemp("mlflow")) as address,
+    ):
+        yield address
+
+
+def client(finished: Laboratory, folder: Path, mlflow: str, **environment: str) -> Laboratory:
+    """A computer of the team's: everything is made there and nothing is published."""
+    one = finished.copied(folder)
+    one.unpublish()
+    account = {
+        "MLFLOW_TRACKING_USERNAME": "admin",
+        "MLFLOW_TRACKING_PASSWORD": servers.SECRETS["MLFLOW_ADMIN_PASSWORD"],
+    }
+    one.environment = one.environment | {"MLFLOW_TRACKING_URI": mlflow} | account | environment
+    return one
+
+
+def test_nobody_enters_without_a_password(mlflow: str) -> None:
+    search = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=1"
+    assert servers.status(search) == 401
+    assert servers.status(search, Authorization="Basic " + b64encode(b"admin:password1234").decode()) == 401
+    assert servers.status(f"{mlflow}/", Host="elsewhere.example.org") == 403
+    right = f"admin:{servers.SECRETS['MLFLOW_ADMIN_PASSWORD']}".encode()
+    assert servers.status(search, Authorization="Basic " + b64encode(right).decode()) == 200
+
+
+def test_four_clients_at_once_publish_every_result_once(
+    finished: Laboratory, mlflow: str, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = [client(finished, tmp_path / name, mlflow) for name in ("ada", "ben", "cem", "dora")]
+    for one, confidence in zip(clients, ("0.95", "0.95", "0.9", "0.8"), strict=True):  # two have the same result
+        one.change("params.yaml", "confidence: 0.95", f"confidence: {confidence}")
+    started = [one.start("dvc", "repro") for one in clients]
+    said = [process.communicate()[0] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, "\n".join(said)
+
+    for name, value in clients[0].environment.items():
+        if name.startswith("MLFLOW_"):
+            monkeypatch.setenv(name, value)
+    found = runs(MlflowClient(mlflow))
+    one_result = Counter(run.data.tags["level"] for run in runs(MlflowClient(finished.store)))
+    assert Counter(run.data.tags["level"] for run in found) == {level: 3 * n for level, n in one_result.items()}
+    pipelines = {run.info.run_id: run for run in found if run.data.tags["level"] == "pipeline"}
+    assert len({run.data.tags["fingerprint"] for run in pipelines.values()}) == 3
+    children = Counter(run.data.tags["mlflow.parentRunId"] for run in found if run.info.run_id not in pipelines)
+    assert set(children) == set(pipelines)
+    assert len(set(children.values())) == 1
+    assert {run.info.status for run in found} == {"FINISHED"}
+    kept = {item.key for item in servers.bucket(s3).objects.filter(Prefix="mlflow/")}
+    assert sum(key.endswith("reports/comparison.md") for key in kept) == 3
+    (he, *_) = (run for run in found if run.info.run_name == "he seed 3")
+    path = MlflowClient(mlflow).download_artifacts(he.info.run_id, "weights.npz", str(tmp_path))
+    assert storage.read_weights(Path(path), (3,), [2, 4, 3, 1])
+    assert not any((one.root / "mlflow.db").exists() for one in clients)
+
+
+def test_a_second_clone_pulls_and_makes_nothing_anew(
+    finished: Laboratory, mlflow: str, s3: str, tmp_path: Path
+) -> None:
+    """The commands of docs/team.md. `track` asks the team's server, which has it all."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    keys = {name: servers.COMPOSE["services"]["s3"]["environment"][name] for name in names}
+    first = client(finished, tmp_path / "first", mlflow, **servers.filled(keys, servers.SECRETS))
+    first.run("dvc", "remote", "add", "--default", "team", f"s3://{servers.BUCKET}/dvc")
+    first.run("dvc", "remote", "modify", "team", "endpointurl", s3)
+    assert "files pushed" in first.run("dvc", "push").stdout
+    first.repro()
+    first.commit("The team's remote")
+
+    second = client(finished, tmp_path / "second", mlflow)
+    second.environment = first.environment
+    second.delete(".")
+    first.run("git", "clone", "-q", ".", str(second.root))
+    second.run("dvc", "pull", "--allow-missing")
+    said = second.run("dvc", "repro").stdout
+    assert re.findall(r"Running stage '(.*)'", said) == ["track"]
+    assert "MLflow has these 6 models already" in said
+    assert {**second.results()} == {**first.results()}
+    assert second.repro() == []
+    assert second.run("git", "status", "--porcelain").stdout == ""
