@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint types unit ui benchmark docs lock clean
+.PHONY: help install repro test lint types unit kills ui benchmark docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ types: install ## check types with mypy
 
 unit: install ## run the test suite
 	pytest
+
+kills: install ## kill the pipeline and the publishing fifty times (a quarter of an hour)
+	KILLS=50 pytest -q -s tests/test_kills.py
 
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
