@@ -66,9 +66,10 @@ def test_four_clients_at_once_publish_every_result_once(
         if name.startswith("MLFLOW_"):
             monkeypatch.setenv(name, value)
     eve = clients.pop(0).start("dvc", "repro")
-    servers.wait(lambda: len(runs(MlflowClient(mlflow))) > 1)
+    servers.wait(lambda: runs(MlflowClient(mlflow)))
     os.killpg(eve.pid, signal.SIGKILL)  # dora takes over what she left
     eve.communicate()
+    assert "RUNNING" in {run.info.status for run in runs(MlflowClient(mlflow))}
     started = [one.start("dvc", "repro") for one in clients]
     said = [process.communicate()[0] for process in started]
     assert [process.returncode for process in started] == [0] * 4, "\n".join(said)
