@@ -122,7 +122,7 @@ class Laboratory:
 
     def unmake(self) -> None:
         """Delete everything that the pipeline made, DVC's cache and MLflow's store too; the kernel stays compiled."""
-        self.delete("data", "recipes", "runs", "reports", "dvc.lock", ".dvc/cache", ".dvc/tmp")
+        self.delete("data", "recipes", "births", "runs", "reports", "dvc.lock", ".dvc/cache", ".dvc/tmp")
         self.unpublish()
 
     def unpublish(self) -> None:

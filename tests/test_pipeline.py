@@ -152,7 +152,7 @@ def test_one_model_for_the_curious(laboratory: Laboratory, finished: Laboratory)
     assert unknown.stdout == "params.yaml: initializers has no xavier; it has zeros, small, he.\n"
 
 
-@pytest.mark.parametrize("name", ["data/train.csv", "runs/he/costs.csv", "runs/he/metrics.csv", "runs/he/weights.npz"])
+@pytest.mark.parametrize("name", ["data/train.csv", "runs/he/costs.csv", "runs/he/weights.npz", "births/he/layers.csv"])
 def test_a_truncated_intermediate_file_is_named(laboratory: Laboratory, finished: Laboratory, name: str) -> None:
     path = laboratory.root / name
     path.write_bytes(path.read_bytes()[:-40])

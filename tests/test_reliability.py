@@ -114,7 +114,7 @@ def test_twelve_publishers_at_once_on_sqlite(finished: Laboratory, tmp_path: Pat
     folders = [tmp_path / str(number) for number in range(12)]
     for number, folder in enumerate(folders):
         folder.mkdir()
-        for name in ("data", "runs", "recipes", "reports", "dvc.lock"):
+        for name in ("data", "births", "runs", "recipes", "reports", "dvc.lock"):
             (folder / name).symlink_to(finished.root / name)
         params = (finished.root / "params.yaml").read_text()
         (folder / "params.yaml").write_text(params.replace("confidence: 0.95", f"confidence: 0.{80 + number // 2}"))
