@@ -36,13 +36,14 @@ def mlflow(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def client(finished: Laboratory, folder: Path, mlflow: str, **environment: str) -> Laboratory:
-    """A computer of the team's: everything is made there and nothing is published."""
+    """The computer of a member with an account of that name: everything is made there and nothing is published."""
+    name, password = folder.name, f"of {folder.name} in a test"
     one = finished.copied(folder)
     one.unpublish()
-    account = {
-        "MLFLOW_TRACKING_USERNAME": "admin",
-        "MLFLOW_TRACKING_PASSWORD": servers.SECRETS["MLFLOW_ADMIN_PASSWORD"],
-    }
+    code = f"from mlflow.server import get_app_client; get_app_client('basic-auth', {mlflow!r})"
+    admin = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": servers.SECRETS["MLFLOW_ADMIN_PASSWORD"]}
+    one.run("python", "-c", f"{code}.create_user({name!r}, {password!r})", **admin)
+    account = {"MLFLOW_TRACKING_USERNAME": name, "MLFLOW_TRACKING_PASSWORD": password}
     one.environment = one.environment | {"MLFLOW_TRACKING_URI": mlflow} | account | environment
     return one
 
