@@ -46,6 +46,7 @@ GRID = 241  # points along its side
 PIXELS = 8  # the side of a picture among the data
 DARK, LIGHT = "#1b4965", "#f2a65a"  # of class 0 and class 1: far apart in brightness as well
 CLASSES = [("o", DARK), ("s", LIGHT)]  # marker and colour
+REGIONS = ["#c9d6df", "#fdf0e1"]  # where a model sees which
 COST_TOP = 10.0  # nats; what starts higher is said in words, so that the rest can be seen
 PRINTED = "published, seed 3"
 LIGHTEST, MIDDLE, ACCENT = "#e6e6e6", "#bcbcbc", "#b3261e"
@@ -114,7 +115,8 @@ def cost_curves(bands: pd.DataFrame, own: pd.DataFrame, published: pd.DataFrame,
     iteration, cost; `published` initializer, iteration, cost_median.
     """
     names = bands["initializer"].unique().tolist()
-    figure, panels = small_multiples(len(names), "constrained", height=2.25, sharex=True, sharey=True)
+    height = 2.25 if len(names) > 2 else 3.4  # a few alone have room
+    figure, panels = small_multiples(len(names), "constrained", height=height, sharex=True, sharey=True)
     for name, ax in zip(names, panels, strict=True):
         band, curve, facts = (table[table["initializer"] == name] for table in (bands, own, published))
         ax.fill_between(band["iteration"], band["min"], band["max"], color=LIGHTEST, linewidth=0)
@@ -143,7 +145,7 @@ def cost_curves(bands: pd.DataFrame, own: pd.DataFrame, published: pd.DataFrame,
         Line2D([], [], color=ACCENT, linewidth=1.1, dashes=(4, 1.5), label=f"seed {seed}"),
         Line2D([], [], color="black", marker="o", markerfacecolor="white", markersize=3.6, linestyle="", label=PRINTED),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles) if len(names) > 2 else 2)
     return figure
 
 
@@ -160,17 +162,6 @@ def boundaries(probabilities: Mapping[str, Array], X: Array, Y: Array, seed: int
         _square(ax)
     figure.suptitle(f"Decision boundaries, seed {seed}", x=0.01, ha="left", fontsize=10)
     figure.legend(handles=_class_handles(2), loc="outside lower center", ncols=2)
-    return figure
-
-
-@styled
-def one_boundary(probability: Array, X: Array, Y: Array, title: str) -> Figure:
-    """The decision boundary of a single model."""
-    figure = Figure(figsize=(4, 4.1), layout="compressed")
-    ax = figure.subplots()
-    boundary(ax, probability, X, Y)
-    _plane(ax, title)
-    _square(ax)
     return figure
 
 
@@ -202,7 +193,7 @@ def boundary(ax: Axes, probability: Array, X: Array, Y: Array) -> None:
     """Both regions, the line between them, and the samples."""
     axis = np.linspace(-EXTENT, EXTENT, len(probability))
     side = (probability > 0.5).astype(float)
-    ax.contourf(axis, axis, side, levels=[-0.5, 0.5, 1.5], colors=["#c9d6df", "#fdf0e1"])
+    ax.contourf(axis, axis, side, levels=[-0.5, 0.5, 1.5], colors=REGIONS)
     if side.min() < side.max():
         ax.contour(axis, axis, probability, levels=[0.5], colors="black", linewidths=1.1)
     _points(ax, X, Y, size=5)

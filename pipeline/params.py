@@ -130,10 +130,14 @@ class Network(Section):
     ]
 
     @property
+    def activation_names(self) -> list[str]:
+        """The name of each hidden layer's activation."""
+        return [self.activation] * len(self.hidden) if isinstance(self.activation, str) else list(self.activation)
+
+    @property
     def activations(self) -> list[Activation]:
         """The activation of each hidden layer."""
-        names = [self.activation] * len(self.hidden) if isinstance(self.activation, str) else self.activation
-        return [ACTIVATIONS[name] for name in names]
+        return [ACTIVATIONS[name] for name in self.activation_names]
 
 
 class Training(Section):

@@ -1,13 +1,17 @@
-"""Publishing to MLflow; its only importer. What it publishes comes from files that the pipeline made before.
+"""Publishing to MLflow. What it publishes comes from files that the pipeline made before.
 
-Nothing is published twice: a parent run carries the fingerprint of the result it stands for, and it is finished only
-after its children are. A parent that never finished was interrupted; it is deleted and published anew.
+Nothing is published twice: a parent run carries the fingerprint of the result that it stands for, `claims` leaves it to
+one process, and it is finished only after its children are.
 """
 
 import contextlib
+import json
 import logging
 import os
+import random
 import re
+import sqlite3
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,49 +23,59 @@ for chatty in ("alembic", "mlflow.store.db.utils"):
     logging.getLogger(chatty).setLevel(logging.CRITICAL)  # what fails is told in a sentence, not in a traceback
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunInfo
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from PIL.Image import Image
+from sqlalchemy.engine import Engine
+from sqlalchemy.event import listens_for
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipeline import claims, saved_model, views
 from pipeline.wording import UserError
 
 EXPERIMENT = "weight initialization"
-EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development",  # opens the page on runs, not on language models
-    "mlflow.note.content": (
-        "How does the way a network's weights are born decide how it learns? A parent run for each result of the "
-        "pipeline, with its tables and figures, and below it a run for each trained model. "
-        "Try the filter `params.seed = '3'`, or `params.initializer = 'he' and metrics.train_accuracy < 0.9`."
-    ),
-}
 SQLITE = "sqlite:///"
 BATCH = 1000  # metrics in one call, MLflow's limit
 PARENT = "mlflow.parentRunId"
+EXPERIMENTS = "dvc.experiments"
 
 
 class TrackingError(UserError):
     """MLflow's store cannot be used; the message is one sentence for the user."""
 
 
-class Model(NamedTuple):
-    """One trained model, to become a child run."""
+class Data(NamedTuple):
+    """A data set that a model has seen."""
+
+    name: str
+    digest: str  # at most 36 characters
+    source: str
+    columns: Mapping[str, str]  # from a name to MLflow's word for its type
+    n_rows: int
+    context: str  # what it was used for
+
+
+class Run(NamedTuple):
+    """What becomes a run. Metrics at step 0 alone are drawn as bars, others as curves."""
 
     name: str
     params: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    costs: Sequence[tuple[int, float]]  # (iteration, cost)
-    files: Sequence[Path]
+    tags: Mapping[str, str]
+    metrics: Sequence[tuple[str, float, int]] = ()  # name, value, step
+    files: Sequence[tuple[Path, str]] = ()  # a file and the folder of the artifacts that it goes into, "" for the top
+    model: saved_model.Network | None = None
+    data: Sequence[Data] = ()
+    images: Iterable[tuple[str, int, Image]] = ()  # name, step, image: those of one name get a slider
 
 
 class Result(NamedTuple):
-    """One result of the pipeline, to become a parent run."""
+    """One result of the pipeline: its parent run, and what tells whether it is published."""
 
     fingerprint: str
-    params: Mapping[str, Any]
-    tags: Mapping[str, str]
-    description: str  # Markdown
-    files: Sequence[tuple[Path, str]]  # a file and the folder of the artifacts that it goes into, "" for the top
+    run: Run
+    experiment: str = ""  # of DVC, under which it was made
 
 
 def store_uri(root: Path) -> str:
@@ -73,16 +87,27 @@ def store_uri(root: Path) -> str:
     return uri
 
 
-def publish(uri: str, root: Path, result: Result, models: Iterable[Model]) -> bool:
-    """Publish a result and its models; False if it was there already. Raises TrackingError."""
+def publish(uri: str, root: Path, result: Result, children: Iterable[Run]) -> bool:
+    """Publish a result and what it consists of; False if it was there already. Raises TrackingError."""
     try:
         if uri.startswith(SQLITE):
             _create_database(Path(uri.removeprefix(SQLITE)))
         client = MlflowClient(uri)
         experiment = _experiment(client, root if uri.startswith(SQLITE) else None)
-        if _is_published(client, experiment, result.fingerprint):
+        parent, start = claims.claim(
+            client, experiment, result.fingerprint, lambda start: _create_parent(client, experiment, result, start)
+        )
+        if start is None:
+            _add_experiment(client, parent, result.experiment)
             return False
-        _publish(client, experiment, result, models)
+        try:
+            _publish(client, experiment, parent, start, result, children)
+        except BaseException:
+            claims.give_up(client, parent)
+            raise
+        if uri.startswith(SQLITE):
+            with contextlib.closing(sqlite3.connect(uri.removeprefix(SQLITE))) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all is in mlflow.db itself, to be copied
     except (MlflowException, SQLAlchemyError, OSError) as error:
         told = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error  # the database's words
         why = re.sub(r"\s+", " ", str(told))
@@ -106,13 +131,29 @@ def _create_database(path: Path) -> None:
     for left in path.parent.glob(f"{path.name}.*.part"):  # by a process killed here: it takes seconds, not a minute
         if time.time() - left.stat().st_mtime > 60:
             left.unlink(missing_ok=True)
+    for end in ("-journal", "-wal", "-shm"):  # of a database deleted alone; SQLite would mend the new one with them
+        path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         SqlAlchemyStore(f"{SQLITE}{part.as_posix()}", (path.parent / "mlruns").as_uri()).engine.dispose()
+        with contextlib.closing(sqlite3.connect(part)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")  # reading and writing at once; stays with the file
         with contextlib.suppress(FileExistsError):  # another process was first
             os.link(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@listens_for(Engine, "connect")
+def _hasten(connection: Any, _: Any) -> None:
+    """Let SQLite wait for the disk now and then, not in each of the ten transactions of a run.
+
+    With a WAL that is safe: if the power fails, the last runs are lost whole, and the end of the parent with them.
+    """
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+        connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _experiment(client: MlflowClient, root: Path | None) -> str:
@@ -120,70 +161,90 @@ def _experiment(client: MlflowClient, root: Path | None) -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         location = (root / "mlartifacts").resolve().as_uri() if root else None
-        return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=EXPERIMENT_TAGS))
+        try:
+            found = client.get_experiment(client.create_experiment(EXPERIMENT, artifact_location=location))
+        except MlflowException:
+            found = client.get_experiment_by_name(EXPERIMENT)  # another process was first
+            if found is None:
+                raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
+    for key, value in views.tags(found.experiment_id).items():
+        if found.tags.get(key) != value:  # new, or made by an earlier version
+            client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
 
 
-def _is_published(client: MlflowClient, experiment: str, fingerprint: str) -> bool:
-    """Whether the result is there; what an interrupted publishing of it left is deleted."""
-    found = False
-    for run in _search(client, experiment, f"tags.fingerprint = '{fingerprint}'"):
-        if run.info.status == "FINISHED":
-            found = True
-        else:
-            for child in _search(client, experiment, f"tags.`{PARENT}` = '{run.info.run_id}'"):
-                client.delete_run(child.info.run_id)
-            client.delete_run(run.info.run_id)
-    return found
+def _create_parent(client: MlflowClient, experiment: str, result: Result, start: int) -> str:
+    tags = {claims.FINGERPRINT: result.fingerprint, claims.SIGN: claims.sign()} | dict(result.run.tags)
+    if result.experiment:
+        tags[EXPERIMENTS] = result.experiment
+    return str(client.create_run(experiment, start_time=start, tags=tags, run_name=result.run.name).info.run_id)
 
 
-def _search(client: MlflowClient, experiment: str, filter_string: str) -> list[Any]:
-    runs: list[Any] = []
-    token: str | None = None
-    while True:
-        page = client.search_runs([experiment], filter_string, ViewType.ACTIVE_ONLY, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            return runs
+def _add_experiment(client: MlflowClient, parent: str, name: str) -> None:
+    """Add the name of DVC's experiment to those that gave the result; again, should another process overwrite it."""
+    while name and name not in (names := _names(client, parent)):
+        client.set_tag(parent, EXPERIMENTS, ", ".join([*names, name]))
+        time.sleep(random.uniform(0.3, 0.9))
 
 
-def _publish(client: MlflowClient, experiment: str, result: Result, models: Iterable[Model]) -> None:
-    name = f"pipeline {result.fingerprint[:8]}"
-    tags = {"fingerprint": result.fingerprint, "level": "pipeline", "mlflow.note.content": result.description}
-    parent = client.create_run(experiment, tags=tags | dict(result.tags), run_name=name).info.run_id
-    _log(client, parent, result.params, {}, [])  # no metrics: their charts would stand before the models' own
-    for path, folder in result.files:
-        client.log_artifact(parent, str(path), folder or None)
-    for model in models:
-        child = client.create_run(experiment, tags={PARENT: parent}, run_name=model.name).info.run_id
-        metrics = [("cost", cost, iteration) for iteration, cost in model.costs]
-        metrics += [(key, value, 0) for key, value in model.metrics.items()]  # at step 0 MLflow draws bars
-        tags = {"level": "model", "pipeline": result.fingerprint}
-        _log(client, child, model.params, tags, metrics)
-        for path in model.files:
-            client.log_artifact(child, str(path))
-        client.set_terminated(child)
+def _names(client: MlflowClient, parent: str) -> list[str]:
+    return [name for name in client.get_run(parent).data.tags.get(EXPERIMENTS, "").split(", ") if name]
+
+
+def _publish(
+    client: MlflowClient, experiment: str, parent: str, start: int, result: Result, children: Iterable[Run]
+) -> None:
+    """Fill the parent, make the children and finish them, then the parent.
+
+    Each starts a millisecond before the one above it: MLflow lists the newest first, so they stand in our order, and
+    the parent on the first page, without which MLflow would not put its children below it.
+    """
+    _fill(client, client.get_run(parent).info, result.run)
+    told = time.monotonic()
+    for place, run in enumerate(children, start=1):
+        tags = {PARENT: parent, claims.OF: result.fingerprint} | dict(run.tags)
+        info = client.create_run(experiment, start_time=start - place, tags=tags, run_name=run.name).info
+        _fill(client, info, run)
+        client.set_terminated(info.run_id, end_time=start - place)
+        if time.monotonic() - told > claims.PAUSE:
+            client.set_tag(parent, claims.SIGN, claims.sign())
+            told = time.monotonic()
+    client.delete_tag(parent, claims.SIGN)
     client.set_terminated(parent)
 
 
-def _log(
-    client: MlflowClient,
-    run: str,
-    params: Mapping[str, Any],
-    tags: Mapping[str, str],
-    metrics: Sequence[tuple[str, float, int]],
-) -> None:
-    """Log everything of a run in as few calls as MLflow's limits allow."""
-    now = int(time.time() * 1000)
-    entities = [Metric(key, value, now, step) for key, value, step in metrics]
-    client.log_batch(
-        run,
-        metrics=entities[: BATCH // 2],
-        params=[Param(key, str(value)) for key, value in params.items()],
-        tags=[RunTag(key, value) for key, value in tags.items()],
+def _data_input(data: Data) -> DatasetInput:
+    """A data set in MLflow's words."""
+    columns = [{"name": name, "type": kind, "required": True} for name, kind in data.columns.items()]
+    entity = Dataset(
+        data.name,
+        data.digest,
+        "local",
+        json.dumps({"uri": data.source}),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps({"num_rows": data.n_rows, "num_elements": data.n_rows * len(columns)}),
     )
-    for start in range(BATCH // 2, len(entities), BATCH):
-        client.log_batch(run, metrics=entities[start : start + BATCH])
+    return DatasetInput(entity, [InputTag("mlflow.data.context", data.context)])
+
+
+def _fill(client: MlflowClient, info: RunInfo, run: Run) -> None:
+    """Log everything of a run in as few calls as MLflow's limits allow; its tags it has."""
+    now = int(time.time() * 1000)
+    entities = [Metric(key, value, now, step) for key, value, step in run.metrics]
+    params = [Param(key, str(value)) for key, value in run.params.items()]
+    client.log_batch(info.run_id, metrics=entities[: BATCH // 2], params=params)
+    for begin in range(BATCH // 2, len(entities), BATCH):
+        client.log_batch(info.run_id, metrics=entities[begin : begin + BATCH])
+    if run.data:
+        client.log_inputs(info.run_id, [_data_input(data) for data in run.data])
+    artifacts = get_artifact_repository(info.artifact_uri, tracking_uri=client.tracking_uri)
+    for path, folder in run.files:
+        artifacts.log_artifact(str(path), folder or None)
+    if run.model is not None:
+        with tempfile.TemporaryDirectory() as written:
+            saved_model.write(Path(written), run.model, info.run_id)
+            artifacts.log_artifacts(written, "model")
+    for key, step, image in run.images:
+        client.log_image(info.run_id, image, key=key, step=step)

@@ -41,12 +41,10 @@ def drawn(name: str) -> Figure:
         return figures.cost_curves(statistics.cost_bands(CURVES), CURVES[CURVES["seed"] == 0], PUBLISHED, 0)
     if name == "boundaries":
         return figures.boundaries(PROBABILITIES, *TRAIN, 0)
-    if name == "one_boundary":
-        return figures.one_boundary(PROBABILITIES["he"], *TRAIN, "he, seed 0")
     return figures.accuracy(RUNS, COMPARED, 0, 0.9, 0.95)
 
 
-ALL = ["data", "pictures", "two_of_many", "cost_curves", "boundaries", "one_boundary", "confusions", "accuracy"]
+ALL = ["data", "pictures", "two_of_many", "cost_curves", "boundaries", "confusions", "accuracy"]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -60,7 +58,7 @@ def test_same_bytes_each_time_and_under_any_settings(name: str) -> None:
     )  # a date or a version would be there
 
 
-@pytest.mark.parametrize("name", ["boundaries", "one_boundary", "data"])
+@pytest.mark.parametrize("name", ["boundaries", "data"])
 def test_circles_are_round(name: str) -> None:
     for ax in drawn(name).axes:
         assert (ax.get_aspect(), ax.get_xlim(), ax.get_ylim()) == (1.0, (-1.5, 1.5), (-1.5, 1.5))

@@ -1,28 +1,38 @@
 """What is published to MLflow, read back through MLflow's own client."""
 
+import contextlib
+import importlib.metadata
+import json
+import sqlite3
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from ruamel.yaml import YAML
 
 from conftest import Laboratory
-from pipeline import storage, tracking
-from pipeline.tracking import PARENT, Model, Result, TrackingError
+from pipeline import claims, storage, tracking
+from pipeline.tracking import PARENT, Data, Result, Run, TrackingError
 
 
-def result(folder: Path, fingerprint: str = "abc") -> Result:
+def result(folder: Path, fingerprint: str = "abc", experiment: str = "") -> Result:
     table = folder / "table.csv"
     table.write_text("a\n1\n")
-    return Result(fingerprint, {"n_seeds": 1}, {"git.dirty": "true"}, "# Table", [(table, "reports")])
+    tags = {"git.dirty": "true", "level": "pipeline", "mlflow.note.content": "# Table"}
+    return Result(fingerprint, Run("pipeline abc", {"n_seeds": 1}, tags, files=[(table, "reports")]), experiment)
 
 
-def model(name: str = "he seed 3", n_costs: int = 3) -> Model:
-    costs = [(10 * i, 1.0 / (i + 1)) for i in range(n_costs)]
-    return Model(name, {"initializer": "he", "seed": 3}, {"train_accuracy": 0.75}, costs, [])
+def model(name: str = "he seed 3", n_costs: int = 3) -> Run:
+    metrics = [("cost", 1.0 / (i + 1), 10 * i) for i in range(n_costs)] + [("train_accuracy", 0.75, 0)]
+    data = [Data("circles train", "a" * 32, "data/train.csv", {"x1": "double", "y": "long"}, 30, "train")]
+    return Run(name, {"initializer": "he", "seed": 3}, {"level": "model"}, metrics, data=data)
 
 
 @pytest.fixture
@@ -45,13 +55,47 @@ def test_parent_and_children(tmp_path: Path, store: str) -> None:
     assert all(run.info.status == "FINISHED" for run in [parent, *children.values()])
     assert parent.data.params == {"n_seeds": "1"}
     assert parent.data.tags["mlflow.note.content"] == "# Table"
+    assert claims.SIGN not in parent.data.tags
     assert [file.path for file in client.list_artifacts(parent.info.run_id, "reports")] == ["reports/table.csv"]
     child = children["he seed 3"]
     assert child.data.params == {"initializer": "he", "seed": "3"}
+    assert child.data.tags[claims.OF] == parent.data.tags[claims.FINGERPRINT] == "abc"
+    (given,) = child.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest, given.tags[0].value) == ("circles train", "a" * 32, "train")
+    assert json.loads(given.dataset.schema)["mlflow_colspec"][1] == {"name": "y", "type": "long", "required": True}
     assert child.data.metrics == {"cost": pytest.approx(1 / 3), "train_accuracy": 0.75}
     history = client.get_metric_history(child.info.run_id, "cost")
     assert [(m.step, m.value) for m in history] == [(0, 1.0), (10, 0.5), (20, pytest.approx(1 / 3))]
     assert len(client.get_metric_history(children["he seed 4"].info.run_id, "cost")) == 2500  # in several batches
+
+
+def test_mlflow_lists_a_parent_first_and_its_children_in_our_order(tmp_path: Path, store: str) -> None:
+    """MLflow puts children below their parent only if that is on the same page, and sorts by start, newest first."""
+    for fingerprint in ("abc", "def"):
+        children = [model(f"{fingerprint} {i}") for i in range(3)]
+        tracking.publish(store, tmp_path, result(tmp_path, fingerprint), children)
+    client = MlflowClient(store)
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT).experiment_id
+    listed = client.search_runs([experiment], order_by=["attributes.start_time DESC"])
+    assert [run.info.run_name for run in listed[:4]] == ["pipeline abc", "def 0", "def 1", "def 2"]
+    assert [run.info.run_name for run in listed[4:]] == ["pipeline abc", "abc 0", "abc 1", "abc 2"]
+
+
+def test_the_experiments_of_dvc_that_gave_a_result_are_told(tmp_path: Path, store: str) -> None:
+    for name in ("wild", "", "wilder", "wild"):
+        tracking.publish(store, tmp_path, result(tmp_path, experiment=name), [model()])
+    (parent,) = (run for run in runs(store) if PARENT not in run.data.tags)
+    assert parent.data.tags[tracking.EXPERIMENTS] == "wild, wilder"
+
+
+def test_a_parent_deleted_alone_comes_back_without_doubles(tmp_path: Path, store: str) -> None:
+    """MLflow's page deletes a parent and leaves its children."""
+    tracking.publish(store, tmp_path, result(tmp_path), [model()])
+    client = MlflowClient(store)
+    (parent,) = (run for run in runs(store) if PARENT not in run.data.tags)
+    client.delete_run(parent.info.run_id)
+    tracking.publish(store, tmp_path, result(tmp_path), [model()])
+    assert sorted(run.info.run_name for run in runs(store)) == ["he seed 3", "pipeline abc"]
 
 
 def test_the_same_result_is_published_once(tmp_path: Path, store: str) -> None:
@@ -75,6 +119,22 @@ def test_an_interrupted_publishing_is_done_anew(tmp_path: Path, store: str) -> N
     assert all(run.info.status == "FINISHED" for run in runs(store))
 
 
+def test_what_a_deleted_database_left_does_not_spoil_the_new_one(tmp_path: Path) -> None:
+    """SQLite would mend the new database with the log of the old one."""
+    path = tmp_path / "mlflow.db"
+    assert publishing(tmp_path, ["old"]) == [0]
+    killed = "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+    killed += "c.execute('UPDATE tags SET value = 0'); c.commit(); os._exit(0)"
+    subprocess.run([sys.executable, "-c", killed, str(path)], check=True)
+    assert (tmp_path / "mlflow.db-wal").stat().st_size > 0
+    path.unlink()
+    assert publishing(tmp_path, ["abc"]) == [0]
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        values = {value for (value,) in connection.execute("SELECT value FROM tags WHERE key = 'fingerprint'")}
+    assert values == {"abc"}
+
+
 def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow cannot go on from tables half made; six processes at once left five crashed when they made them in place."""
 
@@ -87,13 +147,21 @@ def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, store: str, m
         with pytest.raises(KeyboardInterrupt):
             tracking.publish(store, tmp_path, result(tmp_path), [model()])
     assert not (tmp_path / "mlflow.db").exists()
+    assert publishing(tmp_path, ["0", "1", "2", "2"]) == [0] * 4
+    assert sorted(run.data.tags["fingerprint"] for run in runs(store) if PARENT not in run.data.tags) == ["0", "1", "2"]
+    assert len(runs(store)) == 3 * 21
+    assert {run.info.status for run in runs(store)} == {"FINISHED"}
+
+
+def publishing(folder: Path, fingerprints: list[str]) -> list[int]:
+    """The exit codes of as many processes, which publish twenty runs each, all at once."""
     code = (
         "import sys; from pathlib import Path; from pipeline import tracking as t; folder = Path(sys.argv[1]);"
-        "t.publish(f'sqlite:///{folder.as_posix()}/mlflow.db', folder, t.Result(sys.argv[2], {}, {}, '', []), [])"
+        "t.publish(f'sqlite:///{folder.as_posix()}/mlflow.db', folder, t.Result(sys.argv[2], t.Run('p', {}, {})),"
+        "[t.Run(f'{i}', {}, {}) for i in range(20)])"
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(i)]) for i in range(4)]
-    assert [process.wait() for process in processes] == [0] * 4
-    assert sorted(run.data.tags["fingerprint"] for run in runs(store)) == ["0", "1", "2", "3"]
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(folder), each]) for each in fingerprints]
+    return [process.wait() for process in processes]
 
 
 def test_a_deleted_experiment_comes_back(tmp_path: Path, store: str) -> None:
@@ -135,36 +203,101 @@ def test_the_store_is_anchored_at_the_root(
     assert tracking.store_uri(tmp_path) == expected.format(root=tmp_path.as_posix())
 
 
+def by_level(laboratory: Laboratory, level: str) -> dict:
+    uri = f"sqlite:///{laboratory.root.as_posix()}/mlflow.db"
+    return {run.info.run_name: run for run in runs(uri) if run.data.tags["level"] == level}
+
+
+def files(client: MlflowClient, run: Any, folder: str | None = None) -> set[str]:
+    return {file.path for file in client.list_artifacts(run.info.run_id, folder)}
+
+
+def test_the_pipeline_publishes_the_result(finished: Laboratory) -> None:
+    client = MlflowClient(f"sqlite:///{finished.root.as_posix()}/mlflow.db")
+    (parent,) = by_level(finished, "pipeline").values()
+    assert files(client, parent) == {"params.yaml", "dvc.lock", "reports"}
+    assert {"reports/comparison.md", "reports/comparison.csv"} < files(client, parent, "reports")
+    assert "reports/figures/cost_curves.png" in files(client, parent, "reports/figures")
+    assert parent.data.params["network.hidden"] == "(4, 3)"
+    tags = parent.data.tags
+    start = finished.run("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
+    assert tags["mlflow.source.git.commit"] == start
+    assert tags["version.numpy"] == numpy.__version__
+    assert tags["version.numba"] == importlib.metadata.version("numba")
+    assert tags["processor"]
+    assert tags["mlflow.note.content"].startswith("# How the weights were born")
+    assert parent.data.metrics == {}
+
+
 def test_the_pipeline_publishes_every_model(finished: Laboratory, tmp_path: Path) -> None:
-    uri = f"sqlite:///{finished.root.as_posix()}/mlflow.db"
-    client = MlflowClient(uri)
-    parents = [run for run in runs(uri) if run.data.tags["level"] == "pipeline"]
-    models = {run.info.run_name: run for run in runs(uri) if run.data.tags["level"] == "model"}
-    assert len(parents) == 1
+    client = MlflowClient(f"sqlite:///{finished.root.as_posix()}/mlflow.db")
+    models = by_level(finished, "model")
     assert set(models) == {f"{name} seed {seed}" for name in ("zeros", "small", "he") for seed in (3, 5)}
-    kept = {file.path for file in client.list_artifacts(parents[0].info.run_id)}
-    assert kept == {"params.yaml", "dvc.lock", "reports"}
-    assert "reports/comparison.md" in {f.path for f in client.list_artifacts(parents[0].info.run_id, "reports")}
     he = models["he seed 3"]
-    assert {"boundary.png", "weights.npz"} == {file.path for file in client.list_artifacts(he.info.run_id)}
-    assert ["weights.npz"] == [file.path for file in client.list_artifacts(models["he seed 5"].info.run_id)]
-    weights = client.download_artifacts(he.info.run_id, "weights.npz", str(tmp_path))
-    whole = storage.read_weights(finished.root / "runs" / "he" / "weights.npz", (3, 5), [2, 4, 3, 1])
+    assert {"boundary.png", "model"} <= files(client, he)
+    assert {"boundary.png", "model"} == files(client, models["he seed 5"])
+    weights = client.download_artifacts(he.info.run_id, "model/weights.npz", str(tmp_path))
+    together = storage.read_weights(finished.root / "runs" / "he" / "weights.npz", (3, 5), [2, 4, 3, 1])
     alone = storage.read_weights(Path(weights), (3,), [2, 4, 3, 1])
-    assert all((W[:1] == V).all() for (W, _), (V, _) in zip(whole, alone, strict=True))
+    assert all((W[:1] == V).all() for (W, _), (V, _) in zip(together, alone, strict=True))
     costs = storage.read_csv(finished.root / "runs" / "he" / "costs.csv", storage.COSTS)
     history = client.get_metric_history(he.info.run_id, "cost")
     assert [m.value for m in history] == costs["cost"][costs["seed"] == 3].tolist()
-    assert he.data.params["recipe"] == "he_normal"
+    assert {"initializer": "he", "seed": "3", "recipe": "he_normal"}.items() <= he.data.params.items()
+    table = pd.read_csv(finished.root / "reports" / "runs.csv").set_index(["initializer", "seed"])
+    assert he.data.tags["behaviour"] == table.loc[("he", 3), "behaviour"]
+    lock = YAML(typ="safe").load(finished.root / "dvc.lock")
+    known = {out["path"]: out["md5"] for out in lock["stages"]["generate"]["outs"]}
+    used = {given.tags[0].value: given.dataset.digest for given in he.inputs.dataset_inputs}
+    assert used == {"train": known["data/train.csv"], "test": known["data/test.csv"]}
+
+
+def test_the_pipeline_publishes_the_spread_over_the_seeds(finished: Laboratory) -> None:
+    client = MlflowClient(f"sqlite:///{finished.root.as_posix()}/mlflow.db")
+    he = by_level(finished, "initializer")["he, 2 seeds"]
+    costs = storage.read_csv(finished.root / "runs" / "he" / "costs.csv", storage.COSTS)["cost"].reshape(2, -1)
+    shares = {"cost_min": 0.0, "cost_q25": 0.25, "cost_median": 0.5, "cost_q75": 0.75, "cost_max": 1.0}
+    for key, share in shares.items():
+        told = [(m.step, m.value) for m in client.get_metric_history(he.info.run_id, key)]
+        expected = numpy.quantile(costs, share, axis=0)  # other roundings in the interpolation: some 1e-16
+        assert told == [(step, pytest.approx(c, rel=1e-14)) for step, c in zip((0, 20, 40), expected, strict=True)]
+    mean = [m.value for m in client.get_metric_history(he.info.run_id, "cost_mean")]
+    assert mean == pytest.approx(costs.mean(axis=0), rel=1e-14)  # numpy adds and rounds in another order
+    table = pd.read_csv(finished.root / "reports" / "comparison.csv").set_index("initializer")
+    assert he.data.metrics["train_accuracy_mean"] == table.loc["he", "train_accuracy_mean"]
+    assert "costs.png" in files(client, he)
+
+
+def test_every_result_of_an_experiment_is_there_once(laboratory: Laboratory) -> None:
+    """In the repository's own store: `--temp` and `--queue` run in clones that are deleted, and restore from the cache."""
+
+    def sd(*values: float) -> tuple[str, str]:
+        return "-S", f"initializers.small.sd={','.join(map(str, values))}"
+
+    laboratory.run("dvc", "exp", "run", "-n", "wild", *sd(0.5))
+    laboratory.run("git", "checkout", "--quiet", ".")
+    laboratory.run("dvc", "exp", "run", "-n", "wilder", "--temp", "-f", *sd(0.5))
+    laboratory.run("dvc", "exp", "run", "--queue", *sd(0.5, 0.7))
+    laboratory.run("dvc", "queue", "start", "-j", "2")
+    deadline = time.monotonic() + 180
+    while "Running" in (status := laboratory.run("dvc", "queue", "status").stdout) or "Queued" in status:
+        assert time.monotonic() < deadline, status
+        time.sleep(2)
+    assert status.count("Success") == 2
+    parents = by_level(laboratory, "pipeline").values()
+    names = sorted(run.data.tags.get(tracking.EXPERIMENTS, "").split(", ") for run in parents)
+    assert [len(each) for each in names] == [1, 1, 3]
+    assert {"wild", "wilder"} < set(names[2])
+    assert len(runs(f"sqlite:///{laboratory.root.as_posix()}/mlflow.db")) == 3 * (1 + 3 + 6)
 
 
 def test_a_store_that_is_gone_comes_back_whole(laboratory: Laboratory) -> None:
     uri = f"sqlite:///{laboratory.root.as_posix()}/mlflow.db"
     (laboratory.root / "mlflow.db").unlink()
     assert laboratory.repro("--single-item", "--force", "track") == ["track"]
-    assert len(runs(uri)) == 7
+    assert len(runs(uri)) == 1 + 3 + 6
     assert laboratory.repro("--single-item", "--force", "track") == ["track"]
-    assert len(runs(uri)) == 7
+    assert len(runs(uri)) == 1 + 3 + 6
 
 
 def test_an_unreachable_server_costs_nothing_but_the_publishing(laboratory: Laboratory) -> None:

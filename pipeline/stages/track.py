@@ -6,19 +6,30 @@ It comes last and reads only what the other stages made, so that a result restor
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline import figures, network, params, storage, tracking
+import pandas as pd
+from PIL.Image import Image
+from tqdm import tqdm
+
+from pipeline import figures, network, params, pictures, provenance, saved_model, statistics, storage, tracking
 from pipeline.initializers import Parameters
 from pipeline.recipes import Recipe
 from pipeline.sums import Array
+from pipeline.tracking import Data, Result, Run
 
-FINAL = ("initial_cost", "final_cost", "train_accuracy", "test_accuracy")
+FINAL = ("initial_cost", "final_cost", "train_accuracy", "test_accuracy", "iterations_to_target")
+SPREAD = ("min", "q25", "median", "q75", "max")  # columns of reports/cost_curves.csv
+OVER_SEEDS = {  # metrics of an initializer, and the columns of reports/comparison.csv that they are
+    "train_accuracy_mean": "train_accuracy_mean",
+    "test_accuracy_mean": "test_accuracy_mean",
+    "share_learned": "share_at_target_accuracy",
+}
 TRACKED = Path("tracked.json")
 
 
@@ -26,25 +37,19 @@ def track() -> None:
     """Publish what params.yaml asks for, unless it is published already; write its fingerprint to tracked.json."""
     P = params.load()
     root = Path(os.environ.get("DVC_ROOT") or ".").resolve()
-    uri = tracking.store_uri(root)
-    result = collect(P)
-    with tempfile.TemporaryDirectory() as folder:
-        is_new = tracking.publish(uri, root, result, models(P, Path(folder)))
+    result = Result(fingerprint(P), whole(P), provenance.experiment())
     n = len(P.initializers) * len(P.seeds)
-    done = f"Published {n} models to MLflow" if is_new else f"MLflow has these {n} models already"
-    print(f"{done}: pipeline {result.fingerprint[:8]}.")
+    begin = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tqdm(total=n, desc="publishing", unit="model", leave=False, disable=None) as bar,
+    ):
+        is_new = tracking.publish(tracking.store_uri(root), root, result, children(P, Path(folder), bar))
+    seconds = time.monotonic() - begin
+    rate = f" in {seconds:.0f} s, {n / seconds:.0f} a second"
+    done = f"Published {n} models to MLflow{rate}" if is_new else f"MLflow has these {n} models already"
+    print(f"{done}: {result.run.name}.")
     storage.write_text(TRACKED, json.dumps({"fingerprint": result.fingerprint, "models": n}, indent=2) + "\n")
-
-
-def collect(P: params.Params) -> tracking.Result:
-    """The result as a whole: tables, figures, parameters, and where it comes from."""
-    tables = sorted(path for path in storage.REPORTS.glob("*.*") if path.is_file())
-    pictures = sorted(storage.FIGURES.glob("*.png"))
-    files = [(path, "") for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
-    files += [(path, "reports") for path in tables] + [(path, "reports/figures") for path in pictures]
-    given = {"initializers": ", ".join(P.initializers), "n_seeds": len(P.seeds)} | flat(settings(P))
-    description = storage.read_bytes(storage.REPORTS / "comparison.md").decode().partition("\n## Figures")[0]
-    return tracking.Result(fingerprint(P), given, origin(), description, files)
 
 
 def fingerprint(P: params.Params) -> str:
@@ -56,37 +61,124 @@ def fingerprint(P: params.Params) -> str:
     return digest.hexdigest()
 
 
-def models(P: params.Params, folder: Path) -> Iterator[tracking.Model]:
-    """Every model, initializer by initializer and seed by seed; its files lie in `folder` until the next one's."""
-    train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
-    when = P.training.record_at
+def whole(P: params.Params) -> Run:
+    """The result as a whole: tables, figures, parameters, and where it comes from."""
+    files = [(path, "") for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
+    files += [(path, "reports") for path in sorted(storage.REPORTS.glob("*.*")) if path.is_file()]
+    files += [(path, "reports/figures") for path in sorted(storage.FIGURES.glob("*.png"))]
+    given = {"initializers": ", ".join(P.initializers), "n_seeds": len(P.seeds)} | flat(settings(P))
+    description = storage.read_bytes(storage.REPORTS / "comparison.md").decode().partition("\n## Figures")[0]
+    tags = {"level": "pipeline", "mlflow.note.content": description} | provenance.origin()
+    name = f"{provenance.experiment() or 'pipeline'} {fingerprint(P)[:8]}"
+    return Run(name, given, tags, files=files)  # no metrics: their charts would stand before the models' own
+
+
+def children(P: params.Params, folder: Path, bar: Any) -> Iterator[Run]:
+    """What stands below a result: each initializer over its seeds, then every model. Files lie in `folder` until the
+    next."""
+    given = Given(
+        storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes),
+        pd.read_csv(storage.REPORTS / "runs.csv"),
+        [data_set(P, "train"), data_set(P, "test")],
+        P.comparison.tutorial_seed if P.comparison.tutorial_seed in P.seeds else P.seeds[0],
+    )
+    yield from initializers(P, given.shown, folder)
+    for name in P.initializers:
+        for run in models(P, name, given, folder):
+            yield run
+            bar.update()
+
+
+class Given(NamedTuple):
+    """What the runs of all models need."""
+
+    train: tuple[Array, Array]
+    table: pd.DataFrame  # of all models, as in reports/runs.csv
+    data: list[Data]
+    shown: int  # the seed whose models have their boundary shown as it is learned
+
+
+def initializers(P: params.Params, shown: int, folder: Path) -> Iterator[Run]:
+    """A run for each initializer: how the costs spread over the seeds, iteration by iteration, and a figure of it."""
+    bands = pd.read_csv(storage.REPORTS / "cost_curves.csv")
+    compared = pd.read_csv(storage.REPORTS / "comparison.csv")
+    published = pd.read_csv(storage.PUBLISHED / "cost_curves.csv")
     for name, recipe in P.initializers.items():
-        metrics, curves = storage.read_run(name, P.seeds, when)
-        costs = curves["cost"].reshape(len(P.seeds), len(when))
-        stacked = storage.read_weights(storage.RUNS / name / "weights.npz", P.seeds, P.layers_dims)
-        born = {"initializer": name} | told(recipe)
-        for index, seed in enumerate(P.seeds):
-            weights = folder / "weights.npz"
-            storage.write_weights(weights, [seed], [(W[index : index + 1], b[index : index + 1]) for W, b in stacked])
-            files = [weights]
-            if seed == P.comparison.tutorial_seed and P.data.n_inputs == 2:
-                model = [(W[index], b[index]) for W, b in stacked]
-                files.append(picture(P, model, train, f"{name}, seed {seed}", folder))
-            yield tracking.Model(
-                name=f"{name} seed {seed}",
-                params=born | {"seed": seed} | flat(settings(P)),
-                metrics={key: float(metrics[key][index]) for key in FINAL},
-                costs=list(zip(when.tolist(), costs[index].tolist(), strict=True)),
-                files=files,
-            )
+        _, columns = storage.read_run(name, P.seeds, P.training.record_at)
+        curves = statistics.curves_table({name: columns})
+        band, row = bands[bands["initializer"] == name], compared[compared["initializer"] == name].iloc[0]
+        steps = band["iteration"].tolist()
+        costs = columns["cost"].reshape(len(P.seeds), len(steps)).T.tolist()
+        metrics = [(f"cost_{key}", value, step) for key in SPREAD for step, value in zip(steps, band[key], strict=True)]
+        metrics += [("cost_mean", statistics.mean(values), step) for step, values in zip(steps, costs, strict=True)]
+        metrics += [(metric, float(row[key]), 0) for metric, key in OVER_SEEDS.items()]
+        own = curves[curves["seed"] == shown]
+        path = folder / "costs.png"
+        storage.write_bytes(path, figures.png(figures.cost_curves(band, own, published, shown)))
+        given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
+        tags = {"level": "initializer", "behaviour": row["behaviour"]}
+        yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
 
 
-def picture(P: params.Params, model: Parameters, train: tuple[Array, Array], title: str, folder: Path) -> Path:
-    """The decision boundary of a model, as boundary.png in `folder`."""
-    probability = network.predict(model, figures.square(), P.network.activations).reshape(figures.GRID, figures.GRID)
-    path = folder / "boundary.png"
-    storage.write_bytes(path, figures.png(figures.one_boundary(probability, *train, title)))
-    return path
+def models(P: params.Params, name: str, given: Given, folder: Path) -> Iterator[Run]:
+    """The run of every model of an initializer, seed by seed."""
+    when = P.training.record_at.tolist()
+    _, curves = storage.read_run(name, P.seeds, P.training.record_at)
+    costs = curves["cost"].reshape(len(P.seeds), len(when)).tolist()
+    stacked = storage.read_weights(storage.RUNS / name / "weights.npz", P.seeds, P.layers_dims)
+    gradients = first_gradients(P, name)
+    table = given.table[given.table["initializer"] == name].set_index("seed")
+    common = {"initializer": name} | told(P.initializers[name]) | flat(settings(P))
+    over = pictures.samples(*given.train) if P.data.n_inputs == 2 else None
+    weights, picture = folder / "weights.npz", folder / "boundary.png"
+    for index, seed in enumerate(P.seeds):
+        row: Any = table.loc[seed]
+        alone = [(W[index : index + 1], b[index : index + 1]) for W, b in stacked]
+        storage.write_weights(weights, [seed], alone)
+        metrics = [("cost", cost, step) for step, cost in zip(when, costs[index], strict=True)]
+        metrics += [(key, float(row[key]), 0) for key in FINAL if not pd.isna(row[key])]
+        metrics += [("first_gradient", size, l) for l, size in enumerate(gradients.get(seed, []), start=1)]
+        images: Iterable[tuple[str, int, Image]] = ()
+        if over is not None:
+            storage.write_bytes(picture, pictures.png(boundary(P, alone, over)))
+            if seed == given.shown:
+                images = (("boundary", step, boundary(P, model, over)) for step, model in snapshots(P, name))
+        yield Run(
+            f"{name} seed {seed}",
+            common | {"seed": seed},
+            {"level": "model", "behaviour": str(row["behaviour"])},
+            metrics,
+            [] if over is None else [(picture, "")],
+            saved_model.Network(weights, P.data.n_inputs, P.network.activation_names),
+            given.data,
+            images,
+        )
+
+
+def boundary(P: params.Params, model: Parameters, over: Image) -> Image:
+    """The picture of what a model has learned, the samples `over` it."""
+    probability = network.predict(model, pictures.square(), P.network.activations)
+    return pictures.boundary(probability.ravel(), over)
+
+
+def snapshots(P: params.Params, name: str) -> list[tuple[int, Parameters]]:
+    """The model of the shown seed along its training, with its iterations."""
+    return []
+
+
+def first_gradients(P: params.Params, name: str) -> dict[int, list[float]]:
+    """The size of the first step's gradient in each layer, by seed."""
+    return {}
+
+
+def data_set(P: params.Params, use: str) -> Data:
+    """The training or the test set, under the digest by which DVC knows it."""
+    path = storage.DATA / f"{use}.csv"
+    content = storage.read_bytes(path)
+    columns = {f"x{j}": "double" for j in range(1, P.data.n_inputs + 1)} | {"y": "long"}
+    n_rows = P.data.n_train if use == "train" else P.data.n_test
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return Data(f"{P.data.name} {use}", digest, path.as_posix(), columns, n_rows, use)
 
 
 def told(recipe: Recipe) -> dict[str, Any]:
@@ -104,25 +196,6 @@ def settings(P: params.Params) -> dict[str, Any]:
 def flat(sections: dict[str, Any]) -> dict[str, Any]:
     """{section: {key: value}} as {section.key: value}."""
     return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
-
-
-def origin() -> dict[str, str]:
-    """Git's commit, whether anything differs from it, and the name of DVC's experiment, as far as there are any."""
-    tags = {}
-    if experiment := os.environ.get("DVC_EXP_NAME"):
-        tags["dvc.exp_name"] = experiment
-    if commit := git("rev-parse", "HEAD"):
-        tags |= {"mlflow.source.git.commit": commit, "git.dirty": str(bool(git("status", "--porcelain"))).lower()}
-    return tags
-
-
-def git(*arguments: str) -> str:
-    """What git prints; empty where there is no git or no repository."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+"""Where a result comes from, as tags of a run: git, DVC, versions, the computer; as far as there is any."""
+
+import getpass
+import os
+import platform
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ("numpy", "numba", "matplotlib", "scikit-learn", "dvc", "mlflow")  # what numbers and pictures depend on
+
+
+def origin() -> dict[str, str]:
+    """Git's commit and whether anything differs from it, who and which computer publishes, and the versions there."""
+    tags = {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL", "processor": processor(), "os": system()}
+    tags |= {"version.python": platform.python_version()} | {f"version.{name}": version(name) for name in PACKAGES}
+    if who := user():
+        tags["mlflow.user"] = who
+    if commit := git("rev-parse", "HEAD"):
+        tags |= {"mlflow.source.git.commit": commit, "git.dirty": str(bool(git("status", "--porcelain"))).lower()}
+    return tags
+
+
+def experiment() -> str:
+    """The name of the experiment in which DVC runs the pipeline, or nothing."""
+    return os.environ.get("DVC_EXP_NAME", "")
+
+
+def git(*arguments: str) -> str:
+    """What git prints; empty where there is no git or no repository."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
+
+
+def user() -> str:
+    """Who is logged in, or nothing, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
+def system() -> str:
+    """Linux 6.1 x86_64."""
+    return f"{platform.system()} {platform.release()} {platform.machine()}"
+
+
+def processor() -> str:
+    """The processor's name: Intel(R) Xeon(R) ...; where nobody tells, its architecture."""
+    told = platform.processor()
+    if sys.platform == "linux" and (cpus := Path("/proc/cpuinfo")).is_file():
+        named = re.search(r"^model name\s*:\s*(.+)$", cpus.read_text(), re.MULTILINE)
+        told = named.group(1) if named else told
+    return told or platform.machine()

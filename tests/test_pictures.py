@@ -1,0 +1,51 @@
+"""The small pictures of decision boundaries: what is where, in which colour."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from pipeline import pictures
+from pipeline.figures import CLASSES, REGIONS
+
+RIGHT = (pictures.square()[0] > 0.0).astype(float)  # class 1 where x1 > 0
+TOP = (pictures.square()[1] > 0.0).astype(float)
+
+
+def colour(image: Image.Image, x1: float, x2: float) -> str:
+    """The colour at a point of the plane."""
+    place = [(1 + x1 / pictures.EXTENT) / 2, (1 - x2 / pictures.EXTENT) / 2]
+    pixel = image.convert("RGB").getpixel([round(p * (pictures.SIDE - 1)) for p in place])
+    return "#{:02x}{:02x}{:02x}".format(*pixel)
+
+
+def test_regions_lie_where_the_model_sees_the_classes() -> None:
+    empty = pictures.samples(np.zeros((2, 0)), np.zeros((1, 0)))
+    image = pictures.boundary(RIGHT, empty)
+    assert [colour(image, x1, x2) for x1 in (-1, 1) for x2 in (-1, 1)] == [REGIONS[0]] * 2 + [REGIONS[1]] * 2
+    image = pictures.boundary(TOP, empty)
+    assert [colour(image, x1, x2) for x1 in (-1, 1) for x2 in (-1, 1)] == [REGIONS[0], REGIONS[1]] * 2
+
+
+def test_a_line_parts_the_regions() -> None:
+    image = pictures.boundary(RIGHT, pictures.samples(np.zeros((2, 0)), np.zeros((1, 0))))
+    columns = (np.asarray(image) == 0).all(axis=2).all(axis=0)
+    assert columns.sum() == 1
+    assert abs(int(np.flatnonzero(columns)[0]) - pictures.SIDE / 2) <= 3  # between two points of the grid
+
+
+def test_samples_lie_on_top_in_their_class_colours() -> None:
+    X = np.array([[-1.0, 0.5, 0.5], [0.5, -1.0, 1.0]])
+    image = pictures.boundary(RIGHT, pictures.samples(X, np.array([[0.0, 1.0, 0.0]])))
+    found = [ImageColor.getrgb(colour(image, *x)) for x in X.T]
+    expected = [ImageColor.getrgb(CLASSES[label][1]) for label in (0, 1, 0)]
+    assert np.abs(np.array(found) - np.array(expected)).max() <= 1  # of 255: made smaller, they are rounded
+
+
+def test_a_png_is_the_picture_and_the_same_every_time() -> None:
+    image = pictures.boundary(RIGHT, pictures.samples(np.array([[0.5], [0.5]]), np.array([[1.0]])))
+    content = pictures.png(image)
+    assert content == pictures.png(image)
+    read = Image.open(io.BytesIO(content))
+    assert read.size == (pictures.SIDE, pictures.SIDE)
+    assert colour(read, -1, 0) == REGIONS[0]

@@ -1,0 +1,87 @@
+"""Models as MLflow loads them back, against the network that the pipeline trains."""
+
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from mlflow import MlflowClient, pyfunc
+
+from conftest import Laboratory
+from pipeline import model_code, network, saved_model, storage, tracking
+from pipeline.activations import ACTIVATIONS
+
+
+def test_every_activation_is_known() -> None:
+    assert set(model_code.ACTIVATIONS) == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_the_pipelines(name: str) -> None:
+    z = np.concatenate([np.linspace(-800.0, 800.0, 999), np.linspace(-5.0, 5.0, 999)])
+    with np.errstate(under="ignore"):
+        # Both are good to some 1e-15 of the size of z; gelu here cancels in 1 + erf, which leaves 1e-16 of z
+        assert model_code.ACTIVATIONS[name](z) == pytest.approx(ACTIVATIONS[name].phi(z), rel=1e-13, abs=1e-14)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_loaded_model_predicts_the_pipelines_labels(tmp_path: Path, name: str, n_outputs: int) -> None:
+    rng = np.random.RandomState(5)
+    sizes = [4, 7, 5, n_outputs]
+    parameters = [(rng.randn(1, n, m), rng.randn(1, n, 1)) for m, n in pairwise(sizes)]
+    X = rng.randn(4, 500)
+    logits = network.forward_propagation(parameters, X, [ACTIVATIONS[name]] * 2)[0][-1]
+    parameters[-1][1][:] -= np.median(logits, axis=-1, keepdims=True)  # every class occurs
+    storage.write_weights(tmp_path / "w.npz", [3], parameters)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    saved_model.write(folder, saved_model.Network(tmp_path / "w.npz", 4, [name, name]), "f" * 32)
+    model = pyfunc.load_model(str(folder))
+    expected = network.classes(network.predict(parameters, X, [ACTIVATIONS[name]] * 2))[0]
+    assert len(set(expected)) > 1
+    assert model.predict(X.T).tolist() == expected.tolist()
+    assert model.predict(pd.DataFrame(X.T, columns=["x1", "x2", "x3", "x4"])).tolist() == expected.tolist()
+    assert model.metadata.run_id == "f" * 32
+    assert model.metadata.model_uuid not in ("f" * 32, saved_model.SOME_MODEL)
+
+
+def test_nothing_is_pickled_and_no_path_of_this_computer_is_told(tmp_path: Path) -> None:
+    storage.write_weights(tmp_path / "w.npz", [3], [(np.ones((1, 1, 2)), np.ones((1, 1, 1)))])
+    (tmp_path / "model").mkdir()
+    saved_model.write(tmp_path / "model", saved_model.Network(tmp_path / "w.npz", 2, []), "f" * 32)
+    files = sorted((tmp_path / "model").iterdir())
+    names = ["MLmodel", "model.py", "python_env.yaml", "requirements.txt", "weights.npz"]
+    assert [file.name for file in files] == names
+    told = yaml.safe_load(files[0].read_text())["flavors"]["python_function"]
+    assert "cloudpickle_version" not in told
+    assert told["model_code_path"] == "model.py"
+    assert not any(str(folder).encode() in file.read_bytes() for file in files for folder in (tmp_path, Path.cwd()))
+
+
+def test_a_published_model_works_without_the_laboratory(finished: Laboratory, tmp_path: Path) -> None:
+    uri = f"sqlite:///{finished.root.as_posix()}/mlflow.db"
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT).experiment_id
+    (run,) = client.search_runs([experiment], "params.initializer = 'he' and params.seed = '5'")
+    code = (
+        "import sys; sys.modules['pipeline'] = None\n"  # to import it fails
+        "import mlflow, pandas\n"
+        f"mlflow.set_tracking_uri({uri!r})\n"
+        f"model = mlflow.pyfunc.load_model('runs:/{run.info.run_id}/model')\n"
+        f"print(*model.predict(pandas.read_csv({str(finished.root / 'data' / 'test.csv')!r})[['x1', 'x2']]))\n"
+    )
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    X, _ = storage.read_samples(finished.root / "data" / "test.csv", 20, 2, 2)
+    weights = storage.read_weights(finished.root / "runs" / "he" / "weights.npz", (3, 5), [2, 4, 3, 1])
+    model = [(W[1:], b[1:]) for W, b in weights]
+    expected = network.classes(network.predict(model, X, [ACTIVATIONS["relu"]] * 2))[0]
+    assert done.stdout.split() == [str(label) for label in expected]
