@@ -55,8 +55,9 @@ def track() -> None:
 def fingerprint(P: params.Params) -> str:
     """The SHA-256 of parameters, models and tables: the same for the same result on every computer."""
     digest = hashlib.sha256(P.model_dump_json().encode())
-    paths = [storage.RUNS / name / file for name in P.initializers for file in sorted(storage.RUN_FILES)]
-    for path in [*paths, storage.REPORTS / "comparison.csv"]:
+    runs = [storage.RUNS / name / file for name in P.initializers for file in sorted(storage.RUN_FILES)]
+    births = [storage.BIRTHS / name / file for name in P.initializers for file in sorted(storage.BIRTH_FILES)]
+    for path in [*runs, *births, storage.REPORTS / "comparison.csv"]:
         digest.update(hashlib.sha256(storage.read_bytes(path)).digest())
     return digest.hexdigest()
 
@@ -64,7 +65,8 @@ def fingerprint(P: params.Params) -> str:
 def whole(P: params.Params) -> Run:
     """The result as a whole: tables, figures, parameters, and where it comes from."""
     files = [(path, "") for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
-    files += [(path, "reports") for path in sorted(storage.REPORTS.glob("*.*")) if path.is_file()]
+    tables = sorted(path for path in storage.REPORTS.glob("*.*") if path.is_file() and path.stem != "benchmark")
+    files += [(path, "reports") for path in tables]
     files += [(path, "reports/figures") for path in sorted(storage.FIGURES.glob("*.png"))]
     given = {"initializers": ", ".join(P.initializers), "n_seeds": len(P.seeds)} | flat(settings(P))
     description = storage.read_bytes(storage.REPORTS / "comparison.md").decode().partition("\n## Figures")[0]
@@ -80,9 +82,8 @@ def children(P: params.Params, folder: Path, bar: Any) -> Iterator[Run]:
         storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes),
         pd.read_csv(storage.REPORTS / "runs.csv"),
         [data_set(P, "train"), data_set(P, "test")],
-        P.comparison.tutorial_seed if P.comparison.tutorial_seed in P.seeds else P.seeds[0],
     )
-    yield from initializers(P, given.shown, folder)
+    yield from initializers(P, folder)
     for name in P.initializers:
         for run in models(P, name, given, folder):
             yield run
@@ -95,10 +96,9 @@ class Given(NamedTuple):
     train: tuple[Array, Array]
     table: pd.DataFrame  # of all models, as in reports/runs.csv
     data: list[Data]
-    shown: int  # the seed whose models have their boundary shown as it is learned
 
 
-def initializers(P: params.Params, shown: int, folder: Path) -> Iterator[Run]:
+def initializers(P: params.Params, folder: Path) -> Iterator[Run]:
     """A run for each initializer: how the costs spread over the seeds, iteration by iteration, and a figure of it."""
     bands = pd.read_csv(storage.REPORTS / "cost_curves.csv")
     compared = pd.read_csv(storage.REPORTS / "comparison.csv")
@@ -112,9 +112,9 @@ def initializers(P: params.Params, shown: int, folder: Path) -> Iterator[Run]:
         metrics = [(f"cost_{key}", value, step) for key in SPREAD for step, value in zip(steps, band[key], strict=True)]
         metrics += [("cost_mean", statistics.mean(values), step) for step, values in zip(steps, costs, strict=True)]
         metrics += [(metric, float(row[key]), 0) for metric, key in OVER_SEEDS.items()]
-        own = curves[curves["seed"] == shown]
+        own = curves[curves["seed"] == P.shown_seed]
         path = folder / "costs.png"
-        storage.write_bytes(path, figures.png(figures.cost_curves(band, own, published, shown)))
+        storage.write_bytes(path, figures.png(figures.cost_curves(band, own, published, P.shown_seed)))
         given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
         tags = {"level": "initializer", "behaviour": row["behaviour"]}
         yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
@@ -137,16 +137,16 @@ def models(P: params.Params, name: str, given: Given, folder: Path) -> Iterator[
         storage.write_weights(weights, [seed], alone)
         metrics = [("cost", cost, step) for step, cost in zip(when, costs[index], strict=True)]
         metrics += [(key, float(row[key]), 0) for key in FINAL if not pd.isna(row[key])]
-        metrics += [("first_gradient", size, l) for l, size in enumerate(gradients.get(seed, []), start=1)]
+        metrics += [("first_gradient", size, l) for l, size in enumerate(gradients[index], start=1)]
         images: Iterable[tuple[str, int, Image]] = ()
         if over is not None:
             storage.write_bytes(picture, pictures.png(boundary(P, alone, over)))
-            if seed == given.shown:
+            if seed == P.shown_seed:
                 images = (("boundary", step, boundary(P, model, over)) for step, model in snapshots(P, name))
         yield Run(
             f"{name} seed {seed}",
             common | {"seed": seed},
-            {"level": "model", "behaviour": str(row["behaviour"])},
+            {"level": "model", "behaviour": str(row["behaviour"]), "at_birth": str(row["at_birth"])},
             metrics,
             [] if over is None else [(picture, "")],
             saved_model.Network(weights, P.data.n_inputs, P.network.activation_names),
@@ -161,14 +161,19 @@ def boundary(P: params.Params, model: Parameters, over: Image) -> Image:
     return pictures.boundary(probability.ravel(), over)
 
 
-def snapshots(P: params.Params, name: str) -> list[tuple[int, Parameters]]:
+def snapshots(P: params.Params, name: str) -> Iterator[tuple[int, Parameters]]:
     """The model of the shown seed along its training, with its iterations."""
-    return []
+    when = P.training.snapshots_at
+    for step, twins in zip(when.tolist(), storage.read_snapshots(name, when, P.layers_dims), strict=True):
+        yield step, [(W[:1], b[:1]) for W, b in twins]
 
 
-def first_gradients(P: params.Params, name: str) -> dict[int, list[float]]:
-    """The size of the first step's gradient in each layer, by seed."""
-    return {}
+def first_gradients(P: params.Params, name: str) -> list[list[float]]:
+    """The root mean square of the cost's derivatives by the weights of each layer before the first step, by model."""
+    n_layers = len(P.layers_dims) - 1
+    layers, _ = storage.read_birth(name, P.seeds, n_layers)
+    sizes: list[list[float]] = layers["weight_gradient"].reshape(len(P.seeds), n_layers).tolist()
+    return sizes
 
 
 def data_set(P: params.Params, use: str) -> Data:
