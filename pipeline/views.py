@@ -8,7 +8,7 @@ import base64
 import json
 import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class View(NamedTuple):
@@ -19,6 +19,7 @@ class View(NamedTuple):
     filter: str
     columns: Sequence[str]
     order: str = "attributes.start_time"  # any other lists children by themselves, not folded up below their parents
+    charts: Sequence[tuple[str, str]] = ()  # kind and metric or image; none: those that MLflow makes
 
 
 MODEL = (
@@ -27,6 +28,14 @@ MODEL = (
     "metrics.`final_cost`",
     "metrics.`iterations_to_target`",
     "tags.`behaviour`",
+)
+CHARTS = (
+    ("LINE", "cost"),
+    ("IMAGE", "boundary"),
+    ("LINE", "first_gradient"),
+    ("BAR", "train_accuracy"),
+    ("BAR", "test_accuracy"),
+    ("BAR", "final_cost"),
 )
 LEARNED = "metrics.`train_accuracy`"
 VIEWS = {
@@ -56,7 +65,7 @@ VIEWS = {
         ),
         "metrics.`train_accuracy_mean`",
     ),
-    "tutorial": View("Tutorial", "the tutorial's models", "params.seed = '3'", MODEL, LEARNED),
+    "tutorial": View("Tutorial", "the tutorial's models", "params.seed = '3'", MODEL, LEARNED, CHARTS),
     "stuck": View(
         "He stuck",
         "where He went wrong",
@@ -86,7 +95,8 @@ MORE = {"`` tags.`dvc.experiments` LIKE '%wilder%' ``": "one experiment of DVC, 
 
 def page(experiment: str, key: str) -> str:
     """Where a view of an experiment is to be seen, from the server's address on."""
-    return f"#/experiments/{experiment}/runs?viewStateShareKey={key}&workflowType=machine_learning"
+    mode = "&compareRunsMode=CHART" if VIEWS[key].charts else ""
+    return f"#/experiments/{experiment}/runs?viewStateShareKey={key}&workflowType=machine_learning{mode}"
 
 
 def tags(experiment: str) -> dict[str, str]:
@@ -115,9 +125,32 @@ def description(experiment: str) -> str:
     )
 
 
+SECTION = {
+    "uuid": "models",
+    "name": "Model metrics",
+    "display": True,
+    "isReordered": False,
+    "columns": 2,
+    "cardHeight": 420,
+}
+
+
+def charted(kind: str, key: str) -> dict[str, Any]:
+    """A chart as MLflow's page keeps it: lines on a logarithmic scale, bars, or images with a slider."""
+    chart: dict[str, Any] = {"type": kind, "uuid": f"{kind} {key}", "metricSectionId": SECTION["uuid"]}
+    chart |= {"runsCountToCompare": 10, "deleted": False, "isGenerated": False, "displayName": key}
+    if kind == "IMAGE":
+        return chart | {"imageKeys": [key], "step": 0, "showRunParams": False}
+    if kind == "BAR":
+        return chart | {"metricKey": key}
+    scale = {"scaleType": "log", "xAxisScaleType": "linear", "xAxisKey": "step", "selectedXAxisMetricKey": ""}
+    shape = {"range": {}, "lineSmoothness": 0, "yAxisKey": "metric", "yAxisExpressions": []}
+    return chart | scale | shape | {"metricKey": key, "selectedMetricKeys": [key]}
+
+
 def state(view: View, when: int) -> str:
     """A view as MLflow's page saves it."""
-    chosen = {
+    chosen: dict[str, Any] = {
         "searchFilter": view.filter,
         "orderByKey": view.order,
         "orderByAsc": False,
@@ -138,5 +171,7 @@ def state(view: View, when: int) -> str:
         "groupsExpanded": {},
         "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
     }
+    if view.charts:
+        chosen |= {"compareRunSections": [SECTION], "compareRunCharts": [charted(*chart) for chart in view.charts]}
     packed = base64.b64encode(zlib.compress(json.dumps(chosen).encode())).decode()
     return json.dumps({"name": view.name, "createdAt": when, "updatedAt": when, "state": f"deflate;{packed}"})

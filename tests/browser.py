@@ -35,6 +35,8 @@ class Browser:
         return call(f"{self.session}/{command}", given)
 
     def open(self, url: str) -> None:
+        """Load a page anew, even if only what follows its # is another."""
+        self.ask("url", url="about:blank")
         self.ask("url", url=url)
 
     def run(self, script: str, *given: Any) -> Any:
