@@ -68,6 +68,11 @@ class Browser:
         )
         self.wait(find, selector, text)
 
+    def press(self, selector: str, keys: str) -> None:
+        """Press keys, by WebDriver's codes, on the first thing of a selector."""
+        (element,) = self.ask("element", using="css selector", value=selector).values()
+        self.ask(f"element/{element}/value", text=keys)
+
     def picture(self, path: Path) -> None:
         """What the tab shows, as a PNG."""
         path.write_bytes(base64.b64decode(call(f"{self.session}/screenshot", None)))

@@ -17,6 +17,7 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="ends the server's processes as a group"),
     pytest.mark.skipif(not (browser.CHROMIUM and browser.DRIVER), reason=browser.NEEDED),
 ]
+RIGHT = "\ue014"  # WebDriver's code for the key
 INITIALIZERS, SEEDS = ("zeros", "small", "he"), (3, 5)
 
 
@@ -134,7 +135,9 @@ def test_charts_show_cost_curves_and_boundaries(page: browser.Browser, address: 
     curves = "return document.querySelectorAll('.scatterlayer .trace path.js-line').length"
     page.wait(f"{curves} >= 3")
     page.wait("return [...document.querySelectorAll('img')].some(i => i.naturalWidth > 200)")
-    page.wait("return document.querySelector('[role=slider]')")
+    page.press("[role=slider]", RIGHT)
+    page.wait("return document.querySelector('[role=slider]').getAttribute('aria-valuenow') == '1'")
+    assert page.run("return document.querySelector('[role=slider]').getAttribute('aria-valuemax')") == "40"
 
 
 def test_artifacts_show_table_and_figures(page: browser.Browser, address: str, runs: dict[str, str]) -> None:
