@@ -40,6 +40,7 @@ kills: install ## kill the pipeline and the publishing fifty times (a quarter of
 	KILLS=50 pytest -q -s tests/test_kills.py
 
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000
+	@echo "In some seconds: http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=results&workflowType=machine_learning"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
 benchmark: .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX: reports/benchmark.md

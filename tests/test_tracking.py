@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -35,8 +36,17 @@ def model(name: str = "he seed 3", n_costs: int = 3) -> Run:
     return Run(name, {"initializer": "he", "seed": 3}, {"level": "model"}, metrics, data=data)
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without runs: MLflow takes some seconds to make it."""
+    folder = tmp_path_factory.mktemp("store")
+    tracking._create_database(folder / "mlflow.db")
+    return folder / "mlflow.db"
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> str:
+def store(tmp_path: Path, empty: Path) -> str:
+    shutil.copyfile(empty, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
 
 
@@ -119,9 +129,10 @@ def test_an_interrupted_publishing_is_done_anew(tmp_path: Path, store: str) -> N
     assert all(run.info.status == "FINISHED" for run in runs(store))
 
 
-def test_what_a_deleted_database_left_does_not_spoil_the_new_one(tmp_path: Path) -> None:
+def test_what_a_deleted_database_left_does_not_spoil_the_new_one(tmp_path: Path, empty: Path) -> None:
     """SQLite would mend the new database with the log of the old one."""
     path = tmp_path / "mlflow.db"
+    shutil.copyfile(empty, path)
     assert publishing(tmp_path, ["old"]) == [0]
     killed = "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
     killed += "c.execute('UPDATE tags SET value = 0'); c.commit(); os._exit(0)"
@@ -135,13 +146,14 @@ def test_what_a_deleted_database_left_does_not_spoil_the_new_one(tmp_path: Path)
     assert values == {"abc"}
 
 
-def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow cannot go on from tables half made; six processes at once left five crashed when they made them in place."""
 
     def killed(*arguments: object) -> None:
         (tmp_path / "mlflow.db.1.part").touch()
         raise KeyboardInterrupt
 
+    store = f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
     with monkeypatch.context() as patched:
         patched.setattr(tracking, "SqlAlchemyStore", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -274,9 +286,7 @@ def test_every_result_of_an_experiment_is_there_once(laboratory: Laboratory) -> 
     def sd(*values: float) -> tuple[str, str]:
         return "-S", f"initializers.small.sd={','.join(map(str, values))}"
 
-    laboratory.run("dvc", "exp", "run", "-n", "wild", *sd(0.5))
-    laboratory.run("git", "checkout", "--quiet", ".")
-    laboratory.run("dvc", "exp", "run", "-n", "wilder", "--temp", "-f", *sd(0.5))
+    laboratory.run("dvc", "exp", "run", "-n", "wilder", "--temp", *sd(0.5))
     laboratory.run("dvc", "exp", "run", "--queue", *sd(0.5, 0.7))
     laboratory.run("dvc", "queue", "start", "-j", "2")
     deadline = time.monotonic() + 180
@@ -286,8 +296,8 @@ def test_every_result_of_an_experiment_is_there_once(laboratory: Laboratory) -> 
     assert status.count("Success") == 2
     parents = by_level(laboratory, "pipeline").values()
     names = sorted(run.data.tags.get(tracking.EXPERIMENTS, "").split(", ") for run in parents)
-    assert [len(each) for each in names] == [1, 1, 3]
-    assert {"wild", "wilder"} < set(names[2])
+    assert sorted(len(each) for each in names) == [1, 1, 2]
+    assert sum("wilder" in each for each in names) == 1
     assert len(runs(f"sqlite:///{laboratory.root.as_posix()}/mlflow.db")) == 3 * (1 + 3 + 6)
 
 
