@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # mlflow reads them when imported
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 for chatty in ("alembic", "mlflow.store.db.utils"):
     logging.getLogger(chatty).setLevel(logging.CRITICAL)  # what fails is told in a sentence, not in a traceback
 
@@ -152,8 +153,9 @@ def _hasten(connection: Any, _: Any) -> None:
     """
     if not isinstance(connection, sqlite3.Connection):
         return
-    if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
-        connection.execute("PRAGMA synchronous = NORMAL")
+    with contextlib.suppress(sqlite3.Error):  # of a damaged file MLflow tells sooner by itself
+        if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _experiment(client: MlflowClient, root: Path | None) -> str:
