@@ -33,8 +33,8 @@ lint: install ## check style with ruff
 types: install ## check types with mypy
 	mypy
 
-unit: install ## run the test suite
-	pytest
+unit: install ## run the test suite, on all cores
+	pytest -n auto --dist loadfile
 
 kills: install ## kill the pipeline and the publishing fifty times (a quarter of an hour)
 	KILLS=50 pytest -q -s tests/test_kills.py

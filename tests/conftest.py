@@ -40,7 +40,10 @@ class Laboratory:
         for name in filter(None, tracked.split("\0")):
             if (ROOT / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(ROOT / name, self.root / name)
+                shutil.copy2(ROOT / name, self.root / name)
+        for kernel in ROOT.glob("pipeline/__pycache__/*.nb*"):  # compiled already: that takes Numba ten seconds
+            (self.root / "pipeline" / "__pycache__").mkdir(exist_ok=True)
+            shutil.copy2(kernel, self.root / "pipeline" / "__pycache__" / kernel.name)
         if params is not None:
             shutil.rmtree(self.root / "reports", ignore_errors=True)
             (self.root / "dvc.lock").unlink(missing_ok=True)
