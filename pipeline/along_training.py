@@ -61,7 +61,7 @@ def shares(rows: Table) -> Table:
                 "initializer": name,
                 "iteration": iteration,
                 "distinct": hidden["told_apart"].sum() / units if units else np.nan,
-                "rank": hidden["effective_rank"].sum() / hidden["full_rank"].sum() if units else np.nan,
+                "rank": hidden["effective_rank"].sum(skipna=False) / hidden["full_rank"].sum() if units else np.nan,
                 "saturated": last["saturated"],
                 "dead": hidden["dead"].sum() / units if units else np.nan,
             }

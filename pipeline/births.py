@@ -43,10 +43,11 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
     """
     S = diagnostics.signals(parameters, X, Y, activations)
     alike = symmetry.symmetry(parameters)
-    squares = spectra.jacobians(parameters, X[:, :NEAR], activations).hidden
+    singular = spectra.jacobians(parameters, X[:, :NEAR], activations).hidden
     n_models = len(S.cost)
     with np.errstate(all="ignore"):
         weights, biases = ([diagnostics.moments(layer[i]) for layer in parameters] for i in range(2))
+        stretch = _mean(lane_sum(pad(singular * singular)) / len(X))
 
     def hidden(values: NDArray[Any], last: Any) -> NDArray[Any]:
         return np.concatenate([values, np.broadcast_to(last, (n_models, 1))], axis=1)
@@ -79,9 +80,9 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
         "cost": S.cost,
         "silent": S.silent,
         "log_growth": S.log_growth,
-        "jacobian_square": spectra.rounded(_mean(lane_sum(pad(squares * squares)) / len(X))),
-        "jacobian_largest": spectra.rounded(_mean(squares[..., 0])),
-        "jacobian_smallest": spectra.rounded(_mean(squares[..., -1])),
+        "jacobian_square": spectra.rounded(stretch),
+        "jacobian_largest": spectra.rounded(_mean(singular[..., 0])),
+        "jacobian_smallest": spectra.rounded(_mean(singular[..., -1])),
     }
     return Birth(layers, models, S.Z_counts, S.A_counts, S.dead)
 

@@ -10,7 +10,7 @@ from pipeline import elementary, finite_width, theory
 from pipeline.activations import Activation, relu
 from pipeline.births import NEAR, mean_square, right_angle
 from pipeline.correlation import correlation_map
-from pipeline.criticality import mean_squares
+from pipeline.criticality import NODES, WEIGHTS, mean_squares
 from pipeline.laws import Law
 from pipeline.sums import Array, lane_sum, pad
 
@@ -18,7 +18,7 @@ CLASSES_AT = 50  # samples, evenly chosen by their variance, at which the loss o
 
 
 class Predicted(NamedTuple):
-    """nan where theory is silent."""
+    """nan where theory is silent, and nothing at all where a signal is beyond the largest number."""
 
     layers: dict[str, list[float]]  # of each layer
     models: dict[str, float]
@@ -36,7 +36,10 @@ def predicted(
     sigma_w2 = [law.weight * fan_in for law, fan_in in zip(laws, layers_dims, strict=False)]
     sigma_b2 = [law.bias for law in laws]
     q0 = np.array([mean_square(X[:, sample : sample + 1]) for sample in range(X.shape[1])])
-    q = theory.predicted_signal(q0, sigma_w2, sigma_b2, activations)
+    with np.errstate(all="ignore"):
+        q = theory.predicted_signal(q0, sigma_w2, sigma_b2, activations)
+    if not np.isfinite(q).all():  # beyond the largest number there is no telling
+        return Predicted({}, {})
     ratio = theory.predicted_gradient(layers_dims, sigma_w2, activations, q)
     layers = {
         "weight_square": [law.weight for law in laws],
@@ -53,7 +56,7 @@ def predicted(
         layers["correlation"][-1] = math.nan
     models = {
         "cost": _loss(q[-1], n_out),
-        "jacobian_square": _jacobian_square(layers_dims, sigma_w2, activations, q[:, :NEAR]),
+        "jacobian_square": _jacobian_square(layers_dims, sigma_w2, activations, X[:, :NEAR], q[:, :NEAR]),
         "silent": math.nan,
         "log_growth": math.nan,
     }
@@ -95,16 +98,34 @@ def _loss(q: Array, n_out: int) -> float:
     """The mean first cost for logits of variance q (m,)."""
     if n_out == 1:
         return _means(theory.expected_binary_loss(q)[None])[0]
-    chosen = np.sort(q)[np.linspace(0, len(q) - 1, min(len(q), CLASSES_AT)).astype(np.int64)]
+    n = min(len(q), CLASSES_AT)
+    chosen = np.sort(q)[((np.arange(n) + 0.5) * (len(q) / n)).astype(np.int64)]
     return _means(np.array([[theory.expected_softmax_loss(float(variance), n_out) for variance in chosen]]))[0]
 
 
 def _jacobian_square(
-    layers_dims: Sequence[int], sigma_w2: Sequence[float], activations: Sequence[Activation], q: Array
+    layers_dims: Sequence[int], sigma_w2: Sequence[float], activations: Sequence[Activation], X: Array, q: Array
 ) -> float:
-    """E of the sum of squares over n_0 of the map to the last hidden layer (Pennington et al. 2017): at each layer a
-    factor n_l Var(W_l) E[phi'(z_l)^2]."""
-    growth: Array = np.ones(q.shape[1])
+    """E of the sum of squares over n_0 of the map from X (n_0, m) to the last hidden layer, in wide hidden layers.
+
+    Across the input the derivative of z_l is independent of z_l, and its variance grows by chi_1 a layer (Pennington et
+    al. 2017). Along it the two are normal with a covariance: of two inputs that is half of all. For ReLU it makes no
+    difference.
+    """
+    if not activations:
+        return 1.0
+    n_0, m = X.shape
+    across: Array = np.full(m, sigma_w2[0] / n_0)  # variance, of one direction
+    along = across
+    shared = across * np.sqrt(lane_sum(pad(X.T * X.T)))  # covariance with z_l
     for l, phi in enumerate(activations):
-        growth = growth * (sigma_w2[l] * layers_dims[l + 1] / layers_dims[l] * mean_squares(phi, q[l])[1])
-    return _means(growth[None])[0]
+        z = np.sqrt(q[l])[:, None] * NODES
+        a = phi.phi(z)
+        slope = phi.slope(z, a)
+        chi, steep = lane_sum(WEIGHTS * (slope * slope)), lane_sum(WEIGHTS * (slope * slope * (z * z)))
+        ratio = shared / np.where(q[l] > 0.0, q[l], 1.0)
+        weight = sigma_w2[l + 1] if l + 1 < len(activations) else float(layers_dims[l + 1])
+        along = weight * (ratio * ratio * steep + (along - ratio * shared) * chi)
+        shared = weight * (ratio * lane_sum(WEIGHTS * (a * slope * z)))
+        across = weight * (across * chi)
+    return _means((((n_0 - 1) * across + along) / n_0)[None])[0]

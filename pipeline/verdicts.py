@@ -59,7 +59,7 @@ def vanishing(model: Model) -> str:
 
 def exploding(model: Model) -> str:
     """The largest factor, if it is above FACTOR or not finite."""
-    if not all(map(math.isfinite, [*model["z_square"], *model["gradient"]])):
+    if not all(map(math.isfinite, [*model["z_square"], *model["gradient"], *(f[2] for f in factors(model))])):
         return "beyond the largest number"
     what, layer, factor = max(factors(model), key=lambda f: f[2], default=("", 0, 1.0))
     return f"{what} × {_short(factor)} in layer {layer}" if factor > FACTOR else ""
@@ -79,7 +79,7 @@ def _short(factor: float) -> str:
     """1e-6 and 3,000 and 0.004."""
     if factor == 0.0:
         return "0"
-    if 0.001 <= factor < 1e6:
+    if 0.001 <= factor < 950_000.0:
         return f"{float(f'{factor:.1g}'):,g}"
     digit, _, exponent = f"{factor:.0e}".partition("e")
     return f"{digit}e{int(exponent)}"
@@ -92,7 +92,7 @@ def _ratio(value: float, over: float) -> float:
 KINDS = (
     Kind(
         "frozen",
-        "every gradient of a weight is exactly 0",
+        "every gradient of a weight is 0, or its square below the smallest number",
         "gradient descent cannot move a weight: an activation of 0 leaves the weights above it none, and weights of 0 "
         "those below",
         frozen,

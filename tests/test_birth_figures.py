@@ -176,6 +176,7 @@ def test_a_ridge_follows_the_law() -> None:
 def test_a_ridge_is_as_wide_as_its_layer_beside_the_others() -> None:
     wide, narrow = 2.0 * EVEN - 1.0, (2.0 * EVEN - 1.0) / 4
     ax = panels(birth_figures.activations({"x": [histogram(narrow), histogram(wide)]}))[0]
+    assert ax.get_xlim() == (-1.0, 1.0)
     edges, heights = ridge(ax)
     inside = (edges[1:] < 0.25) & (edges[:-1] > -0.25)
     outside = (edges[:-1] > 0.25) | (edges[1:] < -0.25)
@@ -283,14 +284,28 @@ def test_a_smallest_value_of_0_lies_below_the_axis() -> None:
     assert 0.0 < min(y for x, y in band if x == 2.0) < ax.get_ylim()[0]
 
 
+def test_the_axis_ends_at_what_can_be_drawn() -> None:
+    measured = births(["a"], 3)
+    scales = measured["quantity"].isin(["z_square", "gradient_ratio"])
+    measured.loc[scales & (measured["layer"] == 2), "min"] = 1e-240
+    measured.loc[scales & (measured["layer"] == 3), "max"] = INF
+    (ax,) = panels(birth_figures.depth(measured))
+    low, high = ax.get_ylim()
+    assert 1e-101 < low < high < 1e101
+    measured.loc[scales, ["mean", "min", "max", "predicted"]] = NAN
+    assert drawn(birth_figures.depth(measured))
+
+
 # Odd shapes and numbers
 
 
 def test_deep_networks_show_eight_ridges_and_every_layer_as_a_line() -> None:
-    figure = ridges(["a"], 51)
+    layers = [histogram([0.0] * l + [1.0] * (100 - l)) for l in range(1, 52)]
+    figure = birth_figures.activations({"a": layers})
     (ax,) = panels(figure)
-    layers = [f"layer {l}" for l in (1, 8, 15, 22, 30, 37, 44)]
-    assert [label.get_text() for label in ax.get_yticklabels()] == [*layers, "logits"]
+    shown = [1, 8, 15, 22, 30, 37, 44]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [*(f"layer {l}" for l in shown), "logits"]
+    assert [text.get_text() for text in ax.texts] == [f"{l} % are 0" for l in [*shown, 51]]
     assert drawn(figure)
     figure = birth_figures.depth(births(["a"], 51))
     (ax,) = panels(figure)
@@ -323,7 +338,9 @@ def test_what_is_no_number_or_beyond_all_is_drawn_without_a_word_of_numpys(odd: 
     assert drawn(birth_figures.depth(measured))
     rows = twins(["a", "b"])
     rows.loc[4:, ["cost_difference", "weight_difference"]] = odd
-    assert drawn(birth_figures.reproducibility(rows, 3))
+    figure = birth_figures.reproducibility(rows, 3)
+    assert not any(np.isinf(line.get_ydata()).any() for ax in panels(figure) for line in ax.lines)
+    assert drawn(figure)
 
 
 @pytest.mark.parametrize("values", [[NAN, 1.0, 0.0], [INF, -INF, 2.0], [NAN], [1e300, 1e-300], [1e18, -1e18], [1e-30]])
@@ -339,16 +356,17 @@ def test_along_training_draws_its_columns() -> None:
     figure = birth_figures.along_training(rows, 7)
     for name, ax in zip(("a", "b"), panels(figure), strict=True):
         own = rows[rows["initializer"] == name]
-        lines = {line.get_color(): line for line in ax.lines}
-        assert len(lines) == 4
-        for column, _, colour, _ in birth_figures.SHARES:
-            assert lines[colour].get_xdata().tolist() == STEPS.tolist()
-            assert lines[colour].get_ydata().tolist() == own[column].tolist()
+        for line, column in zip(ax.lines, ("distinct", "rank", "saturated", "dead"), strict=True):
+            assert line.get_xdata().tolist() == STEPS.tolist()
+            assert line.get_ydata().tolist() == own[column].tolist()
         assert (ax.get_xlim(), ax.get_ylim()) == ((0.0, 200.0), (0.0, 1.0))
     (legend,) = figure.legends
     assert "seed 7" in legend.get_title().get_text()
-    told = {text.get_text(): line.get_color() for text, line in zip(legend.texts, legend.get_lines(), strict=True)}
-    assert told == {label: colour for _, label, colour, _ in birth_figures.SHARES}
+    words = ["units that are told apart", "effective rank of the weights", "saturated outputs", "dead units"]
+    assert [text.get_text() for text in legend.texts] == words
+    colours = [line.get_color() for line in panels(figure)[0].lines]
+    assert [line.get_color() for line in legend.get_lines()] == colours
+    assert len(set(colours)) == 4
 
 
 @pytest.mark.parametrize(

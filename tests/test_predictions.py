@@ -79,9 +79,9 @@ def test_narrow_relu_exactly(normal: bool) -> None:
 
 
 @pytest.mark.parametrize("n_out", [1, 10])
-def test_wide_tanh_with_biases(n_out: int) -> None:
+def test_wide_layers_with_biases(n_out: int) -> None:
     """Theory is asymptotic here: 1.5 % is allowed for widths near a hundred, and 0.01 for a correlation."""
-    layers, activations = [60, 120, 80, 100, n_out], [TANH] * 3
+    layers, activations = [60, 120, 80, 100, n_out], [TANH, ACTIVATIONS["gelu"], RELU]
     rng = np.random.RandomState(0)
     X, Y = rng.standard_normal((60, 16)), np.arange(16.0)[None] % max(n_out, 2)
     X[:, births.NEAR :] *= 3.0  # Jacobians are taken at the first samples, and the others have others
@@ -101,6 +101,40 @@ def test_wide_tanh_with_biases(n_out: int) -> None:
             assert_predicted(by_model[name], expected, 0.015 * expected)
     assert P.layers["weight_square"] == [layer.weight for layer in law]
     assert P.layers["bias_square"] == [layer.bias for layer in law]
+
+
+def test_unlike_layers_against_closed_forms() -> None:
+    """ReLU (Cho & Saul 2009, order 1), then sin twice: E[sin^2] = (1 - e^-2q) / 2, E[sin u sin v] = e^-q sinh(q c)."""
+    sine = Activation(np.sin, lambda z, a: np.cos(z))
+    law = [Law(0.4 / 3, 0.1, True), Law(0.9 / 5, 0.2, True), Law(1.3 / 4, 0.3, True), Law(1.7 / 6, 0.4, True)]
+    P = predicted(law, [3, 5, 4, 6, 2], np.array([[1.0], [-2.0], [0.5]]), [RELU, sine, sine])
+    q, c = [0.4 * 5.25 / 3 + 0.1], [(0.4 * 5.25 / 3 / 3 + 0.1) / (0.4 * 5.25 / 3 + 0.1)]
+    angle = math.acos(c[0])
+    squares = [q[0] / 2]
+    products = [q[0] / (2 * math.pi) * (math.sin(angle) + (math.pi - angle) * c[0])]
+    slopes = [0.5]
+    for weight, bias in [(0.9, 0.2), (1.3, 0.3), (1.7, 0.4)]:
+        q.append(weight * squares[-1] + bias)
+        c.append((weight * products[-1] + bias) / q[-1])
+        squares.append((1 - math.exp(-2 * q[-1])) / 2)
+        products.append(math.exp(-q[-1]) * math.sinh(q[-1] * c[-1]))
+        slopes.append((1 + math.exp(-2 * q[-1])) / 2)
+    going_down = [2 / 6 * 1.7 * slopes[2], 6 / 4 * 1.3 * slopes[1], 4 / 5 * 0.9 * slopes[0]]
+    ratios = np.append(np.cumprod(going_down)[::-1], 1.0)
+    # errors of quadrature
+    assert P.layers["z_square"] == pytest.approx(q, rel=1e-12)
+    assert P.layers["a_square"][:3] == pytest.approx(squares[:3], rel=1e-12)
+    assert P.layers["correlation"] == pytest.approx(c, rel=1e-12)
+    assert P.layers["gradient_ratio"] == pytest.approx(ratios, rel=1e-12)
+    # variance across the input, along it, and the covariance with z
+    x2 = 5.25
+    t, s, r = 0.4 / 3, 0.4 / 3, 0.4 / 3 * math.sqrt(x2)
+    steep = [q[0] / 2] + [(v + (v - 4 * v * v) * math.exp(-2 * v)) / 2 for v in q[1:]]  # E[z^2 phi'^2]
+    turned = [q[0] / 2] + [v * math.exp(-2 * v) for v in q[1:]]  # E[z phi phi']
+    for l, weight in enumerate([0.9, 1.3, 6.0]):
+        s = weight * ((r / q[l]) ** 2 * steep[l] + (s - r * r / q[l]) * slopes[l])
+        t, r = weight * t * slopes[l], weight * r / q[l] * turned[l]
+    assert P.models["jacobian_square"] == pytest.approx((2 * t + s) / 3, rel=1e-12)
 
 
 def test_the_cost_of_ten_classes() -> None:
@@ -123,8 +157,12 @@ def test_the_loss_of_classes_at_samples_that_are_chosen() -> None:
     """Of 200 samples, a fourth tells the loss of all within 0.5 %, in whatever order they come."""
     X = np.random.RandomState(0).standard_normal((20, 200))
     of_all = np.mean([theory.expected_softmax_loss(5.0 * q, 10) for q in (X**2).mean(axis=0)])
-    for samples in (X, X[:, np.argsort(-(X**2).sum(axis=0))]):
-        cost = predicted([Law(5.0 / 20, 0.0, True)], [20, 10], samples, []).models["cost"]
+    rising = np.argsort((X**2).sum(axis=0))
+    places = np.linspace(0, 199, 50).astype(int)
+    unfortunate = np.insert(rising[:150], places - np.arange(50), rising[150:])  # a fourth, evenly, are the largest
+    assert (np.sort(unfortunate[places]) == np.sort(rising[150:])).all()
+    for order in (np.arange(200), rising, unfortunate):
+        cost = predicted([Law(5.0 / 20, 0.0, True)], [20, 10], X[:, order], []).models["cost"]
         assert cost == pytest.approx(of_all, rel=0.005)
 
 
@@ -249,3 +287,20 @@ def test_the_names_are_those_of_births() -> None:
     assert set(P.layers) <= {*B.layers, "gradient_ratio"}
     assert set(P.models) <= set(B.models)
     assert {len(values) for values in P.layers.values()} == {3}
+
+
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "gelu"])
+def test_the_jacobian_of_two_inputs(name: str) -> None:
+    """Half of all directions are along the input, where slopes and derivatives are not independent: at any width."""
+    activations = [ACTIVATIONS[name]] * 2
+    X, Y = circles(40, 0.05, 1)
+    law = [Law(4.0, 0.2, True), Law(4.0 / 150, 0.1, True), Law(1.0, 0.0, True)]
+    P = predicted(law, [2, 150, 150, 1], X, activations)
+    _, by_model = measured(drawn(law, [2, 150, 150, 1], 60), X, Y, activations)
+    expected = P.models["jacobian_square"]
+    assert_predicted(by_model["jacobian_square"], expected, 0.03 * expected)  # 2 / n a layer for finite width
+
+
+def test_a_signal_beyond_the_largest_number() -> None:
+    X, _ = circles(10, 0.05, 1)
+    assert predicted([Law(1e300, 0.0, True)] * 4, [2, 10, 10, 10, 1], X, [ACTIVATIONS["relu"]] * 3) == ({}, {})

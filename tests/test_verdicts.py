@@ -73,6 +73,11 @@ def test_symmetric(told_apart: list[float], text: str) -> None:
     assert as_text(model(told_apart=told_apart)) == text
 
 
+def test_the_smallest_share_of_distinct_units_is_told() -> None:
+    assert as_text(model(units=[10, 2, 1], told_apart=[3, 1, 1])) == "symmetric: 3 of 10 units distinct"
+    assert as_text(model(units=[2, 10, 1], told_apart=[1, 6, 1])) == "symmetric: 1 of 2 units distinct"
+
+
 def test_equal_logits_are_not_symmetric() -> None:
     """Their labels part them at the first step: the rule is of hidden layers."""
     assert as_text(model(units=[4, 3, 5], told_apart=[4, 3, 1])) == "healthy"
@@ -123,6 +128,10 @@ def test_saturated(saturated: list[float], text: str) -> None:
         # 0 / 0 tells nothing
         ({"z_square": [0.0] * 3, "input_square": [0.0]}, "healthy"),
         ({"gradient": [0.0] * 3}, "healthy"),
+        (
+            {"z_square": [0.0] * 3, "input_square": [0.0], "gradient": [1e-4, 1.0, 1.0]},
+            "vanishing: gradient × 1e-4 in layer 1",
+        ),
         # beyond the largest number
         ({"z_square": [1.0, INF, INF]}, "exploding: beyond the largest number"),
         ({"z_square": [1.0, 1.0, NAN]}, "exploding: beyond the largest number"),
@@ -177,7 +186,7 @@ def test_models_are_cut_from_columns() -> None:
 
 def test_commonest() -> None:
     assert verdicts.commonest(["a", "b", "b", "a", "b"]) == ("b", 3)
-    assert verdicts.commonest(["b", "a", "a", "b"]) == ("b", 2)  # of equally many the first
+    assert verdicts.commonest(["b", "a", "b", "a"]) == ("b", 2)  # of equally many the first
 
 
 def born(recipe: Recipe, hidden: list[int], activation: str, n_models: int) -> Parameters:
@@ -268,3 +277,8 @@ def test_symmetric_units_stay_one_and_others_do_not(activation: str) -> None:
         assert (incoming[1, 1] == incoming[1, 3]).all() == (step == 0)
         assert words_of(snapshot, activation)[0] == "symmetric: 3 of 4 units distinct"
         assert "symmetric" not in words_of(snapshot, activation)[1]
+
+
+def test_factors_at_the_ends_are_told() -> None:
+    assert verdicts._short(960_000.0) == "1e6"
+    assert verdicts._short(0.0) == "0"
