@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint types unit kills ui benchmark docs lock clean
+.PHONY: help install repro test lint types unit kills ui exps study benchmark docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -42,6 +42,15 @@ kills: install ## kill the pipeline and the publishing fifty times (a quarter of
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000
 	@echo "In some seconds: http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=results&workflowType=machine_learning"
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
+
+METRIC ?= final_cost
+exps: install ## list the experiments and how they differ (METRIC=test_accuracy shows another result)
+	@python -m pipeline.experiments --metric $(METRIC)
+
+PARAMETER ?= training.learning_rate
+FIGURE ?= docs/learning_rates.png
+study: install ## compare the experiments by a parameter: docs/learning_rates.png
+	@python -m pipeline.study $(PARAMETER) --figure $(FIGURE)
 
 benchmark: .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX: reports/benchmark.md
 	.venv-benchmark/bin/python -m benchmarks.laws
