@@ -1,7 +1,6 @@
 """The pipeline as its users drive it: `dvc repro` in a repository of its own, with miniature parameters."""
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -219,19 +218,6 @@ def test_an_interruption_stops_training_and_leaves_what_was_there(
     assert process.returncode == 130
     assert said.splitlines()[-1] == "Stopped; nothing half-written was left."
     assert laboratory.results() == before
-
-
-def test_metrics_params_plots_and_experiments_are_readable(laboratory: Laboratory) -> None:
-    shown = json.loads(laboratory.run("dvc", "metrics", "show", "--json").stdout)
-    assert set(shown[""]["data"]["reports/metrics.json"]["data"]) >= {"zeros", "small", "he"}
-    out = laboratory.run("dvc", "exp", "run", "-q", "-n", "faster", "-S", "training.learning_rate=0.2", check=False)
-    assert out.returncode == 0, out.stdout
-    assert "training.learning_rate" in laboratory.run("dvc", "params", "diff").stdout
-    assert "he.final_cost" in laboratory.run("dvc", "metrics", "diff").stdout
-    assert "faster" in laboratory.run("dvc", "exp", "show", "--csv").stdout
-    laboratory.run("dvc", "plots", "show")
-    page = (laboratory.root / "dvc_plots" / "index.html").read_text()
-    assert "errorband" in page or '"area"' in page
 
 
 def test_the_miniature_differs_from_the_shipped_parameters_only_in_size() -> None:
