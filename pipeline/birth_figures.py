@@ -1,6 +1,7 @@
 """The figures of newborn networks, in the manner of `figures`: tidy values in, a Figure out."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,12 +16,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from pipeline.birth_report import chosen
 from pipeline.diagnostics import bin_edges
-from pipeline.figures import ACCENT, DARK, LIGHT, MIDDLE, small_multiples, styled
+from pipeline.figures import ACCENT, DARK, LIGHT, MIDDLE, legend_above, small_multiples, styled
 from pipeline.sums import Array
 
-RIDGE_BINS = 121  # odd: 0 lies in the middle of one
+RIDGE_BINS = 120  # even: 0 lies between two, and a ridge of ReLU starts there
+NARROW = 1 / 20  # of a panel: a ridge within it is told in words
 INSIDE = 0.99  # the share of the widest layer's values that a panel shows
 SMALLEST = 1e-100  # of what a log axis shows
+LETTERS = 15  # of a title, an inch
 
 
 class Histogram(NamedTuple):
@@ -75,29 +78,35 @@ def activations(histograms: Mapping[str, Sequence[Histogram]]) -> Figure:
     panels[0].set_yticks([-float(place) for place in range(len(shown))], names)
     panels[0].set_ylim(0.85 - len(shown), 1.0)
     figure.supxlabel("activation", fontsize=9)
-    figure.suptitle(
-        "Activations of the newborn networks, over all seeds, units and samples; each ridge is scaled to its top, "
-        "zeros left out",
-        x=0.01,
-        ha="left",
-        fontsize=9,
+    text = (
+        "Activations of the newborn networks, over all seeds, units and samples; each ridge scaled to its top, "
+        "without zeros"
     )
+    width = int(LETTERS * figure.get_figwidth())
+    figure.suptitle(textwrap.fill(text, width), x=0.01, ha="left", fontsize=9)
     return figure
 
 
 def _ridge(ax: Axes, histogram: Histogram, base: float, extent: float) -> None:
-    """One layer: its density on `base`, and on the left how many values are 0."""
+    """One layer: its density on `base`, on the left how many values are 0, on the right how many have no place."""
     edges, below, zeros = cumulative(histogram)
     bins = np.linspace(-extent, extent, RIDGE_BINS + 1)
     density = np.diff(np.interp(bins, edges, below))
-    total = below[-1] + zeros
+    total = int(histogram.counts.sum())
     ax.axhline(base, color=MIDDLE, linewidth=0.6)
     if density.max() > 0.0:
         heights = base + 0.85 * density / density.max()
         ax.stairs(heights, bins, baseline=base, fill=True, color=DARK, alpha=0.75, linewidth=0)
-    if zeros:
-        text = f"{100 * zeros / total:.0f} % are 0" if zeros < total else "all are 0"
-        ax.annotate(text, (0.03, base + 0.3), xycoords=("axes fraction", "data"), fontsize=7.5)
+    xy = ("axes fraction", "data")
+    beyond = total - zeros - int(below[-1])
+    own = reach(histogram)
+    if 0.0 < own < NARROW * extent and not beyond:
+        ax.annotate(f"within ±{_short(own)}", (0.97, base + 0.3), xycoords=xy, ha="right", fontsize=7.5)
+    told = {"left": (zeros, 0.03, "0"), "right": (beyond, 0.97, f"beyond {_short(edges[-1])}")}
+    for side, (count, place, what) in told.items():
+        if count:
+            words = f"{_share(count, total)} {what}"
+            ax.annotate(words, (place, base + 0.3), xycoords=xy, ha=side, fontsize=7.5)
 
 
 SCALES = [("z_square", "signal", DARK, "o"), ("gradient_ratio", "gradient", LIGHT, "s")]
@@ -130,7 +139,9 @@ def depth(measured: pd.DataFrame) -> Figure:
     panels[0].set_ylim(0.5 * min(ends, default=0.1), 2.0 * max(ends, default=10.0))
     panels[0].yaxis.set_major_locator(LogLocator(numticks=7))
     panels[0].yaxis.set_minor_locator(NullLocator())
-    panels[0].xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    panels[0].xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    last = measured["layer"].max()
+    panels[0].set_xlim(1 - 0.04 * last, 1.04 * last)
     figure.supxlabel("layer", fontsize=9)
     figure.supylabel("root mean square", fontsize=9)
     handles: list[Artist] = [
@@ -141,7 +152,7 @@ def depth(measured: pd.DataFrame) -> Figure:
         Patch(color=MIDDLE, label="all seeds"),
         Line2D([], [], color="black", linewidth=1.0, dashes=(3, 2), label="theory of the mean"),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    legend_above(figure, handles)
     return figure
 
 
@@ -172,7 +183,7 @@ def along_training(shares: pd.DataFrame, seed: int) -> Figure:
     figure.supxlabel("iteration", fontsize=9)
     handles = [Line2D([], [], color=c, dashes=dashes, linewidth=1.5, label=label) for _, label, c, dashes in SHARES]
     title = f"Along the training of seed {seed}"
-    figure.legend(handles=handles, title=title, loc="outside upper center", ncols=len(handles))
+    legend_above(figure, handles, title)
     return figure
 
 
@@ -196,23 +207,28 @@ def reproducibility(twins: pd.DataFrame, seed: int) -> Figure:
         ax.set_title(name)
         if not (rows["cost_difference"] > 0.0).any():
             ax.annotate("the costs stay equal", (0.03, 0.9), xycoords="axes fraction", fontsize=7.5)
+    panels[0].set_ylim(1e-18, 10.0)  # before the scale, which would look for limits of its own
     panels[0].set_yscale("log")
-    panels[0].set_ylim(1e-18, 10.0)
     panels[0].yaxis.set_major_locator(LogLocator(numticks=7))
     panels[0].yaxis.set_minor_locator(NullLocator())
     _iterations(panels[0], twins)
     figure.supxlabel("iteration", fontsize=9)
-    figure.suptitle(
-        f"A last bit in the first weights of seed {seed}, and what becomes of it", x=0.01, ha="left", fontsize=10
-    )
     handles = [Line2D([], [], color=c, marker=m, markersize=3, label=label) for _, label, c, m in differences]
     title = f"What becomes of a last bit in the first weights of seed {seed}"
-    figure.legend(handles=handles, title=title, loc="outside upper center", ncols=len(handles))
+    legend_above(figure, handles, title)
     return figure
 
 
-def _short(value: float, place: int) -> str:
-    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e")
+def _share(count: int, total: int) -> str:
+    """50 % are; never 0 % of some, nor 100 % of less than all."""
+    if count == total:
+        return "all are"
+    percent = 100.0 * count / total
+    return "< 1 % are" if percent < 0.5 else "> 99 % are" if percent >= 99.5 else f"{percent:.0f} % are"
+
+
+def _short(value: float, place: int = 0) -> str:
+    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
 def _iterations(ax: Axes, rows: pd.DataFrame) -> None:

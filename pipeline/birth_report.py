@@ -125,8 +125,8 @@ def _maps(cells: Cells, names: Sequence[str], n_layers: int) -> str:
     for name in names:
         row = [name, *_beside(cells.get((name, "correlation", max(1, n_layers - 1))))]
         row += _beside(cells.get((name, "jacobian_square", 0)))
-        ends = [cells[name, f"jacobian_{end}", 0] for end in ("largest", "smallest")]
-        rows.append([*row, ", ".join(_number(end.mean) for end in ends)])
+        ends = [cells.get((name, f"jacobian_{end}", 0)) for end in ("largest", "smallest")]
+        rows.append([*row, ", ".join(_number(end.mean) if end else "–" for end in ends)])
     heads = ["initializer", "angle", "predicted", "off", "stretch", "predicted", "off", "largest, smallest"]
     return table(heads, rows)
 
@@ -187,7 +187,7 @@ def _number(value: float) -> str:
     """Three digits."""
     if math.isnan(value):
         return "–"
-    text = f"{value:,.0f}" if 1e3 <= abs(value) < 1e5 else f"{value:.3g}"
+    text = f"{value:,.0f}" if 999.5 <= abs(value) < 1e5 else f"{value:.3g}"
     return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e").replace("-", "−")
 
 

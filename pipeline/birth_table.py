@@ -104,6 +104,8 @@ def row(name: str, quantity: str, layer: int | None, values: Sequence[float], pr
 
 def standard_errors(measured: float, sd: float, n: int, predicted: float) -> float:
     """(measured - predicted) / (sd / sqrt(n)); 0 where they are equal up to rounding, nan where that says nothing."""
+    if not math.isfinite(measured - predicted):
+        return math.nan
     if abs(measured - predicted) <= ROUNDING * abs(predicted):
         return 0.0
     return (measured - predicted) / (sd / math.sqrt(n)) if 0.0 < sd < math.inf else math.nan

@@ -36,6 +36,7 @@ def right_angle(X: Array) -> tuple[Array, Array]:
     return x, x * np.where(np.arange(len(X)) % 2 == 0, 1.0, -1.0)
 
 
+@np.errstate(all="ignore")
 def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Birth:
     """Everything, of a stack of models on X (n_0, m) and Y (1, m).
 
@@ -45,9 +46,8 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
     alike = symmetry.symmetry(parameters)
     singular = spectra.jacobians(parameters, X[:, :NEAR], activations).hidden
     n_models = len(S.cost)
-    with np.errstate(all="ignore"):
-        weights, biases = ([diagnostics.moments(layer[i]) for layer in parameters] for i in range(2))
-        stretch = _mean(lane_sum(pad(singular * singular)) / len(X))
+    weights, biases = ([diagnostics.moments(layer[i]) for layer in parameters] for i in range(2))
+    stretch = _mean(lane_sum(pad(singular * singular)) / len(X))
 
     def hidden(values: NDArray[Any], last: Any) -> NDArray[Any]:
         return np.concatenate([values, np.broadcast_to(last, (n_models, 1))], axis=1)

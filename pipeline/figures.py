@@ -41,6 +41,7 @@ STYLE = {
     "legend.frameon": False,
 }
 PANELS = 4  # in a row
+LEGEND_COLUMN = 2.05  # inches
 EXTENT = 1.5  # the square [-1.5, 1.5] x [-1.5, 1.5] of the decision boundaries
 GRID = 241  # points along its side
 PIXELS = 8  # the side of a picture among the data
@@ -145,7 +146,7 @@ def cost_curves(bands: pd.DataFrame, own: pd.DataFrame, published: pd.DataFrame,
         Line2D([], [], color=ACCENT, linewidth=1.1, dashes=(4, 1.5), label=f"seed {seed}"),
         Line2D([], [], color="black", marker="o", markerfacecolor="white", markersize=3.6, linestyle="", label=PRINTED),
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles) if len(names) > 2 else 2)
+    legend_above(figure, handles)
     return figure
 
 
@@ -246,6 +247,12 @@ def small_multiples(
     for ax in panels[max(0, n - n_columns) : n]:
         ax.tick_params(labelbottom=True)
     return figure, panels[:n]
+
+
+def legend_above(figure: Figure, handles: Sequence[Artist], title: str = "") -> None:
+    """A legend over all panels, in as many columns as the figure is wide."""
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / LEGEND_COLUMN)))
+    figure.legend(handles=handles, title=title, loc="outside upper center", ncols=columns)
 
 
 def _points(ax: Axes, X: Array, Y: Array, size: float) -> None:

@@ -18,12 +18,13 @@ CLASSES_AT = 50  # samples, evenly chosen by their variance, at which the loss o
 
 
 class Predicted(NamedTuple):
-    """nan where theory is silent, and nothing at all where a signal is beyond the largest number."""
+    """nan where theory is silent."""
 
     layers: dict[str, list[float]]  # of each layer
     models: dict[str, float]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def predicted(
     laws: Sequence[Law], layers_dims: Sequence[int], X: Array, activations: Sequence[Activation]
 ) -> Predicted:
@@ -36,10 +37,7 @@ def predicted(
     sigma_w2 = [law.weight * fan_in for law, fan_in in zip(laws, layers_dims, strict=False)]
     sigma_b2 = [law.bias for law in laws]
     q0 = np.array([mean_square(X[:, sample : sample + 1]) for sample in range(X.shape[1])])
-    with np.errstate(all="ignore"):
-        q = theory.predicted_signal(q0, sigma_w2, sigma_b2, activations)
-    if not np.isfinite(q).all():  # beyond the largest number there is no telling
-        return Predicted({}, {})
+    q = theory.predicted_signal(q0, sigma_w2, sigma_b2, activations)
     ratio = theory.predicted_gradient(layers_dims, sigma_w2, activations, q)
     layers = {
         "weight_square": [law.weight for law in laws],
@@ -86,7 +84,7 @@ def _correlations(
     found: list[float] = []
     for l, (weight, bias) in enumerate(zip(sigma_w2, sigma_b2, strict=True)):
         after = theory.length_map(q, weight, bias, activations[l - 1]) if l > 0 else weight * q + bias
-        if not after > 0.0 or math.isnan(c):
+        if not 0.0 < after < math.inf or math.isnan(c):
             return [*found, *[math.nan] * (len(sigma_w2) - l)]
         c = correlation_map(c, q, weight, bias, activations[l - 1]) if l > 0 else (weight * q * c + bias) / after
         q = after
@@ -95,7 +93,9 @@ def _correlations(
 
 
 def _loss(q: Array, n_out: int) -> float:
-    """The mean first cost for logits of variance q (m,)."""
+    """The mean first cost for logits of variance q (m,); nan where a variance is beyond the largest number."""
+    if not np.isfinite(q).all():
+        return math.nan
     if n_out == 1:
         return _means(theory.expected_binary_loss(q)[None])[0]
     n = min(len(q), CLASSES_AT)

@@ -86,15 +86,25 @@ def behaviour(run: Mapping[str, Any]) -> str:
 
 def mean(values: Sequence[float]) -> float:
     """The correctly rounded sum over the number; nan if a value is not finite."""
-    return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else math.nan
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:  # the sum is beyond the largest number, the mean is not
+        return 2.0 * math.fsum(value / len(values) / 2.0 for value in values)
 
 
 def deviation(values: Sequence[float]) -> float:
-    """The sample standard deviation (n - 1); nan for a single value or one that is not finite."""
+    """The sample standard deviation (n - 1); nan for a single value or one that is not finite, inf where the squares
+    are beyond the largest number."""
     centre = mean(values)
     if len(values) < 2 or not math.isfinite(centre):
         return math.nan
-    return math.sqrt(math.fsum((value - centre) * (value - centre) for value in values) / (len(values) - 1))
+    try:
+        squares = math.fsum((value - centre) * (value - centre) for value in values)
+    except OverflowError:
+        return math.inf
+    return math.sqrt(squares / (len(values) - 1))
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -308,8 +308,10 @@ def read_units(name: str, seeds: Sequence[int], n_layers: int) -> dict[str, NDAr
     path = BIRTHS / name / "units.npz"
     arrays = read_npz(path)
     keys = [f"{key}{l}" for l in range(1, n_layers + 1) for key in ("z", "a", "dead") if key == "z" or l < n_layers]
-    n_rows = {key: len(arrays[key]) if key in arrays and arrays[key].ndim == 2 else -1 for key in keys}
-    if set(n_rows.values()) != {len(seeds)} or arrays.get("seeds", np.zeros(0)).tolist() != list(seeds):
+    firsts = [f"{key}_first" for key in keys if not key.startswith("dead")]
+    found = {key: array.shape[:1] for key, array in arrays.items() if array.ndim in (0, 2)}
+    expected = dict.fromkeys(keys, (len(seeds),)) | dict.fromkeys(firsts, ())
+    if found != expected or arrays.get("seeds", np.zeros(0)).tolist() != list(seeds):
         raise _damaged(path, "it does not hold the models that params.yaml asks for")
     return arrays
 

@@ -3,12 +3,14 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
@@ -99,6 +101,20 @@ def test_a_panel_for_each_of_one_or_many_initializers(name: str, n: int) -> None
         assert drawn(figure)
 
 
+@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_legends_and_titles_lie_within_the_figure_and_apart(name: str, n: int) -> None:
+    figure = DRAWN[name](["x"] * n if n == 1 else [f"initializer_{i}" for i in range(n)])
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    boxes = [artist.get_window_extent(renderer) for artist in (*figure.texts, *figure.legends)]
+    for box in boxes:
+        assert (box.xmin, box.ymin) >= (0.0, 0.0)
+        assert box.xmax <= figure.bbox.xmax
+        assert box.ymax <= figure.bbox.ymax
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
 # The ridges
 
 
@@ -157,8 +173,8 @@ def test_a_uniform_law_gives_a_flat_ridge() -> None:
     assert ax.get_xlim() == (-1.0, 1.0)
     assert (edges[0], edges[-1]) == (-1.0, 1.0)
     assert heights.max() == 1.0
-    # 540 of the values lie in each of the 121 bars, but for one more or less at each end
-    np.testing.assert_allclose(heights, 1.0, rtol=2 / 540)
+    # 546 of the values lie in each of the 120 bars, but for one more or less at each end
+    np.testing.assert_allclose(heights, 1.0, rtol=2 / 546)
 
 
 def test_a_ridge_follows_the_law() -> None:
@@ -171,6 +187,15 @@ def test_a_ridge_follows_the_law() -> None:
     # the values of a bin count as evenly spread: half a bin, 1/32, times the slope 1 of the density
     np.testing.assert_allclose(heights, share / share.max(), atol=0.035)
     assert not heights[edges[1:] <= 0.0].any()
+    assert heights.argmax() == np.flatnonzero(edges >= 0.0)[0]  # at 0 itself
+
+
+def test_a_ridge_too_narrow_to_be_read_has_its_width_in_words() -> None:
+    wide = 2.0 * EVEN - 1.0
+    layers = {name: [histogram(wide / part), histogram(wide)] for name, part in (("x", 64), ("y", 16))}
+    first, second = panels(birth_figures.activations(layers))
+    assert [text.get_text() for text in first.texts] == ["within ±0.0156"]
+    assert not second.texts
 
 
 def test_a_ridge_is_as_wide_as_its_layer_beside_the_others() -> None:
@@ -182,7 +207,7 @@ def test_a_ridge_is_as_wide_as_its_layer_beside_the_others() -> None:
     outside = (edges[:-1] > 0.25) | (edges[1:] < -0.25)
     assert not heights[outside].any()
     np.testing.assert_allclose(heights[inside], 1.0, rtol=2 / 2160)
-    np.testing.assert_allclose(ridge(ax, 1)[1], 1.0, rtol=2 / 540)
+    np.testing.assert_allclose(ridge(ax, 1)[1], 1.0, rtol=2 / 546)
 
 
 @pytest.mark.parametrize(
@@ -193,12 +218,17 @@ def test_a_ridge_is_as_wide_as_its_layer_beside_the_others() -> None:
         ([0.0] * 52 + [1.0] * 48, ["52 % are 0"]),
         ([0.0, -1.0, 1.0], ["33 % are 0"]),
         ([-1.0, 1.0], []),
+        ([0.0] * 3 + [1.0] * 997, ["< 1 % are 0"]),
+        ([0.0] * 997 + [1.0] * 3, ["> 99 % are 0"]),
+        ([0.0, INF], ["50 % are 0", "50 % are beyond 1.15e18"]),
+        ([0.0, 1.0, -1e20, NAN], ["25 % are 0", "50 % are beyond 1.15e18"]),
+        ([1e300], ["all are beyond 1.15e18"]),
     ],
 )
-def test_the_share_of_zeros_is_told_in_words(values: list[float], words: list[str]) -> None:
+def test_what_a_ridge_leaves_out_is_told_in_words(values: list[float], words: list[str]) -> None:
     ax = one_ridge(values)
     assert [text.get_text() for text in ax.texts] == words
-    assert len(ax.patches) == (0 if words == ["all are 0"] else 1)
+    assert len(ax.patches) == any(0.0 < abs(value) < 1e18 for value in values)
 
 
 def test_a_layer_has_its_own_place_and_words() -> None:
@@ -257,6 +287,15 @@ def test_depth_draws_the_roots_of_the_table_and_theory() -> None:
         assert low < math.sqrt(shown["min"].min())
         assert high > math.sqrt(shown["max"].max())
         assert not ax.texts
+
+
+@pytest.mark.parametrize(("n_layers", "ticks"), [(1, [1]), (3, [1, 2, 3]), (6, [1, 2, 3, 4, 5, 6])])
+def test_layers_are_whole_numbers_and_all_have_their_place(n_layers: int, ticks: list[int]) -> None:
+    measured = births(["a"], n_layers)
+    measured["mean"] = measured["mean"].where(measured["layer"] == n_layers, 0.0)
+    (ax,) = panels(birth_figures.depth(measured))
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == ticks
 
 
 def test_what_is_0_is_not_drawn_and_a_panel_without_a_signal_says_so() -> None:
@@ -329,7 +368,7 @@ def test_networks_without_hidden_layers_have_no_shares_along_training() -> None:
     assert drawn(birth_figures.along_training(rows, 3))
 
 
-@pytest.mark.parametrize("odd", [NAN, INF, 0.0, 1e200, 5e-324])
+@pytest.mark.parametrize("odd", [NAN, INF, 0.0, 1e308, 5e-324])
 def test_what_is_no_number_or_beyond_all_is_drawn_without_a_word_of_numpys(odd: float) -> None:
     measured = births(["a", "b"], 3)
     for layers, keys in (([2], ["mean"]), ([3], ["max"]), ([1], ["predicted"])):

@@ -150,6 +150,8 @@ def test_from_the_input_to_the_last_hidden_layer() -> None:
     assert maps[4:] == ["1.14e−7 ± 6.58e−8", "1.25e−7", "−1.7", "0.000393, 0.000104"]
     assert typical == ["b", "4.46 % ± 8.67 %", "3.22 %", "+1.4", "−1.1 ± 1.01", "−0.931", "−1.7"]
     assert "Angle: the correlation, in layer 2," in text
+    nowhere = {("b", f"jacobian_{end}", 0): () for end in ("square", "largest", "smallest")}
+    assert tables(written(nowhere))[-2][0][4:] == ["–", "–", "–", "–, –"]  # not finite in any model
     assert tables(written({("b", "log_growth", 0): ()}))[-1][0][4:] == ["–", "–", "–"]  # every sample is silent
 
 
@@ -160,6 +162,7 @@ def test_from_the_input_to_the_last_hidden_layer() -> None:
         ((-0.5, 0.25, NAN, NAN), ["−0.5 ± 0.25", "–", "–"]),
         ((1234.4, 1e-10, 1e5, 3.04), ["1,234", "1e5", "+3.0"]),  # a spread of rounding errors is none
         ((1.5e12, math.inf, -1e-12, NAN), ["1.5e12", "−1e−12", "–"]),
+        ((999.4, 0.0, 999.6, NAN), ["999", "1,000", "–"]),
         ((2.0, NAN, 2.0, 0.0), ["2", "2", "+0.0"]),  # a single model
         ((NAN, NAN, 2.0, NAN), ["–", "2", "–"]),  # not finite in some model
         ((1e150, 2e150, math.inf, NAN), ["1e150 ± 2e150", "inf", "–"]),
@@ -270,6 +273,15 @@ def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str
     assert set(made["layer"].dropna()) == set(range(1, len(layers_dims)))
     assert "of constant theory says nothing: it has weights of mean 0.5, and theory wants mean 0." in text
     assert not re.search(r"\bnan\b|<NA>|None", text)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("sd", [1e-170, 1e100, 1e150])
+def test_networks_beyond_the_range_of_numbers_are_told(sd: float, activation: str) -> None:
+    _, text, _ = newborn(
+        {"far": Recipe("normal", {"sd": sd}), "he": Recipe("he_normal", {})}, [2, 4, 4, 4, 1], activation
+    )
+    assert len(tables(text)) == 4
 
 
 def test_a_single_seed_has_no_spread() -> None:

@@ -143,6 +143,8 @@ NEARLY, NOT_QUITE = 1.0 + 1e-13, 1.0 + 1e-11
         (1e-20, 0.0, 0.0, math.nan),  # nothing is near 0 but 0
         (math.nan, math.nan, 2.0, math.nan),
         (3.0, 2.0, math.nan, math.nan),
+        (3.0, 2.0, math.inf, math.nan),
+        (1.7e308, 2.0, -1.7e308, math.nan),
     ],
 )
 def test_standard_errors(measured: float, sd: float, predicted: float, errors: float) -> None:
@@ -155,6 +157,8 @@ def test_numbers_beyond_the_largest() -> None:
     assert all(math.isnan(made[key]) for key in ("mean", "sd", "deviation"))
     made = row("x", "z_square", 1, [1e200, 3e200], 1e200)  # whose squares are not finite
     assert (made["mean"], made["sd"]) == (2e200, math.inf)
+    made = row("x", "z_square", 1, [1e154, -1e154], 1e200)  # whose squares are, but not their sum
+    assert (made["mean"], made["sd"]) == (0.0, math.inf)
     assert math.isnan(made["deviation"])
 
 

@@ -303,4 +303,7 @@ def test_the_jacobian_of_two_inputs(name: str) -> None:
 
 def test_a_signal_beyond_the_largest_number() -> None:
     X, _ = circles(10, 0.05, 1)
-    assert predicted([Law(1e300, 0.0, True)] * 4, [2, 10, 10, 10, 1], X, [ACTIVATIONS["relu"]] * 3) == ({}, {})
+    P = predicted([Law(1e300, 0.0, True)] * 4, [2, 10, 10, 10, 1], X, [ACTIVATIONS["relu"]] * 3)
+    assert math.isfinite(P.layers["z_square"][0])
+    assert math.isinf(P.layers["z_square"][1])
+    assert math.isnan(P.models["cost"])

@@ -28,6 +28,13 @@ def test_mean_and_deviation_are_numpys() -> None:
     assert math.isnan(statistics.mean([0.5, math.inf]))
 
 
+def test_mean_and_deviation_of_numbers_whose_sums_are_beyond_the_largest() -> None:
+    assert statistics.mean([1.5e308, 1.7e308, 1.6e308]) == pytest.approx(1.6e308, rel=1e-15)
+    assert statistics.mean([-1.7e308] * 100) == pytest.approx(-1.7e308, rel=1e-15)
+    assert statistics.deviation([1e154, -1e154]) == math.inf  # squares of 1e308
+    assert statistics.deviation([1e200, -1e200]) == math.inf
+
+
 @pytest.mark.parametrize(
     "differences", [[1, 2, 3], [0, 0, 5], [-4, 1, 1, 1, 2], [3, -3], [7] * 8, list(range(-3, 9)), [0, 0]]
 )

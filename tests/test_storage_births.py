@@ -21,7 +21,7 @@ from pipeline.storage import FileError
 
 SEEDS = (3, 5, 8)
 X, Y = circles(20, 0.05, 1)
-AGAIN = r"; delete it and run `dvc repro` again\."
+AGAIN = r"; delete it and run `dvc repro` again; "
 
 
 @pytest.fixture(autouse=True)
@@ -165,11 +165,13 @@ def test_a_flipped_byte_in_the_units_is_found() -> None:
         lambda arrays: arrays.pop("z2"),
         lambda arrays: arrays.pop("a1"),
         lambda arrays: arrays.pop("dead2"),
+        lambda arrays: arrays.pop("z1_first"),
+        lambda arrays: arrays.update(a1_first=np.zeros(2, dtype=np.int64)),
         lambda arrays: arrays.update(dead1=arrays["dead1"][0]),
         lambda arrays: arrays.update(a2=arrays["a2"][:2]),
         lambda arrays: arrays.update(z3=arrays["z3"][..., None]),
     ],
-    ids=["seeds", "z", "a", "dead", "a row of dead", "fewer models", "more axes"],
+    ids=["seeds", "z", "a", "dead", "first", "two first", "a row of dead", "fewer models", "more axes"],
 )
 def test_units_that_lack_something_are_refused(change: Callable[[dict[str, Any]], object]) -> None:
     write(measured())
