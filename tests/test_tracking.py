@@ -282,12 +282,8 @@ def test_the_pipeline_publishes_the_spread_over_the_seeds(finished: Laboratory) 
 
 def test_every_result_of_an_experiment_is_there_once(laboratory: Laboratory) -> None:
     """In the repository's own store: `--temp` and `--queue` run in clones that are deleted, and restore from the cache."""
-
-    def sd(*values: float) -> tuple[str, str]:
-        return "-S", f"initializers.small.sd={','.join(map(str, values))}"
-
-    laboratory.run("dvc", "exp", "run", "-n", "wilder", "--temp", *sd(0.5))
-    laboratory.run("dvc", "exp", "run", "--queue", *sd(0.5, 0.7))
+    laboratory.run("dvc", "exp", "run", "-n", "wilder", "--temp", "-S", "comparison.target_cost=0.5")
+    laboratory.run("dvc", "exp", "run", "--queue", "-S", "comparison.target_cost=0.5,0.6")
     laboratory.run("dvc", "queue", "start", "-j", "2")
     deadline = time.monotonic() + 180
     while "Running" in (status := laboratory.run("dvc", "queue", "status").stdout) or "Queued" in status:
