@@ -129,20 +129,17 @@ def _create_database(path: Path) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f"{path.name}.*.part"):  # by a process killed here: it takes seconds, not a minute
-        if time.time() - left.stat().st_mtime > 60:
-            left.unlink(missing_ok=True)
-    for end in ("-journal", "-wal", "-shm"):  # of a database deleted alone; SQLite would mend the new one with them
-        path.with_name(f"{path.name}{end}").unlink(missing_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with contextlib.closing(sqlite3.connect(f"{path}-lock", timeout=300.0)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")  # ends with the process, too
+        if path.exists():  # another process was first
+            return
+        part = path.with_name(f"{path.name}.part")
+        for left in (f"{name}{end}" for name in (part, path) for end in ("", "-journal", "-wal", "-shm")):
+            Path(left).unlink(missing_ok=True)  # of a database deleted alone: SQLite would mend the new one with them
         SqlAlchemyStore(f"{SQLITE}{part.as_posix()}", (path.parent / "mlruns").as_uri()).engine.dispose()
         with contextlib.closing(sqlite3.connect(part)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")  # reading and writing at once; stays with the file
-        with contextlib.suppress(FileExistsError):  # another process was first
-            os.link(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        part.replace(path)
 
 
 @listens_for(Engine, "connect")

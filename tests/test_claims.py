@@ -89,6 +89,26 @@ def test_a_living_one_is_waited_for(store: Store, theirs: str) -> None:
     assert list(store.runs) == [theirs]
 
 
+@pytest.mark.parametrize("theirs", ["a", "z"])
+def test_of_two_that_see_each_other_the_larger_gives_way(store: Store, theirs: str) -> None:
+    """Both have made their parents before either looked."""
+    seen = []
+
+    def create(start: int) -> str:
+        if theirs not in store.runs:
+            store.create(theirs, fingerprint="abc", publisher=claims.sign())
+            threading.Timer(0.3, finish).start()
+        return store.create("m", fingerprint="abc", publisher=claims.sign())
+
+    def finish() -> None:
+        seen.append(sorted(store.runs))
+        store.set_terminated(theirs, "FINISHED")
+
+    assert claims.claim(store, "1", "abc", create) == (theirs, None)
+    assert seen == [["a"] if theirs == "a" else ["m", "z"]]
+    assert list(store.runs) == [theirs]
+
+
 def test_one_of_another_computer_is_dead_when_no_sign_comes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(claims.time, "monotonic", lambda: now[0])

@@ -135,7 +135,7 @@ def test_what_a_deleted_database_left_does_not_spoil_the_new_one(tmp_path: Path,
     shutil.copyfile(empty, path)
     assert publishing(tmp_path, ["old"]) == [0]
     killed = "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
-    killed += "c.execute('UPDATE tags SET value = 0'); c.commit(); os._exit(0)"
+    killed += "c.execute(\"UPDATE alembic_version SET version_num = 'x'\"); c.commit(); os._exit(0)"
     subprocess.run([sys.executable, "-c", killed, str(path)], check=True)
     assert (tmp_path / "mlflow.db-wal").stat().st_size > 0
     path.unlink()
@@ -150,7 +150,7 @@ def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
     """MLflow cannot go on from tables half made; six processes at once left five crashed when they made them in place."""
 
     def killed(*arguments: object) -> None:
-        (tmp_path / "mlflow.db.1.part").touch()
+        (tmp_path / "mlflow.db.part").write_text("half made")
         raise KeyboardInterrupt
 
     store = f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
