@@ -246,7 +246,10 @@ def test_the_pipeline_publishes_every_model(finished: Laboratory, tmp_path: Path
     models = by_level(finished, "model")
     assert set(models) == {f"{name} seed {seed}" for name in ("zeros", "small", "he") for seed in (3, 5)}
     he = models["he seed 3"]
-    assert {"boundary.png", "model"} <= files(client, he)
+    assert {"boundary.png", "model", "images"} == files(client, he)
+    pictures = [name for name in files(client, he, "images") if name.endswith(".png")]
+    steps = sorted(int(name.partition("+step+")[2].partition("+")[0]) for name in pictures)
+    assert steps == [0, 1, 2, 5, 10, 20, 40]  # at these the shown seed's model is kept
     assert {"boundary.png", "model"} == files(client, models["he seed 5"])
     weights = client.download_artifacts(he.info.run_id, "model/weights.npz", str(tmp_path))
     together = storage.read_weights(finished.root / "runs" / "he" / "weights.npz", (3, 5), [2, 4, 3, 1])
@@ -255,6 +258,9 @@ def test_the_pipeline_publishes_every_model(finished: Laboratory, tmp_path: Path
     costs = storage.read_csv(finished.root / "runs" / "he" / "costs.csv", storage.COSTS)
     history = client.get_metric_history(he.info.run_id, "cost")
     assert [m.value for m in history] == costs["cost"][costs["seed"] == 3].tolist()
+    layers = pd.read_csv(finished.root / "births" / "he" / "layers.csv").set_index("seed")
+    gradients = client.get_metric_history(he.info.run_id, "first_gradient")
+    assert [(m.step, m.value) for m in gradients] == list(enumerate(layers.loc[3, "weight_gradient"], start=1))
     assert {"initializer": "he", "seed": "3", "recipe": "he_normal"}.items() <= he.data.params.items()
     table = pd.read_csv(finished.root / "reports" / "runs.csv").set_index(["initializer", "seed"])
     assert he.data.tags["behaviour"] == table.loc[("he", 3), "behaviour"]
