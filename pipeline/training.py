@@ -55,8 +55,8 @@ class Job(NamedTuple):
     rule: Rule
     batch_size: int | None  # None: all samples in every step
     record_at: NDArray[np.int64]
-    keep: bool  # snapshots
     arithmetic: Arithmetic
+    keep: bool = False  # snapshots
 
 
 def train_slice(job: Job, stop: threading.Event | None = None) -> Trained:
@@ -150,7 +150,7 @@ def train(
         Job(
             [(W[i : i + size], b[i : i + size]) for W, b in parameters],
             seeds[i : i + size],
-            *(X, Y, activations, rule, batch_size, records, keep, arithmetic),
+            *(X, Y, activations, rule, batch_size, records, arithmetic, keep),
         )
         for i in range(0, n_models, size)
     ]

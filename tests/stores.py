@@ -52,7 +52,11 @@ def artifacts(client: MlflowClient, run: str, folder: str | None = None) -> list
     """The paths of a run's artifacts; of those that MLflow names by step, time and a random id, the step stays."""
     found = []
     for file in client.list_artifacts(run, folder):
-        found += artifacts(client, run, file.path) if file.is_dir else [re.sub(r"%\d{10,}%[-\w]+", "", file.path)]
+        found += (
+            artifacts(client, run, file.path)
+            if file.is_dir
+            else [re.sub(r"[%+]\d{10,}[%+][-0-9a-f]{36}", "", file.path)]
+        )
     return found
 
 

@@ -137,7 +137,7 @@ def test_zeros() -> None:
     assert symmetry.symmetry(zeros).distinct.tolist() == [[1, 1, 1]] * 2
     assert np.isnan(symmetry.symmetry(zeros).largest_cosine).all()
     assert spectra.effective_ranks(zeros).tolist() == [[0.0] * 3] * 2
-    assert S.distinct.tolist() == [[1, 1]] * 2
+    assert S.distinct.tolist() == [[1, 1, 1]] * 2
 
 
 def test_constant_units_are_one_before_and_after_training() -> None:
@@ -149,7 +149,7 @@ def test_constant_units_are_one_before_and_after_training() -> None:
         assert alike.largest_cosine[0, :2].tolist() == [1.0, 1.0]
         assert np.isnan(alike.largest_cosine[0, 2])  # one unit
         assert spectra.rounded(spectra.effective_ranks(parameters)).tolist() == [[1.0, 1.0, 1.0]]
-        assert diagnostics.signals(parameters, X, Y, [RELU] * 2).distinct.tolist() == [[1, 1]]
+        assert diagnostics.signals(parameters, X, Y, [RELU] * 2).distinct.tolist() == [[1, 1, 1]]
     assert diagnostics.weight_change(constant, trained) > 0.01
 
 

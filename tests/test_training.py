@@ -10,7 +10,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from pipeline import diagnostics, initializers, network, training
+from pipeline import initializers, network, symmetry, training
 from pipeline.activations import ACTIVATIONS
 from pipeline.datasets import DATASETS, circles
 
@@ -76,7 +76,7 @@ def test_constant_units_never_differ_and_yet_learn() -> None:
     assert W1[0, 0, 0] != 0.5
     assert trained.costs[0, -1] < trained.costs[0, 0]
     assert (np.diff(trained.costs[0]) < 0).all()
-    assert diagnostics.distinct_units(trained.parameters).tolist() == [1]
+    assert symmetry.distinct_units(trained.parameters).tolist() == [1]
 
 
 def test_recording_more_often_changes_nothing_else() -> None:
