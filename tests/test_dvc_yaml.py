@@ -60,6 +60,6 @@ def test_committed_reports_are_not_in_the_cache() -> None:
     """What git keeps, DVC's cache need not; and whatever is cached git must ignore."""
     for stage in STAGES:
         for out in [*body(stage).get("outs", []), *body(stage).get("metrics", [])]:
-            path, cached = (next(iter(out.items())), False) if isinstance(out, dict) else ((out, None), True)
-            assert path[0].startswith(("reports/", "tracked")) != cached
-            assert path[1] in (None, {"cache": False})
+            path, options = next(iter(out.items())) if isinstance(out, dict) else (out, {})
+            assert path.startswith("reports/") == (options == {"cache": False})
+            assert options in ({}, {"cache": False}) or (path, options) == ("tracked.json", {"persist": True})
