@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline import births
+from pipeline import births, network
 from pipeline.activations import Activation
 from pipeline.diagnostics import weight_change
 from pipeline.initializers import Parameters, together
@@ -28,19 +28,20 @@ def follow(
     the |difference| of the twin's, and the largest |difference| of a weight or bias.
     """
     models, others = (together([_one(stack, i) for stack in snapshots]) for i in range(2))
-    B, twin = (births.measure(stacked, X, Y, activations) for stacked in (models, others))
+    B = births.measure(models, X, Y, activations)
     n_layers = len(models)
     measured = {
         "initializer": name,
         "iteration": np.repeat(iterations, n_layers),
         "layer": np.tile(np.arange(1, n_layers + 1), len(iterations)),
     }
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        cost = network.cost(others, network.samples(X, Y), activations)
         twins = {
             "initializer": name,
             "iteration": iterations,
             "cost": B.models["cost"],
-            "cost_difference": np.abs(twin.models["cost"] - B.models["cost"]),
+            "cost_difference": np.abs(cost - B.models["cost"]),
             "weight_difference": weight_change(models, others),
         }
     columns = {column: values.ravel() for column, values in B.layers.items()}

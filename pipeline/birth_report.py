@@ -13,9 +13,7 @@ from pipeline.verdicts import KINDS, Verdict, commonest
 LAYERS_SHOWN = 8  # of a deep network
 FAR = 3.0  # standard errors
 
-Cells = Mapping[
-    tuple[str, str, int], Any
-]  # (initializer, quantity, layer, 0 for the whole model) -> a row of birth.csv
+Cells = Mapping[tuple[str, str, int], Any]  # from (initializer, quantity, layer or 0) to a row of birth.csv
 
 
 def birth(
