@@ -68,7 +68,7 @@ TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264
 
 docs: install ## write docs/initializers.md and docs/activations.md from what is registered
 	python -m pipeline.catalogue > docs/initializers.md
-	python -m pipeline.phases > docs/activations.md
+	python -m pipeline.phase_page > docs/activations.md
 
 lock: ## resolve the two lock files anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --extra dev --output-file requirements.lock

@@ -1,8 +1,8 @@
 """What theory says of an activation, for whoever asks. Every number comes from the modules that compute it.
 
-`python -m pipeline.phases` prints docs/activations.md. `python -m pipeline.phases tanh --gain 1.6666666666666667` says
-what becomes of signals and gradients in layers of that activation whose weights have the standard deviation
-gain / sqrt(fan_in); `--sigma-w2` takes its square, fan_in Var(W), instead.
+`python -m pipeline.phases tanh --gain 1.6666666666666667` says what becomes of signals and gradients in layers of that
+activation whose weights have the standard deviation gain / sqrt(fan_in); `--sigma-w2` takes its square, fan_in Var(W),
+instead. `phase_page` prints what it says of each activation.
 """
 
 import argparse
@@ -16,95 +16,19 @@ from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.correlation import correlation_map, fixed_correlation, xi_c
 from pipeline.criticality import Critical, critical_point
 from pipeline.finite_width import born_dead, log_signal, second_moment_growth
-from pipeline.markdown import table
-from pipeline.theory import NEAR_CRITICAL, PYTORCH_GAINS, chi_1, depth_scale, length_map
+from pipeline.theory import NEAR_CRITICAL, chi_1, depth_scale, length_map
 from pipeline.wording import UserError, cut, hint, nearest, shown
 
 DIGITS = 7  # significant ones
 LAYER_DIGITS = 4  # of a number of layers
 ROUNDING = 1e-12  # to which theory's numbers are good, as means, correlations and relative changes of q
 TRAINABLE = 6.0  # depths up to so many xi_c can be trained, as Schoenholz et al. (2017) find
-EDGE = (0.0, 0.05, 0.2, 1.0)  # the sigma_b2 of the page
 LARGEST = {"--sigma-w2": 1e6, "--gain": 1e3, "--sigma-b2": 100.0}  # so far `critical_point` overlooks none
 MAX_WIDTH, MAX_HIDDEN = 10_000, 300
 LARGE = 2.0**40  # where `fixed_points` ends
 COLUMNS = 120  # of a terminal
 
 Rows = list[tuple[str, str, str]]  # what it is called, its value, what it means
-
-PAGE = """\
-# What theory says of each activation
-
-Made by `python -m pipeline.phases` from what is registered. It holds for wide layers z = W a + b, a = φ(z) of the layer
-below, with independent W of mean 0 and variance σ_w² / n_in, and b of variance σ_b². The second moment q = E[z²] goes
-from layer to layer as q → σ_w² E[φ²] + σ_b², φ being taken at z ~ N(0, q) (Poole et al. 2016), and that of gradients
-grows by χ₁ = σ_w² E[φ'²] in a layer, going down (Schoenholz et al. 2017). Numbers have {digits} significant digits.
-
-For any other σ_w² and σ_b², and for correlations and depth scales, ask:
-
-    python -m pipeline.phases tanh --gain {tanh_gain_digits} --sigma-b2 {some_bias}
-
-## Moments, gains and critical points
-
-- **E[φ], E[φ²], E[φ'²]**: at z ~ N(0, q), q = 1.
-- **forward** gain: the σ_w that keeps q = 1 without biases, σ_w² E[φ²] = q (He et al. 2015, eq. 10, for ReLU).
-- **backward** gain: the σ_w for which χ₁ = 1 at q = 1. In layers of one width it keeps gradients (He et al. 2015,
-  eq. 14, for ReLU). Only where both gains are equal does one σ_w keep both.
-- **critical σ_w²** and **q\\***: without biases, χ₁ = 1 at a q* that maps onto itself and attracts those nearby: the
-  edge of chaos (Schoenholz et al. 2017; Hayou et al. 2019; Roberts et al. 2022). “any”: every q stays as it is. At
-  q* = 0 signals shrink, but as a power of the depth.
-
-In `params.yaml`, `{{recipe: critical_normal}}` draws with the critical σ_w² of the network's activations; its setting
-`bias_variance` is σ_b². `{{recipe: lecun_normal, gain: {tanh_forward}}}` draws with σ_w = {tanh_forward}.
-
-{moments}
-
-{reasons}
-
-## PyTorch's gains
-
-`torch.nn.init.calculate_gain`, as the σ_w of layers without biases. Their phase is **ordered** where χ₁ < 1 at q*:
-gradients vanish, and all inputs come to look the same; **chaotic** where χ₁ > 1: gradients explode, and inputs close to
-each other part; and **critical** in between (Poole et al. 2016; Schoenholz et al. 2017). A dash: PyTorch has no gain.
-
-{pytorch}
-
-PyTorch's {tanh_gain} for tanh is {tanh_phase}: q goes to {tanh_q}, where χ₁ = {tanh_chi}. The forward gain
-{tanh_forward} keeps q = 1, and is {forward_phase}, with χ₁ = {forward_chi}. The gain {critical_gain} is critical.
-
-## The edge of chaos with biases
-
-Under each σ_b² stands the critical σ_w², and then the q* that it leads to (Hayou et al. 2019). A dash: there is none,
-and `python -m pipeline.phases NAME --gain 1 --sigma-b2 VALUE` says why.
-
-{edge}
-"""
-
-
-def page() -> str:
-    """docs/activations.md."""
-    tanh = ACTIVATIONS["tanh"]
-    ((q, chi),) = theory.pytorch_phase("tanh")
-    forward = theory.forward_gain(tanh)
-    forward_chi = chi_1(1.0, forward * forward, tanh)
-    told, reasons = _moments()
-    return PAGE.format(
-        digits=DIGITS,
-        moments=told,
-        reasons=reasons,
-        pytorch=_pytorch(),
-        edge=_edge(),
-        some_bias=EDGE[1],
-        tanh_gain_digits=PYTORCH_GAINS["tanh"],
-        tanh_gain=number(PYTORCH_GAINS["tanh"]),
-        tanh_phase=phase(chi),
-        tanh_q=number(q),
-        tanh_chi=number(chi),
-        tanh_forward=number(forward),
-        forward_chi=number(forward_chi),
-        forward_phase=phase(forward_chi),
-        critical_gain=number(math.sqrt(critical_point(tanh, 0.0).weight_variance)),
-    )
 
 
 def phase(chi: float) -> str:
@@ -160,10 +84,10 @@ def width_facts(hidden: Sequence[int]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the page; or the answer, if an activation is named."""
+    """Print the answer."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.phases",
-        description="Print docs/activations.md; or, for one activation, whether signals and gradients survive.",
+        description="Say whether signals and gradients survive in layers of an activation.",
     )
     parser.add_argument("activation", nargs="?", help=", ".join(ACTIVATIONS))
     scale = parser.add_mutually_exclusive_group()
@@ -184,9 +108,7 @@ def _asked(
 ) -> str:
     """What is to be printed; raises UserError."""
     if activation is None:
-        if any(option is not None for option in (sigma_w2, gain, sigma_b2, hidden)):
-            raise UserError(f"An activation must be named before its options: {', '.join(ACTIVATIONS)}.")
-        return page()
+        raise UserError(f"An activation must be named before its options: {', '.join(ACTIVATIONS)}.")
     if activation not in ACTIVATIONS:
         close = hint(nearest(activation, ACTIVATIONS))
         raise UserError(f"The activation is {shown(activation)}; it must be one of {', '.join(ACTIVATIONS)}{close}.")
@@ -265,7 +187,7 @@ def _correlation(q: float, what: str, sigma_w2: float, sigma_b2: float, activati
     if what == "critical" and abs(correlation_map(0.5, q, sigma_w2, sigma_b2, activation) - 0.5) <= ROUNDING:
         return "any", "every correlation of two inputs stays as it is"
     c = fixed_correlation(q, sigma_w2, sigma_b2, activation)
-    return _near_0(c), "the correlation of two inputs goes there, if it is not negative at first"
+    return near_0(c), "the correlation of two inputs goes there, if it is not negative at first"
 
 
 def _trainable(correlations: float) -> tuple[str, str]:
@@ -287,15 +209,15 @@ def _growing(sigma_w2: float, sigma_b2: float, activation: Activation) -> Rows:
 
 
 def _would_be_critical(sigma_b2: float, activation: Activation) -> tuple[str, str]:
-    point = _critical(activation, sigma_b2)
+    point = critical(activation, sigma_b2)
     if isinstance(point, str):
         return "none", point.replace("bias_variance", "sigma_b2").replace("sigma_w^2", "sigma_w2")
     gain = number(math.sqrt(point.weight_variance))
-    q = _q_star(point.weight_variance, sigma_b2, point.q, activation)
+    q = q_star(point.weight_variance, sigma_b2, point.q, activation)
     return number(point.weight_variance), f"is the sigma_w2 at which chi_1 = 1 (gain {gain}, q* = {q})"
 
 
-def _critical(activation: Activation, sigma_b2: float) -> Critical | str:
+def critical(activation: Activation, sigma_b2: float) -> Critical | str:
     """The critical point, or why there is none."""
     try:
         return critical_point(activation, sigma_b2)
@@ -314,55 +236,11 @@ def _grows_beyond(q: float, sigma_w2: float, sigma_b2: float, activation: Activa
     return any(length_map(x, sigma_w2, sigma_b2, activation) - x > ROUNDING * x for x in larger)
 
 
-def _moments() -> tuple[str, str]:
-    """The table of moments, gains and critical points, and footnotes for activations that have no such point."""
-    heads = ["activation", "E[φ]", "E[φ²]", "E[φ'²]", "forward", "backward", "critical σ_w²", "q*"]
-    rows, reasons = [], dict[str, str]()
-    for name, activation in ACTIVATIONS.items():
-        of = theory.moments(activation)
-        point = _critical(activation, 0.0)
-        if isinstance(point, str):
-            critical = [f"– {reasons.setdefault(point, '¹²³⁴⁵⁶⁷⁸⁹'[len(reasons)])}", "–"]
-        else:
-            critical = [number(point.weight_variance), _q_star(point.weight_variance, 0.0, point.q, activation)]
-        gains = [number(theory.forward_gain(activation)), number(theory.backward_gain(activation))]
-        rows.append([name, _near_0(of.mean), number(of.square), number(of.slope_square), *gains, *critical])
-    return table(heads, rows), "\n\n".join(f"{mark} None: {reason}." for reason, mark in reasons.items())
-
-
-def _pytorch() -> str:
-    rows = []
-    for name, activation in ACTIVATIONS.items():
-        if name in PYTORCH_GAINS:
-            gain = PYTORCH_GAINS[name]
-            for q, chi in theory.pytorch_phase(name):
-                rows.append([name, number(gain), _q_star(gain * gain, 0.0, q, activation), number(chi), phase(chi)])
-        else:
-            rows.append([name, *"––––"])
-    return table(["activation", "gain", "q*", "χ₁", "phase"], rows, left=(0, 4))
-
-
-def _edge() -> str:
-    heads = ["activation", *(head for v in EDGE for head in (f"σ_b² = {v:g}", "q*"))]
-    rows = []
-    for name, activation in ACTIVATIONS.items():
-        row = [name]
-        for v in EDGE:
-            point = _critical(activation, v)
-            if isinstance(point, str):
-                row += ["–", "–"]
-            else:
-                row += [number(point.weight_variance), _q_star(point.weight_variance, v, point.q, activation)]
-        if any(cell != "–" for cell in row[1:]):
-            rows.append(row)
-    return table(heads, rows)
-
-
-def _q_star(sigma_w2: float, sigma_b2: float, q: float, activation: Activation) -> str:
+def q_star(sigma_w2: float, sigma_b2: float, q: float, activation: Activation) -> str:
     return "any" if _every_q_stays(sigma_w2, sigma_b2, activation) else number(q)
 
 
-def _near_0(x: float) -> str:
+def near_0(x: float) -> str:
     """A number good to 1e-12 of 1, so that less than that is 0."""
     return number(x if abs(x) > ROUNDING else 0.0)
 
