@@ -13,7 +13,7 @@ import re
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +39,7 @@ from pipeline.wording import UserError
 EXPERIMENT = "weight initialization"
 SQLITE = "sqlite:///"
 BATCH = 1000  # metrics in one call, MLflow's limit
+TRIES = 5  # of a row that another process may write at the same moment
 PARENT = "mlflow.parentRunId"
 EXPERIMENTS = "dvc.experiments"
 
@@ -170,8 +171,24 @@ def _experiment(client: MlflowClient, root: Path | None) -> str:
         client.restore_experiment(found.experiment_id)
     for key, value in views.tags(found.experiment_id).items():
         if found.tags.get(key) != value:  # new, or made by an earlier version
-            client.set_experiment_tag(found.experiment_id, key, value)
+            _shared(client.set_experiment_tag, found.experiment_id, key, value)
     return str(found.experiment_id)
+
+
+def _shared(write: Callable[..., object], *given: Any) -> None:
+    """Write what other processes may write at the same moment; again, should one of them be faster.
+
+    MLflow looks for the row and inserts it if it is not there. Who comes between is told BAD_REQUEST for a row that is
+    there already; the next time it is found.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            write(*given)
+            return
+        except MlflowException as error:
+            if error.error_code != "BAD_REQUEST" or attempt == TRIES:
+                raise
+        time.sleep(random.uniform(0.01, 0.1))
 
 
 def _create_parent(client: MlflowClient, experiment: str, result: Result, start: int) -> str:
@@ -184,7 +201,7 @@ def _create_parent(client: MlflowClient, experiment: str, result: Result, start:
 def _add_experiment(client: MlflowClient, parent: str, name: str) -> None:
     """Add the name of DVC's experiment to those that gave the result; again, should another process overwrite it."""
     while name and name not in (names := _names(client, parent)):
-        client.set_tag(parent, EXPERIMENTS, ", ".join([*names, name]))
+        _shared(client.set_tag, parent, EXPERIMENTS, ", ".join([*names, name]))
         time.sleep(random.uniform(0.3, 0.9))
 
 
@@ -237,7 +254,7 @@ def _fill(client: MlflowClient, info: RunInfo, run: Run) -> None:
     for begin in range(BATCH // 2, len(entities), BATCH):
         client.log_batch(info.run_id, metrics=entities[begin : begin + BATCH])
     if run.data:
-        client.log_inputs(info.run_id, [_data_input(data) for data in run.data])
+        _shared(client.log_inputs, info.run_id, [_data_input(data) for data in run.data])
     artifacts = get_artifact_repository(info.artifact_uri, tracking_uri=client.tracking_uri)
     for path, folder in run.files:
         artifacts.log_artifact(str(path), folder or None)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from ruamel.yaml import YAML
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from conftest import Laboratory
 from pipeline import claims, storage, tracking
@@ -174,6 +177,44 @@ def publishing(folder: Path, fingerprints: list[str]) -> list[int]:
     )
     processes = [subprocess.Popen([sys.executable, "-c", code, str(folder), each]) for each in fingerprints]
     return [process.wait() for process in processes]
+
+
+@contextlib.contextmanager
+def outrun(database: Path, table: str) -> Iterator[list[tuple]]:
+    """Whenever MLflow is about to insert rows into `table`, other hands put them there first; they are collected."""
+    outrun: list[tuple] = []
+
+    def insert(session: Any, *_: Any) -> None:
+        for row in [row for row in session.new if row.__tablename__ == table]:
+            names = [column.name for column in row.__table__.columns]
+            values = [getattr(row, name) for name in names]
+            sql = f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+            with contextlib.closing(sqlite3.connect(database)) as other, other:
+                other.execute(sql, values)
+            outrun.append(tuple(values))
+
+    event.listen(Session, "before_flush", insert)
+    try:
+        yield outrun
+    finally:
+        event.remove(Session, "before_flush", insert)
+
+
+@pytest.mark.parametrize("table", ["experiments", "experiment_tags", "datasets"])
+def test_what_another_process_writes_first_is_no_error(tmp_path: Path, store: str, table: str) -> None:
+    with outrun(tmp_path / "mlflow.db", table) as rows:
+        assert tracking.publish(store, tmp_path, result(tmp_path), [model(), model("he seed 4")])
+    assert rows
+    assert [run.info.status for run in runs(store)] == ["FINISHED"] * 3
+    assert [len(run.inputs.dataset_inputs) for run in runs(store)] == [0, 1, 1]
+
+
+def test_two_experiments_that_tell_their_names_at_once(tmp_path: Path, store: str) -> None:
+    tracking.publish(store, tmp_path, result(tmp_path), [])
+    with outrun(tmp_path / "mlflow.db", "tags") as rows:
+        assert not tracking.publish(store, tmp_path, result(tmp_path, experiment="brave-hen"), [])
+    assert len(rows) == 1
+    assert runs(store)[0].data.tags["dvc.experiments"] == "brave-hen"
 
 
 def test_a_deleted_experiment_comes_back(tmp_path: Path, store: str) -> None:
