@@ -41,8 +41,9 @@ def boundary(probability: Array, over: Image.Image) -> Image.Image:
     edge = np.zeros_like(side)
     edge[1:] |= side[1:] != side[:-1]
     edge[:, 1:] |= side[:, 1:] != side[:, :-1]
-    colours = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (*REGIONS, "#000000")], np.uint8)
-    image = Image.fromarray(colours[np.where(edge, 2, side.astype(np.intp))])
+    numbers = Image.fromarray(np.where(edge, np.uint8(2), side.astype(np.uint8)), mode="P")
+    numbers.putpalette(bytes.fromhex("".join((*REGIONS, "#000000")).replace("#", "")))
+    image = numbers.convert("RGB")
     image.paste(over, mask=over)
     return image
 

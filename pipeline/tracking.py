@@ -246,9 +246,12 @@ def _data_input(data: Data) -> DatasetInput:
 
 
 def _fill(client: MlflowClient, info: RunInfo, run: Run) -> None:
-    """Log everything of a run in as few calls as MLflow's limits allow; its tags it has."""
+    """Log everything of a run in as few calls as MLflow's limits allow; its tags it has.
+
+    The last metrics come first: MLflow keeps the latest of each name apart, and would write it anew for each step.
+    """
     now = int(time.time() * 1000)
-    entities = [Metric(key, value, now, step) for key, value, step in run.metrics]
+    entities = [Metric(key, value, now, step) for key, value, step in reversed(run.metrics)]
     params = [Param(key, str(value)) for key, value in run.params.items()]
     client.log_batch(info.run_id, metrics=entities[: BATCH // 2], params=params)
     for begin in range(BATCH // 2, len(entities), BATCH):

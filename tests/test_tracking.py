@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from conftest import Laboratory
 from pipeline import claims, storage, tracking
+from pipeline.stages import track
 from pipeline.tracking import PARENT, Data, Result, Run, TrackingError
 
 
@@ -325,6 +327,31 @@ def test_the_pipeline_publishes_the_spread_over_the_seeds(finished: Laboratory) 
     table = pd.read_csv(finished.root / "reports" / "comparison.csv").set_index("initializer")
     assert he.data.metrics["train_accuracy_mean"] == table.loc["he", "train_accuracy_mean"]
     assert "costs.png" in files(client, he)
+
+
+def test_a_run_is_made_while_the_one_before_it_is_published() -> None:
+    made = [threading.Event() for _ in range(3)]
+
+    def runs() -> Iterator[Run]:
+        for number, begun in enumerate(made):
+            begun.set()
+            yield Run(str(number), {}, {})
+
+    for number, run in enumerate(track.ahead(runs())):
+        assert run.name == str(number)
+        assert all(begun.wait(60.0) for begun in made[: number + 2])  # seconds; it takes none
+        assert not any(begun.is_set() for begun in made[number + 2 :])
+
+
+def test_a_run_that_cannot_be_made_is_told_where_it_is_published() -> None:
+    def runs() -> Iterator[Run]:
+        yield Run("he", {}, {})
+        raise storage.FileError("runs/he/weights.npz is damaged")
+
+    published = []
+    with pytest.raises(storage.FileError, match="is damaged"):
+        published.extend(track.ahead(runs()))
+    assert [run.name for run in published] == ["he"]
 
 
 def test_every_result_of_an_experiment_is_there_once(laboratory: Laboratory) -> None:

@@ -4,12 +4,14 @@ It comes last and reads only what the other stages made, so that a result restor
 """
 
 import hashlib
+import itertools
 import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +46,9 @@ def track() -> None:
         tempfile.TemporaryDirectory() as folder,
         tqdm(total=n, desc="publishing", unit="model", leave=False, disable=None) as bar,
     ):
-        is_new = tracking.publish(tracking.store_uri(root), root, result, children(P, Path(folder), bar))
+        rooms = [Path(folder) / name for name in ("one", "other")]
+        runs = ahead(children(P, itertools.cycle(rooms), bar))
+        is_new = tracking.publish(tracking.store_uri(root), root, result, runs)
     seconds = time.monotonic() - begin
     rate = f" in {seconds:.0f} s, {n / seconds:.0f} a second"
     done = f"Published {n} models to MLflow{rate}" if is_new else f"MLflow has these {n} models already"
@@ -75,17 +79,28 @@ def whole(P: params.Params) -> Run:
     return Run(name, given, tags, files=files)  # no metrics: their charts would stand before the models' own
 
 
-def children(P: params.Params, folder: Path, bar: Any) -> Iterator[Run]:
-    """What stands below a result: each initializer over its seeds, then every model. Files lie in `folder` until the
-    next."""
+def ahead(runs: Iterator[Run]) -> Iterator[Run]:
+    """The same runs, each made by a thread while the one before it is published."""
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, runs, None)
+        while (run := following.result()) is not None:
+            following = thread.submit(next, runs, None)
+            yield run
+
+
+def children(P: params.Params, rooms: Iterator[Path], bar: Any) -> Iterator[Run]:
+    """What stands below a result: each initializer over its seeds, then every model.
+
+    The files of each lie in the next of the folders `rooms`.
+    """
     given = Given(
         storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes),
         pd.read_csv(storage.REPORTS / "runs.csv"),
         [data_set(P, "train"), data_set(P, "test")],
     )
-    yield from initializers(P, folder)
+    yield from initializers(P, rooms)
     for name in P.initializers:
-        for run in models(P, name, given, folder):
+        for run in models(P, name, given, rooms):
             yield run
             bar.update()
 
@@ -98,7 +113,7 @@ class Given(NamedTuple):
     data: list[Data]
 
 
-def initializers(P: params.Params, folder: Path) -> Iterator[Run]:
+def initializers(P: params.Params, rooms: Iterator[Path]) -> Iterator[Run]:
     """A run for each initializer: how the costs spread over the seeds, iteration by iteration, and a figure of it."""
     bands = pd.read_csv(storage.REPORTS / "cost_curves.csv")
     compared = pd.read_csv(storage.REPORTS / "comparison.csv")
@@ -113,14 +128,14 @@ def initializers(P: params.Params, folder: Path) -> Iterator[Run]:
         metrics += [("cost_mean", statistics.mean(values), step) for step, values in zip(steps, costs, strict=True)]
         metrics += [(metric, float(row[key]), 0) for metric, key in OVER_SEEDS.items()]
         own = curves[curves["seed"] == P.shown_seed]
-        path = folder / "costs.png"
+        path = next(rooms) / "costs.png"
         storage.write_bytes(path, figures.png(figures.cost_curves(band, own, published, P.shown_seed)))
         given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
         tags = {"level": "initializer", "behaviour": row["behaviour"]}
         yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
 
 
-def models(P: params.Params, name: str, given: Given, folder: Path) -> Iterator[Run]:
+def models(P: params.Params, name: str, given: Given, rooms: Iterator[Path]) -> Iterator[Run]:
     """The run of every model of an initializer, seed by seed."""
     when = P.training.record_at.tolist()
     _, curves = storage.read_run(name, P.seeds, P.training.record_at)
@@ -130,8 +145,9 @@ def models(P: params.Params, name: str, given: Given, folder: Path) -> Iterator[
     table = given.table[given.table["initializer"] == name].set_index("seed")
     common = {"initializer": name} | told(P.initializers[name]) | flat(settings(P))
     over = pictures.samples(*given.train) if P.data.n_inputs == 2 else None
-    weights, picture = folder / "weights.npz", folder / "boundary.png"
     for index, seed in enumerate(P.seeds):
+        room = next(rooms)
+        weights, picture = room / "weights.npz", room / "boundary.png"
         row: Any = table.loc[seed]
         alone = [(W[index : index + 1], b[index : index + 1]) for W, b in stacked]
         storage.write_weights(weights, [seed], alone)
