@@ -139,11 +139,16 @@ def train(
     ends; with `keep` the weights of those moments are kept too. With a `batch_size` below m a step takes so many
     samples, shuffled anew each epoch from the model's own of `seeds`. Without an executor, threads on all cores do the
     work, and an interruption stops them within a second. `progress` is called with a number of models whenever so many
-    more are done.
+    more are done. Models that are born alike, as all are that are born of zeros, learn alike: one is trained for all,
+    unless their shuffles differ.
     """
-    n_models, n_workers = len(parameters[0][0]), n_cores()
     if batch_size is not None and batch_size >= X.shape[1]:
         batch_size = None
+    everyone = len(parameters[0][0])
+    chosen, like = distinct(parameters) if batch_size is None else (np.arange(everyone), np.arange(everyone))
+    progress(everyone - len(chosen))
+    parameters, seeds = picked(parameters, chosen), [seeds[i] for i in chosen] if seeds else ()
+    n_models, n_workers = len(chosen), n_cores()
     size = max(1, -(-n_models // (SLICES * n_workers)))
     rule, records = Rule(learning_rate, momentum), np.asarray(record_at, dtype=np.int64)
     jobs = [
@@ -155,20 +160,35 @@ def train(
         for i in range(0, n_models, size)
     ]
     if executor is not None:
-        return gathered([executor.submit(train_slice, job) for job in jobs], progress)
+        return gathered([executor.submit(train_slice, job) for job in jobs], progress, like)
     stop, threads = threading.Event(), ThreadPoolExecutor(n_workers)
     try:
-        return gathered([threads.submit(train_slice, job, stop) for job in jobs], progress)
+        return gathered([threads.submit(train_slice, job, stop) for job in jobs], progress, like)
     finally:
         stop.set()  # when all is well there is nothing left to stop
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def gathered(futures: Sequence[Future[Trained]], progress: Callable[[int], object]) -> Trained:
-    """The slices put together again, in their order."""
+def distinct(parameters: Parameters) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places of models in a stack that differ in a bit, and which of them each model of the stack is like."""
+    bits = np.concatenate([np.reshape(part, (len(part), -1)) for layer in parameters for part in layer], axis=1)
+    rows = np.ascontiguousarray(bits).view(np.dtype((np.void, bits.shape[1] * bits.itemsize)))
+    _, chosen, like = np.unique(rows.ravel(), return_index=True, return_inverse=True)
+    return chosen, like
+
+
+def picked(parameters: Parameters, places: NDArray[np.intp]) -> Parameters:
+    """The models of a stack at these places."""
+    return [(W[places], b[places]) for W, b in parameters]
+
+
+def gathered(futures: Sequence[Future[Trained]], progress: Callable[[int], object], like: NDArray[np.intp]) -> Trained:
+    """The slices put together again in their order, then a model for each place in `like`."""
     for future in as_completed(futures):
         progress(len(future.result().costs))
-    return joined([future.result() for future in futures])
+    whole = joined([future.result() for future in futures])
+    moments = [picked(moment, like) for moment in whole.snapshots]
+    return Trained(picked(whole.parameters, like), whole.costs[like], moments)
 
 
 def joined(parts: Sequence[Trained]) -> Trained:

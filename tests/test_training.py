@@ -3,7 +3,9 @@
 import csv
 import math
 import warnings
+from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from pipeline.datasets import DATASETS, circles
 PUBLISHED = Path(__file__).parent.parent / "pipeline" / "published" / "cost_curves.csv"
 LAYERS = [2, 10, 5, 1]
 RELU = [ACTIVATIONS["relu"]] * 2
+HE = initializers.he_normal()
 X, Y = circles(300, 0.05, 1)
 TEST_X, TEST_Y = circles(100, 0.05, 2)
 
@@ -40,7 +43,7 @@ def accuracies(trained: training.Trained) -> tuple[float, float]:
 
 
 def test_he_gives_the_published_costs_and_accuracies() -> None:
-    trained = run(initializers.he_normal())
+    trained = run(HE)
     costs = dict(zip(range(0, 15001, 1000), trained.costs[0].tolist(), strict=True))
     facts = published("he")
     assert len(facts) == 15
@@ -80,7 +83,7 @@ def test_constant_units_never_differ_and_yet_learn() -> None:
 
 
 def test_recording_more_often_changes_nothing_else() -> None:
-    born = initializers.stack([initializers.initialize_parameters(initializers.he_normal(), 0, LAYERS)])
+    born = initializers.stack([initializers.initialize_parameters(HE, 0, LAYERS)])
     often, seldom = (
         training.train(born, X, Y, RELU, learning_rate=0.1, record_at=records) for records in ([0, 7, 8, 60], [60])
     )
@@ -110,8 +113,41 @@ def test_every_epoch_takes_every_sample_once_in_an_order_of_its_own() -> None:
     assert next(other).X.tobytes() != epochs[0][0].X.tobytes()
 
 
+class Counting(Executor):
+    """Works at once, and counts the models."""
+
+    n_models = 0
+
+    def submit(self, work: Any, /, job: training.Job) -> Future:
+        self.n_models += len(job.seeds) or len(job.parameters[0][0])
+        done: Future = Future()
+        done.set_result(work(job))
+        return done
+
+
+@pytest.mark.parametrize(("batch_size", "trained_models"), [(None, 3), (100, 5)])
+def test_models_born_alike_are_trained_once_unless_their_shuffles_differ(
+    batch_size: int | None, trained_models: int
+) -> None:
+    he, zeros = (initializers.initialize_parameters(init, 0, LAYERS) for init in (HE, initializers.zeros()))
+    other = [(W.copy(), b.copy()) for W, b in zeros]
+    other[0][0][0, 0] = -0.0  # equal to 0, in other bits
+    born = initializers.stack([zeros, he, zeros, other, he])
+    seeds, executor, told = [5, 6, 7, 8, 9], Counting(), []
+    given = {"learning_rate": 0.1, "record_at": [0, 30], "batch_size": batch_size}
+    trained = training.train(born, X, Y, RELU, seeds=seeds, executor=executor, progress=told.append, keep=True, **given)
+    assert executor.n_models == trained_models
+    assert sum(told) == 5
+    for i, seed in enumerate(seeds):
+        alone = training.train([(W[[i]], b[[i]]) for W, b in born], X, Y, RELU, seeds=[seed], **given)
+        assert trained.costs[i].tobytes() == alone.costs[0].tobytes()
+        for stacked in (trained.parameters, trained.snapshots[-1]):
+            for (W, b), (W_alone, b_alone) in zip(stacked, alone.parameters, strict=True):
+                assert W[i].tobytes() + b[i].tobytes() == W_alone.tobytes() + b_alone.tobytes()
+
+
 def test_a_batch_of_everything_is_the_full_batch() -> None:
-    born = initializers.stack([initializers.initialize_parameters(initializers.he_normal(), 0, LAYERS)])
+    born = initializers.stack([initializers.initialize_parameters(HE, 0, LAYERS)])
     full, whole = (
         training.train(born, X, Y, RELU, learning_rate=0.1, record_at=[0, 30], batch_size=size, seeds=[0])
         for size in (None, 300)
