@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline import activations, elementary, lanes, losses, sums, tiles
+from pipeline import activations, elementary, kernel_cache, lanes, losses, sums, tiles
 from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.elementary import sigmoid
 from pipeline.lanes import everywhere, lane_total
@@ -44,6 +44,7 @@ DOUBLE = 8  # bytes
 BLOCK = LANES * DOUBLE  # bytes of a block of samples
 STRIP = TILE[0]  # rows
 
+kernel_cache.install()
 for module in (elementary, activations, losses):
     lanes.compile_for_lanes(module)
 
@@ -214,8 +215,8 @@ def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, m
 
 
 def source_digest() -> str:
-    """The SHA-256 of the files, besides this one, that the compiled code is made of."""
-    digest = hashlib.sha256()
+    """The SHA-256 of the files that the compiled code is made of."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
     for module in (elementary, activations, losses, lanes, sums, tiles):
         digest.update(Path(module.__file__ or "").read_bytes())
     return digest.hexdigest()

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from pipeline.draws import normal
 from pipeline.sums import Array, lane_sum, pad
 
+WIDE = 64  # rows, from which on it pays to compile
+
 
 def orthonormal(rng: np.random.RandomState, rows: int, columns: int) -> Array:
     """Orthonormal rows or columns, whichever are fewer, with the Haar law.
@@ -14,9 +16,14 @@ def orthonormal(rng: np.random.RandomState, rows: int, columns: int) -> Array:
     depend on the processor; this is Gram-Schmidt, twice (Giraud et al. 2005).
     """
     drawn = normal(rng, (rows, columns))
+    work = orthonormal_rows
+    if min(rows, columns) >= WIDE:
+        from pipeline import gram_schmidt  # Numba takes half a second to import
+
+        work = gram_schmidt.orthonormal_rows
     if rows <= columns:
-        return orthonormal_rows(drawn)
-    return np.ascontiguousarray(orthonormal_rows(drawn.T).T)
+        return work(drawn)
+    return np.ascontiguousarray(work(drawn.T).T)
 
 
 def orthonormal_rows(A: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from test_initializers import SETTINGS
 from test_network_initializers import NETWORK_SETTINGS
 
-from pipeline import elementary, kernel, network, training
+from pipeline import elementary, kernel, matrices, network, training
 from pipeline.activations import ACTIVATIONS
 from pipeline.datasets import DATASETS, circles
 from pipeline.initializers import RECIPES, initialize_parameters, stack
@@ -57,4 +57,5 @@ def cases() -> Iterator[tuple[str, str]]:
     for arithmetic in (network, kernel):
         parameters = arithmetic.descend(network.at_rest(born), [S], activations, network.Rule(0.5), 100).parameters
         yield f"{arithmetic.__name__}", digest([*flat(parameters), arithmetic.predict(parameters, X, activations)])
+    yield "wide orthonormal", digest([matrices.orthonormal(np.random.RandomState(0), 66, 90)])
     yield "mean_interval", digest(mean_interval(np.arange(n) / 50, 0.95) for n in (2, 10, 50))

@@ -60,7 +60,7 @@ def postgres(password: str) -> Iterator[int]:
     """PostgreSQL with an empty database `mlflow` of a user `mlflow`; gives its port."""
     programs = programs_of_postgres()
     assert programs
-    other = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []  # it refuses to be root
+    other = "postgres" if os.getuid() == 0 else None  # it refuses to be root
     folder = Path(tempfile.mkdtemp(prefix="postgres"))
     port = free_port()
     try:
@@ -69,9 +69,9 @@ def postgres(password: str) -> Iterator[int]:
             shutil.chown(folder, "postgres")
             shutil.chown(folder / "password", "postgres")
         made = [f"--pgdata={folder}/data", "--username=mlflow", f"--pwfile={folder}/password", "--auth=scram-sha-256"]
-        subprocess.run([*other, programs / "initdb", *made], check=True, capture_output=True, cwd="/")
+        subprocess.run([programs / "initdb", *made], check=True, capture_output=True, cwd="/", user=other, group=other)
         where = ["-D", f"{folder}/data", "-k", folder, "-h", "127.0.0.1", "-p", str(port)]
-        with running([*other, programs / "postgres", *where], {}, folder / "said.txt"):
+        with running([programs / "postgres", *where], {}, folder / "said.txt", other):
             call = [programs / "createdb", "--host=127.0.0.1", f"--port={port}", "--username=mlflow", "mlflow"]
             environment = {"PGPASSWORD": password, "PATH": os.environ["PATH"]}
             wait(lambda: subprocess.run(call, env=environment, capture_output=True).returncode == 0)
@@ -142,12 +142,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[Any], environment: Mapping[str, str], log: Path) -> Iterator[None]:
-    """A process and its children, ended together; what it said is shown when something goes wrong."""
+def running(command: list[Any], environment: Mapping[str, str], log: Path, user: str | None = None) -> Iterator[None]:
+    """A process and its children, of another user or ours, ended together; what it said is shown when something fails."""
+    how: dict[str, Any] = {"cwd": "/", "start_new_session": True, "user": user, "group": user}
     with log.open("wb") as said:
-        process = subprocess.Popen(
-            command, env=environment or None, cwd="/", stdout=said, stderr=said, start_new_session=True
-        )
+        process = subprocess.Popen(command, env=environment or None, stdout=said, stderr=said, **how)
     try:
         yield
     except BaseException:

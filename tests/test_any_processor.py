@@ -83,6 +83,7 @@ DIGESTS = {
     "softplus sd 1.0": "bd06a6466f19d3f8",
     "pipeline.network": "220afce9ac9af789",
     "pipeline.kernel": "220afce9ac9af789",
+    "wide orthonormal": "c32146ff1dca61a1",
     "mean_interval": "7ff37ebf498bb2fc",
 }
 

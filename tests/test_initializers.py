@@ -10,7 +10,7 @@ from scipy import linalg, stats
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
-from pipeline import draws, initializers, matrices
+from pipeline import draws, gram_schmidt, initializers, matrices
 from pipeline.initializers import RECIPES, initialize_parameters
 
 FAN_OUT, FAN_IN = 300, 400
@@ -249,6 +249,15 @@ def test_orthogonal_is_the_q_of_qr_with_a_positive_diagonal() -> None:
     Q, R = np.linalg.qr(np.random.RandomState(4).randn(12, 7))
     # two orthonormalisations of one matrix differ by its condition number (about 10) times a few ulp
     np.testing.assert_allclose(W, Q * np.sign(np.diag(R)), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (3, 3), (7, 8), (8, 9), (13, 13), (20, 33), (66, 66), (65, 130)])
+def test_compiled_gram_schmidt_has_the_bits_of_the_reference(shape: tuple[int, int]) -> None:
+    drawn = draws.normal(np.random.RandomState(0), shape)
+    Q = matrices.orthonormal_rows(drawn)
+    assert gram_schmidt.orthonormal_rows(drawn).tobytes() == Q.tobytes()
+    assert matrices.orthonormal(np.random.RandomState(0), *shape).tobytes() == Q.tobytes()
+    assert np.array_equal(drawn, draws.normal(np.random.RandomState(0), shape))  # the input is left as it was
 
 
 def test_orthogonal_is_haar() -> None:

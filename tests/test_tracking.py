@@ -356,8 +356,11 @@ def test_a_run_that_cannot_be_made_is_told_where_it_is_published() -> None:
 
 def test_every_result_of_an_experiment_is_there_once(laboratory: Laboratory) -> None:
     """In the repository's own store: `--temp` and `--queue` run in clones that are deleted, and restore from the cache."""
-    laboratory.run("dvc", "exp", "run", "-n", "wilder", "--temp", "-S", "comparison.target_cost=0.5")
-    laboratory.run("dvc", "exp", "run", "--queue", "-S", "comparison.target_cost=0.5,0.6")
+    settings = ("-S", "comparison.target_cost=0.5", "-S", "training.learning_rate=0.2")
+    done = laboratory.run("dvc", "exp", "run", "-n", "wilder", "--temp", *settings)
+    assert "Running stage 'train@he'" in done.stdout
+    assert "Compiling" not in done.stdout  # what the repository has compiled is found from a clone, too
+    laboratory.run("dvc", "exp", "run", "--queue", *settings[2:], "-S", "comparison.target_cost=0.5,0.6")
     laboratory.run("dvc", "queue", "start", "-j", "2")
     deadline = time.monotonic() + 180
     while "Running" in (status := laboratory.run("dvc", "queue", "status").stdout) or "Queued" in status:

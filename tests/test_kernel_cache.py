@@ -1,0 +1,57 @@
+"""Where compiled code is kept, and under which names."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from numba.core.caching import CompileResultCacheImpl
+
+from pipeline import kernel_cache  # noqa: F401 - numba imports it by name
+from pipeline.compiled import descend_models
+from pipeline.kernel_cache import InRepository
+
+
+def module(path: Path, source: str) -> ModuleType:
+    """A module of that source."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)
+    found = importlib.util.spec_from_file_location("checkout", path)
+    made = importlib.util.module_from_spec(found)
+    found.loader.exec_module(made)
+    return made
+
+
+def kept(path: Path, source: str) -> tuple[Path, str]:
+    """The folder and the beginning of the names under which Numba keeps what it compiles of `double`."""
+    impl = CompileResultCacheImpl(module(path, source).double)
+    assert isinstance(impl.locator, InRepository)
+    return Path(impl.locator.get_cache_path()), impl.filename_base
+
+
+DOUBLE = "def double(x):\n    return 2 * x\n"
+
+
+def test_a_checkout_for_an_experiment_keeps_what_it_compiles_in_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, checkout = tmp_path / "pipeline", tmp_path / "exps" / "tmp1" / "pipeline"
+    repository.mkdir()
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert kept(checkout / "code.py", DOUBLE)[0] == checkout / "__pycache__"
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert kept(checkout / "code.py", DOUBLE)[0] == repository / "__pycache__"
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "elsewhere"))  # of another project
+    assert kept(checkout / "code.py", DOUBLE)[0] == checkout / "__pycache__"
+
+
+def test_what_is_compiled_of_another_source_has_another_name(tmp_path: Path) -> None:
+    first, other, again = (
+        kept(tmp_path / str(place) / "code.py", source)[1]
+        for place, source in enumerate([DOUBLE, DOUBLE.replace("2", "3"), DOUBLE])
+    )
+    assert first == again != other
+
+
+def test_the_kernel_is_kept_so() -> None:
+    assert isinstance(descend_models._cache._impl.locator, InRepository)
