@@ -217,7 +217,7 @@ def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, m
 def source_digest() -> str:
     """The SHA-256 of the files that the compiled code is made of."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    for module in (elementary, activations, losses, lanes, sums, tiles):
+    for module in (elementary, activations, losses, lanes, sums, tiles, kernel_cache):
         digest.update(Path(module.__file__ or "").read_bytes())
     return digest.hexdigest()
 

@@ -1,6 +1,9 @@
 """Where compiled code is kept, and under which names."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -51,6 +54,50 @@ def test_what_is_compiled_of_another_source_has_another_name(tmp_path: Path) -> 
         for place, source in enumerate([DOUBLE, DOUBLE.replace("2", "3"), DOUBLE])
     )
     assert first == again != other
+
+
+PAIR = f"""
+from numba import njit
+from pipeline import kernel_cache
+
+kernel_cache.install()
+
+
+def made(c):
+    @njit
+    def step(x):
+{"        x = x * 0.9 + c" + chr(10)}{"        x = x * x - c" + chr(10)}{("        x = x / (1.0 + x * x) + c" + chr(10)) * 100}
+        return x
+    return step
+
+
+one, other = made(1.0), made(2.0)
+
+
+@njit(cache=True)
+def first(x):
+    return one(x)
+
+
+@njit(cache=True)
+def second(x):
+    return other(x)
+"""
+
+
+def test_two_processes_that_compile_a_function_each_do_not_mix_them_up(tmp_path: Path) -> None:
+    """With Numba's own numbers both call theirs `step`, number 2, and the third process has but one of them."""
+    (tmp_path / "pair.py").write_text(PAIR)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def said(code: str) -> str:
+        command = [sys.executable, "-c", f"from pair import first, second; {code}"]
+        return subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
+
+    apart = said("print(first(0.5))") + said("print(second(0.5))")
+    assert len(set(apart.split())) == 2
+    found = "print(*(sum(each.stats.cache_hits.values()) for each in (first, second)))"
+    assert said(f"print(first(0.5)); print(second(0.5)); {found}") == f"{apart}1 1\n"
 
 
 def test_the_kernel_is_kept_so() -> None:
