@@ -354,6 +354,22 @@ def test_a_run_that_cannot_be_made_is_told_where_it_is_published() -> None:
     assert [run.name for run in published] == ["he"]
 
 
+def test_a_publishing_that_fails_waits_for_the_run_that_is_being_made() -> None:
+    """Else its files would be written into a folder that is being deleted."""
+    made = []
+
+    def runs() -> Iterator[Run]:
+        for number in range(3):
+            time.sleep(0.2)
+            made.append(number)
+            yield Run(str(number), {}, {})
+
+    following = track.ahead(runs())
+    next(following)
+    following.close()
+    assert made == [0, 1]
+
+
 def test_every_result_of_an_experiment_is_there_once(laboratory: Laboratory) -> None:
     """In the repository's own store: `--temp` and `--queue` run in clones that are deleted, and restore from the cache."""
     settings = ("-S", "comparison.target_cost=0.5", "-S", "training.learning_rate=0.2")

@@ -3,6 +3,7 @@
 It comes last and reads only what the other stages made, so that a result restored from DVC's cache is published too.
 """
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -10,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,9 +46,8 @@ def track() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         tqdm(total=n, desc="publishing", unit="model", leave=False, disable=None) as bar,
+        contextlib.closing(ahead(children(P, rooms(folder), bar))) as runs,
     ):
-        rooms = [Path(folder) / name for name in ("one", "other")]
-        runs = ahead(children(P, itertools.cycle(rooms), bar))
         is_new = tracking.publish(tracking.store_uri(root), root, result, runs)
     seconds = time.monotonic() - begin
     rate = f" in {seconds:.0f} s, {n / seconds:.0f} a second"
@@ -79,8 +79,13 @@ def whole(P: params.Params) -> Run:
     return Run(name, given, tags, files=files)  # no metrics: their charts would stand before the models' own
 
 
-def ahead(runs: Iterator[Run]) -> Iterator[Run]:
-    """The same runs, each made by a thread while the one before it is published."""
+def rooms(folder: str) -> Iterator[Path]:
+    """Two folders in turn: while the files of a run in one of them are published, the next are made in the other."""
+    return itertools.cycle([Path(folder) / "one", Path(folder) / "other"])
+
+
+def ahead(runs: Iterator[Run]) -> Generator[Run]:
+    """The same runs, each made by a thread while the one before it is published; closed, it waits for the thread."""
     with ThreadPoolExecutor(1) as thread:
         following = thread.submit(next, runs, None)
         while (run := following.result()) is not None:
@@ -88,19 +93,19 @@ def ahead(runs: Iterator[Run]) -> Iterator[Run]:
             yield run
 
 
-def children(P: params.Params, rooms: Iterator[Path], bar: Any) -> Iterator[Run]:
+def children(P: params.Params, folders: Iterator[Path], bar: Any) -> Iterator[Run]:
     """What stands below a result: each initializer over its seeds, then every model.
 
-    The files of each lie in the next of the folders `rooms`.
+    The files of each lie in the next of the folders.
     """
     given = Given(
         storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes),
         pd.read_csv(storage.REPORTS / "runs.csv"),
         [data_set(P, "train"), data_set(P, "test")],
     )
-    yield from initializers(P, rooms)
+    yield from initializers(P, folders)
     for name in P.initializers:
-        for run in models(P, name, given, rooms):
+        for run in models(P, name, given, folders):
             yield run
             bar.update()
 
@@ -113,7 +118,7 @@ class Given(NamedTuple):
     data: list[Data]
 
 
-def initializers(P: params.Params, rooms: Iterator[Path]) -> Iterator[Run]:
+def initializers(P: params.Params, folders: Iterator[Path]) -> Iterator[Run]:
     """A run for each initializer: how the costs spread over the seeds, iteration by iteration, and a figure of it."""
     bands = pd.read_csv(storage.REPORTS / "cost_curves.csv")
     compared = pd.read_csv(storage.REPORTS / "comparison.csv")
@@ -128,14 +133,14 @@ def initializers(P: params.Params, rooms: Iterator[Path]) -> Iterator[Run]:
         metrics += [("cost_mean", statistics.mean(values), step) for step, values in zip(steps, costs, strict=True)]
         metrics += [(metric, float(row[key]), 0) for metric, key in OVER_SEEDS.items()]
         own = curves[curves["seed"] == P.shown_seed]
-        path = next(rooms) / "costs.png"
+        path = next(folders) / "costs.png"
         storage.write_bytes(path, figures.png(figures.cost_curves(band, own, published, P.shown_seed)))
         given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
         tags = {"level": "initializer", "behaviour": row["behaviour"]}
         yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
 
 
-def models(P: params.Params, name: str, given: Given, rooms: Iterator[Path]) -> Iterator[Run]:
+def models(P: params.Params, name: str, given: Given, folders: Iterator[Path]) -> Iterator[Run]:
     """The run of every model of an initializer, seed by seed."""
     when = P.training.record_at.tolist()
     _, curves = storage.read_run(name, P.seeds, P.training.record_at)
@@ -146,8 +151,8 @@ def models(P: params.Params, name: str, given: Given, rooms: Iterator[Path]) -> 
     common = {"initializer": name} | told(P.initializers[name]) | flat(settings(P))
     over = pictures.samples(*given.train) if P.data.n_inputs == 2 else None
     for index, seed in enumerate(P.seeds):
-        room = next(rooms)
-        weights, picture = room / "weights.npz", room / "boundary.png"
+        folder = next(folders)
+        weights, picture = folder / "weights.npz", folder / "boundary.png"
         row: Any = table.loc[seed]
         alone = [(W[index : index + 1], b[index : index + 1]) for W, b in stacked]
         storage.write_weights(weights, [seed], alone)
