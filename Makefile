@@ -34,7 +34,7 @@ types: install ## check types with mypy
 	mypy
 
 unit: install ## run the test suite, on all cores
-	pytest -n auto --dist loadfile
+	pytest -n auto --dist loadfile --no-loadscope-reorder
 
 kills: install ## kill the pipeline and the publishing fifty times (a quarter of an hour)
 	KILLS=50 pytest -q -s tests/test_kills.py

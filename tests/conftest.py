@@ -23,6 +23,15 @@ comparison: {tutorial_seed: 3, reference: he, target_cost: 0.1, target_accuracy:
 """
 
 
+LONGEST = ("pipeline", "any_processor", "tracking", "reproduction", "kills", "reliability", "experiments", "team")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The modules that take longest first, so that no worker is left alone with one of them at the end."""
+    order = [f"test_{name}" for name in LONGEST]
+    items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
+
+
 class Laboratory:
     """A clone of the project's files in a folder of its own, and commands run there."""
 
