@@ -1,4 +1,4 @@
-"""`matrices.orthonormal_rows` by the loops of the kernel: the same bits, some twenty times sooner for wide layers."""
+"""`matrices.orthonormal_rows` by the loops of the kernel: the same bits, for wide layers 15 to 80 times sooner."""
 
 import math
 from typing import Any

@@ -16,30 +16,36 @@ from typing import Any
 
 from numba.core import config
 from numba.core.bytecode import FunctionIdentity
-from numba.core.caching import InTreeCacheLocator
+from numba.core.caching import CacheImpl, InTreeCacheLocator
 
 NUMBER_BITS = 64
+PACKAGE = Path(__file__).parent
 
 
 class InRepository(InTreeCacheLocator):
-    """The names of the files carry a digest of the source: checkouts that differ do not share what is compiled."""
+    """For the pipeline's own functions. The names of the files carry a digest of the source, so that checkouts that
+    differ do not share what is compiled."""
 
     def __init__(self, py_func: Any, py_file: str) -> None:
         super().__init__(py_func, py_file)
-        package = Path(os.environ.get("DVC_ROOT", "")) / __package__
-        if "DVC_ROOT" in os.environ and package.is_dir():
+        package = Path(os.environ.get("DVC_ROOT", PACKAGE.parent)) / PACKAGE.name
+        if package.is_dir():
             self._cache_path = str(package / "__pycache__")
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Any:
+        return super().from_function(py_func, py_file) if Path(py_file).parent == PACKAGE else None
 
     def get_disambiguator(self) -> str:
         return f"{super().get_disambiguator()}-{self.get_source_stamp().hex()[:12]}"
 
 
 def install() -> None:
-    """Let Numba ask here after a folder of the user's, NUMBA_CACHE_DIR, and before one in the user's home.
+    """Let Numba ask here, after a folder of the user's, NUMBA_CACHE_DIR; of others' functions it keeps as it would.
 
     To be called before anything is compiled.
     """
     FunctionIdentity._unique_ids = iter(partial(secrets.randbits, NUMBER_BITS), -1)
-    own = f"{InRepository.__module__}.{InRepository.__qualname__}"
-    ours = f"UserProvidedCacheLocator,{own},UserWideCacheLocator"
+    first, *others = [locator.__qualname__ for locator in CacheImpl._locator_classes]
+    ours = ",".join([first, f"{InRepository.__module__}.{InRepository.__qualname__}", *others])
     config.CACHE_LOCATOR_CLASSES = config.CACHE_LOCATOR_CLASSES or ours

@@ -4,6 +4,7 @@ The models are cut into slices, and each slice is a call that any executor in th
 take: threads here, processes, or the machines of a cluster. A model's bits do not depend on the slice it is in.
 """
 
+import hashlib
 import itertools
 import os
 import threading
@@ -170,11 +171,19 @@ def train(
 
 
 def distinct(parameters: Parameters) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Places of models in a stack that differ in a bit, and which of them each model of the stack is like."""
-    bits = np.concatenate([np.reshape(part, (len(part), -1)) for layer in parameters for part in layer], axis=1)
-    rows = np.ascontiguousarray(bits).view(np.dtype((np.void, bits.shape[1] * bits.itemsize)))
-    _, chosen, like = np.unique(rows.ravel(), return_index=True, return_inverse=True)
-    return chosen, like
+    """The places of the models in a stack that are like none before, to the last bit; for each model, which of them."""
+    chosen: list[int] = []
+    like: list[int] = []
+    seen: dict[bytes, int] = {}
+    for place in range(len(parameters[0][0])):
+        digest = hashlib.sha256()
+        for part in itertools.chain.from_iterable(parameters):
+            digest.update(part[place].tobytes())
+        if digest.digest() not in seen:
+            seen[digest.digest()] = len(chosen)
+            chosen.append(place)
+        like.append(seen[digest.digest()])
+    return np.array(chosen), np.array(like)
 
 
 def picked(parameters: Parameters, places: NDArray[np.intp]) -> Parameters:

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from numba.core.caching import CompileResultCacheImpl
+from numba.core.caching import CompileResultCacheImpl, InTreeCacheLocator
 
-from pipeline import kernel_cache  # noqa: F401 - numba imports it by name
+from pipeline import kernel_cache
 from pipeline.compiled import descend_models
 from pipeline.kernel_cache import InRepository
 
@@ -25,8 +25,9 @@ def module(path: Path, source: str) -> ModuleType:
     return made
 
 
-def kept(path: Path, source: str) -> tuple[Path, str]:
-    """The folder and the beginning of the names under which Numba keeps what it compiles of `double`."""
+def kept(path: Path, source: str, patch: pytest.MonkeyPatch) -> tuple[Path, str]:
+    """Folder and beginning of the names under which Numba keeps what it compiles of `double`, the pipeline lying there."""
+    patch.setattr(kernel_cache, "PACKAGE", path.parent)
     impl = CompileResultCacheImpl(module(path, source).double)
     assert isinstance(impl.locator, InRepository)
     return Path(impl.locator.get_cache_path()), impl.filename_base
@@ -41,19 +42,26 @@ def test_a_checkout_for_an_experiment_keeps_what_it_compiles_in_the_repository(
     repository, checkout = tmp_path / "pipeline", tmp_path / "exps" / "tmp1" / "pipeline"
     repository.mkdir()
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert kept(checkout / "code.py", DOUBLE)[0] == checkout / "__pycache__"
+    assert kept(checkout / "code.py", DOUBLE, monkeypatch)[0] == checkout / "__pycache__"
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    assert kept(checkout / "code.py", DOUBLE)[0] == repository / "__pycache__"
+    assert kept(checkout / "code.py", DOUBLE, monkeypatch)[0] == repository / "__pycache__"
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "elsewhere"))  # of another project
-    assert kept(checkout / "code.py", DOUBLE)[0] == checkout / "__pycache__"
+    assert kept(checkout / "code.py", DOUBLE, monkeypatch)[0] == checkout / "__pycache__"
 
 
-def test_what_is_compiled_of_another_source_has_another_name(tmp_path: Path) -> None:
+def test_what_is_compiled_of_another_source_has_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, other, again = (
-        kept(tmp_path / str(place) / "code.py", source)[1]
+        kept(tmp_path / str(place) / "code.py", source, monkeypatch)[1]
         for place, source in enumerate([DOUBLE, DOUBLE.replace("2", "3"), DOUBLE])
     )
     assert first == again != other
+
+
+def test_what_users_compile_is_kept_as_numba_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(kernel_cache.PACKAGE.parent))
+    locator = CompileResultCacheImpl(module(tmp_path / "mine.py", DOUBLE).double).locator
+    assert type(locator) is InTreeCacheLocator
+    assert Path(locator.get_cache_path()) == tmp_path / "__pycache__"
 
 
 PAIR = f"""
