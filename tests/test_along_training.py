@@ -122,16 +122,6 @@ def test_snapshots_at(iterations: int, when: list[int]) -> None:
     assert settings.snapshots_at.dtype == np.int64
 
 
-@pytest.mark.parametrize(
-    ("seeds", "tutorial_seed", "shown"),
-    [((0, 1, 2, 3, 4), 3, 3), ((3,), 3, 3), ((14, 3), 3, 3), ((14, 15), 3, 14), ((15, 14), 0, 15), ((0, 1), 0, 0)],
-)
-def test_shown_seed(seeds: tuple[int, ...], tutorial_seed: int, shown: int) -> None:
-    P = params.load(SHIPPED)
-    comparison = P.comparison.model_copy(update={"tutorial_seed": tutorial_seed})
-    assert P.model_copy(update={"seeds": seeds, "comparison": comparison}).shown_seed == shown
-
-
 def follow(snapshots: Sequence[Parameters], moments: Sequence[int] = MOMENTS) -> tuple[pd.DataFrame, pd.DataFrame]:
     return along_training.follow("he", np.array(moments), snapshots, X, Y, ACTIVE)
 

@@ -36,7 +36,7 @@ def aggregate() -> None:
     along, twins = (pd.concat(tables, ignore_index=True) for tables in zip(*followed, strict=True))
     curves = statistics.curves_table({name: columns for name, (_, columns) in read.items()})
     C = P.comparison
-    shown = P.shown_seed
+    shown = P.comparison.tutorial_seed
     models = {name: model(P, name, shown) for name in P.initializers}
 
     born = {name: dict(zip(("at_birth", "at_birth_measured"), np.array(words[name]).T, strict=True)) for name in words}

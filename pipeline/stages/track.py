@@ -132,9 +132,9 @@ def initializers(P: params.Params, folders: Iterator[Path]) -> Iterator[Run]:
         metrics = [(f"cost_{key}", value, step) for key in SPREAD for step, value in zip(steps, band[key], strict=True)]
         metrics += [("cost_mean", statistics.mean(values), step) for step, values in zip(steps, costs, strict=True)]
         metrics += [(metric, float(row[key]), 0) for metric, key in OVER_SEEDS.items()]
-        own = curves[curves["seed"] == P.shown_seed]
+        own = curves[curves["seed"] == P.comparison.tutorial_seed]
         path = next(folders) / "costs.png"
-        storage.write_bytes(path, figures.png(figures.cost_curves(band, own, published, P.shown_seed)))
+        storage.write_bytes(path, figures.png(figures.cost_curves(band, own, published, P.comparison.tutorial_seed)))
         given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
         tags = {"level": "initializer", "behaviour": row["behaviour"]}
         yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
@@ -162,7 +162,7 @@ def models(P: params.Params, name: str, given: Given, folders: Iterator[Path]) -
         images: Iterable[tuple[str, int, Image]] = ()
         if over is not None:
             storage.write_bytes(picture, pictures.png(boundary(P, alone, over)))
-            if seed == P.shown_seed:
+            if seed == P.comparison.tutorial_seed:
                 images = (("boundary", step, boundary(P, model, over)) for step, model in snapshots(P, name))
         yield Run(
             f"{name} seed {seed}",
