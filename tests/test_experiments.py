@@ -175,7 +175,7 @@ def no_lock(laboratory: Laboratory) -> None:
     ("change", "reason"),
     [
         (edited, "comparison.confidence: 0.9 in params.yaml, 0.95 in dvc.lock"),
-        (another_seed, "seeds: none in params.yaml, [3, 5] in dvc.lock"),
+        (another_seed, "seeds.first: 3 in params.yaml, none in dvc.lock"),
         (another_initializer, "dvc.lock has no stage train@nil"),
         (another_code, "pipeline/losses.py is not the one in dvc.lock"),
         (another_table, "reports/runs.csv is not the one in dvc.lock"),
