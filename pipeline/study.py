@@ -167,7 +167,8 @@ def report(chosen: Table, target: float, confidence: float) -> str:
     ]
     rows = []
     for _, row in chosen.iterrows():
-        costs = [f"{row['median']:.4g}", f"{row['low']:.4g} to {row['high']:.4g}", f"{100 * row['share']:.0f} %"]
+        half = f"{_shown(row['low'])} to {_shown(row['high'])}"
+        costs = [_shown(row["median"]), half, f"{100 * row['share']:.0f} %"]
         if math.isnan(row["best"]):
             rows.append([row["initializer"], "all the same", *costs, "–", "–"])
             continue
@@ -186,6 +187,10 @@ def report(chosen: Table, target: float, confidence: float) -> str:
             f"{2.0 ** (1 - n):.4g}; at {100 * confidence:g} % confidence at least {needed} seeds are needed."
         )
     return markdown.table(heads, rows) + note
+
+
+def _shown(cost: float) -> str:
+    return f"{cost:.4g}" if math.isfinite(cost) else "diverged"
 
 
 def _final_costs(runs: Table, name: str) -> list[float]:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -203,3 +204,29 @@ def test_the_figure_shows_every_value_and_marks_the_best() -> None:
     (mark,) = [line for line in he.lines if line.get_color() == figures.ACCENT]
     assert (mark.get_xdata(), mark.get_ydata()) == ([0.1], [0.3])
     assert figures.png(figure) == figures.png(study_figures.study(COMPARED, BEST, RATE, 0.01, 0.99, 0.95))
+
+
+def test_diverged_models_are_at_the_top_of_the_figure_and_named_in_the_table() -> None:
+    long = "x" * 64
+    models = {
+        0.1: runs(he=[0.5] * 3, dead=[math.inf] * 3, **{long: [0.3] * 3}),
+        1.0: runs(he=[0.4, math.nan, math.nan], dead=[1e20] * 3, **{long: [0.3] * 3}),
+    }
+    rows = study.compared(models, 0.99, 0.95)
+    best = study.best(rows, models)
+    cells = [[cell.strip() for cell in line.split("|")[1:5]] for line in study.report(best, 0.99, 0.95).splitlines()]
+    assert ["dead", "1 *", "1e+20", "1e+20 to 1e+20"] in cells
+    never = {value: runs(dead=[math.inf, math.nan]) for value in (0.1, 1.0)}
+    text = study.report(study.best(study.compared(never, 0.99, 0.95), never), 0.99, 0.95)
+    assert "| diverged to diverged |" in text
+    figure = study_figures.study(rows, best, RATE, 0.1, 0.99, 0.95)
+    he, dead, other = [ax for ax in figure.axes if ax.get_yscale() == "log" and ax.get_visible()][:3]
+    tops = [
+        [line.get_xdata().tolist() for line in ax.lines if line.get_marker() == "^" and len(line.get_xdata())]
+        for ax in (he, dead, other)
+    ]
+    assert tops == [[[1.0]], [[0.1, 1.0], [1.0]], []]  # the best of what is above is marked as such
+    assert [text.get_text() for text in figure.legends[0].get_texts()][1] == "median above 10, or diverged"
+    assert len(other.get_title(loc="left")) <= study_figures.LONGEST
+    with warnings.catch_warnings(action="error"):  # a layout that collapses
+        figures.png(figure)
