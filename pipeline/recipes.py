@@ -252,9 +252,8 @@ def read_layer(settings: dict[str, Any], key: str) -> tuple[Layer, list[str]]:
     elif recipe is not None:
         sentences += named(recipe, settings, key)
     else:
-        sentences += [
-            f"{dotted(key, s)} is unknown; a layer has recipe, its settings, gain and bias." for s in settings
-        ]
+        has = "a layer has recipe, its settings, gain and bias"
+        sentences += [f"{dotted(key, s)} is unknown; {has}{hint(nearest(s, ['recipe', *EVERY]))}." for s in settings]
     return Layer(recipe, settings, **every), sentences
 
 

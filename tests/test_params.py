@@ -344,6 +344,11 @@ BAD = [
     ),
     (
         "recipe: he_normal",
+        "recipe: he_normal, layers: {3: {Gian: 2}}",
+        "initializers.he.layers[3].Gian is unknown; a layer has recipe, its settings, gain and bias (did you mean gain?).",
+    ),
+    (
+        "recipe: he_normal",
         "recipe: he_normal, layers: {3: {recipe: normal}}",
         "initializers.he.layers[3].sd is missing; the recipe normal needs it, and it must be a finite number.",
     ),
