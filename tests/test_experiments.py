@@ -236,7 +236,7 @@ def test_saved_and_applied(own: Laboratory) -> None:
     own.run("git", "restore", ".")
     own.run("dvc", "checkout")
     own.change("params.yaml", "target_accuracy: 0.99", "target_accuracy: 0.6")
-    assert own.repro("aggregate") == ["aggregate"]
+    assert own.repro("aggregate") == ["recipes", "aggregate"]
     own.run("dvc", "exp", "save", "-n", "modest")
     modest = own.results()
     assert {"faster", "modest"} <= set(names(own))
