@@ -7,7 +7,7 @@ import math
 
 from pipeline import theory
 from pipeline.activations import ACTIVATIONS
-from pipeline.criticality import critical_point
+from pipeline.criticality import Critical, critical_point
 from pipeline.markdown import table
 from pipeline.phases import DIGITS, critical, near_0, number, phase, q_star
 from pipeline.theory import PYTORCH_GAINS, chi_1
@@ -96,7 +96,9 @@ def _moments() -> tuple[str, str]:
     heads = ["activation", "E[φ]", "E[φ²]", "E[φ'²]", "forward", "backward", "critical σ_w²", "q*"]
     rows, reasons = [], dict[str, str]()
     for name, activation in ACTIVATIONS.items():
-        point = critical(activation, 0.0)
+        point: Critical | str = critical(activation, 0.0)
+        if activation.without_theory:
+            point = f"there is no theory of {name}, because {activation.without_theory}"
         if isinstance(point, str):
             of_point = [f"– {reasons.setdefault(point, str(len(reasons) + 1).translate(SUPERSCRIPTS))}", "–"]
         else:
