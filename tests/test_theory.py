@@ -289,7 +289,10 @@ def test_depth_scales_at_the_edge_of_chaos() -> None:
 
 @pytest.mark.parametrize(
     ("name", "sigma_w2", "sigma_b2"),
-    [("tanh", 0.8, 0.3), ("tanh", 4.0, 0.1), ("elu", 0.9, 0.4), ("sigmoid", 9.0, 0.5), ("gelu", 1.5, 0.3)],
+    [
+        *[("tanh", 0.8, 0.3), ("tanh", 4.0, 0.1), ("elu", 0.9, 0.4), ("sigmoid", 9.0, 0.5), ("gelu", 1.5, 0.3)],
+        *[("hardtanh", 2.25, 0.05), ("relu6", 2.3, 0.1), ("hard_sigmoid", 36.0, 0.1)],
+    ],
 )
 def test_depth_scales(name: str, sigma_w2: float, sigma_b2: float) -> None:
     """Near the fixed point a difference shrinks by e^(-1 / xi) a layer."""
@@ -302,7 +305,9 @@ def test_depth_scales(name: str, sigma_w2: float, sigma_b2: float) -> None:
     assert (c < 1) == (chi_1(q, sigma_w2, activation) > 1)
     assert correlation_map(c, q, sigma_w2, sigma_b2, activation) == pytest.approx(c, abs=1e-14)
     shrunk = (correlation_map(c - 1e-6, q, sigma_w2, sigma_b2, activation) - c) / -1e-6
-    assert math.exp(-1 / xi_c(q, sigma_w2, sigma_b2, activation)) == pytest.approx(shrunk, abs=1e-5)
+    # where phi' jumps, the slope of the map at c = 1 is approached as sqrt(1 - c) = 1e-3
+    error = 1e-3 if c == 1.0 and activation.kinks else 1e-5
+    assert math.exp(-1 / xi_c(q, sigma_w2, sigma_b2, activation)) == pytest.approx(shrunk, abs=error)
     assert correlation_slope(1.0, q, sigma_w2, activation) == pytest.approx(chi_1(q, sigma_w2, activation), rel=1e-13)
 
 
@@ -451,6 +456,21 @@ def test_pairs_of_clipped_lines(name: str, q: float, c: float) -> None:
     rectangle = law.cdf([high / s, high / s], lower_limit=[low / s, low / s])
     slope = correlation_slope(c, q, 1.0, ACTIVATIONS[name])
     assert slope == pytest.approx(scale * scale * rectangle, abs=1e-12)  # of SciPy's bivariate function
+
+
+def test_pairs_of_opposite_inputs_with_unequal_kinks() -> None:
+    """x within [-1, 2.5], for c near -1: E[phi(v)] given u bends at -kink, where phi(u) has none."""
+    c, s = -1 + 1e-8, 2.0
+    r = math.sqrt((1 - c) * (1 + c))
+    edges = sorted(
+        {-12.0, 12.0} | {sign * k / s + d * r for k in (-1, 2.5) for sign in (-1, 1) for d in (-9, -1, 0, 1, 9)}
+    )
+    given = lambda u: min(max(s * u, -1.0), 2.5) * clipped(-1, 2.5, c * s * u, r * s)[0]  # noqa: E731
+    expected = math.fsum(
+        integrate.quad(lambda u: given(u) * density(u), *piece, epsabs=1e-16)[0] for piece in pairwise(edges)
+    )
+    found = pair_expectation(lambda z: np.clip(z, -1, 2.5), s * s, c, (-1.0, 2.5))
+    assert found == pytest.approx(expected, abs=1e-13)  # of quad in nine pieces
 
 
 @pytest.mark.parametrize("name", COVERED)
