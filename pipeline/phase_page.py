@@ -24,6 +24,9 @@ goes from layer to layer as q → σ_w² E[φ²] + σ_b², φ being taken at z ~
 gradients grows by χ₁ = σ_w² E[φ'²] in a layer, going down (Schoenholz et al. 2017). Numbers have {digits} significant
 digits.
 
+“gelu” is the exact one, PyTorch's default. “hard_sigmoid” is z / 6 + 1 / 2 within [-3, 3], as in PyTorch, JAX and Keras
+3; Keras 2 had 0.2 z + 0.5.
+
 For any other σ_w² and σ_b², and for correlations and depth scales, ask:
 
     python -m pipeline.phases tanh --gain {tanh_gain_digits} --sigma-b2 {some_bias}
