@@ -16,7 +16,7 @@ from pipeline.activations import ACTIVATIONS
 mpmath.mp.prec = 160
 HALF = mpf("0.5")
 EPS = mpf(2) ** -53
-FAR = mpf(10) ** 6  # where phi has met its asymptotes to far more than a double's rounding
+FAR = mpf(10) ** 20  # where phi is within a double's rounding of its asymptotes
 
 ALPHA = -mpmath.sqrt(2 / mpmath.pi) / (mpmath.erfc(1 / mpmath.sqrt(2)) * mpmath.exp(HALF) - 1)
 LAMBDA = (
@@ -71,7 +71,9 @@ class Case(NamedTuple):
     def limit(self, f: Callable[[mpf], mpf], sign: int) -> float:
         """Of phi or its slope at sign * infinity."""
         value = f(sign * FAR)
-        return float(value) if abs(value) < 1000 else float(mpmath.sign(value) * mpf("inf"))
+        if abs(value) > 1000:
+            return float(mpmath.sign(value) * mpf("inf"))
+        return float(value) if abs(value) > EPS else 0.0
 
     @property
     def bounded(self) -> bool:
