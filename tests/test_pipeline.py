@@ -107,6 +107,28 @@ def test_changing_a_figures_code_trains_nothing(laboratory: Laboratory) -> None:
     assert not any(stage.startswith("train") for stage in laboratory.repro())
 
 
+def test_an_activation_without_theory_is_measured_and_nothing_predicted(laboratory: Laboratory) -> None:
+    laboratory.change(
+        "pipeline/activations.py",
+        "Activation(relu, relu_slope, kinks=(0.0,))",
+        'Activation(relu, relu_slope, without_theory="as a test")',
+    )
+    before = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    done = laboratory.stage("birth")
+    assert (done.returncode, done.stdout) == (0, "")
+    after = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    pd.testing.assert_frame_equal(
+        before.drop(columns=["predicted", "deviation"]), after.drop(columns=["predicted", "deviation"])
+    )
+    assert before["predicted"].notna().any()
+    assert not after["predicted"].notna().any()
+    text = (laboratory.root / "reports" / "birth.md").read_text()
+    for name in ("zeros", "small", "he"):
+        assert (
+            f"of {name} theory says nothing: it has the activation relu, of which there is no theory: as a test" in text
+        )
+
+
 def test_the_tutorials_seed_and_the_reference_may_be_absent(laboratory: Laboratory) -> None:
     laboratory.change("params.yaml", "seeds: [3, 5]", "seeds: [4]")
     laboratory.change("params.yaml", "reference: he", "reference: xavier")
