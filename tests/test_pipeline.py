@@ -116,6 +116,28 @@ def test_a_warning_is_printed_once_and_before_training(laboratory: Laboratory) -
     assert "warning" not in laboratory.run("dvc", "repro").stdout
 
 
+def test_an_activation_without_theory_is_measured_and_nothing_predicted(laboratory: Laboratory) -> None:
+    laboratory.change(
+        "pipeline/activations.py",
+        "Activation(relu, relu_slope, kinks=(0.0,))",
+        'Activation(relu, relu_slope, without_theory="as a test")',
+    )
+    before = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    done = laboratory.stage("birth")
+    assert (done.returncode, done.stdout) == (0, "")
+    after = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    pd.testing.assert_frame_equal(
+        before.drop(columns=["predicted", "deviation"]), after.drop(columns=["predicted", "deviation"])
+    )
+    assert before["predicted"].notna().any()
+    assert not after["predicted"].notna().any()
+    text = (laboratory.root / "reports" / "birth.md").read_text()
+    for name in ("zeros", "small", "he"):
+        assert (
+            f"of {name} theory says nothing: it has the activation relu, of which there is no theory: as a test" in text
+        )
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
