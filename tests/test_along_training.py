@@ -220,6 +220,16 @@ def test_shares_without_hidden_layers() -> None:
     assert found[["distinct", "rank", "dead"]].isna().all(axis=None)
 
 
+def test_shares_of_a_model_that_diverged_are_not_defined() -> None:
+    """A weight that is not finite has no rank; its units are neither dead nor distinct, its outputs not saturated."""
+    first = [("he", 0, 1, 4, 4, 1.5, 2, 0.75, 1), ("he", 0, 2, 1, 1, 1.0, 1, 0.5, 0)]
+    for gone in (1, 2):  # in the hidden layer, in the last one
+        rows = table([*first, *(("he", 9, l, 4, 4, np.nan if l == gone else 1.0, 2, 0.0, 4) for l in (1, 2))])
+        found = along_training.shares(rows)
+        assert found.iloc[0, 2:].tolist() == [1.0, 0.75, 0.5, 0.25]
+        assert found.iloc[1, 2:].isna().all()
+
+
 def rank_shares(snapshots: Sequence[Parameters]) -> list[float]:
     """exp(entropy) of the singular values of both hidden layers, over the 2 + 5 that are possible (Roy & Vetterli 2007)."""
     shares = []
