@@ -4,7 +4,6 @@
 """
 
 import argparse
-import io
 import json
 import re
 import subprocess
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline import markdown
+from pipeline import markdown, storage
 from pipeline.wording import UserError
 
 METRICS = {  # of reports/metrics.json, for every initializer
@@ -55,7 +54,8 @@ def read(rev: str = "HEAD") -> list[Experiment]:
 def models(experiment: Experiment) -> pd.DataFrame:
     """reports/runs.csv of a finished experiment: a row a model."""
     text = _run("git", "show", f"{experiment.rev}:reports/runs.csv")
-    return pd.read_csv(io.StringIO(text), float_precision="round_trip")
+    table: pd.DataFrame = storage.parse_table(text)
+    return table
 
 
 def table(experiments: Sequence[Experiment], metric: str) -> str:

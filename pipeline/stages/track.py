@@ -100,7 +100,7 @@ def children(P: params.Params, folders: Iterator[Path], bar: Any) -> Iterator[Ru
     """
     given = Given(
         storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes),
-        pd.read_csv(storage.REPORTS / "runs.csv"),
+        storage.read_table(storage.REPORTS / "runs.csv"),
         [data_set(P, "train"), data_set(P, "test")],
     )
     yield from initializers(P, folders)
@@ -120,9 +120,9 @@ class Given(NamedTuple):
 
 def initializers(P: params.Params, folders: Iterator[Path]) -> Iterator[Run]:
     """A run for each initializer: how the costs spread over the seeds, iteration by iteration, and a figure of it."""
-    bands = pd.read_csv(storage.REPORTS / "cost_curves.csv")
-    compared = pd.read_csv(storage.REPORTS / "comparison.csv")
-    published = pd.read_csv(storage.PUBLISHED / "cost_curves.csv")
+    bands = storage.read_table(storage.REPORTS / "cost_curves.csv")
+    compared = storage.read_table(storage.REPORTS / "comparison.csv")
+    published = storage.read_table(storage.PUBLISHED / "cost_curves.csv")
     for name, recipe in P.initializers.items():
         _, columns = storage.read_run(name, P.seeds, P.training.record_at)
         curves = statistics.curves_table({name: columns})
