@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline import markdown, storage
+from pipeline import markdown, provenance, storage
 from pipeline.wording import UserError
 
 METRICS = {  # of reports/metrics.json, for every initializer
@@ -126,6 +126,8 @@ def _run(*command: str) -> str:
     """What a command of DVC or git says, or a sentence why it does not."""
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     if done.returncode:
+        if problem := provenance.git_problem():
+            raise ExperimentsError(f"the experiments cannot be read: {problem}")
         why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
         tool = "git" if command[0] == "git" else "dvc"
         raise ExperimentsError(f"{tool} cannot read the experiments: {re.sub(r'^(ERROR|fatal): ', '', why)}")

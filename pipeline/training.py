@@ -6,12 +6,12 @@ take: threads here, processes, or the machines of a cluster. A model's bits do n
 
 import hashlib
 import itertools
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, as_completed
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -210,5 +210,5 @@ def joined(parts: Sequence[Trained]) -> Trained:
 
 
 def n_cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The number of CPUs that this process may use; affinity, a container, LOKY_MAX_CPU_COUNT may limit it."""
+    return int(joblib.cpu_count(only_physical_cores=False))

@@ -1,9 +1,13 @@
 """One module for each DVC stage: arguments, files, calls."""
 
+import itertools
+import math
 import os
 import sys
 from collections.abc import Callable
 
+from pipeline import params
+from pipeline.sums import integer_sum
 from pipeline.wording import UserError
 
 
@@ -14,7 +18,27 @@ def run(work: Callable[[], None]) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
+    except MemoryError as error:
+        print(out_of_memory(error), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("Stopped; nothing half-written was left.", file=sys.stderr, flush=True)
         os._exit(130)  # at once: a thread may be compiling, and no thread writes files
     return 0
+
+
+def out_of_memory(error: MemoryError) -> str:
+    """One sentence: what could not be allocated, and how much memory the models of params.yaml take."""
+    P = params.load()
+    sizes = list(itertools.pairwise(P.layers_dims))
+    one = 8.0 * integer_sum((fan_in + 1) * fan_out for fan_in, fan_out in sizes)
+    every = f"the weights of one model take {binary(one)}, of all {len(P.seeds)} seeds {binary(one * len(P.seeds))}"
+    advice = "and a stage holds several copies; choose smaller network.hidden or fewer seeds"
+    return f"Out of memory ({str(error) or 'nothing more is known'}): {every}, {advice}."
+
+
+def binary(size: float) -> str:
+    """A number of bytes in the largest unit of which there is one: 11.9 GiB."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    power = min(len(units) - 1, max(0, int(size).bit_length() - 1) // 10)
+    return f"{math.ldexp(size, -10 * power):.3g} {units[power]}"

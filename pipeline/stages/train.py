@@ -26,6 +26,8 @@ def train(name: str, seed: int | None = None) -> None:
     P = params.load()
     if name not in P.initializers:
         raise params.ParamsError(f"params.yaml: initializers has no {name}; it has {', '.join(P.initializers)}.")
+    if seed is not None and not 0 <= seed <= params.MAX_SEED:
+        raise params.ParamsError(f"--seed {seed} is no seed; it must be a whole number from 0 to {params.MAX_SEED}.")
     seeds = P.seeds if seed is None else (seed,)
     sizes = P.data.n_inputs, P.data.n_classes
     X, Y = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, *sizes)
