@@ -251,6 +251,18 @@ def test_a_network_that_does_not_fit_into_memory(laboratory: Laboratory, finishe
     assert laboratory.results() == finished.results()
 
 
+@pytest.mark.parametrize("stage", ["train", "diagnose"])
+def test_a_network_larger_than_the_memory_of_the_computer(laboratory: Laboratory, stage: str) -> None:
+    """Two matrices of 10^12 doubles: reported before anything is allocated, which Linux might grant."""
+    laboratory.change("params.yaml", "hidden: [4, 3]", "hidden: [1000000, 1000000, 1000000]")
+    done = laboratory.stage(stage, "--initializer", "he")
+    # (3e6 + 2 (1e6 + 1) 1e6 + 1e6 + 1) parameters of 8 bytes: 1.600005e13, divided by 2^40: 14.55 TiB
+    copies = {"train": "58.2 TiB", "diagnose": "29.1 TiB"}[stage]  # two of each of two models, or of one
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert done.stdout.startswith(f"Out of memory (at least {copies} are needed at once, and this computer has ")
+    assert "): the weights of one model take 14.6 TiB, of all 2 seeds 29.1 TiB, and a stage" in done.stdout
+
+
 @pytest.mark.parametrize("seed", ["-1", "4294967296"])
 def test_a_seed_that_there_is_not(laboratory: Laboratory, seed: str) -> None:
     done = laboratory.stage("train", "--initializer", "he", f"--seed={seed}")
@@ -284,6 +296,9 @@ def test_without_git_everything_works_but_experiments(laboratory: Laboratory, fi
     assert done.returncode != 0
     assert done.stdout.startswith("the experiments cannot be read: this folder is not a git repository; clone")
     assert "Traceback" not in done.stdout
+    laboratory.run("sh", "-c", "git init -q && git add -A && git commit -q -m start")  # the remedy
+    laboratory.run("dvc", "config", "--local", "core.no_scm", "false")
+    assert laboratory.run("make", "-o", "install", "exps").stdout.startswith("No experiment started from HEAD yet")
 
 
 def test_docs_that_cannot_be_made_stay_as_they_were(laboratory: Laboratory) -> None:

@@ -27,14 +27,32 @@ def run(work: Callable[[], None]) -> int:
     return 0
 
 
+def require_memory(P: params.Params, n_models: int) -> None:
+    """Raise MemoryError if so many models at once, held twice, exceed the memory of this computer.
+
+    Linux would grant the memory and kill the process, without a message, once it is used.
+    """
+    needed = 2.0 * n_models * model_size(P)
+    try:
+        there_is = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError):  # Windows, or a system that does not say
+        return
+    if needed > there_is:
+        raise MemoryError(f"at least {binary(needed)} are needed at once, and this computer has {binary(there_is)}")
+
+
 def out_of_memory(error: MemoryError) -> str:
     """One sentence: what could not be allocated, and how much memory the models of params.yaml take."""
     P = params.load()
-    sizes = list(itertools.pairwise(P.layers_dims))
-    one = 8.0 * integer_sum((fan_in + 1) * fan_out for fan_in, fan_out in sizes)
-    every = f"the weights of one model take {binary(one)}, of all {len(P.seeds)} seeds {binary(one * len(P.seeds))}"
+    one, n = model_size(P), len(P.seeds)
+    every = f"the weights of one model take {binary(one)}, of all {n} seeds {binary(one * n)}"
     advice = "and a stage holds several copies; choose smaller network.hidden or fewer seeds"
     return f"Out of memory ({str(error) or 'nothing more is known'}): {every}, {advice}."
+
+
+def model_size(P: params.Params) -> float:
+    """The bytes of the weights and biases of one model."""
+    return 8.0 * integer_sum((fan_in + 1) * fan_out for fan_in, fan_out in itertools.pairwise(P.layers_dims))
 
 
 def binary(size: float) -> str:

@@ -33,7 +33,6 @@ OVER_SEEDS = {  # metrics of an initializer, and the columns of reports/comparis
     "test_accuracy_mean": "test_accuracy_mean",
     "share_learned": "share_at_target_accuracy",
 }
-TRACKED = Path("tracked.json")
 
 
 def track() -> None:
@@ -53,7 +52,7 @@ def track() -> None:
     rate = f" in {seconds:.0f} s, {n / seconds:.0f} a second"
     done = f"Published {n} models to MLflow{rate}" if is_new else f"MLflow has these {n} models already"
     print(f"{done}: {result.run.name}.")
-    storage.write_text(TRACKED, json.dumps({"fingerprint": result.fingerprint, "models": n}, indent=2) + "\n")
+    storage.write_text(tracking.TRACKED, json.dumps({"fingerprint": result.fingerprint, "models": n}, indent=2) + "\n")
 
 
 def fingerprint(P: params.Params) -> str:

@@ -16,6 +16,7 @@ from pipeline import diagnostics, kernel, network, params, recipes, storage, sym
 from pipeline.activations import Activation
 from pipeline.initializers import Parameters, stack
 from pipeline.network_initializers import Birth
+from pipeline.stages import require_memory
 from pipeline.sums import Array
 
 COMPILING = "Compiling the kernel for this processor; that takes some seconds and is kept for the next time."
@@ -31,6 +32,7 @@ def train(name: str, seed: int | None = None) -> None:
     seeds = P.seeds if seed is None else (seed,)
     sizes = P.data.n_inputs, P.data.n_classes
     X, Y = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, *sizes)
+    require_memory(P, len(seeds))
     birth = Birth(P.layers_dims, P.network.activations, X)
     born = stack([recipes.born(P.initializers[name], s, birth) for s in seeds])
     descend = partial(
