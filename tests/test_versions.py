@@ -168,7 +168,7 @@ def test_floats_are_added_in_order() -> None:
 
 
 def test_every_float_of_a_table_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Among 20,000 random doubles of 17 digits pandas' converters up to 3.0 get hundreds wrong by an ulp."""
+    """Of 20,000 random doubles of 17 digits, pandas.read_csv of version 2.3 gets a third wrong by an ulp."""
     monkeypatch.setattr(storage, "REPORTS", tmp_path)
     bits = np.random.RandomState(7).randint(0, 2**63, 20_000, dtype=np.int64)
     values = bits.view(np.float64)
