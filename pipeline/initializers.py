@@ -354,7 +354,7 @@ def _require_mass(low: float, high: float, mean: float = 0.0, sd: float = 1.0) -
     """
     _require(low < high, "high", f"greater than low, which is {low}", high)
     a, b = ((bound - mean) / sd / math.sqrt(2.0) for bound in (low, high))
-    above, below = math.erfc(a) / 2.0, math.erfc(-b) / 2.0  # they decide, and enter no number
+    above, below = math.erfc(a) / 2.0, math.erfc(-b) / 2.0  # compared alone: no weight depends on their bits
     clause = "that at least 1 in 100 draws of the normal distribution lies"
     _require(above >= 0.01, "low", f"so small {clause} above it", low)
     _require(below >= 0.01, "high", f"so large {clause} below it", high)

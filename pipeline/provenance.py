@@ -58,7 +58,7 @@ def git_problem() -> str:
         return f"this folder is not a git repository; {clone}, then `dvc config --local core.no_scm false`."
     if "Needed a single revision" in done.stderr:
         return "the repository has no commit yet; run `git add -A && git commit -m start`."
-    return f"git says: {' '.join(done.stderr.split()) or 'nothing'}"
+    return f"git failed: {' '.join(done.stderr.split()) or 'no message'}"
 
 
 def user() -> str:

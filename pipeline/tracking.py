@@ -159,8 +159,10 @@ def load_model(initializer: str, seed: int, root: Path = REPOSITORY) -> Any:
 
 def _reason(error: Exception) -> str:
     """Why a store cannot be used, on one line of at most 200 characters."""
-    told = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error  # the database's words
-    why = re.sub(r"\s+", " ", str(told))
+    message = (
+        getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
+    )  # the message of the database
+    why = re.sub(r"\s+", " ", str(message))
     return "it does not answer" if "Max retries exceeded" in why else why if len(why) <= 200 else f"{why[:197]}..."
 
 

@@ -35,7 +35,7 @@ def require_memory(P: params.Params, n_models: int) -> None:
     needed = 2.0 * n_models * model_size(P)
     try:
         there_is = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError):  # Windows, or a system that does not say
+    except (AttributeError, ValueError):  # Windows, or a system without these names
         return
     if needed > there_is:
         raise MemoryError(f"at least {binary(needed)} are needed at once, and this computer has {binary(there_is)}")
@@ -47,7 +47,7 @@ def out_of_memory(error: MemoryError) -> str:
     one, n = model_size(P), len(P.seeds)
     every = f"the weights of one model take {binary(one)}, of all {n} seeds {binary(one * n)}"
     advice = "and a stage holds several copies; choose smaller network.hidden or fewer seeds"
-    return f"Out of memory ({str(error) or 'nothing more is known'}): {every}, {advice}."
+    return f"Out of memory ({str(error) or 'no details are known'}): {every}, {advice}."
 
 
 def model_size(P: params.Params) -> float:
