@@ -1,4 +1,4 @@
-# Two commands: `make repro` and `make test`. Python 3.11 or newer, git and make are all they need.
+# Two commands: `make repro` and `make test`. Python 3.11 to 3.13, git and make are all they need.
 PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := .venv/installed
@@ -15,14 +15,18 @@ help: ## list the targets
 install: $(STAMP) ## create .venv from the hash-pinned lock
 
 $(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, not %d.%d; name one as in: make PYTHON=python3.13 $(MAKECMDGOALS)" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
-repro: install ## run the pipeline: reports/comparison.md
+repro: install scm ## run the pipeline: reports/comparison.md
 	dvc repro
+
+.PHONY: scm
+scm: install  # a ZIP download has no .git: DVC then works without git, but for experiments
+	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || dvc config --local core.no_scm true
 
 test: lint types unit ## pass lint, types and the whole test suite
 
@@ -34,14 +38,14 @@ types: install ## check types with mypy
 	mypy
 
 unit: install ## run the test suite, on all cores
-	pytest -n auto --dist loadfile --no-loadscope-reorder
+	pytest -n $$(python -c 'import joblib; print(joblib.cpu_count())') --dist loadfile --no-loadscope-reorder
 
 kills: install ## kill the pipeline and the publishing fifty times (a quarter of an hour)
 	KILLS=50 pytest -q -s tests/test_kills.py
 
-ui: install ## browse the runs in MLflow at http://127.0.0.1:5000
-	@echo "In some seconds: http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=results&workflowType=machine_learning"
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --workers 1 --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
+PORT ?= 5000
+ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001 takes another port)
+	@python -m pipeline.serve --port $(PORT)
 
 METRIC ?= final_cost
 exps: install ## list the experiments and how they differ (METRIC=test_accuracy shows another result)
@@ -67,15 +71,16 @@ GPU := cuda-bindings cuda-pathfinder cuda-toolkit triton $(addprefix nvidia-,cub
 TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
 docs: install ## write docs/initializers.md and docs/activations.md from what is registered
-	python -m pipeline.catalogue > docs/initializers.md
-	python -m pipeline.phase_page > docs/activations.md
+	python -m pipeline.catalogue > docs/initializers.md.part && mv docs/initializers.md.part docs/initializers.md
+	python -m pipeline.phase_page > docs/activations.md.part && mv docs/activations.md.part docs/activations.md
 
 lock: ## resolve the two lock files anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --extra dev --output-file requirements.lock
-	rm -f requirements-benchmark.lock
+	rm -f requirements-benchmark.lock.part
 	$(PYTHON) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print("numpy", "numba", *p["optional-dependencies"]["benchmark"], sep="\n")' \
-	| $(UV_COMPILE) - --constraint requirements.lock $(addprefix --no-emit-package ,$(GPU)) --output-file requirements-benchmark.lock
-	sed -i "s/^torch==\(.*\) \\\\$$/torch==\1+cpu ; sys_platform == 'linux' and platform_machine == 'x86_64' \\\\\n    --hash=$(TORCH_CPU)\ntorch==\1 ; sys_platform != 'linux' or platform_machine != 'x86_64' \\\\/" requirements-benchmark.lock
+	| $(UV_COMPILE) - --constraint requirements.lock $(addprefix --no-emit-package ,$(GPU)) --output-file requirements-benchmark.lock.part
+	sed -i "s/^torch==\(.*\) \\\\$$/torch==\1+cpu ; sys_platform == 'linux' and platform_machine == 'x86_64' \\\\\n    --hash=$(TORCH_CPU)\ntorch==\1 ; sys_platform != 'linux' or platform_machine != 'x86_64' \\\\/" requirements-benchmark.lock.part
+	mv requirements-benchmark.lock.part requirements-benchmark.lock
 
 clean: ## delete what the pipeline made, its cache included; reports/ stays
 	rm -rf births data recipes runs tracked.json .dvc/cache .dvc/tmp

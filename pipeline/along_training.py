@@ -1,5 +1,6 @@
 """What becomes of symmetry, saturation and a last bit while a model is trained, from its snapshots. Pure."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,7 +66,7 @@ def shares(rows: Table) -> Table:
                 "initializer": name,
                 "iteration": iteration,
                 "distinct": hidden["told_apart"].sum() / units if defined else np.nan,
-                "rank": hidden["effective_rank"].sum() / hidden["full_rank"].sum() if defined else np.nan,
+                "rank": math.fsum(hidden["effective_rank"]) / hidden["full_rank"].sum() if defined else np.nan,
                 "saturated": last["saturated"] if finite else np.nan,
                 "dead": hidden["dead"].sum() / units if defined else np.nan,
             }

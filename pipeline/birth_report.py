@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.birth_table import ROUNDING
 from pipeline.markdown import table
 from pipeline.statistics import Table
+from pipeline.sums import integer_sum
 from pipeline.verdicts import KINDS, Verdict, commonest
 
 LAYERS_SHOWN = 8  # of a deep network
@@ -29,7 +30,7 @@ def birth(
     """
     names, n_layers, n_classes = list(verdicts), len(layers_dims) - 1, max(2, layers_dims[-1])
     cells = {(row.initializer, row.quantity, int(row.layer) if row.layer > 0 else 0): row for row in _rows(measured)}
-    n_models = sum(map(len, verdicts.values()))
+    n_models = integer_sum(map(len, verdicts.values()))
     parts = [
         "# What the networks were at birth",
         f"{len(names)} initializers, {n_models} models, layers {_sizes(layers_dims)}: measured on the "
@@ -80,9 +81,10 @@ def _words(cells: Cells, verdicts: Mapping[str, Sequence[Verdict]], n_layers: in
         example = next(str(verdict) for verdict in of_models if verdict.word == word)
         hidden = range(1, n_layers)
         dead, all_dead, told_apart = (
-            sum(cells[name, quantity, l].mean for l in hidden) for quantity in ("dead", "dead_for_all", "told_apart")
+            math.fsum(cells[name, quantity, l].mean for l in hidden)
+            for quantity in ("dead", "dead_for_all", "told_apart")
         )
-        units = sum(cells[name, "units", l].mean for l in hidden)
+        units = math.fsum(cells[name, "units", l].mean for l in hidden)
         rows.append(
             [
                 name,

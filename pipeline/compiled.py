@@ -6,15 +6,13 @@ A (phi(Z), then a row of ones) in `work`, and the code of the activation. `work`
 eight lanes for each parameter.
 """
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline import activations, elementary, kernel_cache, lanes, losses, sums, tiles
+from pipeline import activations, elementary, kernel_cache, lanes, losses
 from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.elementary import sigmoid
 from pipeline.lanes import everywhere, lane_total
@@ -214,14 +212,6 @@ def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, m
         store_double(load_double(P, k) - learning_rate * gradient, P, k)
 
 
-def source_digest() -> str:
-    """The SHA-256 of the files that the compiled code is made of."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
-    for module in (elementary, activations, losses, lanes, sums, tiles, kernel_cache):
-        digest.update(Path(module.__file__ or "").read_bytes())
-    return digest.hexdigest()
-
-
 def entry_points(sources: str) -> tuple[Any, Any]:
     """The two compiled functions. `sources` makes part of the key under which Numba keeps them on disk."""
 
@@ -295,4 +285,4 @@ def entry_points(sources: str) -> tuple[Any, Any]:
     return descend_models, evaluate_models
 
 
-descend_models, evaluate_models = entry_points(source_digest())
+descend_models, evaluate_models = entry_points(kernel_cache.source_digest(__name__))

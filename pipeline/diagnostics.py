@@ -21,7 +21,7 @@ from pipeline.elementary import log, sigmoid
 from pipeline.initializers import Parameters, together
 from pipeline.network import compute_cost, cost_slope, samples, softmax
 from pipeline.products import product, product_over_samples
-from pipeline.sums import Array, lane_sum, pad
+from pipeline.sums import Array, integer_sum, lane_sum, pad
 from pipeline.symmetry import distinct_rows
 
 FLAT = 0.1  # of its largest slope: where an activation has less it is flat; k flat layers leave less than 10^-k
@@ -263,7 +263,7 @@ def twins(parameters: Parameters) -> Parameters:
 
 def pieces(parameters: Parameters, n_columns: int) -> Iterator[Parameters]:
     """The models of a stack, so many at a time that their pre-activations of all layers fit into `PIECE`, or one."""
-    size = max(1, PIECE // (n_columns * sum(W.shape[1] for W, _ in parameters)))
+    size = max(1, PIECE // (n_columns * integer_sum(W.shape[1] for W, _ in parameters)))
     for i in range(0, len(parameters[0][0]), size):
         yield [(W[i : i + size], b[i : i + size]) for W, b in parameters]
 

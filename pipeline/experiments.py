@@ -7,7 +7,6 @@ where dvc.lock says that the parameters, code and data beside them made them.
 import argparse
 import functools
 import hashlib
-import io
 import json
 import re
 import subprocess
@@ -20,7 +19,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline import markdown, provenance
+from pipeline import markdown, provenance, storage
 from pipeline.wording import UserError, shown
 
 METRICS = {  # of reports/metrics.json, for every initializer
@@ -66,7 +65,8 @@ def read(rev: str = "HEAD") -> list[Experiment]:
 def models(experiment: Experiment) -> pd.DataFrame:
     """reports/runs.csv of a finished experiment: a row a model."""
     text = _run("git", "show", f"{experiment.rev}:reports/runs.csv")
-    return pd.read_csv(io.StringIO(text), float_precision="round_trip")
+    table: pd.DataFrame = storage.parse_table(text)
+    return table
 
 
 def mismatch(params: Mapping[str, Any], read_file: Callable[[str], bytes | None]) -> str:
@@ -204,6 +204,8 @@ def _run(*command: str) -> str:
     """What a command of DVC or git says, or a sentence why it does not."""
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     if done.returncode:
+        if problem := provenance.git_problem():
+            raise ExperimentsError(f"the experiments cannot be read: {problem}")
         why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
         tool = "git" if command[0] == "git" else "dvc"
         raise ExperimentsError(f"{tool} cannot read the experiments: {re.sub(r'^(ERROR|fatal): ', '', why)}")

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from pipeline.compiled import DOUBLE, lane_sums, scaled_product, source_digest
+from pipeline.compiled import DOUBLE, lane_sums, scaled_product
+from pipeline.kernel_cache import source_digest
 from pipeline.lanes import everywhere, lane_total
 from pipeline.sums import LANES, Array, pad
 from pipeline.tiles import load, store, store_double
@@ -59,4 +60,4 @@ def dot_products(rows: int, n_rows: int, x: int, step: int, sums: int) -> None:
     lane_sums(rows, step, n_rows, x, step, 1, step // LANES, sums)
 
 
-project = entry_point(source_digest())
+project = entry_point(source_digest(__name__))

@@ -91,7 +91,7 @@ def truncated_normal(*, sd: float, low: float = -2.0, high: float = 2.0) -> Init
     `variance_scaling` does correct it, in Keras and JAX too.
     """
     _positive("sd", sd)
-    _require_mass(low, high, "high", high)
+    _require_mass(low, high)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
         return draws.truncated_normal(rng, (fan_out, fan_in), low, high) * sd
@@ -107,7 +107,7 @@ def truncated_normal_absolute(
     The bounds are values of W. At sd = 0.02, common in vision transformers, the default bounds cut nothing off.
     """
     _positive("sd", sd)
-    _require_mass((low - mean) / sd, (high - mean) / sd, "high", high)
+    _require_mass(low, high, mean, sd)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
         drawn = draws.truncated_normal(rng, (fan_out, fan_in), (low - mean) / sd, (high - mean) / sd)
@@ -347,7 +347,15 @@ def _one_of(name: str, value: str, table: dict[str, T]) -> T:
     return table[value]
 
 
-def _require_mass(low: float, high: float, name: str, value: float) -> None:
-    """Rejection must end: it keeps the draws of N(0, 1) that fall between low and high."""
-    mass = (math.erf(high / math.sqrt(2.0)) - math.erf(low / math.sqrt(2.0))) / 2.0  # decides, and enters no number
-    _require(mass >= 0.01, name, "so far above low that 1 in 100 draws of the normal law lies between", value)
+def _require_mass(low: float, high: float, mean: float = 0.0, sd: float = 1.0) -> None:
+    """Rejection sampling must end: it keeps the draws of N(mean, sd^2) that fall between low and high.
+
+    Raises ValueError naming the bound that leaves less than 1 in 100 of them.
+    """
+    _require(low < high, "high", f"greater than low, which is {low}", high)
+    a, b = ((bound - mean) / sd / math.sqrt(2.0) for bound in (low, high))
+    above, below = math.erfc(a) / 2.0, math.erfc(-b) / 2.0  # compared alone: no weight depends on their bits
+    clause = "that at least 1 in 100 draws of the normal distribution lies"
+    _require(above >= 0.01, "low", f"so small {clause} above it", low)
+    _require(below >= 0.01, "high", f"so large {clause} below it", high)
+    _require(above + below - 1.0 >= 0.01, "high", f"so far above low {clause} between", high)

@@ -26,7 +26,7 @@ from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.compiled import BLOCK, DOUBLE, descend_models, evaluate_models
 from pipeline.initializers import Parameters
 from pipeline.network import Models, Rule, Samples
-from pipeline.sums import LANES, Array, pad
+from pipeline.sums import LANES, Array, integer_sum, pad
 
 CHUNK_BYTES = 256 * 1024  # of what a chunk of samples leaves behind in all layers: a part of the second-level cache
 CHUNK_MIN = 32  # blocks of eight samples; with fewer, wide layers fetch their sums over samples too often
@@ -57,7 +57,7 @@ def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Seq
     n_0 = parameters[0][0].shape[2]
     widths = [n_0, *(W.shape[1] for W, _ in parameters)]
     n_blocks = max(S.X.shape[1] for S in batches) // LANES
-    held = BLOCK * sum(2 * n + 1 for n in widths[1:])
+    held = BLOCK * integer_sum(2 * n + 1 for n in widths[1:])
     chunk = min(n_blocks, max(CHUNK_MIN, CHUNK_BYTES // held))
     codes = [list(ACTIVATIONS.values()).index(activation) for activation in activations]
     layers, n_parameters = [], 0

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from pipeline.compiled import BLOCK, DOUBLE, lane_sums, scaled_product, source_digest
+from pipeline.compiled import BLOCK, DOUBLE, lane_sums, scaled_product
+from pipeline.kernel_cache import source_digest
 from pipeline.lanes import everywhere, lane_total
 from pipeline.sums import LANES, Array, pad
 from pipeline.tiles import load, store, store_double
@@ -87,4 +88,4 @@ def entry_points(sources: str) -> tuple[Any, Any]:
     return compile(products), compile(products_over_samples)
 
 
-products, products_over_samples = entry_points(source_digest())
+products, products_over_samples = entry_points(source_digest(__name__))

@@ -4,6 +4,7 @@ import getpass
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -24,6 +25,8 @@ def origin() -> dict[str, str]:
         tags["mlflow.user"] = who
     if commit := git("rev-parse", "HEAD"):
         tags |= {"mlflow.source.git.commit": commit, "git.dirty": str(bool(git("status", "--porcelain"))).lower()}
+    else:
+        print(f"The commit of git is not recorded with this result: {git_problem()}", file=sys.stderr)
     return tags
 
 
@@ -44,6 +47,27 @@ def git(*arguments: str) -> str:
 def is_shallow() -> bool:
     """Whether the repository that DVC was called in lacks commits, as after `git clone --depth 1`."""
     return git("-C", os.environ.get("DVC_ROOT", "."), "rev-parse", "--is-shallow-repository") == "true"
+
+
+def git_problem() -> str:
+    """Why git cannot give the commit of the current folder, and the remedy, as one line; empty if it can."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"}
+        )
+    except OSError as error:
+        return f"git cannot be run ({error.strerror}); install it."
+    if done.returncode == 0:
+        return ""
+    if found := re.search(r"dubious ownership in repository at '(.*)'", done.stderr):
+        folder = shlex.quote(found.group(1))
+        return f"the repository belongs to another user; run `git config --global --add safe.directory {folder}`."
+    if "not a git repository" in done.stderr:
+        clone = "clone the repository, or run `git init && git add -A && git commit -m start`"
+        return f"this folder is not a git repository; {clone}, then `dvc config --local core.no_scm false`."
+    if "Needed a single revision" in done.stderr:
+        return "the repository has no commit yet; run `git add -A && git commit -m start`."
+    return f"git failed: {' '.join(done.stderr.split()) or 'no message'}"
 
 
 def user() -> str:

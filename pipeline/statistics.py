@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.sums import integer_sum, sum_in_order
+
 Table = pd.DataFrame
 Columns = Mapping[str, Any]  # from a name to as many values as there are rows
 ACCURACIES = ("train_accuracy", "test_accuracy")
@@ -148,7 +150,7 @@ def _lower_limit(ordered: Any, threshold: float) -> float:
         with np.errstate(over="ignore"):
             gains = 1.0 + fractions * (ordered[:, None] / candidate - 1.0)
             wealth = np.multiply.reduce(gains, axis=0)  # over the first axis: row after row, on every computer
-        if sum(wealth.tolist()) / BETS < threshold:
+        if sum_in_order(wealth.tolist()) / BETS < threshold:
             kept = candidate
         else:
             refused = candidate
@@ -161,7 +163,7 @@ def paired_test(differences: Sequence[int]) -> float:
     If the two of each pair were exchangeable, every difference could as well have had the other sign; p is the share
     of the 2**n sign patterns whose sum is at least as far from 0 as the one seen. Counted exactly in whole numbers.
     """
-    sizes, seen = [abs(difference) for difference in differences], abs(sum(differences))
+    sizes, seen = [abs(difference) for difference in differences], abs(integer_sum(differences))
     if seen == 0:
         return 1.0
     # The number of subsets with sum s stands in slot s of one long integer; a pattern's sum is 2 s - sum(sizes).
@@ -169,9 +171,11 @@ def paired_test(differences: Sequence[int]) -> float:
     ways = 1
     for size in sizes:
         ways += ways << (8 * slot * size)
-    tail = ways >> (8 * slot * ((sum(sizes) + seen) // 2))
+    tail = ways >> (8 * slot * ((integer_sum(sizes) + seen) // 2))
     digits = tail.to_bytes(tail.bit_length() // 8 + slot, "little")
-    extreme = sum(int.from_bytes(digits[start : start + slot], "little") for start in range(0, len(digits), slot))
+    extreme = integer_sum(
+        int.from_bytes(digits[start : start + slot], "little") for start in range(0, len(digits), slot)
+    )
     return float(Fraction(2 * extreme, 2 ** len(sizes)))
 
 
@@ -229,10 +233,11 @@ def paired(runs: Table, reference: str, n_train: int, n_test: int) -> Table:
             ]
             row: dict[str, Any] = {"initializer": name, "metric": metric, "seeds": len(counts)}
             row |= {
-                "mean_difference": sum(counts) / (n * len(counts)),
+                "mean_difference": integer_sum(counts) / (n * len(counts)),
                 "sd": deviation([count / n for count in counts]),
             }
-            row |= {"wins": sum(c > 0 for c in counts), "ties": counts.count(0), "losses": sum(c < 0 for c in counts)}
+            row |= {"wins": integer_sum(c > 0 for c in counts), "ties": counts.count(0)}
+            row |= {"losses": integer_sum(c < 0 for c in counts)}
             rows.append(row | {"p": paired_test(counts)})
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = p

@@ -80,6 +80,8 @@ BIRTH_MODELS: dict[str, type] = {
 BIRTH_FILES = {"layers.csv", "models.csv", "units.npz"}
 RUN_FILES = {"weights.npz", "costs.csv", "metrics.csv", "snapshots.npz"}
 
+TEXT_COLUMNS = {"initializer"}  # of tables: text even if all of it could be read as numbers, as the name "inf" can
+
 Columns = dict[str, Any]
 
 
@@ -154,6 +156,37 @@ def read_csv(path: Path, kinds: Mapping[str, type], n_rows: int | None = None) -
         except (ValueError, OverflowError) as error:
             raise _damaged(path, f"its column {name} holds something that is no {kind.__name__}") from error
     return columns
+
+
+def read_table(path: Path) -> Any:
+    """The pandas table in a CSV file with a line of column names, as `parse_table` reads it. Raises FileError."""
+    try:
+        return parse_table(read_bytes(path).decode())
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise _damaged(path, "it is not a table in CSV") from error
+
+
+def parse_table(text: str) -> Any:
+    """A pandas table from CSV text whose first line names the columns.
+
+    A column of integers becomes int64; one of numbers and empty fields float64, to the nearest double as Python's
+    `float` reads them; any other, and those of TEXT_COLUMNS, text. An empty field is missing. Raises ValueError or
+    csv.Error for text that is no table. pandas.read_csv rounds in one way in one version and in another in the next.
+    """
+    import pandas as pd  # takes half a second, which the stages that train need not wait for
+
+    names, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return pd.DataFrame({name: _typed(name, column) for name, column in zip(names, columns, strict=True)})
+
+
+def _typed(name: str, column: Sequence[str]) -> NDArray[Any] | list[str | None]:
+    for kind in () if name in TEXT_COLUMNS else (int, float):
+        try:
+            return np.array([kind(field or "nan") for field in column], dtype=kind)
+        except (ValueError, OverflowError):
+            continue
+    return [field or None for field in column]
 
 
 def write_samples(path: Path, X: Array, Y: Array) -> None:

@@ -15,7 +15,8 @@ import pandas as pd
 
 from pipeline import experiments, figures, markdown, provenance, storage, study_figures
 from pipeline.experiments import Experiment, ExperimentsError
-from pipeline.statistics import Table, mean_interval, quantile, seed_matters
+from pipeline.statistics import Table, mean, mean_interval, quantile, seed_matters
+from pipeline.sums import integer_sum
 from pipeline.wording import UserError, fits, hint, nearest
 
 COMPARED = ["initializer", "value", "seeds", "low", "median", "high", "share", "share_low", "share_high"]
@@ -119,7 +120,7 @@ def compared(models: Mapping[float, Table], target: float, confidence: float) ->
             costs = group["final_cost"].tolist()
             reached = (group["train_accuracy"] >= target).astype(float).tolist()
             quartiles = [quantile(costs, share) for share in (0.25, 0.5, 0.75)]
-            share = sum(reached) / len(reached)
+            share = mean(reached)
             interval = mean_interval(reached, confidence) if seed_matters(group) else (math.nan, math.nan)
             rows.append([name, value, len(group), *quartiles, share, *interval])
     return pd.DataFrame(rows, columns=COMPARED)
@@ -144,7 +145,7 @@ def best(rows: Table, models: Mapping[float, Table]) -> Table:
                 "at_end": not same and first["value"] in (group["value"].min(), group["value"].max()),
                 **{key: first[key] for key in ("median", "low", "high", "share", "seeds")},
                 "next_best": math.nan if same else second["value"],
-                "lower_in": sum(one < other for one, other in zip(*pair, strict=True)),
+                "lower_in": integer_sum(one < other for one, other in zip(*pair, strict=True)),
             }
         )
     return pd.DataFrame(made)

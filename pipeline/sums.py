@@ -4,6 +4,9 @@ Lane v of eight adds the elements v, v + 8, v + 16, ... one after another, start
 added as a tree. Any machine can do that eight, four, two or one at a time and get the same bits.
 """
 
+import operator
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,4 +28,23 @@ def lane_sum(x: Array) -> Array:
     lanes = lanes[..., :4] + lanes[..., 4:]
     lanes = lanes[..., :2] + lanes[..., 2:]
     total: Array = lanes[..., 0] + lanes[..., 1]
+    return total
+
+
+def integer_sum(values: Iterable[int]) -> int:
+    """The sum of integers or truth values, exact. Raises TypeError for a float.
+
+    Use it instead of the built-in `sum`, which adds floats in one way up to Python 3.11 and in another since.
+    """
+    return sum(map(operator.index, values))
+
+
+def sum_in_order(values: Iterable[float]) -> float:
+    """The sum of floats, added one after another from the first to the last, each time rounded.
+
+    Where no stored bits depend on that order, `math.fsum` is more accurate.
+    """
+    total = 0.0
+    for value in values:
+        total = total + value
     return total

@@ -23,7 +23,8 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 for chatty in ("alembic", "mlflow.store.db.utils"):
     logging.getLogger(chatty).setLevel(logging.CRITICAL)  # what fails is told in a sentence, not in a traceback
 
-from mlflow import MlflowClient
+import mlflow
+from mlflow import MlflowClient, pyfunc
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunInfo
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -33,8 +34,11 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.event import listens_for
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline import claims, saved_model, views
+from pipeline import claims, saved_model, storage, views
 from pipeline.wording import UserError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TRACKED = Path("tracked.json")  # the fingerprint of the result that the repository holds
 
 EXPERIMENT = "weight initialization"
 SQLITE = "sqlite:///"
@@ -111,15 +115,60 @@ def publish(uri: str, root: Path, result: Result, children: Iterable[Run]) -> bo
             with contextlib.closing(sqlite3.connect(uri.removeprefix(SQLITE))) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all is in mlflow.db itself, to be copied
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        told = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error  # the database's words
-        why = re.sub(r"\s+", " ", str(told))
-        why = "it does not answer" if "Max retries exceeded" in why else why if len(why) <= 200 else f"{why[:197]}..."
         sentence = (
-            f"MLflow's store {uri} cannot be used ({why}); everything else is made and kept: "
+            f"MLflow's store {uri} cannot be used ({_reason(error)}); everything else is made and kept: "
             "set MLFLOW_TRACKING_URI to a store that answers, or unset it, and run `dvc repro` again."
         )
-        raise TrackingError(re.sub(r"//[^/@ ]*@", "//", sentence)) from error  # no password on the screen
+        raise TrackingError(_without_password(sentence)) from error
     return True
+
+
+def load_model(initializer: str, seed: int, root: Path = REPOSITORY) -> Any:
+    """The trained model, as `mlflow.pyfunc` loads it, of an initializer and a seed in the result of a repository.
+
+    That is the result of the last `dvc repro` or `dvc checkout` in `root`, whatever else is in the same store. Creates
+    no store. Raises FileError or TrackingError if the result is not there.
+    """
+    try:
+        result = str(json.loads(storage.read_bytes(root / TRACKED))["fingerprint"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrackingError(f"{root / TRACKED} is damaged; delete it and run `dvc repro`.") from error
+    uri = store_uri(root)
+    remedy = "`dvc repro --single-item --force track` publishes it"
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
+        raise TrackingError(f"MLflow's store {uri} does not exist; {remedy}.")
+    try:
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        ids = [experiment.experiment_id] if experiment else []
+        whole = claims.search(client, ids[0], f"tags.{claims.FINGERPRINT} = '{result}'") if ids else []
+        parents = [run.info.run_id for run in whole if run.info.status == "FINISHED"]
+        if not parents:
+            raise TrackingError(f"MLflow's store {uri} does not hold the result {result[:8]} of {TRACKED}; {remedy}.")
+        models = client.search_runs(ids, f"tags.{PARENT} = '{parents[0]}' and params.seed = '{int(seed)}'")
+        named = {run.data.params["initializer"]: run.info.run_id for run in models}
+        if initializer not in named:
+            raise TrackingError(
+                f"the result {result[:8]} has no model of the initializer {initializer} and seed {seed}."
+            )
+        mlflow.set_tracking_uri(uri)
+        return pyfunc.load_model(f"runs:/{named[initializer]}/model")
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise TrackingError(_without_password(f"MLflow's store {uri} cannot be used ({_reason(error)}).")) from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a store cannot be used, on one line of at most 200 characters."""
+    message = (
+        getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
+    )  # the message of the database
+    why = re.sub(r"\s+", " ", str(message))
+    return "it does not answer" if "Max retries exceeded" in why else why if len(why) <= 200 else f"{why[:197]}..."
+
+
+def _without_password(sentence: str) -> str:
+    """The sentence without the user and password of an address in it."""
+    return re.sub(r"//[^/@ ]*@", "//", sentence)
 
 
 def _create_database(path: Path) -> None:

@@ -6,12 +6,12 @@ take: threads here, processes, or the machines of a cluster. A model's bits do n
 
 import hashlib
 import itertools
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, as_completed
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +19,7 @@ from pipeline import kernel, network
 from pipeline.activations import Activation
 from pipeline.initializers import Parameters, together
 from pipeline.network import Models, Rule, Samples
-from pipeline.sums import Array
+from pipeline.sums import Array, integer_sum
 
 SLICES = 4  # for each worker, so that none waits long for the last
 SHUFFLES = 1  # beside a seed: the stream of its shuffles
@@ -77,7 +77,7 @@ def descended(job: Job, parameters: Parameters, batches: Iterator[Samples], stop
     """The models after training on a stream of batches, a step each."""
     models, everything = network.at_rest(parameters), network.samples(job.X, job.Y)
     m = job.batch_size or job.X.shape[1]
-    piece = max(1, int(PIECE_FLOPS / (6 * m * sum(W.size + b.size for W, b in parameters))))
+    piece = max(1, int(PIECE_FLOPS / (6 * m * integer_sum(W.size + b.size for W, b in parameters))))
     costs = np.empty((len(parameters[0][0]), len(job.record_at)))
     kept: list[Parameters] = []
     step = 0
@@ -210,5 +210,5 @@ def joined(parts: Sequence[Trained]) -> Trained:
 
 
 def n_cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The number of CPUs that this process may use; affinity, a container, LOKY_MAX_CPU_COUNT may limit it."""
+    return int(joblib.cpu_count(only_physical_cores=False))

@@ -39,12 +39,13 @@ class Laboratory:
         self.root = folder / "repository"
         home = folder / "home"
         home.mkdir(parents=True)
+        list_files = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        own_git = {}
+        if not (ROOT / ".git").exists():  # a ZIP download: an empty repository elsewhere knows what is ignored
+            own_git = {"GIT_DIR": str(folder / "git"), "GIT_WORK_TREE": str(ROOT)}
+            subprocess.run(["git", "init", "-q"], env=os.environ | own_git, check=True)
         tracked = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            check=True,
-            text=True,
+            list_files, cwd=ROOT, env=os.environ | own_git, capture_output=True, check=True, text=True
         ).stdout
         for name in filter(None, tracked.split("\0")):
             if (ROOT / name).is_file():

@@ -293,9 +293,15 @@ def test_published_unit_values() -> None:
         ("normal", {"sd": math.nan}, "sd must be greater than 0"),
         ("uniform", {"low": 1.0, "high": 1.0}, "high must be greater than low, not 1.0"),
         ("truncated_normal", {"sd": -1.0}, "sd must be greater than 0"),
-        ("truncated_normal", {"sd": 1.0, "low": 2.0, "high": -2.0}, "high must be so far above low that"),
-        ("truncated_normal", {"sd": 1.0, "low": 4.0, "high": 5.0}, "high must be so far above low that"),
-        ("truncated_normal_absolute", {"sd": 1.0, "low": 4.0, "high": 5.0}, "high must be so far above low that"),
+        ("truncated_normal", {"sd": 1.0, "low": 2.0, "high": -2.0}, "high must be greater than low"),
+        # P(T > 2.3263) = 0.01
+        ("truncated_normal", {"sd": 1.0, "low": 5.25, "high": 1e6}, "low must be so small that"),
+        ("truncated_normal", {"sd": 1.0, "low": 2.327, "high": 1e6}, "low must be so small that"),
+        ("truncated_normal", {"sd": 1.0, "low": -1e6, "high": -2.327}, "high must be so large that"),
+        ("truncated_normal", {"sd": 1.0, "low": 4.0, "high": 5.0}, "low must be so small that"),
+        ("truncated_normal", {"sd": 1.0, "low": 1.0, "high": 1.001}, "high must be so far above low that"),
+        ("truncated_normal_absolute", {"sd": 1.0, "low": 4.0, "high": 5.0}, "low must be so small that"),
+        ("truncated_normal_absolute", {"sd": 0.1, "mean": 3.0, "low": -2.0, "high": 2.0}, "high must be so large that"),
         ("truncated_normal_absolute", {"sd": 0.0}, "sd must be greater than 0"),
         ("variance_scaling", {"scale": 0.0, "fan": "fan_in"}, "scale must be greater than 0"),
         (

@@ -251,3 +251,49 @@ def test_the_miniature_differs_from_the_shipped_parameters_only_in_size() -> Non
     for key in ("data:", "network:", "training:", "seeds:", "initializers:", "comparison:"):
         assert key in shipped
         assert key in MINIATURE
+
+
+JUNK = (
+    "own/__pycache__/example.cpython-313.pyc",
+    "own/.DS_Store",
+    "own/._example.py",
+    "own/example.py~",
+    "own/.example.py.swp",
+    "own/.#example.py",
+    "own/#example.py#",
+    "own/.ipynb_checkpoints/example-checkpoint.py",
+    "recipes/.DS_Store",
+    "births/.DS_Store",
+    "births/he/.DS_Store",
+    "births/he/layers.csv.part",
+    "runs/.DS_Store",
+    "runs/he/.DS_Store",
+    "runs/he/weights.npz.part",
+    "data/.DS_Store",
+    "reports/figures/Thumbs.db",
+    "reports/runs.csv.part",
+)
+
+
+def assert_clean(laboratory: Laboratory) -> None:
+    assert laboratory.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
+    assert laboratory.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_what_python_and_desktops_leave_in_a_folder_changes_nothing(laboratory: Laboratory) -> None:
+    """The dependencies and outputs that are folders: own, births, runs, recipes."""
+    lock = (laboratory.root / "dvc.lock").read_bytes()
+    laboratory.run("python", "-c", "import own.example")
+    assert list(laboratory.root.glob("own/__pycache__/*.pyc"))
+    assert_clean(laboratory)
+    assert laboratory.repro() == []
+    for name in JUNK:
+        path = laboratory.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("left behind")
+    assert_clean(laboratory)
+    assert laboratory.repro() == []
+    assert laboratory.repro("--single-item", "--force", "recipes") == ["recipes"]
+    assert laboratory.repro() == []
+    assert_clean(laboratory)
+    assert (laboratory.root / "dvc.lock").read_bytes() == lock

@@ -1,11 +1,13 @@
 """Where a result comes from."""
 
 import getpass
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from pipeline import provenance
+from pipeline import experiments, provenance
 
 
 def test_without_git_and_user_the_rest_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +41,57 @@ def test_the_experiment_is_dvcs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert provenance.experiment() == ""
     monkeypatch.setenv("DVC_EXP_NAME", "wilder")
     assert provenance.experiment() == "wilder"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Why git cannot be read
+
+
+def repository(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder with a home of its own becomes the current one; no folder above it counts as a repository."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "A")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@example.org")
+
+
+def test_a_missing_repository_or_commit_is_reported_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository(tmp_path, monkeypatch)
+    assert provenance.git_problem().startswith("this folder is not a git repository; clone the repository, or run ")
+    provenance.origin()
+    written = capsys.readouterr().err
+    assert written == f"The commit of git is not recorded with this result: {provenance.git_problem()}\n"
+    provenance.git("init", "-q")
+    assert provenance.git_problem().startswith("the repository has no commit yet; ")
+    provenance.git("commit", "-q", "--allow-empty", "-m", "start")
+    assert provenance.git_problem() == ""
+    provenance.origin()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("PATH", "")
+    assert provenance.git_problem() == "git cannot be run (No such file or directory); install it."
+
+
+def test_a_repository_of_another_user_is_reported_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    repository(folder, monkeypatch)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    provenance.git("init", "-q")
+    provenance.git("commit", "-q", "--allow-empty", "-m", "start")
+    try:
+        os.chown(folder, 12345, 12345)
+    except PermissionError:
+        pytest.skip("only root may give a folder away")
+    problem = provenance.git_problem()
+    command = f"git config --global --add safe.directory '{folder}'"
+    assert problem == f"the repository belongs to another user; run `{command}`."
+    with pytest.raises(experiments.ExperimentsError, match=r"^the experiments cannot be read: the repository belongs"):
+        experiments.models(experiments.Experiment("one", "HEAD", "success", {}, {}))
+    subprocess.run(["sh", "-c", command], check=True)
+    assert provenance.git_problem() == ""

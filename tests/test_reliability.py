@@ -230,3 +230,82 @@ def test_an_empty_name_is_told(laboratory: Laboratory) -> None:
 def files(laboratory: Laboratory) -> set[Path]:
     """All around and in the repository, DVC's own apart."""
     return {path for path in laboratory.root.parent.rglob("*") if ".dvc" not in path.parts}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Out of memory, slips on the command line, other folders, a folder without git
+
+
+@pytest.mark.parametrize("stage", ["train", "diagnose"])
+def test_a_network_that_does_not_fit_into_memory(laboratory: Laboratory, finished: Laboratory, stage: str) -> None:
+    """4 GB of addresses; a matrix of 40,000 x 40,000 doubles takes 11.9 GiB."""
+    laboratory.change("params.yaml", "hidden: [4, 3]", "hidden: [40000, 40000]")
+    limited = f"ulimit -v 4000000; exec python -m pipeline.stages.{stage} --initializer he"
+    done = laboratory.run("bash", "-c", limited, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    sentence = done.stdout.splitlines()[-1]
+    assert sentence.startswith("Out of memory (Unable to allocate ")
+    # (3 + 40001 + 1) 40,000 + 1 parameters of 8 bytes: 1.28016e10 bytes, divided by 2^30; twice that for two seeds
+    assert "the weights of one model take 11.9 GiB, of all 2 seeds 23.8 GiB" in sentence
+    assert laboratory.results() == finished.results()
+
+
+@pytest.mark.parametrize("stage", ["train", "diagnose"])
+def test_a_network_larger_than_the_memory_of_the_computer(laboratory: Laboratory, stage: str) -> None:
+    """Two matrices of 10^12 doubles: reported before anything is allocated, which Linux might grant."""
+    laboratory.change("params.yaml", "hidden: [4, 3]", "hidden: [1000000, 1000000, 1000000]")
+    done = laboratory.stage(stage, "--initializer", "he")
+    # (3e6 + 2 (1e6 + 1) 1e6 + 1e6 + 1) parameters of 8 bytes: 1.600005e13, divided by 2^40: 14.55 TiB
+    copies = {"train": "58.2 TiB", "diagnose": "29.1 TiB"}[stage]  # two of each of two models, or of one
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert done.stdout.startswith(f"Out of memory (at least {copies} are needed at once, and this computer has ")
+    assert "): the weights of one model take 14.6 TiB, of all 2 seeds 29.1 TiB, and a stage" in done.stdout
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_a_seed_that_there_is_not(laboratory: Laboratory, seed: str) -> None:
+    done = laboratory.stage("train", "--initializer", "he", f"--seed={seed}")
+    assert done.returncode == 1
+    assert done.stdout == f"--seed {seed} is no seed; it must be a whole number from 0 to 4294967295.\n"
+
+
+def test_in_a_subfolder(laboratory: Laboratory) -> None:
+    """docs/trouble.md says what to do there."""
+    docs = ["sh", "-c", 'cd docs && exec "$@"', "sh"]
+    done = laboratory.run(*docs, "dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert "dvc.yaml' does not exist" in done.stdout
+    assert laboratory.run(*docs, "dvc", "--cd", "..", "repro").stdout.endswith("Data and pipelines are up to date.\n")
+    module = [*docs, "env", f"PYTHONPATH={laboratory.root}", "python", "-m"]
+    for stage in ("generate", "train --initializer he"):
+        done = laboratory.run(*module, *f"pipeline.stages.{stage}".split(), check=False)
+        assert (done.returncode, done.stdout) == (1, "params.yaml is missing; run in the folder that holds it.\n")
+
+
+def test_without_git_everything_works_but_experiments(laboratory: Laboratory, finished: Laboratory) -> None:
+    """As after a ZIP download. Make sets DVC's core.no_scm; what needs git says so."""
+    laboratory.delete(".git")
+    laboratory.unmake()
+    laboratory.environment = laboratory.environment | {"GIT_CEILING_DIRECTORIES": str(laboratory.root.parent)}
+    assert "is not a git repository" in laboratory.run("dvc", "repro", check=False).stdout
+    said = laboratory.run("make", "-o", "install", "repro").stdout
+    assert "The commit of git is not recorded with this result: this folder is not a git repository; clone" in said
+    assert laboratory.results() == finished.results()
+    done = laboratory.run("make", "-o", "install", "exps", check=False)
+    assert done.returncode != 0
+    assert done.stdout.startswith("the experiments cannot be read: this folder is not a git repository; clone")
+    assert "Traceback" not in done.stdout
+    laboratory.run("sh", "-c", "git init -q && git add -A && git commit -q -m start")  # the remedy
+    laboratory.run("dvc", "config", "--local", "core.no_scm", "false")
+    assert laboratory.run("make", "-o", "install", "exps").stdout.startswith("No experiment started from HEAD yet")
+
+
+def test_docs_that_cannot_be_made_stay_as_they_were(laboratory: Laboratory) -> None:
+    page = laboratory.root / "docs" / "initializers.md"
+    before = page.read_bytes()
+    laboratory.change(
+        "pipeline/catalogue.py", 'if __name__ == "__main__":\n', 'if __name__ == "__main__":\n    1 / 0\n'
+    )
+    assert laboratory.run("make", "-o", "install", "docs", check=False).returncode != 0
+    assert page.read_bytes() == before

@@ -1,6 +1,8 @@
 """Models as MLflow loads them back, against the network that the pipeline trains."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -15,6 +17,7 @@ from ruamel.yaml import YAML
 from conftest import Laboratory
 from pipeline import model_code, network, saved_model, storage, tracking
 from pipeline.activations import ACTIVATIONS
+from pipeline.wording import UserError
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -81,3 +84,65 @@ def test_a_published_model_works_without_the_laboratory(finished: Laboratory, tm
     model = [(W[1:], b[1:]) for W, b in weights]
     expected = network.classes(network.predict(model, X, [ACTIVATIONS["relu"]] * 2))[0]
     assert done.stdout.split() == [str(label) for label in expected]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The README's example
+
+
+def examples_labels(laboratory: Laboratory, folder: Path, X: np.ndarray) -> list[str]:
+    """What the model that the README's example loads predicts, run in another folder."""
+    readme = (laboratory.root / "README.md").read_text(encoding="utf-8")
+    (example,) = (code for code in re.findall(r"(?s)```python\n(.*?)```", readme) if "load_model" in code)
+    np.save(folder / "X.npy", X)
+    code = f"{example}\nprint('labels', *model.predict(numpy.load('X.npy')))"
+    environment = laboratory.environment | {"PYTHONPATH": str(laboratory.root)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
+def labels(laboratory: Laboratory, X: np.ndarray) -> list[str]:
+    """What the weights of He's seed 3 in runs/ predict."""
+    weights = storage.read_weights(laboratory.root / "runs" / "he" / "weights.npz", (3, 5), [2, 4, 3, 1])
+    model = [(W[:1], b[:1]) for W, b in weights]
+    return [str(label) for label in network.classes(network.predict(model, X.T, [ACTIVATIONS["relu"]] * 2))[0]]
+
+
+def test_the_readmes_example_loads_the_model_of_this_result(laboratory: Laboratory, tmp_path: Path) -> None:
+    """In any folder, before and after another experiment is published to the same store, and back again."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    X = np.random.RandomState(0).uniform(-1.5, 1.5, (400, 2))
+    first = labels(laboratory, X)
+    assert examples_labels(laboratory, elsewhere, X) == first
+    laboratory.run("dvc", "exp", "run", "-n", "other", "-S", "training.learning_rate=1.0")
+    other = labels(laboratory, X)
+    assert other != first
+    assert examples_labels(laboratory, elsewhere, X) == other
+    laboratory.run("git", "restore", ".")
+    laboratory.run("dvc", "checkout")
+    assert examples_labels(laboratory, elsewhere, X) == first
+    assert [path.name for path in elsewhere.iterdir()] == ["X.npy"]  # no empty database
+
+
+def test_a_model_that_is_not_there_is_reported_and_no_store_is_made(finished: Laboratory, tmp_path: Path) -> None:
+    def refused(initializer: str = "he", seed: int = 3) -> str:
+        with pytest.raises(UserError) as error:
+            tracking.load_model(initializer, seed, tmp_path)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    assert refused() == f"{tmp_path / 'tracked.json'} is missing; `dvc repro` makes it."
+    (tmp_path / "tracked.json").write_text("{")
+    assert refused() == f"{tmp_path / 'tracked.json'} is damaged; delete it and run `dvc repro`."
+    shutil.copy(finished.root / "tracked.json", tmp_path)
+    assert refused().endswith("mlflow.db does not exist; `dvc repro --single-item --force track` publishes it.")
+    assert not (tmp_path / "mlflow.db").exists()
+    (tmp_path / "mlflow.db").write_bytes(b"no database " * 100)
+    assert "cannot be used (" in refused()
+    shutil.copy(finished.root / "mlflow.db", tmp_path)
+    assert refused("hee").endswith(" has no model of the initializer hee and seed 3.")
+    assert refused("he", 4).endswith(" has no model of the initializer he and seed 4.")
+    (tmp_path / "tracked.json").write_text('{"fingerprint": "0123456789"}')
+    assert "does not hold the result 01234567 of tracked.json; `dvc repro --single-item" in refused()

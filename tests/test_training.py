@@ -2,6 +2,10 @@
 
 import csv
 import math
+import os
+import shutil
+import subprocess
+import sys
 import warnings
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -187,3 +191,51 @@ def test_digits_are_learned_as_well_as_by_scikit_learn() -> None:
         theirs = classifier.fit(points.T, labels[0]).score(test_points.T, test_labels[0])
     # five standard errors of a share of 97 % of 397 samples
     assert shares.mean() == pytest.approx(theirs, abs=5 * math.sqrt(0.97 * 0.03 / 397))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# How many threads
+
+
+def test_one_thread_for_each_cpu_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+
+    class Threads(training.ThreadPoolExecutor):
+        def __init__(self, max_workers: int) -> None:
+            started.append(max_workers)
+            super().__init__(max_workers)
+
+    monkeypatch.setattr(training, "ThreadPoolExecutor", Threads)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    run(HE, 0)
+    assert started == [1]
+
+
+COUNT = "from pipeline.training import n_cores; print(n_cores())"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="an affinity can be set on Linux alone")
+def test_the_affinity_of_the_process_is_respected() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    code = f"import os; os.sched_setaffinity(0, [{cpu}]); {COUNT}"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "1\n"
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "echo '100000 100000' > cpu.max",
+        "mkdir cpu; echo 100000 > cpu/cpu.cfs_quota_us; echo 100000 > cpu/cpu.cfs_period_us",
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_the_quota_of_a_container_is_respected(limit: str) -> None:
+    """The files of a control group that allows one CPU, in a mount namespace of its own."""
+    unshare = ["unshare", "--mount", "sh", "-ec", f"mount -t tmpfs tmpfs /sys/fs/cgroup; cd /sys/fs/cgroup; {limit}"]
+    if not shutil.which("unshare") or subprocess.run(unshare, capture_output=True).returncode:
+        pytest.skip("only root may mount, and not in every container")
+    unshare[-1] += f'; cd "$1"; "$2" -c "{COUNT}"'
+    command = [*unshare, "sh", str(Path(__file__).parent.parent), sys.executable]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "1\n"
+    if training.n_cores() == 1:
+        pytest.skip("this machine has one CPU: the quota changes nothing")

@@ -45,8 +45,8 @@ def aggregate() -> None:
     compared = statistics.comparison(runs, C.confidence, C.target_accuracy)
     paired = statistics.paired(runs, C.reference, P.data.n_train, P.data.n_test)
     bands = statistics.cost_bands(curves)
-    published = pd.read_csv(storage.PUBLISHED / "accuracies.csv")
-    published_costs = pd.read_csv(storage.PUBLISHED / "cost_curves.csv")
+    published = storage.read_table(storage.PUBLISHED / "accuracies.csv")
+    published_costs = storage.read_table(storage.PUBLISHED / "cost_curves.csv")
     text = report.comparison(runs, compared, paired, published, twins, shown_seed=shown, **C.model_dump())
     drawn = {
         "accuracy": figures.accuracy(runs, compared, shown, C.target_accuracy, C.confidence),

@@ -13,6 +13,8 @@ from tqdm import tqdm
 from pipeline import births, kernel, params, recipes, storage, training
 from pipeline.initializers import stack
 from pipeline.network_initializers import Birth
+from pipeline.stages import require_memory
+from pipeline.sums import integer_sum
 
 COMPILING = "Compiling the products for this processor; that takes some seconds and is kept for the next time."
 AT_ONCE = 2**22  # weights of the models that are measured as one stack: 32 MB, or one model
@@ -24,8 +26,9 @@ def diagnose(name: str) -> None:
     if name not in P.initializers:
         raise params.ParamsError(f"params.yaml: initializers has no {name}; it has {', '.join(P.initializers)}.")
     X, Y = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
+    require_memory(P, 1)
     birth = Birth(P.layers_dims, P.network.activations, X)
-    size = max(1, AT_ONCE // sum(fan_in * fan_out for fan_in, fan_out in birth.fans))
+    size = max(1, AT_ONCE // integer_sum(fan_in * fan_out for fan_in, fan_out in birth.fans))
     parts = [P.seeds[start : start + size] for start in range(0, len(P.seeds), size)]
 
     def measured(seeds: Sequence[int]) -> births.Birth:

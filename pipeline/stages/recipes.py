@@ -38,9 +38,11 @@ def write_recipes() -> None:
 
 
 def code() -> str:
-    """The SHA-256 of the user's own files: one may use another."""
+    """The SHA-256 of the user's own modules: one may use another. What no import finds, as .#name.py, is left out."""
     digest = hashlib.sha256()
     for path in sorted(recipes.WATCHED.rglob("*.py")):
+        if not all(part.isidentifier() for part in path.with_suffix("").parts):
+            continue
         digest.update(path.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

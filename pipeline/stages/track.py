@@ -33,7 +33,6 @@ OVER_SEEDS = {  # metrics of an initializer, and the columns of reports/comparis
     "test_accuracy_mean": "test_accuracy_mean",
     "share_learned": "share_at_target_accuracy",
 }
-TRACKED = Path("tracked.json")
 
 
 def track() -> None:
@@ -53,7 +52,7 @@ def track() -> None:
     rate = f" in {seconds:.0f} s, {n / seconds:.0f} a second"
     done = f"Published {n} models to MLflow{rate}" if is_new else f"MLflow has these {n} models already"
     print(f"{done}: {result.run.name}.")
-    storage.write_text(TRACKED, json.dumps({"fingerprint": result.fingerprint, "models": n}, indent=2) + "\n")
+    storage.write_text(tracking.TRACKED, json.dumps({"fingerprint": result.fingerprint, "models": n}, indent=2) + "\n")
 
 
 def fingerprint(P: params.Params) -> str:
@@ -100,7 +99,7 @@ def children(P: params.Params, folders: Iterator[Path], bar: Any) -> Iterator[Ru
     """
     given = Given(
         storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes),
-        pd.read_csv(storage.REPORTS / "runs.csv"),
+        storage.read_table(storage.REPORTS / "runs.csv"),
         [data_set(P, "train"), data_set(P, "test")],
     )
     yield from initializers(P, folders)
@@ -120,9 +119,9 @@ class Given(NamedTuple):
 
 def initializers(P: params.Params, folders: Iterator[Path]) -> Iterator[Run]:
     """A run for each initializer: how the costs spread over the seeds, iteration by iteration, and a figure of it."""
-    bands = pd.read_csv(storage.REPORTS / "cost_curves.csv")
-    compared = pd.read_csv(storage.REPORTS / "comparison.csv")
-    published = pd.read_csv(storage.PUBLISHED / "cost_curves.csv")
+    bands = storage.read_table(storage.REPORTS / "cost_curves.csv")
+    compared = storage.read_table(storage.REPORTS / "comparison.csv")
+    published = storage.read_table(storage.PUBLISHED / "cost_curves.csv")
     for name, recipe in P.initializers.items():
         _, columns = storage.read_run(name, P.seeds, P.training.record_at)
         curves = statistics.curves_table({name: columns})

@@ -16,6 +16,7 @@ from pipeline import diagnostics, kernel, network, params, recipes, storage, sym
 from pipeline.activations import Activation
 from pipeline.initializers import Parameters, stack
 from pipeline.network_initializers import Birth
+from pipeline.stages import require_memory
 from pipeline.sums import Array
 
 COMPILING = "Compiling the kernel for this processor; that takes some seconds and is kept for the next time."
@@ -26,9 +27,12 @@ def train(name: str, seed: int | None = None) -> None:
     P = params.load()
     if name not in P.initializers:
         raise params.ParamsError(f"params.yaml: initializers has no {name}; it has {', '.join(P.initializers)}.")
+    if seed is not None and not 0 <= seed <= params.MAX_SEED:
+        raise params.ParamsError(f"--seed {seed} is no seed; it must be a whole number from 0 to {params.MAX_SEED}.")
     seeds = P.seeds if seed is None else (seed,)
     sizes = P.data.n_inputs, P.data.n_classes
     X, Y = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, *sizes)
+    require_memory(P, len(seeds))
     birth = Birth(P.layers_dims, P.network.activations, X)
     born = stack([recipes.born(P.initializers[name], s, birth) for s in seeds])
     descend = partial(
