@@ -68,7 +68,7 @@ class Critical(NamedTuple):
 def kinks_of(activation: Activation) -> tuple[float, ...]:
     """Where to divide the line. Raises ValueError for an activation that is declared to have no theory."""
     if activation.without_theory:
-        raise ValueError(f"there is no theory of {activation.name}: {activation.without_theory}")
+        raise ValueError(f"theory does not cover {activation.name}: {activation.without_theory}")
     return activation.kinks
 
 

@@ -62,10 +62,10 @@ def laws(recipe: Recipe, birth: Birth) -> list[Law] | str:
 
 
 def without_theory(activations: Sequence[Activation]) -> str | None:
-    """Why theory has nothing to say of networks with these activations, as a reason of `laws`; None if it has."""
+    """Why theory does not cover networks with these activations, as a reason of `laws`; None if it does."""
     for activation in activations:
         if activation.without_theory:
-            return f"has the activation {activation.name}, of which there is no theory: {activation.without_theory}"
+            return f"has the activation {activation.name}, which theory does not cover: {activation.without_theory}"
     return None
 
 

@@ -101,7 +101,7 @@ def _moments() -> tuple[str, str]:
     for name, activation in ACTIVATIONS.items():
         point: Critical | str = critical(activation, 0.0)
         if activation.without_theory:
-            point = f"there is no theory of {name}, because {activation.without_theory}"
+            point = f"theory does not cover {name}, because {activation.without_theory}"
         if isinstance(point, str):
             of_point = [f"– {reasons.setdefault(point, str(len(reasons) + 1).translate(SUPERSCRIPTS))}", "–"]
         else:

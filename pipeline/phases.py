@@ -51,7 +51,7 @@ def answer(name: str, sigma_w2: float, sigma_b2: float) -> str:
     """
     activation = ACTIVATIONS[name]
     if activation.without_theory:
-        raise UserError(f"There is no theory of {name}: {activation.without_theory}.")
+        raise UserError(f"Theory does not cover {name}: {activation.without_theory}.")
     head = f"{name}, sigma_w2 = {number(sigma_w2)} (gain {number(math.sqrt(sigma_w2))}), sigma_b2 = {number(sigma_b2)}"
     stable = theory.fixed_points(sigma_w2, sigma_b2, activation)
     chis = [chi_1(q, sigma_w2, activation) for q in stable]

@@ -159,7 +159,7 @@ def test_critical_normal_has_biases() -> None:
 def test_activations_without_theory() -> None:
     stairs = Activation(np.floor, lambda z, a: 0.0 * z, without_theory="it jumps")
     assert without_theory([RELU, TANH]) is without_theory([]) is None
-    reason = "has the activation floor, of which there is no theory: it jumps"
+    reason = "has the activation floor, which theory does not cover: it jumps"
     assert without_theory([RELU, stairs]) == reason
 
 

@@ -242,9 +242,9 @@ def test_an_activation_without_theory(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setitem(ACTIVATIONS, "floor", stairs)
     printed = page()
     assert re.search(r"\n\| floor +(\| +– ){5}\| +– ³ \| +– \|\n", printed)
-    assert "\n³ None: there is no theory of floor, because it jumps at every whole number.\n" in printed
+    assert "\n³ None: theory does not cover floor, because it jumps at every whole number.\n" in printed
     assert main(["floor", "--gain", "1"]) == 1
-    assert capsys.readouterr().err == "There is no theory of floor: it jumps at every whole number.\n"
+    assert capsys.readouterr().err == "Theory does not cover floor: it jumps at every whole number.\n"
 
 
 KINDS = ", ".join(ACTIVATIONS)

@@ -134,7 +134,7 @@ def test_an_activation_without_theory_is_measured_and_nothing_predicted(laborato
     text = (laboratory.root / "reports" / "birth.md").read_text()
     for name in ("zeros", "small", "he"):
         assert (
-            f"of {name} theory says nothing: it has the activation relu, of which there is no theory: as a test" in text
+            f"of {name} theory says nothing: it has the activation relu, which theory does not cover: as a test" in text
         )
 
 

@@ -250,7 +250,7 @@ def test_an_activation_without_theory() -> None:
         lambda: correlation_map(0.5, 1.0, 1.0, 0.0, stairs),
         lambda: correlation_slope(0.5, 1.0, 1.0, stairs),
     ):
-        with pytest.raises(ValueError, match="there is no theory of floor: it jumps at every whole number"):
+        with pytest.raises(ValueError, match="theory does not cover floor: it jumps at every whole number"):
             ask()
 
 
