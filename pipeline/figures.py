@@ -188,7 +188,7 @@ def log_scale(values: Iterable[ArrayLike], least: float, low: float, high: float
     labels = [f"{10.0**decade:g}" if plain else f"$10^{{{decade}}}$" for decade in decades]
     ticks = [10.0**decade for decade in decades]
     if clipped:
-        labels[0] = f"≤ {labels[0]}"
+        labels[0] = f"≤ {labels[0]}" if plain else rf"$\leq 10^{{{first}}}$"
     zero = math.nan
     if len(positive) < len(found):
         zero = 10.0 ** (1.125 * math.log10(bottom) - 0.125 * math.log10(top))  # an eighth of the axis below it

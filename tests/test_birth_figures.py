@@ -507,7 +507,7 @@ def test_differences_too_small_for_the_axis_share_a_labelled_place() -> None:
     (ax,) = panels(birth_figures.reproducibility(rows, 3))
     weights, costs, _ = ax.lines
     assert set(weights.get_ydata()) == {1e-18}
-    assert labels_of(ax)[:2] == ["0", "≤ $10^{-18}$"]
+    assert labels_of(ax)[:2] == ["0", r"$\leq 10^{-18}$"]
     assert ax.get_yticks()[1] == 1e-18
     assert set(costs.get_ydata()) == {ax.get_yticks()[0]}
 

@@ -228,7 +228,7 @@ def test_a_cost_of_0_lies_on_a_line_with_its_label_and_a_tiny_one_is_not_lost() 
     assert any(list(one.get_ydata()) == [zero, zero] for one in ax.lines)
     (ax,) = curves_of(costs(["he"], [[0.7, 1e-7, 1e-12]] * 2, [0, 10, 20])).axes
     assert line(ax, "black").get_ydata().tolist() == [0.7, 1e-7, 1e-8]
-    assert labels_of(ax)[0] == "≤ $10^{-8}$"
+    assert labels_of(ax)[0] == r"$\leq 10^{-8}$"
     assert ax.get_yticks()[0] == 1e-8
 
 
