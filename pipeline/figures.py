@@ -49,7 +49,6 @@ DARK, LIGHT = "#1b4965", "#f2a65a"  # of class 0 and class 1: far apart in brigh
 CLASSES = [("o", DARK), ("s", LIGHT)]  # marker and colour
 REGIONS = ["#c9d6df", "#fdf0e1"]  # where a model sees which
 COST_TOP = 10.0  # nats; what starts higher is said in words, so that the rest can be seen
-PRINTED = "published, seed 3"
 LIGHTEST, MIDDLE, ACCENT = "#e6e6e6", "#bcbcbc", "#b3261e"
 
 
@@ -110,10 +109,10 @@ def _pictures(train: tuple[Array, Array]) -> Figure:
 
 @styled
 def cost_curves(bands: pd.DataFrame, own: pd.DataFrame, published: pd.DataFrame, seed: int) -> Figure:
-    """Cost against iterations, a panel an initializer: the spread over seeds, one seed on top, published costs.
+    """Cost against iterations, a panel an initializer: the spread over seeds, one seed on top, published costs if any.
 
     `bands` has columns initializer, iteration, min, q25, median, q75, max; `own`, the curves of `seed`, initializer,
-    iteration, cost; `published` initializer, iteration, cost_median.
+    iteration, cost; `published`, costs that others published of models of `seed`, initializer, iteration, cost_median.
     """
     names = bands["initializer"].unique().tolist()
     height = 2.25 if len(names) > 2 else 3.4  # a few alone have room
@@ -144,8 +143,11 @@ def cost_curves(bands: pd.DataFrame, own: pd.DataFrame, published: pd.DataFrame,
         Patch(color=MIDDLE, label="middle half of the seeds"),
         Patch(color=LIGHTEST, label="all seeds"),
         Line2D([], [], color=ACCENT, linewidth=1.1, dashes=(4, 1.5), label=f"seed {seed}"),
-        Line2D([], [], color="black", marker="o", markerfacecolor="white", markersize=3.6, linestyle="", label=PRINTED),
     ]
+    if published["initializer"].isin(names).any():
+        points = Line2D([], [], color="black", marker="o", markerfacecolor="white", markersize=3.6, linestyle="")
+        points.set_label(f"published, seed {seed}")
+        handles.append(points)
     legend_above(figure, handles)
     return figure
 

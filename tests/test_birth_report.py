@@ -111,10 +111,10 @@ def test_in_a_word() -> None:
         ("b", "dead_for_all", 2): (2.0, NAN, NAN, NAN),
     }
     (row,), *_ = tables(written(cells, words=words))
-    word = ["saturated (2 of 3)", "61 % of outputs"]  # the first of the two
+    word = ["saturated 2, healthy 1", "saturated: 61 % of outputs"]  # the first of the two
     assert row == ["b", *word, "0.792 ± 0.144", "0.788", "+0.2", "35.7 %", "4.5 of 7", "0.41, 2"]
     (row,), *_ = tables(written())
-    assert row == ["b", "healthy (3 of 3)", "–", "1", "–", "–", "0 %", "7 of 7", "0, 0"]
+    assert row == ["b", "healthy 3", "–", "1", "–", "–", "0 %", "7 of 7", "0, 0"]
 
 
 def test_layer_by_layer() -> None:
