@@ -230,7 +230,7 @@ def _frozen(group: Table, classes: Classes) -> str:
             )
             remark += "training sample"
     if classes.balanced:
-        remark += "; that of the output's bias is 0 because the classes are balanced"
+        remark += "; the gradient of the output's bias is 0 because the classes are balanced"
     return f"{remark}."
 
 

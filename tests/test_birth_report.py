@@ -133,6 +133,15 @@ def test_layer_by_layer() -> None:
     assert rows[2] == ["b", "3", "1", "–", "–", "1", "–", "–", "0 %", "1"]
 
 
+def test_a_mean_over_some_of_the_models_says_how_many() -> None:
+    cells = {("b", "log_growth", 0): (-1.1, 1.01, -0.931, -1.7), ("b", "effective_rank", 2): (1.5, 0.1, NAN, NAN)}
+    table = birth_csv(["b"], (2, 4, 3, 1), cells)
+    table.loc[table["quantity"].isin(["log_growth", "effective_rank"]), "seeds"] = 2
+    _, layers, _, (typical,) = tables(birth_report.birth(table, {"b": HEALTHY * 3}, {}, (2, 4, 3, 1)))
+    assert typical[4:] == ["−1.1 ± 1.01 (2 of 3)", "−0.931", "−1.7"]
+    assert layers[1][2:] == ["1", "–", "–", "1", "–", "–", "0 %", "1.5 (2 of 3)"]
+
+
 def test_from_the_input_to_the_last_hidden_layer() -> None:
     cells = {
         ("b", "correlation", 1): (0.9, 0.1, 0.9, 0.0),
