@@ -1,19 +1,20 @@
 """The newborn models as Markdown for a reader: reports/birth.md. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from pipeline.birth_table import ROUNDING
 from pipeline.markdown import table
-from pipeline.statistics import Table
+from pipeline.statistics import Table, label_counts
 from pipeline.sums import integer_sum
-from pipeline.verdicts import KINDS, Verdict, commonest
+from pipeline.verdicts import KINDS, Verdict
 
 LAYERS_SHOWN = 8  # of a deep network
 FAR = 3.0  # standard errors
 
+Shown = Callable[[float], str]
 Cells = Mapping[tuple[str, str, int], Any]  # from (initializer, quantity, layer or 0) to a row of birth.csv
 
 
@@ -31,6 +32,7 @@ def birth(
     names, n_layers, n_classes = list(verdicts), len(layers_dims) - 1, max(2, layers_dims[-1])
     cells = {(row.initializer, row.quantity, int(row.layer) if row.layer > 0 else 0): row for row in _rows(measured)}
     n_models = integer_sum(map(len, verdicts.values()))
+    n_seeds = max(map(len, verdicts.values()))
     parts = [
         "# What the networks were at birth",
         f"{len(names)} initializers, {n_models} models, layers {_sizes(layers_dims)}: measured on the "
@@ -42,16 +44,17 @@ def birth(
         "first of these whose rule the measurements of a model fulfil:",
         "\n".join(f"- **{kind.word}**: {kind.rule}.{f' Why: {kind.why}.' if kind.why else ''}" for kind in KINDS),
         "## Signals and gradients, layer by layer",
-        _layers(cells, names, n_layers),
+        _layers(cells, names, n_layers, n_seeds),
         "Mean over the seeds ± standard deviation. Signal: the mean square of the pre-activations. Gradient: the mean "
         "square of the derivative of the cost by them, over that of the last layer. Off: measured minus predicted, in "
-        "standard errors of the mean over the seeds.",
+        "standard errors of the mean over the seeds. “(72 of 100)” stands behind a mean over only those "
+        "models for which the quantity is defined.",
         "## From the input to the last hidden layer",
-        _maps(cells, names, n_layers),
+        _maps(cells, names, n_layers, n_seeds),
         f"Angle: the correlation, in layer {max(1, n_layers - 1)}, of the images of two inputs at a right angle. "
         "Stretch: the sum of the squared singular values of the Jacobian, over the number of inputs; beside it the "
         "largest and the smallest singular value.",
-        _typical(cells, names),
+        _typical(cells, names, n_seeds),
         "Silent: the share of samples at which some hidden layer lets nothing pass. Log growth: the log of the mean "
         "square over that of the input, over the samples that get through. It tells of the typical network, while the "
         "signal above, a mean over all, hangs on few large ones.",
@@ -77,8 +80,13 @@ def _rows(measured: Table) -> list[Any]:
 def _words(cells: Cells, verdicts: Mapping[str, Sequence[Verdict]], n_layers: int) -> str:
     rows = []
     for name, of_models in verdicts.items():
-        word, count = commonest([verdict.word for verdict in of_models])
-        example = next(str(verdict) for verdict in of_models if verdict.word == word)
+        words = [verdict.word for verdict in of_models]
+        examples = {verdict.word: verdict for verdict in of_models[::-1] if verdict.measured}  # of each the first
+        shown = [
+            examples[word].measured if len(set(words)) == 1 else str(examples[word])
+            for word in dict.fromkeys(words)
+            if word in examples
+        ]
         hidden = range(1, n_layers)
         dead, all_dead, told_apart = (
             math.fsum(cells[name, quantity, l].mean for l in hidden)
@@ -88,9 +96,9 @@ def _words(cells: Cells, verdicts: Mapping[str, Sequence[Verdict]], n_layers: in
         rows.append(
             [
                 name,
-                f"{word} ({count} of {len(of_models)})",
-                example.partition(": ")[2] or "–",
-                *_beside(cells.get((name, "cost", 0))),
+                label_counts(words),
+                "; ".join(shown) or "–",
+                *_beside(cells.get((name, "cost", 0)), len(of_models)),
                 _percent(cells[name, "saturated", n_layers].mean),
                 f"{_number(told_apart)} of {_number(units)}",
                 f"{_number(dead)}, {_number(all_dead)}",
@@ -101,14 +109,14 @@ def _words(cells: Cells, verdicts: Mapping[str, Sequence[Verdict]], n_layers: in
     return table(heads, rows, left=(0, 1, 2))
 
 
-def _layers(cells: Cells, names: Sequence[str], n_layers: int) -> str:
+def _layers(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> str:
     rows = []
     for name in names:
         for l in chosen(n_layers):
-            row = [name, str(l), *_beside(cells.get((name, "z_square", l)))]
-            row += _beside(cells.get((name, "gradient_ratio", l)))
-            saturated, rank = (cells.get((name, quantity, l)) for quantity in ("saturated", "effective_rank"))
-            rows.append([*row, _percent(saturated.mean) if saturated else "–", _number(rank.mean) if rank else "–"])
+            row = [name, str(l), *_beside(cells.get((name, "z_square", l)), n_seeds)]
+            row += _beside(cells.get((name, "gradient_ratio", l)), n_seeds)
+            row.append(_mean(cells.get((name, "saturated", l)), n_seeds, _percent))
+            rows.append([*row, _mean(cells.get((name, "effective_rank", l)), n_seeds)])
     heads = ["initializer", "layer", "signal", "predicted", "off", "gradient", "predicted", "off"]
     return table([*heads, "saturated", "effective rank"], rows)
 
@@ -120,22 +128,22 @@ def chosen(n_layers: int) -> list[int]:
     return [1 + round(place * (n_layers - 1) / (LAYERS_SHOWN - 1)) for place in range(LAYERS_SHOWN)]
 
 
-def _maps(cells: Cells, names: Sequence[str], n_layers: int) -> str:
+def _maps(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> str:
     rows = []
     for name in names:
-        row = [name, *_beside(cells.get((name, "correlation", max(1, n_layers - 1))))]
-        row += _beside(cells.get((name, "jacobian_square", 0)))
-        ends = [cells.get((name, f"jacobian_{end}", 0)) for end in ("largest", "smallest")]
-        rows.append([*row, ", ".join(_number(end.mean) if end else "–" for end in ends)])
+        row = [name, *_beside(cells.get((name, "correlation", max(1, n_layers - 1))), n_seeds)]
+        row += _beside(cells.get((name, "jacobian_square", 0)), n_seeds)
+        ends = [_mean(cells.get((name, f"jacobian_{end}", 0)), n_seeds) for end in ("largest", "smallest")]
+        rows.append([*row, ", ".join(ends)])
     heads = ["initializer", "angle", "predicted", "off", "stretch", "predicted", "off", "largest, smallest"]
     return table(heads, rows)
 
 
-def _typical(cells: Cells, names: Sequence[str]) -> str:
+def _typical(cells: Cells, names: Sequence[str], n_seeds: int) -> str:
     rows = []
     for name in names:
-        silent = _beside(cells.get((name, "silent", 0)), _percent)
-        rows.append([name, *silent, *_beside(cells.get((name, "log_growth", 0)))])
+        silent = _beside(cells.get((name, "silent", 0)), n_seeds, _percent)
+        rows.append([name, *silent, *_beside(cells.get((name, "log_growth", 0)), n_seeds)])
     return table(["initializer", "silent", "predicted", "off", "log growth", "predicted", "off"], rows)
 
 
@@ -173,14 +181,23 @@ def _assumptions(measured: Table, silence: Mapping[str, str], estimated: Sequenc
     return "\n\n".join(parts)
 
 
-def _beside(row: Any, shown: Any = None) -> list[str]:
-    """Measured, predicted, and how far off."""
-    shown = shown or _number
+def _beside(row: Any, n_seeds: int, shown: Shown | None = None) -> list[str]:
+    """Measured, predicted, and how far off; – where there is no such row of birth.csv."""
     if row is None:
         return ["–", "–", "–"]
-    spread = f" ± {shown(row.sd)}" if ROUNDING * abs(row.mean) < row.sd < math.inf else ""
     off = f"{row.deviation:+.1f}".replace("-", "−") if not math.isnan(row.deviation) else "–"
-    return [f"{shown(row.mean)}{spread}", "–" if math.isnan(row.predicted) else shown(row.predicted), off]
+    predicted = "–" if math.isnan(row.predicted) else (shown or _number)(row.predicted)
+    return [_mean(row, n_seeds, shown, spread=True), predicted, off]
+
+
+def _mean(row: Any, n_seeds: int, shown: Shown | None = None, *, spread: bool = False) -> str:
+    """The mean, with the standard deviation if `spread`, and the number of models that have the quantity if not all."""
+    if row is None:
+        return "–"
+    shown = shown or _number
+    deviates = spread and ROUNDING * abs(row.mean) < row.sd < math.inf
+    of = f" ({row.seeds} of {n_seeds})" if row.seeds < n_seeds else ""
+    return f"{shown(row.mean)}{f' ± {shown(row.sd)}' if deviates else ''}{of}"
 
 
 def _number(value: float) -> str:

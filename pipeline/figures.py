@@ -64,7 +64,6 @@ COST_TOP = 10.0  # nats: where the common axis of the costs ends
 COST_LEAST = 1e-8  # nats: smaller costs are drawn here
 TICKS = 7  # labels on a logarithmic axis, at most
 BEYOND = 1e308  # drawn for a cost that is not finite: it counts as above all others
-PRINTED = "published, seed 3"
 NO_OUTPUT = "diverged: output is NaN"
 LIGHTEST, MIDDLE, ACCENT = "#e6e6e6", "#bcbcbc", "#b3261e"
 
@@ -245,9 +244,9 @@ def cost_curves(bands: pd.DataFrame, curves: pd.DataFrame, published: pd.DataFra
     """Cost against iterations, one panel per initializer: the spread over seeds, the model of `seed`, published costs.
 
     `bands` has columns initializer, iteration, min, q25, median, q75, max; `curves`, of all seeds, initializer, seed,
-    iteration, cost; `published`, which may be empty, initializer, iteration, cost_median. A cost that is not finite
-    counts as above all others. All panels share the axis of costs, up to COST_TOP, but those of which the median ends
-    above it; how many seeds diverged is written in the panel.
+    iteration, cost; `published`, which may be empty, of models of `seed`: initializer, iteration, cost_median. A cost
+    that is not finite counts as above all others. All panels share the axis of costs, up to COST_TOP, but those of
+    which the median ends above it; how many seeds diverged is written in the panel.
     """
     names = bands["initializer"].unique().tolist()
     height = 2.25 if len(names) > 2 else 3.4  # one or two panels have room
@@ -289,7 +288,7 @@ def cost_curves(bands: pd.DataFrame, curves: pd.DataFrame, published: pd.DataFra
         Line2D([], [], color=ACCENT, linewidth=1.1, dashes=(4, 1.5), label=f"seed {seed}"),
     ]
     if any(map(len, facts.values())):
-        dots = Line2D([], [], color="black", marker="o", markersize=3.6, linestyle="", label=PRINTED)
+        dots = Line2D([], [], color="black", marker="o", markersize=3.6, linestyle="", label=f"published, seed {seed}")
         dots.set_markerfacecolor("white")
         handles.append(dots)
     if stopped:

@@ -37,6 +37,11 @@ BEHAVIOURS = (
     Behaviour("diverged", "a recorded cost is not finite", lambda run: not run["finite"]),
     Behaviour("frozen", "no weight and no bias ever changed", lambda run: run["weight_change"] == 0.0),
     Behaviour(
+        "constant output",
+        "the output is the same for every training sample, and no weight changed: only biases did",
+        lambda run: run["only_biases"],
+    ),
+    Behaviour(
         "symmetric units",
         "after training, all units of a hidden layer are equal",
         lambda run: run["distinct_units"] == 1,
@@ -53,12 +58,13 @@ BEHAVIOURS = (
 )
 
 
-def runs_table(metrics: Mapping[str, Columns], curves: Table, target: float) -> Table:
+def runs_table(metrics: Mapping[str, Columns], curves: Table, outcomes: Table, target: float) -> Table:
     """A row a model: what was measured, and the word for how it learned.
 
-    `metrics` holds the columns of each initializer's metrics.csv, and at_birth, the word of `verdicts`; `target` is the
-    cost to be reached.
+    `metrics` holds the columns of each initializer's metrics.csv, and at_birth, the word of `verdicts`; `outcomes` is
+    the table of the module of that name; `target` is the cost to be reached.
     """
+    only_biases = outcomes.set_index(["initializer", "seed"])["only_biases"]
     of_model = dict(iter(curves.groupby(["initializer", "seed"])))
     rows = []
     for name, columns in metrics.items():
@@ -69,7 +75,8 @@ def runs_table(metrics: Mapping[str, Columns], curves: Table, target: float) -> 
             reached = curve["iteration"].to_numpy()[cost <= target]
             run["iterations_to_target"] = int(reached[0]) if len(reached) else None
             run["largest_rise"] = largest_rise(cost.tolist())
-            run["behaviour"] = behaviour(run | {"finite": bool(np.isfinite(cost).all())})
+            finite = bool(np.isfinite(cost).all())
+            run["behaviour"] = behaviour(run | {"finite": finite, "only_biases": only_biases[name, run["seed"]]})
             rows.append(run)
     table = pd.DataFrame(rows)
     table["iterations_to_target"] = table["iterations_to_target"].astype("Int64")
@@ -179,6 +186,31 @@ def paired_test(differences: Sequence[int]) -> float:
     return float(Fraction(2 * extreme, 2 ** len(sizes)))
 
 
+def smallest_p(unequal: int) -> float:
+    """The smallest p-value that `paired_test` can give for so many differences that are not 0.
+
+    Only two of the 2**unequal sign patterns are as extreme as the one where all have the same sign. A difference of 0
+    leaves every sum as it is, so it doubles both the extreme patterns and all of them.
+    """
+    return min(1.0, 2.0 ** (1 - unequal))
+
+
+def smallest_holm_p(unequal: Sequence[int]) -> float:
+    """The smallest p-value after `holm` that tests of so many differences that are not 0 can give.
+
+    The smallest of k p-values is multiplied by k, and none of the others may be smaller than that.
+    """
+    return min(holm([smallest_p(n) for n in unequal]), default=1.0)
+
+
+def seeds_needed(n_tests: int, level: float) -> int:
+    """The smallest number of seeds at which so many tests can give a p-value of at most `level` after `holm`."""
+    n = 1
+    while n_tests * smallest_p(n) > level:
+        n += 1
+    return n
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for their number (Holm 1979): the chance of any false claim stays below the level."""
     adjusted, largest = [0.0] * len(p_values), 0.0
@@ -202,13 +234,23 @@ def comparison(runs: Table, confidence: float, target_accuracy: float) -> Table:
                 interval = mean_interval(values, confidence) if seed_matters(group) else (math.nan, math.nan)
                 row[f"{metric}_low"], row[f"{metric}_high"] = interval
         row["share_at_target_accuracy"] = int((group["train_accuracy"] >= target_accuracy).sum()) / len(group)
-        reached = group["iterations_to_target"].dropna().astype(float).tolist()
-        row["reached_target_cost"] = len(reached)
-        row["median_iterations_to_target"] = quantile(reached, 0.5) if reached else math.nan
-        for words in ("at_birth", "behaviour"):
-            (row[words], row[f"{words}_seeds"]) = Counter(group[words]).most_common(1)[0]
+        reached = group["iterations_to_target"]
+        row["reached_target_cost"] = int(reached.notna().sum())
+        row["median_iterations_to_target"] = censored_median(reached.astype(float).fillna(math.inf).tolist())
+        row |= {labels: label_counts(group[labels].tolist()) for labels in ("at_birth", "behaviour")}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def censored_median(values: Sequence[float]) -> float:
+    """The median of values of which some are infinite: not reached while observed. nan where that is infinite too."""
+    median = quantile(values, 0.5)
+    return median if math.isfinite(median) else math.nan
+
+
+def label_counts(labels: Sequence[str]) -> str:
+    """How many models have each label, the most frequent first: "healthy 108, frozen 72, vanishing 20"."""
+    return ", ".join(f"{label} {count}" for label, count in Counter(labels).most_common())
 
 
 def seed_matters(group: Table) -> bool:

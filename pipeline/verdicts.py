@@ -1,7 +1,6 @@
 """One word for what a network is at birth, from what `births` measures. Pure. All rules and thresholds are here."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -149,8 +148,3 @@ def verdicts(layers: Mapping[str, Any], n_layers: int, input_square: float) -> l
         model = {name: list(column[start : start + n_layers]) for name, column in layers.items()}
         found.append(verdict(model | {"input_square": [input_square]}))
     return found
-
-
-def commonest(words: Sequence[str]) -> tuple[str, int]:
-    """The word that most models have, and how many: of equally many the first."""
-    return Counter(words).most_common(1)[0]

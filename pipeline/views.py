@@ -65,7 +65,7 @@ VIEWS = {
         ),
         "metrics.`train_accuracy_mean`",
     ),
-    "tutorial": View("Tutorial", "the tutorial's models", "params.seed = '3'", MODEL, LEARNED, CHARTS),
+    "seed_3": View("Seed 3", "the models of seed 3", "params.seed = '3'", MODEL, LEARNED, CHARTS),
     "stuck": View(
         "He stuck",
         "where He went wrong",

@@ -111,10 +111,10 @@ def test_in_a_word() -> None:
         ("b", "dead_for_all", 2): (2.0, NAN, NAN, NAN),
     }
     (row,), *_ = tables(written(cells, words=words))
-    word = ["saturated (2 of 3)", "61 % of outputs"]  # the first of the two
+    word = ["saturated 2, healthy 1", "saturated: 61 % of outputs"]  # the first of the two
     assert row == ["b", *word, "0.792 ± 0.144", "0.788", "+0.2", "35.7 %", "4.5 of 7", "0.41, 2"]
     (row,), *_ = tables(written())
-    assert row == ["b", "healthy (3 of 3)", "–", "1", "–", "–", "0 %", "7 of 7", "0, 0"]
+    assert row == ["b", "healthy 3", "–", "1", "–", "–", "0 %", "7 of 7", "0, 0"]
 
 
 def test_layer_by_layer() -> None:
@@ -131,6 +131,15 @@ def test_layer_by_layer() -> None:
     assert rows[0] == ["b", "1", "83.2 ± 24.3", "83", "+0.1", "12,644 ± 13,000", "12,500", "+0.1", "0 %", "1.95"]
     assert rows[1] == ["b", "2", "8.32e−5 ± 2.43e−5", "8.3e−5", "−1.8", "–", "–", "–", "12.5 %", "–"]
     assert rows[2] == ["b", "3", "1", "–", "–", "1", "–", "–", "0 %", "1"]
+
+
+def test_a_mean_over_some_of_the_models_says_how_many() -> None:
+    cells = {("b", "log_growth", 0): (-1.1, 1.01, -0.931, -1.7), ("b", "effective_rank", 2): (1.5, 0.1, NAN, NAN)}
+    table = birth_csv(["b"], (2, 4, 3, 1), cells)
+    table.loc[table["quantity"].isin(["log_growth", "effective_rank"]), "seeds"] = 2
+    _, layers, _, (typical,) = tables(birth_report.birth(table, {"b": HEALTHY * 3}, {}, (2, 4, 3, 1)))
+    assert typical[4:] == ["−1.1 ± 1.01 (2 of 3)", "−0.931", "−1.7"]
+    assert layers[1][2:] == ["1", "–", "–", "1", "–", "–", "0 %", "1.5 (2 of 3)"]
 
 
 def test_from_the_input_to_the_last_hidden_layer() -> None:

@@ -315,6 +315,16 @@ def test_a_logarithmic_axis_has_a_place_for_every_finite_value(
     assert all(bottom <= tick <= top for tick in scale.ticks)
 
 
+@pytest.mark.parametrize("published", [PUBLISHED, PUBLISHED.iloc[:0], PUBLISHED.iloc[1:]])  # x10 has no panel here
+def test_the_legend_names_published_costs_only_where_some_are_drawn(published: pd.DataFrame) -> None:
+    figure = figures.cost_curves(statistics.cost_bands(CURVES), CURVES[CURVES["seed"] == 0], published, 0)
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert ("published, seed 0" in labels) == (published is PUBLISHED)
+    drawn = [line for ax in figure.axes for line in ax.lines if line.get_marker() == "o" and len(line.get_xdata())]
+    assert bool(drawn) == (published is PUBLISHED)
+
+
 def test_one_panel_for_each_of_many_initializers() -> None:
     figure = figures.boundaries({str(i): PROBABILITIES["he"] for i in range(6)}, *TRAIN, 0)
     assert [ax.get_visible() for ax in figure.axes] == [True] * 6 + [False] * 2

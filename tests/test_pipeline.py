@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from conftest import MINIATURE, Laboratory
+from pipeline import figures, storage
 
 
 def test_everything_is_there_and_a_second_repro_does_nothing(finished: Laboratory) -> None:
@@ -59,6 +60,22 @@ def test_a_new_initializer_trains_alone_and_a_dropped_one_leaves_the_table(labor
     assert not (laboratory.root / "runs" / "small").exists()
     assert "small" not in (laboratory.root / "reports" / "comparison.md").read_text()
     assert "up to date" in laboratory.run("dvc", "status").stdout
+
+
+def test_another_experiment_than_the_tutorials_shows_nothing_published(finished: Laboratory) -> None:
+    """The miniature has 30 samples and other layers."""
+    text = (finished.root / "reports" / "comparison.md").read_text()
+    assert "## Seed 3 alone" in text
+    assert "ublished" not in text
+    assert "utorial" not in text
+    assert "is seed 3" not in text
+    costs = pd.read_csv(storage.PUBLISHED / "cost_curves.csv")
+    bands = pd.read_csv(finished.root / "reports" / "cost_curves.csv")
+    files = finished.root.glob("runs/*/costs.csv")
+    curves = pd.concat([pd.read_csv(path).assign(initializer=path.parent.name) for path in files])
+    drawn = figures.png(figures.cost_curves(bands, curves[curves["seed"] == 3], costs.iloc[:0], 3))
+    assert (finished.root / "reports" / "figures" / "cost_curves.png").read_bytes() == drawn
+    assert figures.png(figures.cost_curves(bands, curves[curves["seed"] == 3], costs, 3)) != drawn
 
 
 OWN = """

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,19 @@ import pytest
 from scipy import stats
 
 from pipeline import statistics
-from pipeline.statistics import holm, mean_interval, paired_test, quantile
+from pipeline.statistics import (
+    censored_median,
+    holm,
+    label_counts,
+    mean_interval,
+    paired_test,
+    quantile,
+    seeds_needed,
+    smallest_holm_p,
+    smallest_p,
+)
+
+RUNS = Path(__file__).parent.parent / "reports" / "runs.csv"
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 101])
@@ -59,6 +72,37 @@ def test_paired_test_at_a_hundred_seeds_is_near_the_normal_law() -> None:
     assert paired_test(differences.tolist()) == pytest.approx(2 * stats.norm.sf(z), abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [([1], 1.0), ([7, 9], 0.5), ([88] * 5, 0.0625), ([3, 0, 0, 2, 1], 0.25), ([0, 0, 0], 1.0), ([-1] * 10, 1 / 512)],
+)
+def test_smallest_p_is_that_of_differences_of_one_sign(differences: list[int], p: float) -> None:
+    """2 / 2**n: of the 2**n sign patterns of n differences that are not 0, two are as extreme as all of one sign."""
+    unequal = sum(d != 0 for d in differences)
+    assert smallest_p(unequal) == p
+    assert paired_test(differences) == p
+    signs = itertools.product((-1, 1), repeat=unequal)
+    assert min(paired_test([s * k for k, s in enumerate(pattern, start=1)]) for pattern in signs) == p
+
+
+def test_smallest_p_after_holm() -> None:
+    """Five seeds and 14 comparisons: 14 / 16; ties in all but one comparison do not lower it."""
+    assert smallest_holm_p([5] * 14) == 0.875
+    assert smallest_holm_p([5] + [0] * 13) == 0.875
+    assert smallest_holm_p([4] * 14) == 1.0  # 14 / 8 is no probability
+    assert smallest_holm_p([]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("n_tests", "level", "n"),
+    [(1, 0.05, 6), (14, 0.05, 10), (1, 0.5, 2), (2, 0.25, 4), (1, 0.01, 8)],  # 1/32; 14/512; 1/2; 2/8; 1/128
+)
+def test_seeds_needed(n_tests: int, level: float, n: int) -> None:
+    """The first n with n_tests 2**(1 - n) <= level, by hand; 6 is the known minimum of the sign test at 5 %."""
+    assert seeds_needed(n_tests, level) == n
+    assert smallest_holm_p([n] * n_tests) <= level < smallest_holm_p([n - 1] * n_tests)
+
+
 def test_holm_is_the_worked_example() -> None:
     """R's p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
@@ -103,7 +147,14 @@ def test_largest_rise(cost: list[float], rise: float) -> None:
     assert statistics.largest_rise(cost) == pytest.approx(rise, abs=1e-15)
 
 
-MEASURED = {"finite": True, "weight_change": 1.0, "distinct_units": 5, "largest_rise": 0.0, "iterations_to_target": 100}
+MEASURED = {
+    "finite": True,
+    "weight_change": 1.0,
+    "only_biases": False,
+    "distinct_units": 5,
+    "largest_rise": 0.0,
+    "iterations_to_target": 100,
+}
 
 
 @pytest.mark.parametrize(
@@ -115,6 +166,7 @@ MEASURED = {"finite": True, "weight_change": 1.0, "distinct_units": 5, "largest_
         ({"largest_rise": 0.01}, "smooth"),
         ({"distinct_units": 1, "largest_rise": 0.02}, "symmetric units"),
         ({"weight_change": 0.0, "distinct_units": 1}, "frozen"),
+        ({"only_biases": True, "distinct_units": 1, "iterations_to_target": None}, "constant output"),
         ({"finite": False, "weight_change": 0.0}, "diverged"),
     ],
 )
@@ -141,7 +193,15 @@ def models(accuracies: dict[str, list[float]]) -> pd.DataFrame:
         }
         cost = np.stack([np.ones(n), final], axis=1).ravel()
         costs[name] = {"seed": np.repeat(np.arange(n), 2), "iteration": np.tile([0, 10], n), "cost": cost}
-    return statistics.runs_table(metrics, statistics.curves_table(costs), target=0.15)
+    ended = pd.concat([outcomes(name, len(train)) for name, train in accuracies.items()])
+    return statistics.runs_table(metrics, statistics.curves_table(costs), ended, target=0.15)
+
+
+def outcomes(name: str, n: int, **measured: object) -> pd.DataFrame:
+    """The table of `pipeline.outcomes` of models that have nothing remarkable but what is `measured`."""
+    usual: dict[str, object] = {"constant_output": False, "output_class": 0, "only_biases": False}
+    usual |= {"largest_weight": 1.0, "blocked": False}
+    return pd.DataFrame({"initializer": name, "seed": range(n)} | usual | measured)
 
 
 def test_tables_of_a_case_worked_by_hand() -> None:
@@ -160,7 +220,7 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     assert b["train_accuracy_mean"] == pytest.approx(2.6 / 3, abs=1e-15)
     assert b["train_accuracy_sd"] == pytest.approx(math.sqrt(0.14 / 6), abs=1e-15)
     assert (b["share_at_target_accuracy"], b["reached_target_cost"], b["median_iterations_to_target"]) == (2 / 3, 2, 10)
-    assert (b["behaviour"], b["behaviour_seeds"]) == ("smooth", 2)
+    assert (b["behaviour"], b["at_birth"]) == ("smooth 2, slow 1", "healthy 3")
     assert b["train_accuracy_low"] < b["train_accuracy_mean"] < b["train_accuracy_high"]
     assert math.isnan(a["train_accuracy_low"])  # three times one model: nothing to be uncertain of
     assert math.isnan(a["median_iterations_to_target"])
@@ -173,6 +233,42 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     assert (train["p"], train["p_holm"]) == (0.75, 1.0)  # |±1 ±1 ±2| >= 2: six of the eight patterns
     assert (test["mean_difference"], test["ties"], test["p"]) == (0.0, 3, 1.0)
     assert statistics.paired(runs, "absent", 10, 4).empty
+
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("values", "median"),
+    [
+        ([3.0, INF, 1.0], 3.0),
+        ([100.0, 200.0, INF, 300.0], 250.0),  # between the second and the third
+        ([100.0, 200.0, INF, INF], math.nan),  # between a number and never
+        ([1.0, INF, INF], math.nan),
+        ([INF], math.nan),
+        ([7.0], 7.0),
+    ],
+)
+def test_the_median_of_censored_values_by_hand(values: list[float], median: float) -> None:
+    assert censored_median(values) == pytest.approx(median, nan_ok=True)
+
+
+def test_those_that_never_reached_the_target_count_in_its_median() -> None:
+    """On the committed runs: 66 of 100 He models reach it, half of all by 13,400; of the x10 models 10 of 100 do."""
+    runs = pd.read_csv(RUNS)
+    runs["iterations_to_target"] = runs["iterations_to_target"].astype("Int64")
+    table = statistics.comparison(runs, 0.95, 0.99).set_index("initializer")["median_iterations_to_target"]
+    assert table["he"] == 13400.0
+    assert math.isnan(table["random_x10"])
+    never = runs.assign(at=runs["iterations_to_target"].astype(float).fillna(INF))
+    for name, group in never.groupby("initializer"):
+        assert table[name] == pytest.approx(np.median(group["at"]), nan_ok=True) or np.median(group["at"]) == INF
+
+
+def test_label_counts() -> None:
+    labels = ["vanishing"] * 20 + ["frozen"] * 72 + ["healthy"] * 108
+    assert label_counts(labels) == "healthy 108, frozen 72, vanishing 20"
+    assert label_counts(["b", "a", "b", "a"]) == "b 2, a 2"  # of equally many the first
 
 
 def test_cost_bands() -> None:

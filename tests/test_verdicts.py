@@ -184,11 +184,6 @@ def test_models_are_cut_from_columns() -> None:
     ]
 
 
-def test_commonest() -> None:
-    assert verdicts.commonest(["a", "b", "b", "a", "b"]) == ("b", 3)
-    assert verdicts.commonest(["b", "a", "b", "a"]) == ("b", 2)  # of equally many the first
-
-
 def born(recipe: Recipe, hidden: list[int], activation: str, n_models: int) -> Parameters:
     known = Birth([2, *hidden, 1], [ACTIVATIONS[activation]] * len(hidden), X)
     return stack([recipes.born(recipe, seed, known) for seed in range(n_models)])

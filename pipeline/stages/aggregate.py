@@ -7,9 +7,22 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline import along_training, birth_figures, figures, network, params, report, statistics, storage, verdicts
+from pipeline import (
+    along_training,
+    birth_figures,
+    figures,
+    network,
+    outcomes,
+    params,
+    publications,
+    report,
+    statistics,
+    storage,
+    verdicts,
+)
 from pipeline.births import mean_square
 from pipeline.initializers import Parameters
+from pipeline.network_initializers import Birth
 from pipeline.sums import Array
 
 Samples = tuple[Array, Array]
@@ -24,10 +37,8 @@ def aggregate() -> None:
     test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test, *sizes)
     read = {name: storage.read_run(name, P.seeds, P.training.record_at) for name in P.initializers}
     n_layers, input_square = len(P.layers_dims) - 1, mean_square(train[0])
-    words = {
-        name: verdicts.verdicts(storage.read_birth(name, P.seeds, n_layers)[0], n_layers, input_square)
-        for name in P.initializers
-    }
+    births = {name: storage.read_birth(name, P.seeds, n_layers) for name in P.initializers}
+    words = {name: verdicts.verdicts(layers, n_layers, input_square) for name, (layers, _) in births.items()}
     when, activations = P.training.snapshots_at, P.network.activations
     followed = [
         along_training.follow(name, when, storage.read_snapshots(name, when, P.layers_dims), *train, activations)
@@ -37,21 +48,37 @@ def aggregate() -> None:
     curves = statistics.curves_table({name: columns for name, (_, columns) in read.items()})
     C = P.comparison
     shown = P.comparison.tutorial_seed
-    models = {name: model(P, name, shown) for name in P.initializers}
+    trained = {
+        name: storage.read_weights(storage.RUNS / name / "weights.npz", P.seeds, P.layers_dims)
+        for name in P.initializers
+    }
+    models = {name: one_of(stack, P.seeds.index(shown)) for name, stack in trained.items()}
+    known = Birth(P.layers_dims, activations, train[0])
+    ended = pd.concat(
+        [
+            outcomes.outcomes(
+                name, recipe, P.seeds, trained[name], known, read[name][0]["weight_change"], births[name][1]["silent"]
+            )
+            for name, recipe in P.initializers.items()
+        ],
+        ignore_index=True,
+    )
 
     born = {name: dict(zip(("at_birth", "at_birth_measured"), np.array(words[name]).T, strict=True)) for name in words}
     measured = {name: columns | born[name] for name, (columns, _) in read.items()}
-    runs = statistics.runs_table(measured, curves, C.target_cost)
+    runs = statistics.runs_table(measured, curves, ended, C.target_cost)
     compared = statistics.comparison(runs, C.confidence, C.target_accuracy)
     paired = statistics.paired(runs, C.reference, P.data.n_train, P.data.n_test)
     bands = statistics.cost_bands(curves)
-    published = storage.read_table(storage.PUBLISHED / "accuracies.csv")
-    published_costs = storage.read_table(storage.PUBLISHED / "cost_curves.csv")
-    text = report.comparison(runs, compared, paired, published, twins, shown_seed=shown, **C.model_dump())
+    printed = publications.published(P, train[0])
+    classes = outcomes.class_counts(train[1], P.data.n_classes)
+    text = report.comparison(
+        runs, compared, paired, printed.accuracies, twins, ended, classes, shown_seed=shown, **C.model_dump()
+    )
     drawn = {
         "accuracy": figures.accuracy(runs, compared, shown, C.target_accuracy, C.confidence),
         "boundaries": pictured(P, models, train, test, shown),
-        "cost_curves": figures.cost_curves(bands, curves, published_costs, shown),
+        "cost_curves": figures.cost_curves(bands, curves, printed.costs, shown),
         "along_training": birth_figures.along_training(along_training.shares(along), shown),
         "reproducibility": birth_figures.reproducibility(twins, shown),
     }
@@ -68,11 +95,9 @@ def aggregate() -> None:
         storage.write_bytes(storage.FIGURES / f"{name}.png", figures.png(figure))
 
 
-def model(P: params.Params, name: str, seed: int) -> Parameters:
-    """The trained model of `name` and `seed`."""
-    parameters = storage.read_weights(storage.RUNS / name / "weights.npz", P.seeds, P.layers_dims)
-    index = P.seeds.index(seed)
-    return [(W[index], b[index]) for W, b in parameters]
+def one_of(stack: Parameters, index: int) -> Parameters:
+    """A single model of a stack: W (n_l, n_{l-1}) and b (n_l, 1) of each layer."""
+    return [(W[index], b[index]) for W, b in stack]
 
 
 def pictured(P: params.Params, models: dict[str, Parameters], train: Samples, test: Samples, seed: int) -> Figure:

@@ -20,7 +20,18 @@ import pandas as pd
 from PIL.Image import Image
 from tqdm import tqdm
 
-from pipeline import figures, network, params, pictures, provenance, saved_model, statistics, storage, tracking
+from pipeline import (
+    figures,
+    network,
+    params,
+    pictures,
+    provenance,
+    publications,
+    saved_model,
+    statistics,
+    storage,
+    tracking,
+)
 from pipeline.initializers import Parameters
 from pipeline.recipes import Recipe
 from pipeline.sums import Array
@@ -102,7 +113,7 @@ def children(P: params.Params, folders: Iterator[Path], bar: Any) -> Iterator[Ru
         storage.read_table(storage.REPORTS / "runs.csv"),
         [data_set(P, "train"), data_set(P, "test")],
     )
-    yield from initializers(P, folders)
+    yield from initializers(P, publications.published(P, given.train[0]).costs, folders)
     for name in P.initializers:
         for run in models(P, name, given, folders):
             yield run
@@ -117,11 +128,13 @@ class Given(NamedTuple):
     data: list[Data]
 
 
-def initializers(P: params.Params, folders: Iterator[Path]) -> Iterator[Run]:
-    """A run for each initializer: how the costs spread over the seeds, iteration by iteration, and a figure of it."""
+def initializers(P: params.Params, published: pd.DataFrame, folders: Iterator[Path]) -> Iterator[Run]:
+    """A run for each initializer: how the costs spread over the seeds, iteration by iteration, and a figure of it.
+
+    `published` holds the published costs that the figure shows beside them, if any.
+    """
     bands = storage.read_table(storage.REPORTS / "cost_curves.csv")
     compared = storage.read_table(storage.REPORTS / "comparison.csv")
-    published = storage.read_table(storage.PUBLISHED / "cost_curves.csv")
     for name, recipe in P.initializers.items():
         _, columns = storage.read_run(name, P.seeds, P.training.record_at)
         curves = statistics.curves_table({name: columns})
@@ -134,7 +147,7 @@ def initializers(P: params.Params, folders: Iterator[Path]) -> Iterator[Run]:
         path = next(folders) / "costs.png"
         storage.write_bytes(path, figures.png(figures.cost_curves(band, curves, published, P.comparison.tutorial_seed)))
         given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
-        tags = {"level": "initializer", "behaviour": row["behaviour"]}
+        tags = {"level": "initializer", "behaviour": row["behaviour"], "at_birth": row["at_birth"]}
         yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
 
 
