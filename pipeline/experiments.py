@@ -139,7 +139,7 @@ def table(experiments: Sequence[Experiment], metric: str) -> str:
     changed = [key for key in results if _differs(each.metrics.get(key) for each in finished)]
     names = [key.rpartition(".")[0] for key in changed]
     if not changed and len(finished) < len(listed):
-        names = ["state"]  # which no result stands in the place of
+        names = ["state"]  # otherwise it stands in the cells of the results
     rows = []
     for each in listed:
         cells = [_shown(each.metrics.get(key)) for key in changed] if changed and each.state == "success" else []
