@@ -11,6 +11,8 @@ from typing import NamedTuple
 from pipeline.elementary import Number, exp, expm1, normal_cdf, normal_pdf, select, sigmoid, softplus, tanh
 
 LEAK = 0.01
+RELU6_TOP = 6.0
+HARD_SIGMOID_EDGE = 3.0
 SELU_SCALE = 1.0507009873554805  # lambda of Klambauer et al. 2017; alpha is 1.6732632423543772
 SELU_NEGATIVE = 1.7580993408473768  # lambda alpha
 
@@ -109,22 +111,65 @@ def softplus_slope(z: Number, a: Number) -> Number:
     return sigmoid(z)
 
 
+def hardtanh(z: Number) -> Number:
+    """z within [-1, 1], and the nearer end outside (Collobert 2004); nan stays nan."""
+    return select(z < -1.0, -1.0, select(z > 1.0, 1.0, z))
+
+
+def hardtanh_slope(z: Number, a: Number) -> Number:
+    """1 where -1 < z < 1, else 0, at both ends too, as in PyTorch."""
+    return select(z > -1.0, select(z < 1.0, 1.0, 0.0), 0.0)
+
+
+def relu6(z: Number) -> Number:
+    """min(max(0, z), 6) (Krizhevsky 2010); nan stays nan."""
+    return select(z < 0.0, 0.0, select(z > RELU6_TOP, RELU6_TOP, z))
+
+
+def relu6_slope(z: Number, a: Number) -> Number:
+    """1 where 0 < z < 6, else 0, at both ends too, as in PyTorch."""
+    return select(z > 0.0, select(z < RELU6_TOP, 1.0, 0.0), 0.0)
+
+
+def hard_sigmoid(z: Number) -> Number:
+    """relu6(z + 3) / 6, which is z / 6 + 1 / 2 within [-3, 3]: that of PyTorch, JAX and Keras 3.
+
+    Keras 2 had 0.2 z + 0.5 within [-2.5, 2.5].
+    """
+    return select(z < -HARD_SIGMOID_EDGE, 0.0, select(z > HARD_SIGMOID_EDGE, 1.0, (z + HARD_SIGMOID_EDGE) / RELU6_TOP))
+
+
+def hard_sigmoid_slope(z: Number, a: Number) -> Number:
+    """1 / 6 where -3 < z < 3, else 0, at both ends too, as in PyTorch."""
+    return select(z > -HARD_SIGMOID_EDGE, select(z < HARD_SIGMOID_EDGE, 1.0 / RELU6_TOP, 0.0), 0.0)
+
+
 class Activation(NamedTuple):
-    """phi(z), and its derivative at z given a = phi(z)."""
+    """An activation function and what theory needs to know of it."""
 
     phi: Callable[[Number], Number]
-    slope: Callable[[Number, Number], Number]
+    slope: Callable[[Number, Number], Number]  # the derivative at z, given z and a = phi(z)
+    kinks: tuple[float, ...] = ()  # where phi is continuous but not analytic, such as where its slope jumps
+    without_theory: str = ""  # why `theory` does not cover this activation; empty if it does
+
+    @property
+    def name(self) -> str:
+        """The name of phi, for messages."""
+        return getattr(self.phi, "__name__", "the activation")
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "relu": Activation(relu, relu_slope),
-    "leaky_relu": Activation(leaky_relu, leaky_relu_slope),
+    "relu": Activation(relu, relu_slope, kinks=(0.0,)),
+    "leaky_relu": Activation(leaky_relu, leaky_relu_slope, kinks=(0.0,)),
     "tanh": Activation(tanh, tanh_slope),
     "sigmoid": Activation(sigmoid, sigmoid_slope),
     "linear": Activation(linear, linear_slope),
-    "elu": Activation(elu, elu_slope),
-    "selu": Activation(selu, selu_slope),
+    "elu": Activation(elu, elu_slope, kinks=(0.0,)),
+    "selu": Activation(selu, selu_slope, kinks=(0.0,)),
     "gelu": Activation(gelu, gelu_slope),
     "silu": Activation(silu, silu_slope),
     "softplus": Activation(softplus, softplus_slope),
+    "hardtanh": Activation(hardtanh, hardtanh_slope, kinks=(-1.0, 1.0)),
+    "relu6": Activation(relu6, relu6_slope, kinks=(0.0, RELU6_TOP)),
+    "hard_sigmoid": Activation(hard_sigmoid, hard_sigmoid_slope, kinks=(-HARD_SIGMOID_EDGE, HARD_SIGMOID_EDGE)),
 }

@@ -52,20 +52,23 @@ def follow(
 def shares(rows: Table) -> Table:
     """A row an initializer and iteration: shares of what is possible, over the hidden layers of what `follow` gives.
 
-    distinct: units that are told apart. rank: effective rank of the weights. dead: units. saturated: outputs.
+    distinct: distinct units. rank: effective rank of the weights over full rank. dead: units. saturated: outputs.
+    All are nan where a weight is not finite; the first three without hidden layers.
     """
     made = []
     for (name, iteration), group in rows.groupby(["initializer", "iteration"], sort=False):
         hidden, last = group.iloc[:-1], group.iloc[-1]
         units = hidden["units"].sum()
+        finite = bool(group["effective_rank"].notna().all())
+        defined = finite and units > 0
         made.append(
             {
                 "initializer": name,
                 "iteration": iteration,
-                "distinct": hidden["told_apart"].sum() / units if units else np.nan,
-                "rank": math.fsum(hidden["effective_rank"]) / hidden["full_rank"].sum() if units else np.nan,
-                "saturated": last["saturated"],
-                "dead": hidden["dead"].sum() / units if units else np.nan,
+                "distinct": hidden["told_apart"].sum() / units if defined else np.nan,
+                "rank": math.fsum(hidden["effective_rank"]) / hidden["full_rank"].sum() if defined else np.nan,
+                "saturated": last["saturated"] if finite else np.nan,
+                "dead": hidden["dead"].sum() / units if defined else np.nan,
             }
         )
     return pd.DataFrame(made)

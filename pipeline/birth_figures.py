@@ -1,7 +1,5 @@
 """The figures of newborn networks, in the manner of `figures`: tidy values in, a Figure out."""
 
-import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,18 +10,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from pipeline.birth_report import chosen
 from pipeline.diagnostics import bin_edges
-from pipeline.figures import ACCENT, DARK, LIGHT, MIDDLE, legend_above, small_multiples, styled
+from pipeline.figures import (
+    DARK,
+    LIGHT,
+    MIDDLE,
+    NOTE,
+    legend_above,
+    log_scale,
+    number,
+    small_multiples,
+    styled,
+    subtitles,
+    wrapped,
+)
 from pipeline.sums import Array
 
+LABEL = 1.1  # inches, of an initializer's name beside its row
 RIDGE_BINS = 120  # even: 0 lies between two, and a ridge of ReLU starts there
 NARROW = 1 / 20  # of a panel: a ridge within it is told in words
 INSIDE = 0.99  # the share of the widest layer's values that a panel shows
-SMALLEST = 1e-100  # of what a log axis shows
-LETTERS = 15  # of a title, an inch
+RIDGE = 0.62  # the height of a ridge over the distance of two; the rest is room for its text
+SMALLEST = 1e-100  # of signals and gradients; smaller ones are drawn here
+SMALLEST_DIFFERENCE = 1e-18  # between a model and its perturbed copy; smaller ones are drawn here
 
 
 class Histogram(NamedTuple):
@@ -64,184 +76,207 @@ def activations(histograms: Mapping[str, Sequence[Histogram]]) -> Figure:
     """The distribution of the activations in each layer, and of the logits, a panel an initializer: a ridge a layer."""
     n_layers = max(map(len, histograms.values()))
     shown = chosen(n_layers)
-    figure, panels = small_multiples(len(histograms), "constrained", height=0.9 + 0.42 * len(shown), sharey=True)
-    for (name, layers), ax in zip(histograms.items(), panels, strict=True):
-        ax.set_title(name)
+    names = list(histograms)
+    figure, panels = small_multiples(names, "constrained", height=0.9 + 0.46 * len(shown), sharey=True)
+    for layers, ax in zip(histograms.values(), panels, strict=True):
         extent = max(reach(layers[l - 1]) for l in shown)
         for place, l in enumerate(shown):
             _ridge(ax, layers[l - 1], -float(place), extent or 1.0)
         ax.set_xlim(-(extent or 1.0), extent or 1.0)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=3, symmetric=True))
-        ax.xaxis.set_major_formatter(FuncFormatter(_short))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
         ax.grid(visible=False)
-    names = ["logits" if l == n_layers else f"layer {l}" for l in shown]
-    panels[0].set_yticks([-float(place) for place in range(len(shown))], names)
+    rows = ["logits" if l == n_layers else f"layer {l}" for l in shown]
+    panels[0].set_yticks([-float(place) for place in range(len(shown))], rows)
     panels[0].set_ylim(0.85 - len(shown), 1.0)
     figure.supxlabel("activation", fontsize=9)
     text = (
-        "Activations of the newborn networks, over all seeds, units and samples; each ridge scaled to its top, "
-        "without zeros"
+        "Activations at initialization, over all seeds, units and training samples: histograms without the zeros, "
+        "each scaled to its maximum"
     )
-    width = int(LETTERS * figure.get_figwidth())
-    figure.suptitle(textwrap.fill(text, width), x=0.01, ha="left", fontsize=9)
+    if any(_beyond(histogram) for layers in histograms.values() for histogram in layers):
+        text += f"; off scale: beyond ±{number(bin_edges()[-1])}, or not finite"
+    figure.suptitle(wrapped(text, figure.get_figwidth() - 0.3, 9.0), x=0.01, ha="left", fontsize=9)
     return figure
 
 
+def _beyond(histogram: Histogram) -> int:
+    """How many values lie beyond the last edges or are not finite."""
+    _, below, zeros = cumulative(histogram)
+    return int(histogram.counts.sum()) - zeros - int(below[-1])
+
+
 def _ridge(ax: Axes, histogram: Histogram, base: float, extent: float) -> None:
-    """One layer: its density on `base`, on the left how many values are 0, on the right how many have no place."""
+    """One layer: its density on `base`, and above it, on the left, the share of zeros; on the right, of what is off
+    scale, or how narrow the ridge is."""
     edges, below, zeros = cumulative(histogram)
     bins = np.linspace(-extent, extent, RIDGE_BINS + 1)
     density = np.diff(np.interp(bins, edges, below))
     total = int(histogram.counts.sum())
     ax.axhline(base, color=MIDDLE, linewidth=0.6)
     if density.max() > 0.0:
-        heights = base + 0.85 * density / density.max()
+        heights = base + RIDGE * density / density.max()
         ax.stairs(heights, bins, baseline=base, fill=True, color=DARK, alpha=0.75, linewidth=0)
-    xy = ("axes fraction", "data")
-    beyond = total - zeros - int(below[-1])
-    own = reach(histogram)
+    own, beyond = reach(histogram), _beyond(histogram)
+    left = f"zero: {_share(zeros, total)}" if zeros else ""
+    right = f"off scale: {_share(beyond, total)}" if beyond else ""
     if 0.0 < own < NARROW * extent and not beyond:
-        ax.annotate(f"within ±{_short(own)}", (0.97, base + 0.3), xycoords=xy, ha="right", fontsize=7.5)
-    told = {"left": (zeros, 0.03, "0"), "right": (beyond, 0.97, f"beyond {_short(edges[-1])}")}
-    for side, (count, place, what) in told.items():
-        if count:
-            words = f"{_share(count, total)} {what}"
-            ax.annotate(words, (place, base + 0.3), xycoords=xy, ha=side, fontsize=7.5)
+        right = f"within ±{number(own)}"
+    for side, place, text in (("left", 0.02, left), ("right", 0.99, right)):
+        if text:
+            at, xycoords = (place, base + RIDGE + 0.05), ("axes fraction", "data")
+            ax.annotate(text, at, xycoords=xycoords, ha=side, fontsize=NOTE - 0.5)
 
 
-SCALES = [("z_square", "signal", DARK, "o"), ("gradient_ratio", "gradient", LIGHT, "s")]
+SCALES = [  # quantity, its name, colour and marker
+    ("z_square", "signal: pre-activations", DARK, "o"),
+    ("gradient_ratio", "gradient / gradient of the last layer", LIGHT, "s"),
+]
 
 
 @styled
 def depth(measured: pd.DataFrame) -> Figure:
-    """Size of signal and gradient in each layer, a panel an initializer: mean and range over seeds, and theory.
+    """Size of signal and gradient in each layer, one panel per initializer: mean and range over seeds, and theory.
 
     `measured` has the columns of birth.csv; what is drawn are roots of z_square and of gradient_ratio.
     """
     names = measured["initializer"].unique().tolist()
-    figure, panels = small_multiples(len(names), "constrained", height=2.25, sharex=True, sharey=True)
-    ends: list[float] = []
+    figure, panels = small_multiples(names, "constrained", height=2.25, sharex=True, sharey=True)
+    keys = ["mean", "min", "max", "predicted"]
+    roots = measured[measured["quantity"].isin([quantity for quantity, *_ in SCALES])].copy()
+    roots[keys] = np.sqrt(roots[keys].astype(np.float64).where(roots[keys] >= 0.0))
+    scale = log_scale([roots[keys]], SMALLEST, 1.0, 1.0, room=2.0)
+    notes: list[list[str]] = []
     for name, ax in zip(names, panels, strict=True):
-        ax.set_title(name)
+        own = roots[roots["initializer"] == name]
         for quantity, _, colour, marker in SCALES:
-            rows = measured[(measured["initializer"] == name) & (measured["quantity"] == quantity)]
+            rows = own[own["quantity"] == quantity]
             layers = rows["layer"].astype(float).to_numpy()
-            mean, low, high, theory = (_root(rows[key]) for key in ("mean", "min", "max", "predicted"))
-            ends += [value for value in [*mean, *low, *high, *theory] if SMALLEST <= value < math.inf]
-            bottom = np.where(np.isnan(low), SMALLEST * 1e-3, low)
-            ax.fill_between(layers, bottom, high, color=colour, alpha=0.25, linewidth=0)
+            mean, low, high, theory = (scale.place(rows[key]) for key in keys)
+            ax.fill_between(layers, low, high, color=colour, alpha=0.25, linewidth=0)
             size = 4.0 if len(layers) <= 12 else 0.0
             ax.plot(layers, mean, marker, color=colour, markersize=size, linestyle="-", linewidth=1.4)
             ax.plot(layers, theory, color="black", linewidth=1.0, dashes=(3, 2))
-        if not (measured[(measured["initializer"] == name) & (measured["quantity"] == "z_square")]["max"] > 0).any():
-            ax.annotate("the signal is 0", (0.03, 0.05), xycoords="axes fraction", fontsize=7.5)
-    panels[0].set_yscale("log")
-    panels[0].set_ylim(0.5 * min(ends, default=0.1), 2.0 * max(ends, default=10.0))
-    panels[0].yaxis.set_major_locator(LogLocator(numticks=7))
-    panels[0].yaxis.set_minor_locator(NullLocator())
+        scale.apply(ax)
+        defined = [np.isfinite(own.loc[own["quantity"] == quantity, "mean"]).any() for quantity, *_ in SCALES]
+        labels = [label for (_, label, *_), known in zip(SCALES, defined, strict=True) if not known]
+        notes.append([f"not finite: {label.partition(':')[0].partition(' ')[0]}" for label in labels])
+    subtitles(panels, notes)
     panels[0].xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     last = measured["layer"].max()
-    panels[0].set_xlim(1 - 0.04 * last, 1.04 * last)
+    panels[0].set_xlim(max(0.5, 1 - 0.04 * last), 1.04 * last)
     figure.supxlabel("layer", fontsize=9)
     figure.supylabel("root mean square", fontsize=9)
     handles: list[Artist] = [
-        Line2D([], [], color=colour, marker=marker, markersize=4, label=label)
-        for label, colour, marker in [("signal: pre-activations", DARK, "o"), ("gradient, over the last's", LIGHT, "s")]
+        Line2D([], [], color=colour, marker=marker, markersize=4, label=label) for _, label, colour, marker in SCALES
     ]
     handles += [
         Patch(color=MIDDLE, label="all seeds"),
-        Line2D([], [], color="black", linewidth=1.0, dashes=(3, 2), label="theory of the mean"),
+        Line2D([], [], color="black", linewidth=1.0, dashes=(3, 2), label="predicted mean"),
     ]
     legend_above(figure, handles)
     return figure
 
 
-SHARES = [
-    ("distinct", "units that are told apart", DARK, (1, 0)),
-    ("rank", "effective rank of the weights", "black", (1, 1)),
-    ("saturated", "saturated outputs", ACCENT, (5, 1.5)),
-    ("dead", "dead units", LIGHT, (3, 1, 1, 1)),
+class Quantity(NamedTuple):
+    """A column of the figure of the training: what it shows, and the labels of its axis at 0, 1/2 and 1."""
+
+    column: str
+    title: str
+    labels: tuple[str, str, str]
+
+
+PERCENT = ("0 %", "50 %", "100 %")
+QUANTITIES = [
+    Quantity("distinct", "distinct units\n(of the hidden units)", PERCENT),
+    Quantity("rank", "effective rank of the\nweights / full rank", ("0", "0.5", "1")),
+    Quantity("dead", "dead units\n(of the hidden units)", PERCENT),
+    Quantity("saturated", "saturated outputs\n(of the outputs)", PERCENT),
 ]
 
 
 @styled
 def along_training(shares: pd.DataFrame, seed: int) -> Figure:
-    """Symmetry and saturation of the model of `seed` while it is trained, a panel an initializer.
+    """Symmetry, rank and saturation of the model of `seed` during training: a row per initializer, a column each.
 
-    `shares` has the columns initializer, iteration, and those of SHARES, each a share of what is possible.
+    `shares` has the columns initializer, iteration, and those of QUANTITIES, each from 0 to 1, or nan.
     """
     names = shares["initializer"].unique().tolist()
-    figure, panels = small_multiples(len(names), "constrained", height=2.1, sharex=True, sharey=True)
-    for name, ax in zip(names, panels, strict=True):
-        rows = shares[shares["initializer"] == name]
-        for column, _, colour, dashes in SHARES:
-            ax.plot(rows["iteration"], rows[column], color=colour, dashes=dashes, linewidth=1.5, clip_on=False)
-        ax.set_title(name)
-    panels[0].set_ylim(0.0, 1.0)
-    panels[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    _iterations(panels[0], shares)
+    tables = {name: shares[shares["initializer"] == name] for name in names}
+    labels = []
+    for name, rows in tables.items():
+        undefined = rows["iteration"][~np.isfinite(rows["saturated"])]
+        stop = f"\nnot finite from\niteration {number(undefined.iloc[0])}" if len(undefined) else ""
+        labels.append(wrapped(name, LABEL, 8.0) + stop)
+    height = max(0.72, 0.14 * (2 + max(label.count("\n") for label in labels)))
+    figure = Figure(figsize=(10.4, height * len(names) + 1.5), layout="constrained")
+    grid = figure.subplots(len(names), len(QUANTITIES), squeeze=False, sharex=True)
+    for rows, label, panels in zip(tables.values(), labels, grid, strict=True):
+        panels[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
+        for quantity, ax in zip(QUANTITIES, panels, strict=True):
+            values = rows[quantity.column].astype(np.float64)
+            ax.plot(rows["iteration"], values, "o-", color=DARK, linewidth=1.4, markersize=2.5, clip_on=False)
+            ax.set_ylim(-0.1, 1.1)
+            ax.set_yticks([0.0, 0.5, 1.0], quantity.labels, fontsize=7)
+            if not np.isfinite(values).any():
+                text = "no hidden layer" if np.isfinite(rows["saturated"]).any() else "not finite"
+                ax.annotate(text, (0.5, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=NOTE)
+    for quantity, ax in zip(QUANTITIES, grid[0], strict=True):
+        ax.set_title(quantity.title, fontsize=9)
+    _iterations(grid[0, 0], shares)
     figure.supxlabel("iteration", fontsize=9)
-    handles = [Line2D([], [], color=c, dashes=dashes, linewidth=1.5, label=label) for _, label, c, dashes in SHARES]
-    title = f"Along the training of seed {seed}"
-    legend_above(figure, handles, title)
+    figure.suptitle(f"The model of seed {seed} during training", x=0.01, ha="left", fontsize=10)
     return figure
 
 
-@styled
-def reproducibility(twins: pd.DataFrame, seed: int) -> Figure:
-    """How far apart two models end up of which one was born with the weights of its first layer a last bit larger.
+DIFFERENCES = [  # column, label, colour and marker
+    ("weight_difference", "largest |difference| of a weight or bias", LIGHT, "s"),
+    ("cost_difference", "|difference| of cost (nats)", DARK, "o"),
+]
 
-    `twins` has the columns initializer, iteration, cost_difference and weight_difference; what is 0 is not drawn.
+
+@styled
+def reproducibility(copies: pd.DataFrame, seed: int) -> Figure:
+    """Differences between the model of `seed` and its perturbed copy (1 ulp in the first layer) during training.
+
+    `copies` has the columns initializer, iteration, cost_difference and weight_difference; 0 has a line of its own.
     """
-    names = twins["initializer"].unique().tolist()
-    figure, panels = small_multiples(len(names), "constrained", height=2.1, sharex=True, sharey=True)
-    differences = [
-        ("weight_difference", "largest difference of a weight", LIGHT, "s"),
-        ("cost_difference", "difference of the costs", DARK, "o"),
-    ]
+    names = copies["initializer"].unique().tolist()
+    figure, panels = small_multiples(names, "constrained", height=2.1, sharex=True, sharey=True)
+    scale = log_scale([copies[column] for column, *_ in DIFFERENCES], SMALLEST_DIFFERENCE, 1e-17, 1.0)
+    notes: list[list[str]] = []
     for name, ax in zip(names, panels, strict=True):
-        rows = twins[twins["initializer"] == name]
-        for column, _, colour, marker in differences:
-            values = rows[column].where((rows[column] > 1e-20) & np.isfinite(rows[column]))
+        rows = copies[copies["initializer"] == name]
+        for column, _, colour, marker in DIFFERENCES:
+            values = scale.place(rows[column])
             ax.plot(rows["iteration"], values, marker, color=colour, markersize=3, linestyle="-", linewidth=1.2)
-        ax.set_title(name)
-        if not (rows["cost_difference"] > 0.0).any():
-            ax.annotate("the costs stay equal", (0.03, 0.9), xycoords="axes fraction", fontsize=7.5)
-    panels[0].set_ylim(1e-18, 10.0)  # before the scale, which would look for limits of its own
-    panels[0].set_yscale("log")
-    panels[0].yaxis.set_major_locator(LogLocator(numticks=7))
-    panels[0].yaxis.set_minor_locator(NullLocator())
-    _iterations(panels[0], twins)
+        undefined = rows["iteration"][~np.isfinite(rows["cost_difference"])]
+        diverged = [f"diverged: cost not finite from iteration {number(undefined.iloc[0])}"] if len(undefined) else []
+        notes.append(diverged or ([] if rows["cost_difference"].any() else ["identical costs throughout"]))
+        scale.apply(ax)
+    subtitles(panels, notes)
+    _iterations(panels[0], copies)
     figure.supxlabel("iteration", fontsize=9)
-    handles = [Line2D([], [], color=c, marker=m, markersize=3, label=label) for _, label, c, m in differences]
-    title = f"What becomes of a last bit in the first weights of seed {seed}"
+    handles = [Line2D([], [], color=c, marker=m, markersize=3, label=label) for _, label, c, m in DIFFERENCES]
+    title = f"The model of seed {seed} and a copy with first-layer weights perturbed by 1 ulp"
     legend_above(figure, handles, title)
     return figure
 
 
 def _share(count: int, total: int) -> str:
-    """50 % are; never 0 % of some, nor 100 % of less than all."""
-    if count == total:
-        return "all are"
+    """50 %; never 0 % for some, nor 100 % for less than all."""
     percent = 100.0 * count / total
-    return "< 1 % are" if percent < 0.5 else "> 99 % are" if percent >= 99.5 else f"{percent:.0f} % are"
-
-
-def _short(value: float, place: int = 0) -> str:
-    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+    if count == total:
+        return "100 %"
+    return "< 1 %" if percent < 0.5 else "> 99 %" if percent >= 99.5 else f"{percent:.0f} %"
 
 
 def _iterations(ax: Axes, rows: pd.DataFrame) -> None:
-    """A log axis that has 0."""
+    """A logarithmic axis that has 0, with a tick there, at 1 and at powers of 10."""
     last = int(rows["iteration"].max())
+    decades = range(0, len(str(last)), 2)
     ax.set_xscale("symlog", linthresh=1.0, linscale=0.5)
     ax.set_xlim(0, last)
-    ax.set_xticks([0, *(10**k for k in range(0, len(str(last)), 2))])
+    labels = [f"{10**decade}" if decade < 4 else f"$10^{decade}$" for decade in decades]
+    ax.set_xticks([0, *(10**decade for decade in decades)], ["0", *labels])
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda iteration, _: f"{iteration:,.0f}"))
-
-
-def _root(squares: pd.Series) -> Array:
-    """nan for 0, which has no place on a log axis."""
-    values = squares.to_numpy(dtype=np.float64)
-    return np.sqrt(np.where(values > 0.0, values, np.nan))

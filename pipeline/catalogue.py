@@ -6,6 +6,7 @@ call that gives it stands here; empty is what a framework does not have. n_in an
 """
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -213,6 +214,19 @@ FRAMEWORKS: dict[str, Row] = {
         "very deep networks of any activation that has one",
     ),
 }
+
+
+def framework_names() -> dict[str, tuple[str, str]]:
+    """What PyTorch, Keras and JAX call the recipes: {name: (recipe, framework)}.
+
+    Where several recipes or frameworks have a name, the first of FRAMEWORKS: `kaiming_normal_` is he_normal.
+    """
+    names: dict[str, tuple[str, str]] = {}
+    for recipe, row in FRAMEWORKS.items():
+        for framework, cell in (("PyTorch", row.pytorch), ("Keras", row.keras), ("JAX", row.jax)):
+            if call := re.search(r"`([\w.]+)", cell):
+                names.setdefault(call[1], (recipe, framework))
+    return names
 
 
 PAGE = """\

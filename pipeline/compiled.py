@@ -89,7 +89,7 @@ def lane_sums(D: int, D_step: int, n_rows: int, A: int, A_step: int, n_columns: 
 
 def chosen_by_code(code: int, activation: Activation, otherwise: Any) -> Any:
     """apply(code, Z, A, n): A = phi(Z), and Z becomes phi'(Z), over n vectors; another code is passed on."""
-    phi, slope = activation
+    phi, slope = activation.phi, activation.slope
 
     @njit
     def apply(given: int, Z: int, A: int, n: int) -> None:

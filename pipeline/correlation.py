@@ -4,16 +4,19 @@ The pre-activations u and v of two inputs are normal, of variance q and correlat
 of the plane, u = 0 and v = 0 are two lines, at an angle of alpha, and phi(u) phi(v) is smooth in each of the four
 sectors between them, whatever kink phi has at 0. A sector of width w is integrated over the radius by the nodes of
 `criticality` and over the angle by the tanh-sinh rule (Takahasi & Mori 1974), which does not mind what happens at the
-ends. For the functions of `activations` the bits are the same on every computer.
+ends. Where phi has kinks elsewhere, the lines no longer meet in one point: then u is integrated between the kinks of
+phi(u), and for each u v is, of the normal law that it has given u, between those of phi(v). For the functions of
+`activations` the bits are the same on every computer.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from pipeline import elementary
 from pipeline.activations import Activation, relu
-from pipeline.criticality import NODES, WEIGHTS
+from pipeline.criticality import NODES, S_MIN, WEIGHTS, kinks_of, piecewise_rule, tanh_sinh
 from pipeline.sums import Array, lane_sum
 from pipeline.theory import Function, chi_1, depth_scale, length_map, require_fixed
 
@@ -26,6 +29,9 @@ _GROWTH = 0.5 * (np.asarray(elementary.exp(_T)) - np.asarray(elementary.exp(-_T)
 _FROM: Array = np.asarray(elementary.sigmoid(math.pi * _GROWTH))  # where in a sector, from its one side
 _TO: Array = _FROM[::-1]  # and from the other
 _ANGULAR = _FROM * _TO * (0.5 * math.pi * _STEP) * (np.asarray(elementary.exp(_T)) + np.asarray(elementary.exp(-_T)))
+
+_OUTER, _INNER = tanh_sinh(1 / 64), tanh_sinh(1 / 16)
+_REACH = 14.0  # of N(0, 1), whose density is 1e-43 there
 
 
 def angle(c: float) -> float:
@@ -42,13 +48,15 @@ def angle(c: float) -> float:
     return 8.0 * (x * series)
 
 
-def pair_expectation(f: Function, q: float, c: float) -> float:
+def pair_expectation(f: Function, q: float, c: float, kinks: Sequence[float] = ()) -> float:
     """E[f(u) f(v)], u and v being N(0, q) of correlation c, for q >= 0 and c in [-1, 1], ends included.
 
-    f may have a kink or a jump at 0, and must be analytic elsewhere. Error about 1e-13 of E[f^2].
+    f may have a kink or a jump at 0 and at `kinks`, and must be analytic elsewhere. Error about 1e-13 of E[f^2].
     """
     if not 0.0 <= q < math.inf:
         raise ValueError(f"q must be at least 0 and finite, not {q}")
+    if any(kinks):
+        return _between_kinks(f, math.sqrt(q), c, [kink for kink in kinks if kink != 0.0])
     alpha = angle(c)
     total = 0.0
     for width, sides in [(math.pi - alpha, ((1.0, 1.0), (-1.0, -1.0))), (alpha, ((1.0, -1.0), (-1.0, 1.0)))]:
@@ -58,6 +66,23 @@ def pair_expectation(f: Function, q: float, c: float) -> float:
             rays = lane_sum(_RADIAL * (f(one * first) * f(other * second)))
             total = total + width * float(lane_sum(_ANGULAR * rays))
     return total
+
+
+def _between_kinks(f: Function, s: float, c: float, kinks: Sequence[float]) -> float:
+    """`pair_expectation` at q = s^2 by v = c u + r w, w ~ N(0, 1) independent of u, and r = sqrt(1 - c^2).
+
+    The integral over w, as a function of u, bends within r about u = kink / (c s). For c near 1 or -1, where that is
+    narrow, it is where nodes accumulate: at the kinks of f(u), and at their mirror images.
+    """
+    _check_correlation(c)
+    places = np.array(kinks) / max(s, S_MIN)
+    r = math.sqrt((1.0 - c) * (1.0 + c))
+    u, weights = piecewise_rule(np.concatenate([places, -places]) if c < 0.0 else places, _OUTER)
+    if r == 0.0:
+        return float(lane_sum(weights * (f(s * u) * f(s * (c * u)))))
+    w, inner = piecewise_rule((np.array([0.0, *places]) - c * u[:, None]) / r, _INNER, _REACH)
+    given = lane_sum(inner * f(s * (c * u[:, None] + r * w)))
+    return float(lane_sum(weights * (f(s * u) * given)))
 
 
 def relu_correlation(c: float) -> float:
@@ -78,13 +103,17 @@ def correlation_map(c: float, q: float, sigma_w2: float, sigma_b2: float, activa
     after = length_map(q, sigma_w2, sigma_b2, activation)
     if not (q > 0.0 and after > 0.0):
         raise ValueError(f"a correlation needs variances greater than 0, not q = {q} and then {after}")
-    covariance = 0.5 * q * relu_correlation(c) if activation.phi is relu else pair_expectation(activation.phi, q, c)
+    if activation.phi is relu:
+        covariance = 0.5 * q * relu_correlation(c)
+    else:
+        covariance = pair_expectation(activation.phi, q, c, kinks_of(activation))
     return max(-1.0, min(1.0, (sigma_w2 * covariance + sigma_b2) / after))
 
 
 def correlation_slope(c: float, q: float, sigma_w2: float, activation: Activation) -> float:
     """sigma_w2 E[phi'(u) phi'(v)], dc_(l+1) / dc_l at a q that maps onto itself; at c = 1 it is chi_1."""
-    return sigma_w2 * pair_expectation(lambda z: np.asarray(activation.slope(z, activation.phi(z))), q, c)
+    kinks = kinks_of(activation)
+    return sigma_w2 * pair_expectation(lambda z: np.asarray(activation.slope(z, activation.phi(z))), q, c, kinks)
 
 
 def fixed_correlation(q: float, sigma_w2: float, sigma_b2: float, activation: Activation) -> float:

@@ -7,17 +7,20 @@ network is critical where chi_1 = 1 at a q that maps onto itself and attracts th
 
 An expectation is a sum over fixed nodes. Each half of the line is integrated for itself, so that a kink of phi at 0
 does no harm, after the substitution z = exp(t - exp(-t)), under which the trapezoidal rule converges exponentially
-(Takahasi & Mori 1974): the moments of z come out to the last bits.
+(Takahasi & Mori 1974): the moments of z come out to the last bits. Where phi has kinks elsewhere, the line is divided
+at 0 and at every kink, and each interval is integrated by the tanh-sinh rule of the same authors, whose nodes
+accumulate at both ends.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.activations import Activation
-from pipeline.elementary import exp
+from pipeline.elementary import NORMAL_MAX, exp, normal_pdf, sigmoid
 from pipeline.sums import Array, lane_sum
 
 STEP = 1 / 64
@@ -27,7 +30,29 @@ NODES: Array = np.concatenate([-_HALF, _HALF])
 _DENSITY = np.asarray(exp(-0.5 * (_HALF * _HALF))) / math.sqrt(2.0 * math.pi)
 WEIGHTS: Array = np.tile(_DENSITY * ((1.0 + np.asarray(exp(-_T))) * _HALF) * STEP, 2)
 
+
+class Rule(NamedTuple):
+    """The tanh-sinh rule: nodes and weights of the integral over an interval of length 1."""
+
+    left: Array  # the distance of each node to the right end: the weight of the left end in the node's place
+    right: Array  # and to the left end
+    weights: Array
+
+
+def tanh_sinh(step: float) -> Rule:
+    """The rule for nodes `step` apart before the substitution, 6.5 / step of them: a multiple of 8."""
+    n = round(3.25 / step)
+    t = (np.arange(-n, n) + 0.5) * step
+    up, down = np.asarray(exp(t)), np.asarray(exp(-t))
+    right = np.asarray(sigmoid(math.pi * (0.5 * (up - down))))
+    left = right[::-1]
+    return Rule(left, right, right * left * (0.5 * math.pi * step) * (up + down))
+
+
+_FINE = tanh_sinh(1 / 32)
+
 TINY = 2.0**-60  # so near to 0 that phi is its tangent
+S_MIN, S_MAX = 2.0**-540, 2.0**512  # below and above every root of a positive finite double
 NEAR = 2.0**-10  # a small variance
 NUDGE = 2.0**-20  # a small relative change
 SLACK = 1e-9  # far above rounding, far below what is looked for
@@ -40,12 +65,47 @@ class Critical(NamedTuple):
     q: float
 
 
+def kinks_of(activation: Activation) -> tuple[float, ...]:
+    """Where to divide the line. Raises ValueError for an activation that is declared to have no theory."""
+    if activation.without_theory:
+        raise ValueError(f"there is no theory of {activation.name}: {activation.without_theory}")
+    return activation.kinks
+
+
+def piecewise_rule(edges: Array, rule: Rule = _FINE, reach: float = NORMAL_MAX) -> tuple[Array, Array]:
+    """Nodes z (..., n) and weights of E[f(z)], z ~ N(0, 1), for f analytic between the edges (..., k) and 0.
+
+    n is k + 2 times the nodes of `rule`. Edges may come in any order. The integral is from -reach to reach: beyond 39
+    the density is 0. The weights of an interval without length are 0.
+    """
+    ends = [np.full((*edges.shape[:-1], 1), end) for end in (-reach, 0.0, reach)]
+    edges = np.sort(np.concatenate([*ends, np.minimum(np.maximum(edges, -reach), reach)], axis=-1), axis=-1)
+    low, high = edges[..., :-1, None], edges[..., 1:, None]
+    z = low * rule.left + high * rule.right
+    weights = (high - low) * rule.weights * normal_pdf(z)
+    shape = (*edges.shape[:-1], -1)
+    return z.reshape(shape), weights.reshape(shape)
+
+
+def normal_rule(q: Array, kinks: Sequence[float]) -> tuple[Array, Array]:
+    """Nodes x (*shape of q, n) and weights of E[f(x)], x ~ N(0, q), for q >= 0 and f analytic but at 0 and the kinks.
+
+    The weights are of shape (n,) if there is no kink but 0, and else of that of x.
+    """
+    s = np.sqrt(q)[..., None]
+    if not any(kinks):
+        return s * NODES, WEIGHTS
+    s = np.minimum(s, S_MAX)  # inf times a node at 0 would be nan
+    z, weights = piecewise_rule(np.array([kink for kink in kinks if kink != 0.0]) / np.maximum(s, S_MIN))
+    return s * z, weights
+
+
 def mean_squares(activation: Activation, q: Array) -> tuple[Array, Array]:
     """E[phi(sqrt(q) z)^2] and E[phi'(sqrt(q) z)^2], each of the shape of q."""
-    z = np.sqrt(q)[..., None] * NODES
+    z, weights = normal_rule(q, kinks_of(activation))
     a = activation.phi(z)
     slope = activation.slope(z, a)
-    return lane_sum(WEIGHTS * (a * a)), lane_sum(WEIGHTS * (slope * slope))
+    return lane_sum(weights * (a * a)), lane_sum(weights * (slope * slope))
 
 
 def second_moments(activation: Activation, q: float) -> tuple[float, float]:
@@ -60,13 +120,15 @@ def critical_point(activation: Activation, bias_variance: float) -> Critical:
 
     Raises ValueError if there is none.
     """
-    name = getattr(activation.phi, "__name__", "the activation")
+    kinks_of(activation)
+    name = activation.name
     none = (
         f"{name} has no critical point at bias_variance = {bias_variance}: no sigma_w^2 gives chi_1 = 1 at a variance "
     )
     if bias_variance == 0.0 and not np.any(activation.phi(np.zeros(1))):
         return _critical_at_rest(activation, none)
-    if np.all(activation.phi(2.0 * NODES) == 2.0 * activation.phi(NODES)):
+    z = np.array([*NODES, *activation.kinks])
+    if np.all(activation.phi(2.0 * z) == 2.0 * activation.phi(z)):
         raise ValueError(
             f"bias_variance must be 0 for {name}, whose variance grows without end else, not {bias_variance}"
         )

@@ -199,8 +199,15 @@ def flat_below(activation: Activation) -> float:
 
 
 def saturated(Z: Array, A: Array, activation: Activation) -> Array:
-    """The share (models,) of (unit, sample) pairs of a hidden layer, Z and A (models, n, m), that are saturated."""
+    """The share (models,) of (unit, sample) pairs of a hidden layer, Z and A (models, n, m), that are saturated.
+
+    Where an activation is flat from 0 on, as relu6 is up to 0, a unit is inactive, however small Z is, not saturated.
+    """
     flat = np.abs(activation.slope(Z, A)) < flat_below(activation)
+    for side in (-1.0, 1.0):
+        near = np.full(1, side * np.finfo(np.float64).tiny)
+        if activation.slope(near, activation.phi(near)) == 0.0:
+            flat &= Z * side < 0.0
     return np.asarray(np.count_nonzero(flat, axis=(1, 2)) / Z[0].size)
 
 

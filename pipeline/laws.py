@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from pipeline.activations import Activation
 from pipeline.elementary import NORMAL_MAX, normal_cdf, normal_pdf
 from pipeline.initializers import DISTRIBUTIONS, FANS, SKLEARN_FACTORS
 from pipeline.network_initializers import Birth, critical_variances, random_walk_gains
@@ -58,6 +59,14 @@ def laws(recipe: Recipe, birth: Birth) -> list[Law] | str:
             return f"has in layer {l} {law}" if l in recipe.layers else f"has {law}"
         found.append(law)
     return found
+
+
+def without_theory(activations: Sequence[Activation]) -> str | None:
+    """Why theory has nothing to say of networks with these activations, as a reason of `laws`; None if it has."""
+    for activation in activations:
+        if activation.without_theory:
+            return f"has the activation {activation.name}, of which there is no theory: {activation.without_theory}"
+    return None
 
 
 def is_own(recipe: Recipe) -> bool:

@@ -40,6 +40,9 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": lambda z: z * 0.5 * (1.0 + erf(z / math.sqrt(2.0))),
     "silu": lambda z: z * sigmoid(z),
     "softplus": lambda z: np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))),
+    "hardtanh": lambda z: np.clip(z, -1.0, 1.0),
+    "relu6": lambda z: np.clip(z, 0.0, 6.0),
+    "hard_sigmoid": lambda z: np.clip(z + 3.0, 0.0, 6.0) / 6.0,
 }
 
 

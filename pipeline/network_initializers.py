@@ -136,13 +136,16 @@ def random_walk_gains(birth: Birth, tanh_gain: float) -> list[float]:
     """g of each layer, by its own activation. Raises ValueError for one that has no gain."""
 
     def gain(activation: Activation | None, n: int) -> float:
-        if activation is None or _same(activation.phi(PROBE), PROBE):
+        if activation is None:
             return float(elementary.exp(1.0 / (2.0 * n)))
-        if _same(activation.phi(PROBE), relu(PROBE)):
+        z = _probe(activation)
+        if _same(activation.phi(z), z):
+            return float(elementary.exp(1.0 / (2.0 * n)))
+        if _same(activation.phi(z), relu(z)):
             return math.sqrt(2.0) * float(elementary.exp(1.2 / (max(n, 6) - 2.4)))
-        if _same(activation.phi(PROBE), elementary.tanh(PROBE)):
+        if _same(activation.phi(z), elementary.tanh(z)):
             return tanh_gain
-        raise ValueError(f"random_walk has a gain for relu, tanh and linear layers, and none for {_name(activation)}")
+        raise ValueError(f"random_walk has a gain for relu, tanh and linear layers, and none for {activation.name}")
 
     own = [*birth.activations, None]
     return [gain(own[l], fan_in) for l, (fan_in, _) in enumerate(birth.fans)]
@@ -207,21 +210,24 @@ def _mean_and_sd(Z: Array) -> tuple[Array, Array]:
 
 def _odd_slope(activation: Activation) -> float:
     """c where phi(z) - phi(-z) = c z."""
-    ratios = (activation.phi(PROBE) - activation.phi(-PROBE)) / PROBE
+    z = _probe(activation)
+    ratios = (activation.phi(z) - activation.phi(-z)) / z
     c = float(ratios[-1])
     if not np.all(np.abs(ratios - c) <= 1e-12 * abs(c)) or c == 0.0:
         raise ValueError(
-            f"looks_linear needs an activation for which phi(z) - phi(-z) is c z, such as relu, not {_name(activation)}"
+            f"looks_linear needs an activation for which phi(z) - phi(-z) is c z, such as relu, not {activation.name}"
         )
     return c
 
 
+def _probe(activation: Activation) -> Array:
+    """PROBE, preceded by points beyond every kink of the activation: between kinks it may look like another."""
+    beyond = [2.0 * kink for kink in activation.kinks if kink != 0.0]
+    return np.array([*beyond, *PROBE])
+
+
 def _same(values: Array, others: Array) -> bool:
     return bool(np.all(values == others))
-
-
-def _name(activation: Activation) -> str:
-    return getattr(activation.phi, "__name__", "this one")
 
 
 def _positive(name: str, value: float) -> None:

@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,11 +30,12 @@ from pipeline import recipes, strict_yaml
 from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.datasets import DATASETS
 from pipeline.recipes import Recipe
-from pipeline.wording import UserError, dotted, fits, hint, nearest, shown, word
+from pipeline.wording import UserError, cut, dotted, fits, hint, nearest, shown, word
 
 MAX_SEED = 2**32 - 1  # of RandomState
 MAX_SEEDS = 100_000  # a slip such as {first: 0, last: 4294967295} must not fill the memory
 NAME = r"[A-Za-z][A-Za-z0-9_]{0,63}"
+ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # of Windows
 
 
@@ -167,7 +169,7 @@ class Training(Section):
 
 
 class Comparison(Section):
-    """What the tables and figures single out. Neither the seed nor the initializer need be among those trained."""
+    """What the tables and figures single out: one of the trained seeds and one of the initializers, and targets."""
 
     tutorial_seed: Seed
     reference: Annotated[StrictStr, AfterValidator(_file_name), Field(description=f"an initializer's name: {NAMED}")]
@@ -191,11 +193,6 @@ class Params(Section):
         """The seed's name for the sizes of all layers: inputs, hidden units, and a logit, or one for each class."""
         n_classes = self.data.n_classes
         return [self.data.n_inputs, *self.network.hidden, 1 if n_classes == 2 else n_classes]
-
-    @property
-    def shown_seed(self) -> int:
-        """The seed that is shown alone: the tutorial's, or the first if that is not among those trained."""
-        return self.comparison.tutorial_seed if self.comparison.tutorial_seed in self.seeds else self.seeds[0]
 
 
 class SeedRow(Section):
@@ -231,6 +228,8 @@ def check(document: Any, file: str = "params.yaml") -> Params:
         problems += _activation_problems(**document["network"])
     if isinstance(document.get("data"), dict):
         problems += _size_problems(**document["data"])
+    if isinstance(document.get("comparison"), dict):
+        problems += _comparison_problems(document["comparison"], document.get("initializers"), document.get("seeds"))
     if isinstance(document.get("initializers"), dict):
         document["initializers"] = _recipes(document["initializers"], _n_layers(document.get("network")), problems)
     try:
@@ -242,16 +241,78 @@ def check(document: Any, file: str = "params.yaml") -> Params:
     return params
 
 
+def warnings(P: Params, file: str = "params.yaml") -> list[str]:
+    """A sentence for each combination of values that is valid and hardly intended; `file` is named in each."""
+    found = []
+    data = DATASETS[P.data.name]
+    if data.n_samples is None and P.data.train_seed == P.data.test_seed:
+        found.append(
+            f"data.train_seed and data.test_seed both hold {P.data.test_seed}: training and test samples come from the "
+            "same random numbers, so that the test accuracy does not show generalization."
+        )
+    if data.n_samples is not None and P.data.noise > 0.0:
+        found.append(
+            f"data.noise holds {P.data.noise:g}, and {P.data.name} is measured data: normal noise of that standard "
+            "deviation is added to every input. data.noise=0 leaves the samples as they are."
+        )
+    if (P.training.samples_a_step or 0) > P.data.n_train:
+        found.append(
+            f"training.batch_size holds {P.training.batch_size}, and there are {P.data.n_train} training samples: each "
+            "step takes all of them, as with training.batch_size=full."
+        )
+    for one, other in combinations(P.initializers, 2):
+        if P.initializers[one] == P.initializers[other]:
+            found.append(
+                f"initializers.{one} and initializers.{other} are the same recipe: their models are identical."
+            )
+    return [f"{file}: warning: {sentence}" for sentence in found]
+
+
 def _seed_row(row: dict[str, Any], problems: list[str]) -> Any:
     try:
         seeds = SeedRow.model_validate(row)
     except ValidationError as error:
         problems += _sentences(error, SeedRow, "seeds")
-        return [0]
+        return (0,)  # valid, and not a list, so that no other check applies
     if seeds.last < seeds.first:
         problems.append(f"seeds.last holds {seeds.last}; it must be at least seeds.first, which is {seeds.first}.")
-        return [0]
+        return (0,)
     return list(range(seeds.first, min(seeds.last, seeds.first + MAX_SEEDS) + 1))
+
+
+def _comparison_problems(comparison: dict[str, Any], initializers: Any, seeds: Any) -> list[str]:
+    """Sentences for a reference that is no initializer and a seed that is not trained, where both sides are valid."""
+    problems = []
+    reference, seed = comparison.get("reference"), comparison.get("tutorial_seed")
+    names = list(initializers) if isinstance(initializers, dict) else []
+    valid = names and all(map(_is_name, [*names, reference]))
+    if isinstance(reference, str) and valid and reference not in names:
+        allowed = f"one of the initializers, which are {', '.join(names)}{hint(nearest(reference, names))}"
+        problems.append(f"comparison.reference holds {shown(reference)}; it must be {allowed}.")
+    trained = seeds if isinstance(seeds, list) and all(map(_is_seed, seeds)) else []
+    if _is_seed(seed) and trained and seed not in trained:
+        allowed = f"one of the seeds that are trained, which are {_several(trained)}"
+        problems.append(f"comparison.tutorial_seed holds {seed}; it must be {allowed}.")
+    return problems
+
+
+def _is_name(name: Any) -> bool:
+    try:
+        _file_name(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_seed(seed: Any) -> bool:
+    return fits(seed, int) and 0 <= seed <= MAX_SEED
+
+
+def _several(seeds: list[int]) -> str:
+    """0 to 99; or 3, 14, 15."""
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return cut(", ".join(map(str, seeds)))
 
 
 def _seed_problems(seeds: list[Any]) -> list[str]:
@@ -339,13 +400,25 @@ def _sentences(error: ValidationError, model: type[Section], prefix: str = "") -
             has = f"{parent} has" if parent else "there are"
             unknown.append(f"{dotted(parent, slip)} is unknown; {has} {', '.join(known)}{hint(close)}.")
     others = [
-        f"{dotted(prefix, *finding['loc'])} "
+        f"{(key := dotted(prefix, *finding['loc']))} "
         + ("is missing" if finding["loc"] in missing else f"holds {shown(finding['input'])}")
-        + f"; it must be {_allowed(model, finding['loc'])}."
+        + f"; it must be {_allowed(model, finding['loc'])}{hint(_suggestion(key, finding['input']))}."
         for finding in findings
         if finding["loc"] in missing or finding["type"] not in ("missing", "extra_forbidden")
     ]
     return unknown + others
+
+
+def _suggestion(key: str, value: Any) -> str:
+    """The data set or activation to suggest for an unknown name; empty if there is none."""
+    if key == "data.name":
+        return nearest(value, DATASETS) if isinstance(value, str) else ""
+    if key != "network.activation":
+        return ""
+    names = value if isinstance(value, list) else [value]
+    unknown = next((name for name in names if isinstance(name, str) and name not in ACTIVATIONS), "")
+    close = nearest(unknown, [*ACTIVATIONS, *ALSO_CALLED])
+    return ALSO_CALLED.get(close, close)
 
 
 def _allowed(model: type[Section], path: tuple[int | str, ...]) -> str:
@@ -384,6 +457,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ParamsError as error:
         print(error, file=sys.stderr)
         return 1
+    for warning in warnings(params, Path(path).name):
+        print(warning, file=sys.stderr)
     print(f"{path} is valid: {len(params.initializers)} initializers x {len(params.seeds)} seeds.")
     return 0
 

@@ -7,11 +7,12 @@ import math
 
 from pipeline import theory
 from pipeline.activations import ACTIVATIONS
-from pipeline.criticality import critical_point
+from pipeline.criticality import Critical, critical_point
 from pipeline.markdown import table
 from pipeline.phases import DIGITS, critical, near_0, number, phase, q_star
 from pipeline.theory import PYTORCH_GAINS, chi_1
 
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 EDGE = (0.0, 0.05, 0.2, 1.0)  # the sigma_b2 of its last table
 
 PAGE = """\
@@ -22,6 +23,9 @@ layer below, with independent W of mean 0 and variance σ_w² / n_in, and b of v
 goes from layer to layer as q → σ_w² E[φ²] + σ_b², φ being taken at z ~ N(0, q) (Poole et al. 2016), and that of
 gradients grows by χ₁ = σ_w² E[φ'²] in a layer, going down (Schoenholz et al. 2017). Numbers have {digits} significant
 digits.
+
+“gelu” is the exact one, PyTorch's default. “hard_sigmoid” is z / 6 + 1 / 2 within [-3, 3], as in PyTorch, JAX and Keras
+3; Keras 2 had 0.2 z + 0.5.
 
 For any other σ_w² and σ_b², and for correlations and depth scales, ask:
 
@@ -35,7 +39,7 @@ For any other σ_w² and σ_b², and for correlations and depth scales, ask:
   eq. 14, for ReLU). Only where both gains are equal does one σ_w keep both.
 - **critical σ_w²** and **q\\***: without biases, χ₁ = 1 at a q* that maps onto itself and attracts those nearby: the
   edge of chaos (Schoenholz et al. 2017; Hayou et al. 2019; Roberts et al. 2022). “any”: every q stays as it is. At
-  q* = 0 signals shrink, but as a power of the depth.
+  q* = 0 signals shrink, but slower than exponentially with the depth.
 
 In `params.yaml`, `{{recipe: critical_normal}}` draws with the critical σ_w² of the network's activations; its setting
 `bias_variance` is σ_b². `{{recipe: lecun_normal, gain: {tanh_forward}}}` draws with σ_w = {tanh_forward}.
@@ -91,16 +95,21 @@ def page() -> str:
 
 
 def _moments() -> tuple[str, str]:
-    """The table of moments, gains and critical points, and footnotes for activations that have no such point."""
+    """The table of moments, gains and critical points, and footnotes for activations without theory or such a point."""
     heads = ["activation", "E[φ]", "E[φ²]", "E[φ'²]", "forward", "backward", "critical σ_w²", "q*"]
     rows, reasons = [], dict[str, str]()
     for name, activation in ACTIVATIONS.items():
-        of = theory.moments(activation)
-        point = critical(activation, 0.0)
+        point: Critical | str = critical(activation, 0.0)
+        if activation.without_theory:
+            point = f"there is no theory of {name}, because {activation.without_theory}"
         if isinstance(point, str):
-            of_point = [f"– {reasons.setdefault(point, '¹²³⁴⁵⁶⁷⁸⁹'[len(reasons)])}", "–"]
+            of_point = [f"– {reasons.setdefault(point, str(len(reasons) + 1).translate(SUPERSCRIPTS))}", "–"]
         else:
             of_point = [number(point.weight_variance), q_star(point.weight_variance, 0.0, point.q, activation)]
+        if activation.without_theory:
+            rows.append([name, *"–––––", *of_point])
+            continue
+        of = theory.moments(activation)
         gains = [number(theory.forward_gain(activation)), number(theory.backward_gain(activation))]
         rows.append([name, near_0(of.mean), number(of.square), number(of.slope_square), *gains, *of_point])
     return table(heads, rows), "\n\n".join(f"{mark} None: {reason}." for reason, mark in reasons.items())
@@ -109,7 +118,7 @@ def _moments() -> tuple[str, str]:
 def _pytorch() -> str:
     rows = []
     for name, activation in ACTIVATIONS.items():
-        if name in PYTORCH_GAINS:
+        if name in PYTORCH_GAINS and not activation.without_theory:
             gain = PYTORCH_GAINS[name]
             for q, chi in theory.pytorch_phase(name):
                 rows.append([name, number(gain), q_star(gain * gain, 0.0, q, activation), number(chi), phase(chi)])

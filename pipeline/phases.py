@@ -46,9 +46,12 @@ def number(x: float) -> str:
 def answer(name: str, sigma_w2: float, sigma_b2: float) -> str:
     """What becomes of signals and gradients in layers of the activation `name`; for sigma_w2 and sigma_b2 >= 0.
 
-    Raises UserError if signals go to a q* that is greater than 0, but too small for `fixed_points`.
+    Raises UserError if signals go to a q* that is greater than 0, but too small for `fixed_points`, and for an
+    activation that is declared to have no theory.
     """
     activation = ACTIVATIONS[name]
+    if activation.without_theory:
+        raise UserError(f"There is no theory of {name}: {activation.without_theory}.")
     head = f"{name}, sigma_w2 = {number(sigma_w2)} (gain {number(math.sqrt(sigma_w2))}), sigma_b2 = {number(sigma_b2)}"
     stable = theory.fixed_points(sigma_w2, sigma_b2, activation)
     chis = [chi_1(q, sigma_w2, activation) for q in stable]
@@ -158,7 +161,7 @@ def _settled(label: str, q: float, sigma_w2: float, sigma_b2: float, activation:
     elif q > 0.0:
         meaning = "this variance of pre-activations stays, and attracts those nearby"
     else:
-        meaning = "signals die out" + (", as a power of the depth" if what == "critical" else "")
+        meaning = "signals die out" + (", but slower than exponentially" if what == "critical" else "")
     if what == "critical":
         effect, gradients = "chi_1 = 1", ("stay", "their second moment is kept")
     else:

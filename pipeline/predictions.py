@@ -10,7 +10,7 @@ from pipeline import elementary, finite_width, theory
 from pipeline.activations import Activation, relu
 from pipeline.births import NEAR, mean_square, right_angle
 from pipeline.correlation import correlation_map
-from pipeline.criticality import NODES, WEIGHTS, mean_squares
+from pipeline.criticality import kinks_of, mean_squares, normal_rule
 from pipeline.laws import Law
 from pipeline.sums import Array, lane_sum, pad
 
@@ -119,13 +119,13 @@ def _jacobian_square(
     along = across
     shared = across * np.sqrt(lane_sum(pad(X.T * X.T)))  # covariance with z_l
     for l, phi in enumerate(activations):
-        z = np.sqrt(q[l])[:, None] * NODES
+        z, weights = normal_rule(q[l], kinks_of(phi))
         a = phi.phi(z)
         slope = phi.slope(z, a)
-        chi, steep = lane_sum(WEIGHTS * (slope * slope)), lane_sum(WEIGHTS * (slope * slope * (z * z)))
+        chi, steep = lane_sum(weights * (slope * slope)), lane_sum(weights * (slope * slope * (z * z)))
         ratio = shared / np.where(q[l] > 0.0, q[l], 1.0)
         weight = sigma_w2[l + 1] if l + 1 < len(activations) else float(layers_dims[l + 1])
         along = weight * (ratio * ratio * steep + (along - ratio * shared) * chi)
-        shared = weight * (ratio * lane_sum(WEIGHTS * (a * slope * z)))
+        shared = weight * (ratio * lane_sum(weights * (a * slope * z)))
         across = weight * (across * chi)
     return _means((((n_0 - 1) * across + along) / n_0)[None])[0]

@@ -10,6 +10,10 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+SHALLOW = (
+    "warning: this is a shallow clone, from which `dvc exp run` with --queue or --temp loses its results although it "
+    "reports success. `git fetch --unshallow` completes the clone; experiments without --queue and --temp are kept."
+)
 PACKAGES = ("numpy", "numba", "matplotlib", "scikit-learn", "dvc", "mlflow")  # what numbers and pictures depend on
 
 
@@ -59,6 +63,11 @@ def git_problem() -> str:
     if "Needed a single revision" in done.stderr:
         return "the repository has no commit yet; run `git add -A && git commit -m start`."
     return f"git failed: {' '.join(done.stderr.split()) or 'no message'}"
+
+
+def is_shallow() -> bool:
+    """Whether the repository that DVC was called in lacks commits, as after `git clone --depth 1`."""
+    return git("-C", os.environ.get("DVC_ROOT", "."), "rev-parse", "--is-shallow-repository") == "true"
 
 
 def user() -> str:

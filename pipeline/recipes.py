@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import catalogue
 from pipeline.initializers import RECIPES, Parameters
 from pipeline.network_initializers import NETWORK_RECIPES, Birth
 from pipeline.sums import Array
-from pipeline.wording import dotted, fits, hint, nearest, shown, word
+from pipeline.wording import dotted, fits, folded, hint, nearest, shown, word
 
 OWN = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 WATCHED = Path("own")  # the folder that DVC watches for the user's own recipes
@@ -39,7 +40,7 @@ def find(recipe: str) -> Factory:
     if recipe in NETWORK_RECIPES:
         return NETWORK_RECIPES[recipe]
     if not (place := OWN.fullmatch(recipe)):
-        raise ValueError(f"{MUST_BE}{hint(nearest(recipe, [*RECIPES, *NETWORK_RECIPES]))}")
+        raise ValueError(f"{MUST_BE}{hint(suggestion(recipe))}")
     function = own_function(*place.groups())
     wanted = list(inspect.signature(function).parameters)
     if tuple(wanted[:3]) != DRAWS:
@@ -49,6 +50,20 @@ def find(recipe: str) -> Factory:
         return lambda rng, fan_out, fan_in: function(rng, fan_out, fan_in, **settings)
 
     return factory_of_own
+
+
+def suggestion(name: str) -> str:
+    """The recipe to suggest for an unknown name, for the end of a question; empty if there is none.
+
+    A framework's name stands for the law that it has there: HeNormal is Keras', and truncated. Other names are compared
+    with the recipes and the frameworks' names, ignoring case and punctuation.
+    """
+    own, others = [*RECIPES, *NETWORK_RECIPES], catalogue.framework_names()
+    close = name if name in others else nearest(name, [*own, *others])
+    if close in own or not close:
+        return close
+    recipe, framework = others[close]
+    return recipe if folded(recipe) == folded(close) else f"{recipe}, which {framework} calls {close}"
 
 
 def own_function(module_name: str, function_name: str) -> Callable[..., Any]:
@@ -237,9 +252,8 @@ def read_layer(settings: dict[str, Any], key: str) -> tuple[Layer, list[str]]:
     elif recipe is not None:
         sentences += named(recipe, settings, key)
     else:
-        sentences += [
-            f"{dotted(key, s)} is unknown; a layer has recipe, its settings, gain and bias." for s in settings
-        ]
+        has = "a layer has recipe, its settings, gain and bias"
+        sentences += [f"{dotted(key, s)} is unknown; {has}{hint(nearest(s, ['recipe', *EVERY]))}." for s in settings]
     return Layer(recipe, settings, **every), sentences
 
 

@@ -5,13 +5,15 @@
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from pipeline import experiments, figures, markdown, storage, study_figures
+from pipeline import experiments, figures, markdown, provenance, storage, study_figures
 from pipeline.experiments import Experiment, ExperimentsError
 from pipeline.statistics import Table, mean, mean_interval, quantile, seed_matters
 from pipeline.sums import integer_sum
@@ -20,32 +22,97 @@ from pipeline.wording import UserError, fits, hint, nearest
 COMPARED = ["initializer", "value", "seeds", "low", "median", "high", "share", "share_low", "share_high"]
 
 
-def comparable(found: Sequence[Experiment], parameter: str) -> tuple[dict[float, Experiment], list[Experiment]]:
-    """The experiments that differ in `parameter` alone, by its values in order, and those left out.
+def comparable(found: Sequence[Experiment], parameter: str) -> tuple[dict[float, Experiment], dict[str, str]]:
+    """The experiments that differ in `parameter` alone, by its values in order, and {name: why} of those left out.
 
-    Of several such families the one with most values is taken. Raises ExperimentsError if none has two values.
+    Of several such families the one with most values is taken. An experiment with another value joins it if it differs
+    besides only in its seeds, in its targets, or in which initializers it has: a model does not depend on those.
+    Raises ExperimentsError if there are no two values.
     """
     known = {key: None for each in found for key in each.params}
     if parameter not in known:
         raise ExperimentsError(f"no experiment has the parameter {parameter}{hint(nearest(parameter, known))}.")
+    able = [each for each in found if each.state == "success" and fits(each.params.get(parameter), float)]
     families: dict[str, dict[float, Experiment]] = {}
+    for each in able:
+        rest = repr(sorted((key, repr(other)) for key, other in each.params.items() if key != parameter))
+        families.setdefault(rest, {}).setdefault(float(each.params[parameter]), each)
+    family = max(families.values(), key=lambda values: len(values), default={})
+    left_out = {}
     for each in found:
-        value = each.params.get(parameter)
-        if each.state == "success" and value is not None and fits(value, float):
-            rest = repr(sorted((key, repr(other)) for key, other in each.params.items() if key != parameter))
-            families.setdefault(rest, {}).setdefault(float(value), each)
-    family = max(families.values(), key=len, default={})
+        if each in family.values():
+            continue
+        others = {key: None for member in family.values() for key in _differences(each, member, parameter)}
+        value: Any = each.params.get(parameter)
+        if each.state != "success":
+            left_out[each.name] = f"{each.state}, {each.reason}" if each.reason else each.state
+        elif not fits(value, float):
+            left_out[each.name] = f"{parameter} is no number"
+        elif others:
+            left_out[each.name] = f"differs in {', '.join(others)}"
+        elif float(value) in family:
+            left_out[each.name] = f"{family[float(value)].name} has the same value"
+        else:
+            family[float(value)] = each
     if len(family) < 2:
         advice = f"`dvc exp run --queue -S '{parameter}=...,...'` asks for some"
-        raise ExperimentsError(f"no two finished experiments differ in {parameter} alone, as a number; {advice}.")
-    return dict(sorted(family.items())), [each for each in found if each not in family.values()]
+        why = "".join(f"\n{name}: {reason}" for name, reason in left_out.items())
+        raise ExperimentsError(f"no two finished experiments differ in {parameter} alone, as a number; {advice}.{why}")
+    return dict(sorted(family.items())), left_out
+
+
+def _differences(one: Experiment, other: Experiment, parameter: str) -> list[str]:
+    """The parameters besides `parameter` on which a model in both depends and that are not the same."""
+
+    def initializers(each: Experiment) -> set[str]:
+        return {key.split(".")[1] for key in each.params if key.startswith("initializers.")}
+
+    in_both = initializers(one) & initializers(other)
+    return [
+        key
+        for key in {**one.params, **other.params}
+        if key != parameter
+        and one.params.get(key) != other.params.get(key)
+        and not re.match(r"(seeds|comparison)\b", key)
+        and (not key.startswith("initializers.") or key.split(".")[1] in in_both)
+    ]
+
+
+def over_common_seeds(models: Mapping[float, Table]) -> tuple[dict[float, Table], list[str]]:
+    """The rows of runs.csv over the seeds that an initializer has in all experiments with it, and remarks on the rest.
+
+    An initializer that is in one experiment only, or has no seed in all of its experiments, is left out.
+    """
+    remarks: dict[str, list[str]] = {}
+    kept = []
+    for name in dict.fromkeys(name for runs in models.values() for name in runs["initializer"]):
+        seeds = [set(runs.loc[runs["initializer"] == name, "seed"]) for runs in models.values()]
+        seeds = [each for each in seeds if each]
+        common = set.intersection(*seeds)
+        if len(seeds) == 1:
+            remarks.setdefault("not compared, in one experiment only", []).append(name)
+            continue
+        if not common:
+            remarks.setdefault("not compared, no seed is in all experiments", []).append(name)
+            continue
+        if any(each != common for each in seeds):
+            n = f"{len(common)} seed" + ("s" if len(common) > 1 else "")
+            remarks.setdefault(f"compared over the {n} in common", []).append(name)
+        if len(seeds) < len(models):
+            remarks.setdefault(f"in {len(seeds)} of the {len(models)} experiments", []).append(name)
+        kept += [(name, seed) for seed in common]
+    lines = [f"{remark}: {', '.join(names)}" for remark, names in remarks.items()]
+    if not kept:
+        raise ExperimentsError(f"there is nothing to compare; {'; '.join(lines)}.")
+    rows = pd.DataFrame(kept, columns=["initializer", "seed"])
+    return {value: runs.merge(rows, on=["initializer", "seed"]) for value, runs in models.items()}, lines
 
 
 def compared(models: Mapping[float, Table], target: float, confidence: float) -> Table:
     """A row an initializer and value: quartiles of the final cost over seeds, and the share of seeds at the target.
 
-    `models` holds the rows of runs.csv for each value; `target` is an accuracy on the training samples. The interval of
-    the share is that of `mean_interval`; there is none where the seeds make no difference.
+    `models` holds the rows of runs.csv for each value, over the same seeds; `target` is an accuracy on the training
+    samples. The interval of the share is that of `mean_interval`; there is none where the seeds make no difference.
     """
     rows = []
     for value, runs in models.items():
@@ -84,8 +151,12 @@ def best(rows: Table, models: Mapping[float, Table]) -> Table:
     return pd.DataFrame(made)
 
 
-def report(chosen: Table, target: float) -> str:
-    """The table of `best` in Markdown; lower in: how many seeds the best value beats the next best in."""
+def report(chosen: Table, target: float, confidence: float) -> str:
+    """The table of `best` in Markdown; lower in: how many seeds the best value beats the next best in.
+
+    A note says if the seeds are too few for any such count to be significant: the smallest two-sided p-value of a sign
+    test over n seeds is 2^(1 - n).
+    """
     heads = [
         "initializer",
         "best",
@@ -97,15 +168,30 @@ def report(chosen: Table, target: float) -> str:
     ]
     rows = []
     for _, row in chosen.iterrows():
-        costs = [f"{row['median']:.4g}", f"{row['low']:.4g} to {row['high']:.4g}", f"{100 * row['share']:.0f} %"]
+        half = f"{_shown(row['low'])} to {_shown(row['high'])}"
+        costs = [_shown(row["median"]), half, f"{100 * row['share']:.0f} %"]
         if math.isnan(row["best"]):
             rows.append([row["initializer"], "all the same", *costs, "–", "–"])
             continue
-        lower = "seeds alike" if row["low"] == row["high"] else f"{row['lower_in']} of {row['seeds']} seeds"
+        lower = (
+            "seeds alike"
+            if row["low"] == row["high"] and row["seeds"] > 1
+            else f"{row['lower_in']} of {row['seeds']} seeds"
+        )
         end = " *" if row["at_end"] else ""
         rows.append([row["initializer"], f"{row['best']:g}{end}", *costs, f"{row['next_best']:g}", lower])
     note = "\n\n\\* at the end of what was tried: a better value may lie beyond." if chosen["at_end"].any() else ""
+    n, needed = int(chosen["seeds"].max()), math.ceil(1.0 - math.log2(1.0 - confidence))
+    if n < needed:
+        note += (
+            f"\n\nToo few seeds for significance: the smallest two-sided p-value of a sign test over {n} is "
+            f"{2.0 ** (1 - n):.4g}; at {100 * confidence:g} % confidence at least {needed} seeds are needed."
+        )
     return markdown.table(heads, rows) + note
+
+
+def _shown(cost: float) -> str:
+    return f"{cost:.4g}" if math.isfinite(cost) else "diverged"
 
 
 def _final_costs(runs: Table, name: str) -> list[float]:
@@ -115,10 +201,10 @@ def _final_costs(runs: Table, name: str) -> list[float]:
 
 
 def study(parameter: str, rev: str, figure: Path | None) -> str:
-    """Compare the experiments that started from `rev`, draw `figure`, and tell what was found."""
+    """Compare the experiments that started from `rev`, draw `figure`, and return the report."""
     found = experiments.read(rev)[1:]  # without the workspace
-    family, others = comparable(found, parameter)
-    models = {value: experiments.models(each) for value, each in family.items()}
+    family, left_out = comparable(found, parameter)
+    models, remarks = over_common_seeds({value: experiments.models(each) for value, each in family.items()})
     asked = next(iter(family.values())).params
     target, confidence = asked["comparison.target_accuracy"], asked["comparison.confidence"]
     rows = compared(models, target, confidence)
@@ -127,10 +213,9 @@ def study(parameter: str, rev: str, figure: Path | None) -> str:
         drawn = study_figures.study(rows, chosen, parameter, found[0].params.get(parameter), target, confidence)
         storage.write_bytes(figure, figures.png(drawn))
     values = ", ".join(f"{value:g} ({each.name})" for value, each in family.items())
-    told = [f"{parameter}: {values}"]
-    if others:
-        told.append(f"left out, not finished or different otherwise: {', '.join(each.name for each in others)}")
-    return "\n".join(told) + f"\n\n{report(chosen, target)}\n"
+    lines = [f"{parameter}: {values}"]
+    lines += [f"left out: {name} ({reason})" for name, reason in left_out.items()] + remarks
+    return "\n".join(lines) + f"\n\n{report(chosen, target, confidence)}\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -140,6 +225,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--figure", type=Path, metavar="PATH", help="the PNG to draw")
     parser.add_argument("--rev", default="HEAD", help="the commit that the experiments started from")
     given = parser.parse_args(arguments)
+    if provenance.is_shallow():
+        print(provenance.SHALLOW, file=sys.stderr)
     try:
         print(study(given.parameter, given.rev, given.figure), end="")
     except UserError as error:

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFor
 from pipeline.figures import ACCENT, COST_TOP, DARK, LIGHTEST, MIDDLE, PANELS, styled
 
 LOWEST = 1e-4  # nats; lower costs lie at the edge
+LONGEST = 24  # characters of a name
 DECADE = 10.0  # from here on, the values stand on a logarithmic axis
 
 
@@ -41,10 +42,10 @@ def study(
         chosen = best[best["initializer"] == names[place]].iloc[0]
         for name in names:
             other = compared[compared["initializer"] == name]
-            costs.plot(other["value"], other["median"], color=MIDDLE, linewidth=0.7)
+            costs.plot(other["value"], _clipped(other["median"]), color=MIDDLE, linewidth=0.7)
         _costs(costs, rows, chosen)
         _shares(shares, rows, chosen)
-        costs.set_title(names[place])
+        costs.set_title(_short(names[place]))
         if isinstance(usual, int | float):
             for ax in (costs, shares):
                 ax.axvline(usual, color="black", linewidth=0.8, linestyle=":")
@@ -71,17 +72,44 @@ def study(
         Line2D([], [], color=ACCENT, marker="o", markersize=6, linestyle="", label="best"),
         Line2D([], [], color=MIDDLE, linewidth=0.7, label="others"),
     ]
+    if (_clipped(compared["median"]) == COST_TOP).any():
+        handles.insert(
+            1, Line2D([], [], color="black", marker="^", linestyle="", label=f"median above {COST_TOP:g}, or diverged")
+        )
     if isinstance(usual, int | float):
         handles.append(Line2D([], [], color="black", linewidth=0.8, linestyle=":", label="params.yaml"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles) if n_columns == PANELS else 2)
+    wide = len(handles) if len(handles) <= 6 else 4
+    figure.legend(handles=handles, loc="outside upper center", ncols=wide if n_columns == PANELS else 2)
     return figure
 
 
 def _costs(ax: Axes, rows: pd.DataFrame, chosen: Any) -> None:
-    ax.fill_between(rows["value"], rows["low"], rows["high"], color=MIDDLE, alpha=0.7, linewidth=0)
-    ax.plot(rows["value"], rows["median"], "o-", color="black", linewidth=1.4, markersize=3.6)
+    low, median, high = (_clipped(rows[column]) for column in ("low", "median", "high"))
+    ax.fill_between(rows["value"], low, high, color=MIDDLE, alpha=0.7, linewidth=0)
+    ax.plot(rows["value"], median, "o-", color="black", linewidth=1.4, markersize=3.6)
+    above = median == COST_TOP
+    ax.plot(rows["value"][above], median[above], "^", color="black", clip_on=False, in_layout=False)
     if not math.isnan(chosen["best"]):
-        ax.plot([chosen["best"]], [chosen["median"]], "o", color=ACCENT, markersize=6)
+        best = min(chosen["median"], COST_TOP)
+        ax.plot(
+            [chosen["best"]],
+            [best],
+            "^" if best == COST_TOP else "o",
+            color=ACCENT,
+            markersize=6,
+            clip_on=False,
+            in_layout=False,
+        )
+
+
+def _clipped(costs: pd.Series) -> pd.Series:
+    """Costs of at most COST_TOP; one that is not finite counts as larger."""
+    return costs.where(costs < COST_TOP, COST_TOP)
+
+
+def _short(name: str) -> str:
+    """A name that fits above a panel."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[-LONGEST // 2 + 1 :]}"
 
 
 def _shares(ax: Axes, rows: pd.DataFrame, chosen: Any) -> None:

@@ -2,7 +2,7 @@
 
 The network is z_l = W_l a_(l-1) + b_l, a_l = phi(z_l), a_0 = x, with independent W_l of mean 0 and variance
 sigma_w2 / fan_in and b_l of variance sigma_b2. In wide layers z_l is normal, of variance q_l = E[z_l^2]. The quadrature
-is that of `criticality`, exact to rounding for a phi that is analytic on either side of 0. `correlation` follows two
+is that of `criticality`, exact to rounding for a phi that is analytic but at 0 and its kinks. `correlation` follows two
 inputs at once, and `finite_width` says what width adds.
 
 With the functions of `activations` everything here has the same bits on every computer: + - * / sqrt and `elementary`,
@@ -19,7 +19,16 @@ from numpy.typing import ArrayLike
 
 from pipeline import elementary
 from pipeline.activations import ACTIVATIONS, LEAK, Activation
-from pipeline.criticality import NODES, TINY, WEIGHTS, critical_point, mean_squares, second_moments
+from pipeline.criticality import (
+    NODES,
+    TINY,
+    WEIGHTS,
+    critical_point,
+    kinks_of,
+    mean_squares,
+    normal_rule,
+    second_moments,
+)
 from pipeline.sums import Array, lane_sum
 
 Function = Callable[[Array], Array]
@@ -39,47 +48,53 @@ class Moments(NamedTuple):
     slope_square: float
 
 
-def expectation(f: Function, q: float = 1.0) -> float:
-    """E[f(sqrt(q) z)], z ~ N(0, 1), for q >= 0 and any f of arrays that is analytic but for 0, where it may jump.
+def expectation(f: Function, q: float = 1.0, kinks: Sequence[float] = ()) -> float:
+    """E[f(sqrt(q) z)], z ~ N(0, 1), for q >= 0 and any f of arrays that is analytic but at 0 and `kinks`, where it may
+    jump.
 
     Error about 1e-14 of E[|f|]. Raises ValueError if half of the nodes do not give the same: f has a kink elsewhere.
     """
     _at_least_0("q", q)
-    terms = WEIGHTS * f(math.sqrt(q) * NODES)
+    z, weights = normal_rule(np.asarray(q), kinks)
+    terms = weights * f(z)
     total = float(lane_sum(terms))
     if not abs(total - 2.0 * float(lane_sum(terms[::2]))) <= ROUGH * float(lane_sum(np.abs(terms))):
-        raise ValueError("the function must be finite, and smooth everywhere but at 0, to be integrated by these nodes")
+        where = " and ".join(["0", *(f"{kink:g}" for kink in kinks if kink != 0.0)])
+        raise ValueError(f"the function must be finite, and smooth everywhere but at {where}; declare its other kinks")
     return total
 
 
 def moments(activation: Activation, q: float = 1.0) -> Moments:
     """All four, for q >= 0; at q = 0 those of the slope are their limits, half the sum of both sides of a kink."""
-    phi, slope = activation
+    phi, slope, kinks = activation.phi, activation.slope, kinks_of(activation)
     near = q if q > 0.0 else TINY * TINY
     return Moments(
-        expectation(phi, q),
-        expectation(lambda z: phi(z) * phi(z), q),
-        expectation(lambda z: slope(z, phi(z)), near),
-        expectation(lambda z: slope(z, phi(z)) * slope(z, phi(z)), near),
+        expectation(phi, q, kinks),
+        expectation(lambda z: phi(z) * phi(z), q, kinks),
+        expectation(lambda z: slope(z, phi(z)), near, kinks),
+        expectation(lambda z: slope(z, phi(z)) * slope(z, phi(z)), near, kinks),
     )
 
 
-def activation_of(phi: Function, slope: Function | None = None) -> Activation:
+def activation_of(phi: Function, slope: Function | None = None, kinks: tuple[float, ...] = ()) -> Activation:
     """An activation of any function of arrays, and of its derivative `slope`; without it, of differences of order 8.
 
     The differences look away from 0, where phi may have a kink, and are good to about 1e-11 for functions that
-    change over distances of 1. Raises ValueError if phi is not smooth but for a kink at 0, if steps of half the size
-    change the differences by more than 1e-8 (the error by 4e-11), or if E[phi'(z)] is not E[z phi(z)], as it must be.
+    change over distances of 1. Raises ValueError if phi is not smooth but at 0 and `kinks`, if steps of half the size
+    change the differences by more than 1e-8 (the error by 4e-11), if a kink elsewhere than at 0 comes without `slope`,
+    or if E[phi'(z)] is not E[z phi(z)], as it must be.
     """
     name = getattr(phi, "__name__", "the function")
     if slope is None:
+        if any(kinks):
+            raise ValueError(f"{name} has a kink elsewhere than at 0: give the slope")
         if not np.all(np.abs(_differences(phi, NODES, 0.01) - _differences(phi, NODES, 0.005)) <= 1e-8):
             raise ValueError(f"{name} changes too fast for its slope to be found by differences: give the slope")
-        activation = Activation(phi, lambda z, a: _differences(phi, z, 0.005))
+        activation = Activation(phi, lambda z, a: _differences(phi, z, 0.005), kinks)
     else:
-        activation = Activation(phi, lambda z, a: slope(z))
+        activation = Activation(phi, lambda z, a: slope(z), kinks)
     _, square, mean_slope, _ = moments(activation)
-    if not abs(mean_slope - expectation(lambda z: z * phi(z))) <= 1e-9 * max(1.0, math.sqrt(square)):
+    if not abs(mean_slope - expectation(lambda z: z * phi(z), kinks=kinks)) <= 1e-9 * max(1.0, math.sqrt(square)):
         raise ValueError(f"slope must be the derivative of {name}, which must not jump: E[phi'(z)] is not E[z phi(z)]")
     return activation
 
@@ -138,7 +153,7 @@ def xi_q(q: float, sigma_w2: float, sigma_b2: float, activation: Activation) -> 
         a = activation.phi(z)
         return np.asarray(a * activation.slope(z, a) * z)
 
-    return depth_scale(abs(sigma_w2 * expectation(pull, q) / (s * s)))
+    return depth_scale(abs(sigma_w2 * expectation(pull, q, kinks_of(activation)) / (s * s)))
 
 
 def edge_of_chaos(sigma_b2: Sequence[float], activation: Activation) -> Array:

@@ -60,11 +60,17 @@ def fits(value: Any, kind: Any) -> bool:
         return False
 
 
+def folded(name: str) -> str:
+    """A name without case and punctuation: heuniform for HeUniform and he_uniform_."""
+    return re.sub(r"[\W_]", "", name).lower()
+
+
 def nearest(key: str, known: Iterable[str]) -> str:
-    """The known word that `key` may be a slip for, or nothing."""
-    return next(iter(difflib.get_close_matches(key, list(known), 1)), "")
+    """The known name most similar to `key`, ignoring case and punctuation; empty if none is similar."""
+    names = {folded(name): name for name in reversed(list(known))}
+    return next((names[name] for name in difflib.get_close_matches(folded(key), names, 1)), "")
 
 
 def hint(close: str) -> str:
-    """A question for the end of a sentence."""
+    """A question for the end of a sentence; empty if there is nothing to suggest."""
     return f" (did you mean {close}?)" if close else ""

@@ -8,8 +8,9 @@ import numpy as np
 from test_initializers import SETTINGS
 from test_network_initializers import NETWORK_SETTINGS
 
-from pipeline import elementary, kernel, matrices, network, training
+from pipeline import elementary, kernel, matrices, network, theory, training
 from pipeline.activations import ACTIVATIONS
+from pipeline.correlation import correlation_map
 from pipeline.datasets import DATASETS, circles
 from pipeline.initializers import RECIPES, initialize_parameters, stack
 from pipeline.network_initializers import NETWORK_RECIPES, Birth
@@ -57,5 +58,10 @@ def cases() -> Iterator[tuple[str, str]]:
     for arithmetic in (network, kernel):
         parameters = arithmetic.descend(network.at_rest(born), [S], activations, network.Rule(0.5), 100).parameters
         yield f"{arithmetic.__name__}", digest([*flat(parameters), arithmetic.predict(parameters, X, activations)])
+    for name in ("relu", "tanh", "gelu", "hardtanh", "relu6", "hard_sigmoid"):
+        activation = ACTIVATIONS[name]
+        values = [*theory.moments(activation, 1.7), *theory.fixed_points(1.2, 0.3, activation)]
+        pairs = [correlation_map(c, 1.7, 1.2, 0.3, activation) for c in (-1.0, -0.99, 0.3, 1.0)]
+        yield f"theory of {name}", digest([values, pairs])
     yield "wide orthonormal", digest([matrices.orthonormal(np.random.RandomState(0), 66, 90)])
     yield "mean_interval", digest(mean_interval(np.arange(n) / 50, 0.95) for n in (2, 10, 50))

@@ -122,16 +122,6 @@ def test_snapshots_at(iterations: int, when: list[int]) -> None:
     assert settings.snapshots_at.dtype == np.int64
 
 
-@pytest.mark.parametrize(
-    ("seeds", "tutorial_seed", "shown"),
-    [((0, 1, 2, 3, 4), 3, 3), ((3,), 3, 3), ((14, 3), 3, 3), ((14, 15), 3, 14), ((15, 14), 0, 15), ((0, 1), 0, 0)],
-)
-def test_shown_seed(seeds: tuple[int, ...], tutorial_seed: int, shown: int) -> None:
-    P = params.load(SHIPPED)
-    comparison = P.comparison.model_copy(update={"tutorial_seed": tutorial_seed})
-    assert P.model_copy(update={"seeds": seeds, "comparison": comparison}).shown_seed == shown
-
-
 def follow(snapshots: Sequence[Parameters], moments: Sequence[int] = MOMENTS) -> tuple[pd.DataFrame, pd.DataFrame]:
     return along_training.follow("he", np.array(moments), snapshots, X, Y, ACTIVE)
 
@@ -228,6 +218,16 @@ def test_shares_without_hidden_layers() -> None:
     found = along_training.shares(table([("he", 0, 1, 1, 1, 1.0, 1, 0.5, 0), ("he", 9, 1, 1, 1, 1.0, 1, 0.75, 0)]))
     assert found["saturated"].tolist() == [0.5, 0.75]
     assert found[["distinct", "rank", "dead"]].isna().all(axis=None)
+
+
+def test_shares_of_a_model_that_diverged_are_not_defined() -> None:
+    """A weight that is not finite has no rank; its units are neither dead nor distinct, its outputs not saturated."""
+    first = [("he", 0, 1, 4, 4, 1.5, 2, 0.75, 1), ("he", 0, 2, 1, 1, 1.0, 1, 0.5, 0)]
+    for gone in (1, 2):  # in the hidden layer, in the last one
+        rows = table([*first, *(("he", 9, l, 4, 4, np.nan if l == gone else 1.0, 2, 0.0, 4) for l in (1, 2))])
+        found = along_training.shares(rows)
+        assert found.iloc[0, 2:].tolist() == [1.0, 0.75, 0.5, 0.25]
+        assert found.iloc[1, 2:].isna().all()
 
 
 def rank_shares(snapshots: Sequence[Parameters]) -> list[float]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import activation_cases
 import llvmlite.binding
 import pytest
 
@@ -61,30 +62,17 @@ DIGESTS = {
     "looks_linear": "7dc054d087683b9a",
     "random_walk": "77a5ba72a71d9ae0",
     "critical_normal": "ab7a6baf4be80b12",
-    "relu sd 10.0": "c30f457f25a4319e",
-    "relu sd 1.0": "0996d8b5a388cdc6",
-    "leaky_relu sd 10.0": "7e9ee8e4dd87de6b",
-    "leaky_relu sd 1.0": "0ebcd0cd59410f99",
-    "tanh sd 10.0": "f952ef4eea9232d5",
-    "tanh sd 1.0": "317750958b5fb8d6",
-    "sigmoid sd 10.0": "0e375a906ee0e408",
-    "sigmoid sd 1.0": "dead8453e82baaad",
-    "linear sd 10.0": "5aa8cfca3a459f8f",
-    "linear sd 1.0": "15caf91692264556",
-    "elu sd 10.0": "7b0c017c700d7cc0",
-    "elu sd 1.0": "83565aadea18d2d6",
-    "selu sd 10.0": "f5caceadcf3f9fd5",
-    "selu sd 1.0": "ec3cd40be8a8fb20",
-    "gelu sd 10.0": "7250d7aec1d17409",
-    "gelu sd 1.0": "d63dd3bb039b75c9",
-    "silu sd 10.0": "a4452850f589c028",
-    "silu sd 1.0": "2a37a365c7d45c98",
-    "softplus sd 10.0": "be247446f3d271ef",
-    "softplus sd 1.0": "bd06a6466f19d3f8",
     "pipeline.network": "220afce9ac9af789",
     "pipeline.kernel": "220afce9ac9af789",
+    "theory of relu": "7642dd897b0881b7",
+    "theory of tanh": "039d4f5a9dc82495",
+    "theory of gelu": "af56e0f9d27dacb7",
+    "theory of hardtanh": "cf0b31e23b19073c",
+    "theory of relu6": "fbf0e52575984322",
+    "theory of hard_sigmoid": "f05fa7a6052cb897",
     "wide orthonormal": "c32146ff1dca61a1",
     "mean_interval": "7ff37ebf498bb2fc",
+    **activation_cases.digests(),
 }
 
 OTHERS = {

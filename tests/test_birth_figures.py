@@ -1,20 +1,21 @@
-"""The figures of newborn networks: what is drawn against the data, and the same bytes whatever the reader's settings."""
+"""The figures of networks at initialization and during training: what is drawn against the data, readable texts, and
+the same bytes whatever the reader's settings."""
 
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from itertools import product
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
 from test_birth_report import INITS, birth_csv, newborn
+from test_figures import MANY, labels_of, unreadable
 
 from pipeline import birth_figures, diagnostics, figures
 from pipeline.birth_figures import Histogram
@@ -92,40 +93,36 @@ def test_same_bytes_each_time_and_under_any_settings(name: str) -> None:
 
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("n", [1, 9])
-def test_a_panel_for_each_of_one_or_many_initializers(name: str, n: int) -> None:
+def test_every_initializer_is_named(name: str, n: int) -> None:
     names = [f"initializer_{i}" for i in range(n)]
     figure = DRAWN[name](names)
-    assert [ax.get_title(loc="left") for ax in panels(figure)] == names
-    assert len(figure.axes) == (1 if n == 1 else 12)
+    if name == "along_training":
+        assert [ax.get_ylabel() for ax in figure.axes[::4]] == names
+        assert len(figure.axes) == 4 * n
+    else:
+        assert [ax.get_title(loc="left") for ax in panels(figure)] == names
+        assert len(figure.axes) == (1 if n == 1 else 12)
     if n == 1:
         assert drawn(figure)
 
 
 @pytest.mark.parametrize("name", DRAWN)
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_legends_and_titles_lie_within_the_figure_and_apart(name: str, n: int) -> None:
-    figure = DRAWN[name](["x"] * n if n == 1 else [f"initializer_{i}" for i in range(n)])
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
-    boxes = [artist.get_window_extent(renderer) for artist in (*figure.texts, *figure.legends)]
-    for box in boxes:
-        assert (box.xmin, box.ymin) >= (0.0, 0.0)
-        assert box.xmax <= figure.bbox.xmax
-        assert box.ymax <= figure.bbox.ymax
-    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+@pytest.mark.parametrize("n", [1, 2, 3, 12])
+def test_texts_can_be_read(name: str, n: int) -> None:
+    assert unreadable(DRAWN[name](["x"] if n == 1 else MANY[:n])) == []
 
 
 # The ridges
 
 
 def ridge(ax: Axes, place: int = 0) -> tuple[Array, Array]:
-    """The edges of the bars of a ridge, and their heights as shares of the highest."""
+    """The edges of the bars of a ridge, and their heights over the highest."""
     steps = sorted(
         (patch for patch in ax.patches if isinstance(patch, StepPatch)), key=lambda s: -s.get_data().baseline
     )
     heights, edges, base = steps[place].get_data()
     assert base == -place
-    return edges, (heights - base) / 0.85
+    return edges, (heights - base) / birth_figures.RIDGE
 
 
 def one_ridge(values: Sequence[float] | Array) -> Axes:
@@ -213,21 +210,23 @@ def test_a_ridge_is_as_wide_as_its_layer_beside_the_others() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ([0.0, 0.0, 0.0], ["all are 0"]),
-        ([0.0, 1.0], ["50 % are 0"]),
-        ([0.0] * 52 + [1.0] * 48, ["52 % are 0"]),
-        ([0.0, -1.0, 1.0], ["33 % are 0"]),
+        ([0.0, 0.0, 0.0], ["zero: 100 %"]),
+        ([0.0, 1.0], ["zero: 50 %"]),
+        ([0.0] * 52 + [1.0] * 48, ["zero: 52 %"]),
+        ([0.0, -1.0, 1.0], ["zero: 33 %"]),
         ([-1.0, 1.0], []),
-        ([0.0] * 3 + [1.0] * 997, ["< 1 % are 0"]),
-        ([0.0] * 997 + [1.0] * 3, ["> 99 % are 0"]),
-        ([0.0, INF], ["50 % are 0", "50 % are beyond 1.15e18"]),
-        ([0.0, 1.0, -1e20, NAN], ["25 % are 0", "50 % are beyond 1.15e18"]),
-        ([1e300], ["all are beyond 1.15e18"]),
+        ([0.0] * 3 + [1.0] * 997, ["zero: < 1 %"]),
+        ([0.0] * 997 + [1.0] * 3, ["zero: > 99 %"]),
+        ([0.0, INF], ["zero: 50 %", "off scale: 50 %"]),
+        ([0.0, 1.0, -1e20, NAN], ["zero: 25 %", "off scale: 50 %"]),
+        ([1e300], ["off scale: 100 %"]),
     ],
 )
-def test_what_a_ridge_leaves_out_is_told_in_words(values: list[float], words: list[str]) -> None:
+def test_what_a_ridge_leaves_out_is_written_above_it(values: list[float], words: list[str]) -> None:
     ax = one_ridge(values)
     assert [text.get_text() for text in ax.texts] == words
+    assert all(text.xy[1] > birth_figures.RIDGE for text in ax.texts)  # where no bar is
+    assert ("off scale: beyond ±1.2e18" in ax.get_figure().get_suptitle()) == ("off scale" in " ".join(words))
     assert len(ax.patches) == any(0.0 < abs(value) < 1e18 for value in values)
 
 
@@ -237,10 +236,13 @@ def test_a_layer_has_its_own_place_and_words() -> None:
     first, second = panels(figure)
     assert [label.get_text() for label in first.get_yticklabels()] == ["layer 1", "layer 2", "logits"]
     assert first.get_yticks().tolist() == [0.0, -1.0, -2.0]
-    assert [(text.get_text(), round(text.xy[1])) for text in second.texts] == [("50 % are 0", 0), ("all are 0", -2)]
+    assert [(text.get_text(), math.floor(text.xy[1])) for text in second.texts] == [
+        ("zero: 50 %", 0.0),
+        ("zero: 100 %", -2.0),
+    ]
     low, high = first.get_ylim()
     assert low < -2.0
-    assert high > 0.85  # the top of the first ridge
+    assert high > birth_figures.RIDGE  # the top of the first ridge
 
 
 def test_all_models_are_pooled() -> None:
@@ -272,7 +274,7 @@ def test_depth_draws_the_roots_of_the_table_and_theory() -> None:
     for name, ax in zip(("a", "b"), panels(birth_figures.depth(measured)), strict=True):
         lines = [(line.get_xdata().tolist(), line.get_ydata().tolist(), line.get_linestyle()) for line in ax.lines]
         bands = [c.get_paths()[0].vertices for c in ax.collections if isinstance(c, PolyCollection)]
-        assert (len(lines), len(bands)) == (4, 2)
+        assert (len(lines), len(bands)) == (4, 2)  # no value is 0, so there is no line of 0
         for place, quantity in enumerate(("z_square", "gradient_ratio")):
             rows = rows_of(measured, name, quantity)
             mean, low, high, theory = (
@@ -298,29 +300,36 @@ def test_layers_are_whole_numbers_and_all_have_their_place(n_layers: int, ticks:
     assert [tick for tick in ax.get_xticks() if low <= tick <= high] == ticks
 
 
-def test_what_is_0_is_not_drawn_and_a_panel_without_a_signal_says_so() -> None:
+def test_what_is_0_lies_on_a_line_with_its_label() -> None:
+    """Of `a` only the last layer has a gradient, and no layer a signal; the band goes down to 0 where some seed has 0."""
     measured = births(["a", "b"], 3)
-    drawn_at_all = (measured["initializer"] == "b") | ~measured["quantity"].isin(["z_square", "gradient_ratio"])
+    kept = (measured["initializer"] == "b") | ((measured["quantity"] == "gradient_ratio") & (measured["layer"] == 3))
     for key in ("mean", "min", "max", "predicted"):
-        measured[key] = measured[key].where(drawn_at_all | (measured["layer"] == 3), 0.0)
-    measured.loc[(measured["quantity"] == "z_square") & (measured["initializer"] == "a"), ["mean", "min", "max"]] = 0.0
+        measured[key] = measured[key].where(kept, 0.0)
+    measured.loc[(measured["initializer"] == "b") & (measured["layer"] == 2), "min"] = 0.0
     figure = birth_figures.depth(measured)
     a, b = panels(figure)
-    assert [text.get_text() for text in a.texts] == ["the signal is 0"]
-    assert not b.texts
-    signal, _, gradient, _ = (line.get_ydata() for line in a.lines)
-    assert np.isnan(signal).all()
-    assert np.isnan(gradient).tolist() == [True, True, False]
+    places = dict(zip(labels_of(a), a.get_yticks(), strict=True))
+    zero = places.pop("0")
+    assert a.get_ylim()[0] < zero < min(places.values())
+    signal, _, gradient, *_ = (line.get_ydata() for line in a.lines)
+    assert signal.tolist() == [zero] * 3
+    last = rows_of(measured, "a", "gradient_ratio")["mean"].iloc[-1]
+    assert gradient.tolist() == [zero, zero, math.sqrt(last)]
+    for ax in (a, b):
+        assert list(ax.lines[-1].get_ydata()) == [zero, zero]  # the line itself
+        band = next(c for c in ax.collections if isinstance(c, PolyCollection)).get_paths()[0].vertices
+        assert min(y for x, y in band if x == 2.0) == zero
+    assert not a.texts
     assert drawn(figure)
 
 
-def test_a_smallest_value_of_0_lies_below_the_axis() -> None:
-    """The band goes down to the bottom where some seed has 0."""
-    measured = births(["a"], 2)
-    measured.loc[(measured["quantity"] == "z_square") & (measured["layer"] == 2), "min"] = 0.0
-    (ax,) = panels(birth_figures.depth(measured))
-    band = next(c for c in ax.collections if isinstance(c, PolyCollection)).get_paths()[0].vertices
-    assert 0.0 < min(y for x, y in band if x == 2.0) < ax.get_ylim()[0]
+def test_what_is_not_finite_is_named() -> None:
+    measured = births(["a", "b"], 3)
+    measured.loc[(measured["initializer"] == "a") & (measured["quantity"] == "gradient_ratio"), "mean"] = NAN
+    a, b = panels(birth_figures.depth(measured))
+    assert [text.get_text() for text in a.texts] == ["not finite: gradient"]
+    assert not b.texts
 
 
 def test_the_axis_ends_at_what_can_be_drawn() -> None:
@@ -330,7 +339,7 @@ def test_the_axis_ends_at_what_can_be_drawn() -> None:
     measured.loc[scales & (measured["layer"] == 3), "max"] = INF
     (ax,) = panels(birth_figures.depth(measured))
     low, high = ax.get_ylim()
-    assert 1e-101 < low < high < 1e101
+    assert 0.2e-100 < low < high < 1e101
     measured.loc[scales, ["mean", "min", "max", "predicted"]] = NAN
     assert drawn(birth_figures.depth(measured))
 
@@ -344,11 +353,12 @@ def test_deep_networks_show_eight_ridges_and_every_layer_as_a_line() -> None:
     (ax,) = panels(figure)
     shown = [1, 8, 15, 22, 30, 37, 44]
     assert [label.get_text() for label in ax.get_yticklabels()] == [*(f"layer {l}" for l in shown), "logits"]
-    assert [text.get_text() for text in ax.texts] == [f"{l} % are 0" for l in [*shown, 51]]
+    assert [text.get_text() for text in ax.texts] == [f"zero: {l} %" for l in [*shown, 51]]
     assert drawn(figure)
     figure = birth_figures.depth(births(["a"], 51))
     (ax,) = panels(figure)
     assert [len(line.get_xdata()) for line in ax.lines] == [51] * 4
+    assert ax.get_xlim()[0] > 0.0  # no layer 0
     assert {line.get_markersize() for line in ax.lines if line.get_marker() in ("o", "s")} == {0.0}
     assert drawn(figure)
 
@@ -363,13 +373,15 @@ def test_networks_without_hidden_layers_or_of_single_units(layers_dims: list[int
     assert names == [*(f"layer {l}" for l in range(1, len(layers_dims) - 1)), "logits"]
 
 
-def test_networks_without_hidden_layers_have_no_shares_along_training() -> None:
-    rows = along(["a"]).assign(distinct=NAN, rank=NAN, dead=NAN)
-    assert drawn(birth_figures.along_training(rows, 3))
+def test_networks_without_hidden_layers_have_saturated_outputs_alone() -> None:
+    figure = birth_figures.along_training(along(["a"]).assign(distinct=NAN, rank=NAN, dead=NAN), 3)
+    texts = [[text.get_text() for text in ax.texts] for ax in figure.axes]
+    assert texts == [["no hidden layer"]] * 3 + [[]]
+    assert unreadable(figure) == []
 
 
 @pytest.mark.parametrize("odd", [NAN, INF, 0.0, 1e308, 5e-324])
-def test_what_is_no_number_or_beyond_all_is_drawn_without_a_word_of_numpys(odd: float) -> None:
+def test_what_is_not_finite_or_beyond_all_is_drawn_without_a_warning(odd: float) -> None:
     measured = births(["a", "b"], 3)
     for layers, keys in (([2], ["mean"]), ([3], ["max"]), ([1], ["predicted"])):
         measured.loc[(measured["initializer"] == "a") & measured["layer"].isin(layers), keys] = odd
@@ -380,55 +392,130 @@ def test_what_is_no_number_or_beyond_all_is_drawn_without_a_word_of_numpys(odd: 
     figure = birth_figures.reproducibility(rows, 3)
     assert not any(np.isinf(line.get_ydata()).any() for ax in panels(figure) for line in ax.lines)
     assert drawn(figure)
+    assert unreadable(figure) == []
 
 
 @pytest.mark.parametrize("values", [[NAN, 1.0, 0.0], [INF, -INF, 2.0], [NAN], [1e300, 1e-300], [1e18, -1e18], [1e-30]])
 def test_ridges_of_what_is_no_number_or_beyond_all(values: list[float]) -> None:
-    assert drawn(birth_figures.activations({"a": [histogram(values)], "b": [histogram([0.5, -1.0])]}))
+    figure = birth_figures.activations({"a": [histogram(values)], "b": [histogram([0.5, -1.0])]})
+    assert drawn(figure)
+    assert unreadable(figure) == []
+
+
+def test_the_longest_texts_of_a_ridge_do_not_meet() -> None:
+    zeros_and_more = histogram([0.0] * 996 + [1e300] * 4)
+    most = histogram([0.0] + [NAN] * 999)
+    narrow = histogram([0.0] * 999 + [-1.2345e-25])
+    layers = [zeros_and_more, most, narrow, histogram(2.0 * EVEN - 1.0)]
+    figure = birth_figures.activations(dict.fromkeys(MANY[:4], layers))
+    texts = [text.get_text() for text in panels(figure)[0].texts]
+    assert texts == [
+        "zero: > 99 %",
+        "off scale: < 1 %",
+        "zero: < 1 %",
+        "off scale: > 99 %",
+        "zero: > 99 %",
+        "within ±1.3e-25",  # the next edge, 20 / 16 of 2^-83
+    ]
+    assert unreadable(figure) == []
 
 
 # Along training
 
 
-def test_along_training_draws_its_columns() -> None:
+LABELS = {0: "0", 1: "1", 100: "100", 10000: "$10^4$", 10**6: "$10^6$"}
+TITLES = {
+    "distinct": "distinct units\n(of the hidden units)",
+    "rank": "effective rank of the\nweights / full rank",
+    "dead": "dead units\n(of the hidden units)",
+    "saturated": "saturated outputs\n(of the outputs)",
+}
+
+
+def test_along_training_has_a_row_per_initializer_and_a_column_per_quantity() -> None:
     rows = along(["a", "b"])
     figure = birth_figures.along_training(rows, 7)
-    for name, ax in zip(("a", "b"), panels(figure), strict=True):
+    for place, ((name, (column, title)), ax) in enumerate(
+        zip(product(("a", "b"), TITLES.items()), figure.axes, strict=True)
+    ):
         own = rows[rows["initializer"] == name]
-        for line, column in zip(ax.lines, ("distinct", "rank", "saturated", "dead"), strict=True):
-            assert line.get_xdata().tolist() == STEPS.tolist()
-            assert line.get_ydata().tolist() == own[column].tolist()
-        assert (ax.get_xlim(), ax.get_ylim()) == ((0.0, 200.0), (0.0, 1.0))
-    (legend,) = figure.legends
-    assert "seed 7" in legend.get_title().get_text()
-    words = ["units that are told apart", "effective rank of the weights", "saturated outputs", "dead units"]
-    assert [text.get_text() for text in legend.texts] == words
-    colours = [line.get_color() for line in panels(figure)[0].lines]
-    assert [line.get_color() for line in legend.get_lines()] == colours
-    assert len(set(colours)) == 4
+        (line,) = ax.lines
+        assert line.get_xydata().tolist() == own[["iteration", column]].to_numpy(dtype=float).tolist()
+        assert ax.get_title(loc="left") == (title if place < 4 else "")
+        assert ax.get_ylabel() == (name if column == "distinct" else "")
+        assert labels_of(ax) == (["0", "0.5", "1"] if column == "rank" else ["0 %", "50 %", "100 %"])
+        assert ax.get_yticks().tolist() == [0.0, 0.5, 1.0]
+        assert ax.get_xlim() == (0.0, 200.0)
+        assert ax.get_ylim()[0] < 0.0 < 1.0 < ax.get_ylim()[1]
+        assert not ax.texts
+    assert "seed 7" in figure.get_suptitle()
+
+
+def test_a_model_that_diverges_says_when_beside_its_name() -> None:
+    rows = along(MANY[:3])
+    gone = (rows["initializer"] == MANY[1]) & (rows["iteration"] >= 50)
+    rows.loc[gone | (rows["initializer"] == MANY[2]), ["distinct", "rank", "saturated", "dead"]] = NAN
+    figure = birth_figures.along_training(rows, 7)
+    labels = [ax.get_ylabel().partition("not ")[2] for ax in figure.axes[::4]]
+    assert labels == ["", "finite from\niteration 50", "finite from\niteration 0"]
+    assert [[text.get_text() for text in ax.texts] for ax in figure.axes[8:]] == [["not finite"]] * 4
+    assert unreadable(figure) == []
 
 
 @pytest.mark.parametrize(
-    ("last", "ticks"), [(1, [0, 1]), (40, [0, 1]), (100, [0, 1, 100]), (15000, [0, 1, 100, 10000])]
+    ("last", "ticks"),
+    [(1, [0, 1]), (40, [0, 1]), (100, [0, 1, 100]), (15000, [0, 1, 100, 10000]), (10**6, [0, 1, 100, 10000, 10**6])],
 )
 def test_the_axis_of_iterations_has_0_and_powers_of_10(last: int, ticks: list[int]) -> None:
-    rows = along(["a"])
+    rows = along(["a", "b"])
     rows["iteration"] = np.where(rows["iteration"] == 200, last, np.minimum(rows["iteration"], last))
-    (ax,) = panels(birth_figures.along_training(rows, 3))
-    assert ax.get_xticks().tolist() == ticks
-    assert ax.get_xlim() == (0.0, last)
+    figure = birth_figures.along_training(rows, 3)
+    for ax in figure.axes:
+        assert ax.get_xticks().tolist() == ticks
+        assert ax.get_xlim() == (0.0, last)
+    assert [label.get_text() for label in figure.axes[-1].get_xticklabels()] == [LABELS[tick] for tick in ticks]
+    assert unreadable(figure) == []
 
 
-def test_reproducibility_draws_what_differs() -> None:
+def test_reproducibility_draws_both_differences_and_0_on_its_line() -> None:
     rows = twins(["a", "b"])
     rows.loc[rows["initializer"] == "b", "cost_difference"] = 0.0
     figure = birth_figures.reproducibility(rows, 7)
     a, b = panels(figure)
-    weights, costs = (line.get_ydata() for line in a.lines)
-    own = rows[rows["initializer"] == "a"]
-    assert weights.tolist() == own["weight_difference"].tolist()
-    assert np.isnan(costs).tolist() == [True] * 3 + [False] * 6
-    assert costs[3:].tolist() == own["cost_difference"].tolist()[3:]
+    places = dict(zip(labels_of(a), a.get_yticks(), strict=True))
+    zero = places["0"]
+    for name, ax in (("a", a), ("b", b)):
+        own = rows[rows["initializer"] == name]
+        weights, costs, line_of_0 = ax.lines
+        assert weights.get_xydata().tolist() == own[["iteration", "weight_difference"]].to_numpy(dtype=float).tolist()
+        assert costs.get_xdata().tolist() == STEPS.tolist()
+        assert costs.get_ydata().tolist() == [value or zero for value in own["cost_difference"]]
+        assert list(line_of_0.get_ydata()) == [zero, zero]
+        assert ax.get_ylim()[0] < zero < own["weight_difference"].min()
     assert not a.texts
-    assert [text.get_text() for text in b.texts] == ["the costs stay equal"]
-    assert "seed 7" in figure.legends[0].get_title().get_text()
+    assert [text.get_text() for text in b.texts] == ["identical costs throughout"]
+    (legend,) = figure.legends
+    assert "seed 7" in legend.get_title().get_text()
+    entries = {text.get_text(): line.get_color() for text, line in zip(legend.texts, legend.get_lines(), strict=True)}
+    assert entries["|difference| of cost (nats)"] == a.lines[1].get_color()
+    assert entries["largest |difference| of a weight or bias"] == a.lines[0].get_color()
+
+
+def test_differences_too_small_for_the_axis_share_a_labelled_place() -> None:
+    """A perturbed weight that was 0 differs by the smallest number there is."""
+    rows = twins(["a"]).assign(weight_difference=5e-324, cost_difference=0.0)
+    (ax,) = panels(birth_figures.reproducibility(rows, 3))
+    weights, costs, _ = ax.lines
+    assert set(weights.get_ydata()) == {1e-18}
+    assert labels_of(ax)[:2] == ["0", "≤ $10^{-18}$"]
+    assert ax.get_yticks()[1] == 1e-18
+    assert set(costs.get_ydata()) == {ax.get_yticks()[0]}
+
+
+def test_a_perturbed_copy_that_diverges_says_when() -> None:
+    rows = twins(["a", "b"])
+    rows.loc[(rows["initializer"] == "b") & (rows["iteration"] >= 20), ["cost_difference", "weight_difference"]] = NAN
+    a, b = panels(birth_figures.reproducibility(rows, 3))
+    assert not a.texts
+    assert [text.get_text() for text in b.texts] == ["diverged: cost not finite from iteration 20"]
+    assert np.isnan(b.lines[1].get_ydata()).tolist() == (STEPS >= 20).tolist()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
+from ruamel.yaml import YAML
 from test_birth_table import COLUMNS
 
 from pipeline import birth_report, birth_table, births, laws, predictions, verdicts
@@ -308,6 +308,6 @@ def test_nothing_hangs_on_names() -> None:
 
 
 def test_the_figures_shown_are_those_that_the_stage_makes() -> None:
-    outs = yaml.safe_load((Path(__file__).parent.parent / "dvc.yaml").read_text())["stages"]["birth"]["outs"]
+    outs = YAML(typ="safe").load(Path(__file__).parent.parent / "dvc.yaml")["stages"]["birth"]["outs"]
     made = [name for out in outs for name in out if name.endswith(".png")]
     assert sorted(f"reports/{name}" for name in re.findall(r"!\[.+\]\((.+)\)", written())) == made

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from activation_cases import CASES
 from test_any_processor import IMITATIONS, run
 
 from pipeline import diagnostics, initializers, network, products, spectra, symmetry, training
@@ -171,7 +172,10 @@ def test_saturation_begins_at_a_tenth_of_the_slope() -> None:
             Z = np.array([[[sign * (z + 1e-9), sign * (z - 1e-9), 0.0, sign * 300.0]]])
             assert diagnostics.saturated(Z, activation.phi(Z), activation).tolist() == [0.5]
     bounded = [name for name, activation in ACTIVATIONS.items() if diagnostics.flat_below(activation) > 0.0]
-    assert bounded == ["tanh", "sigmoid"]
+    assert bounded == [name for name, exact in CASES.items() if exact.bounded]
+    relu6 = ACTIVATIONS["relu6"]
+    Z = np.array([[[-300.0, -1e-9, 0.0, 3.0, 5.9, 6.1, 300.0, 1e-9]]])  # below 0 it is inactive, as ReLU is
+    assert diagnostics.saturated(Z, relu6.phi(Z), relu6).tolist() == [0.25]
     Z = np.full((1, 1, 4), -300.0)
     assert diagnostics.saturated(Z, RELU.phi(Z), RELU).tolist() == [0.0]
     Z = np.random.RandomState(0).randn(1, 100, 1000)

@@ -1,18 +1,23 @@
 """Experiments as users drive them: DVC's commands in a repository of its own, with miniature parameters."""
 
 import copy
+import csv
 import hashlib
+import io
 import json
 import re
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from ruamel.yaml import YAML
 
 from conftest import ROOT, Laboratory
+from pipeline import experiments
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 BLOCKED = ["--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9"]  # nothing listens there
@@ -86,13 +91,152 @@ def test_experiments_side_by_side(experimented: Laboratory) -> None:
     assert "unknown Git revision 'nowhere'" in unknown.stdout
 
 
+def test_results_of_other_parameters_count_nowhere(laboratory: Laboratory) -> None:
+    """A commit whose parameters were edited and never run, beside two experiments that did run.
+
+    They differ in their seeds and initializers besides.
+    """
+    laboratory.change("params.yaml", "iterations: 40", "iterations: 20")
+    laboratory.commit("fewer iterations, not run")
+    reason = "training.iterations: 20 in params.yaml, 40 in dvc.lock"
+    rate = "training.learning_rate"
+    laboratory.run("dvc", "exp", "run", "-n", "fast", "-S", f"{rate}=0.2", "aggregate")
+    laboratory.run("git", "restore", ".")
+    laboratory.run(
+        "dvc",
+        "exp",
+        "run",
+        "-n",
+        "slow",
+        "-S",
+        f"{rate}=0.00001",
+        "-S",
+        "seeds=[3]",
+        "-S",
+        "~initializers.small",
+        "aggregate",
+    )
+    laboratory.run("git", "restore", ".")
+
+    said = laboratory.run("python", "-m", "pipeline.experiments").stdout
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("|")]
+    assert [(row[0], row[-1]) for row in rows if row[0] in ("main", "fast", "slow")] == [
+        ("main", "not reproduced"),
+        ("fast", f"{final_cost(laboratory, names(laboratory)['fast']):.4g}"),
+        ("slow", f"{final_cost(laboratory, names(laboratory)['slow']):.4g}"),
+    ]
+    assert said.endswith(f"- main: {reason}\n")
+
+    told = laboratory.run("python", "-m", "pipeline.study", rate, "--figure", "rates.png").stdout.splitlines()
+    assert told[:4] == [
+        f"{rate}: 1e-05 (slow), 0.2 (fast)",
+        f"left out: main (not reproduced, {reason})",
+        "compared over the 1 seed in common: zeros, he",
+        "not compared, in one experiment only: small",
+    ]
+    costs = {}
+    for name in ("fast", "slow"):
+        text = laboratory.run("git", "show", f"{names(laboratory)[name]}:reports/runs.csv").stdout
+        costs[name] = next(
+            float(row["final_cost"])
+            for row in csv.DictReader(io.StringIO(text))
+            if (row["initializer"], row["seed"]) == ("he", "3")
+        )
+    (he,) = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in told if line.startswith("| he ")]
+    assert costs["fast"] < costs["slow"]
+    assert he[1:3] == ["0.2", f"{costs['fast']:.4g}"]
+
+
+def edited(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "confidence: 0.95", "confidence: 0.9")
+
+
+def another_code(laboratory: Laboratory) -> None:
+    laboratory.write("pipeline/losses.py", (laboratory.root / "pipeline" / "losses.py").read_text() + "# a change\n")
+
+
+def another_table(laboratory: Laboratory) -> None:
+    (laboratory.root / "reports" / "runs.csv").write_text("initializer,seed\n")
+
+
+def another_seed(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "seeds: [3, 5]", "seeds: {first: 3, last: 5}")
+
+
+def another_initializer(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "  zeros: {", "  nil: {")
+
+
+def no_lock(laboratory: Laboratory) -> None:
+    laboratory.delete("dvc.lock")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (edited, "comparison.confidence: 0.9 in params.yaml, 0.95 in dvc.lock"),
+        (another_seed, "seeds.first: 3 in params.yaml, none in dvc.lock"),
+        (another_initializer, "dvc.lock has no stage train@nil"),
+        (another_code, "pipeline/losses.py is not the one in dvc.lock"),
+        (another_table, "reports/runs.csv is not the one in dvc.lock"),
+        (no_lock, "dvc.lock is missing or damaged"),
+    ],
+    ids=["targets", "seeds", "initializer", "code", "table", "lock"],
+)
+def test_what_was_not_made_from_what_lies_beside_it(
+    finished: Laboratory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Laboratory], None],
+    reason: str,
+) -> None:
+    """In the workspace and in the commit of it."""
+    own = finished.copied(tmp_path)
+    monkeypatch.chdir(own.root)
+    read = [experiments._files(rev) for rev in ("workspace", "HEAD")]
+    asked = [experiments._flat(YAML(typ="safe").load(file("params.yaml"))) for file in read]
+    assert [experiments.mismatch(params, file) for params, file in zip(asked, read, strict=True)] == ["", ""]
+    change(own)
+    own.commit("changed")
+    read = [experiments._files(rev) for rev in ("workspace", "HEAD")]
+    asked = [experiments._flat(YAML(typ="safe").load(file("params.yaml"))) for file in read]
+    assert [experiments.mismatch(params, file) for params, file in zip(asked, read, strict=True)] == [reason, reason]
+
+
+def test_models_trained_from_other_parameters_than_the_table(
+    finished: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc repro --single-item aggregate` records the new parameters, and tables of the old models."""
+    own = finished.copied(tmp_path)
+    own.change("params.yaml", "learning_rate: 0.1", "learning_rate: 0.2")
+    assert own.repro("--single-item", "aggregate") == ["aggregate"]
+    monkeypatch.chdir(own.root)
+    file = experiments._files("workspace")
+    params = experiments._flat(YAML(typ="safe").load(file("params.yaml")))
+    assert experiments.mismatch(params, file) == "training.learning_rate: 0.2 in params.yaml, 0.1 in dvc.lock"
+
+
+def test_a_shallow_clone_warns_of_lost_experiments(laboratory: Laboratory, tmp_path: Path) -> None:
+    """Before training, and where experiments are listed; not after the remedy."""
+    clone = copy.copy(laboratory)
+    clone.root = tmp_path / "clone"
+    laboratory.run("git", "clone", "-q", "--depth", "1", laboratory.root.as_uri(), str(clone.root))
+    shutil.copytree(laboratory.root / ".dvc" / "cache", clone.root / ".dvc" / "cache")
+    clone.run("dvc", "checkout")
+    for stage in ("recipes", "experiments", "study"):
+        module = "pipeline.stages.recipes" if stage == "recipes" else f"pipeline.{stage}"
+        assert "warning: this is a shallow clone" in clone.run("python", "-m", module, check=False).stdout
+    clone.run("git", "fetch", "-q", "--unshallow")
+    assert clone.stage("recipes").stdout == ""
+
+
 def test_saved_and_applied(own: Laboratory) -> None:
     """An experiment of what `dvc repro` made, and back to another one, without training."""
     faster = own.results()
     own.run("git", "restore", ".")
     own.run("dvc", "checkout")
     own.change("params.yaml", "target_accuracy: 0.99", "target_accuracy: 0.6")
-    assert own.repro("aggregate") == ["aggregate"]
+    assert own.repro("aggregate") == ["recipes", "aggregate"]
     own.run("dvc", "exp", "save", "-n", "modest")
     modest = own.results()
     assert {"faster", "modest"} <= set(names(own))

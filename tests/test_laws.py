@@ -10,9 +10,9 @@ import pytest
 from scipy import stats
 
 from pipeline import diagnostics, recipes, theory
-from pipeline.activations import ACTIVATIONS
+from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.initializers import RECIPES, stack
-from pipeline.laws import LAYERS, NETWORKS, Law, estimated, is_own, laws, truncated_moments
+from pipeline.laws import LAYERS, NETWORKS, Law, estimated, is_own, laws, truncated_moments, without_theory
 from pipeline.network_initializers import NETWORK_RECIPES, Birth
 from pipeline.recipes import Layer, Recipe
 from pipeline.sums import Array
@@ -154,6 +154,13 @@ def test_critical_normal_has_biases() -> None:
     assert found(Recipe("critical_normal"), Birth([5, 2], [], X)) == [Law(1 / 5, 0.0, True)]
     with pytest.raises(ValueError, match="no critical point"):  # as the birth itself
         laws(Recipe("critical_normal"), BIRTH._replace(activations=[ACTIVATIONS["softplus"]] * 2))
+
+
+def test_activations_without_theory() -> None:
+    stairs = Activation(np.floor, lambda z, a: 0.0 * z, without_theory="it jumps")
+    assert without_theory([RELU, TANH]) is without_theory([]) is None
+    reason = "has the activation floor, of which there is no theory: it jumps"
+    assert without_theory([RELU, stairs]) == reason
 
 
 def test_orthogonal_exactly() -> None:

@@ -173,7 +173,12 @@ def test_looks_linear_odd_units_hear_and_are_not_heard() -> None:
     assert not W3[:, 8].any()
 
 
-@pytest.mark.parametrize("activation", [TANH, SIGMOID, ELU], ids=["tanh", "sigmoid", "elu"])
+@pytest.mark.parametrize(
+    "activation",
+    # the last three are linear, or ReLU, for |z| <= 1, 6 and 3
+    [TANH, SIGMOID, ELU, *(ACTIVATIONS[name] for name in ("hardtanh", "relu6", "hard_sigmoid"))],
+    ids=["tanh", "sigmoid", "elu", "hardtanh", "relu6", "hard_sigmoid"],
+)
 def test_looks_linear_refuses_what_cannot_look_linear(activation: Activation) -> None:
     with pytest.raises(ValueError, match="looks_linear needs an activation for which"):
         born("looks_linear", {}, birth([3, 4, 1], activation))
@@ -197,6 +202,8 @@ def test_random_walk_gains() -> None:
             assert not b.any()
     with pytest.raises(ValueError, match="random_walk has a gain for relu, tanh and linear layers, and none for"):
         born("random_walk", {}, birth(layers_dims, ELU))
+    with pytest.raises(ValueError, match="and none for relu6"):  # it is ReLU below 6
+        born("random_walk", {}, birth(layers_dims, ACTIVATIONS["relu6"]))
 
 
 @pytest.mark.parametrize("n", [20, 100, 400])

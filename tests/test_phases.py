@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special
 
-from pipeline.activations import ACTIVATIONS
+from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.phase_page import EDGE, page
 from pipeline.phases import answer, main, phase, width_facts
 
@@ -177,7 +177,7 @@ def test_relu() -> None:
 
 def test_signals_that_die_out() -> None:
     at_the_edge = answer("tanh", 1.0, 0.0)
-    assert "stable q*  0              signals die out, as a power of the depth\n" in at_the_edge
+    assert "stable q*  0              signals die out, but slower than exponentially\n" in at_the_edge
     assert told(at_the_edge)["phase"] == "critical"
     nothing = told(answer("tanh", 0.0, 0.0))
     assert [nothing[key] for key in ("stable q*", "chi_1", "xi_q", "xi_c", "gradients")] == ["0"] * 4 + ["vanish"]
@@ -236,7 +236,18 @@ def test_ways_to_ask(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == answer("relu", 2.0, 0.0) + "\n" + width_facts([10, 5])
 
 
-KINDS = "relu, leaky_relu, tanh, sigmoid, linear, elu, selu, gelu, silu, softplus"
+def test_an_activation_without_theory(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has a row of dashes and a footnote on the page, and the command says why."""
+    stairs = Activation(np.floor, lambda z, a: 0.0 * z, without_theory="it jumps at every whole number")
+    monkeypatch.setitem(ACTIVATIONS, "floor", stairs)
+    printed = page()
+    assert re.search(r"\n\| floor +(\| +– ){5}\| +– ³ \| +– \|\n", printed)
+    assert "\n³ None: there is no theory of floor, because it jumps at every whole number.\n" in printed
+    assert main(["floor", "--gain", "1"]) == 1
+    assert capsys.readouterr().err == "There is no theory of floor: it jumps at every whole number.\n"
+
+
+KINDS = ", ".join(ACTIVATIONS)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from pipeline import pictures
-from pipeline.figures import CLASSES, REGIONS
+from pipeline.figures import CLASSES, REGIONS, extent
 
 RIGHT = (pictures.square()[0] > 0.0).astype(float)  # class 1 where x1 > 0
 TOP = (pictures.square()[1] > 0.0).astype(float)
@@ -49,3 +49,20 @@ def test_a_png_is_the_picture_and_the_same_every_time() -> None:
     read = Image.open(io.BytesIO(content))
     assert read.size == (pictures.SIDE, pictures.SIDE)
     assert colour(read, -1, 0) == REGIONS[0]
+
+
+def test_samples_beyond_the_usual_square_are_in_the_picture() -> None:
+    X = np.array([[-2.0, 0.5], [0.5, 2.0]])
+    half = extent(X)
+    right = (pictures.square(half)[0] > 0.0).astype(float)
+    image = pictures.boundary(right, pictures.samples(X, np.array([[0.0, 1.0]])))
+    found = [ImageColor.getrgb(colour(image, *(x * pictures.EXTENT / half))) for x in X.T]
+    expected = [ImageColor.getrgb(CLASSES[label][1]) for label in (0, 1)]
+    assert np.abs(np.array(found) - np.array(expected)).max() <= 1  # of 255: made smaller, they are rounded
+
+
+def test_where_a_diverged_model_has_no_output_the_picture_is_white() -> None:
+    half = np.where(pictures.square()[0] > 0.5, np.nan, RIGHT)
+    empty = pictures.samples(np.zeros((2, 0)), np.zeros((1, 0)))
+    assert [colour(pictures.boundary(half, empty), x, 0.5) for x in (-1, 0.3, 1)] == [REGIONS[0], REGIONS[1], "#ffffff"]
+    assert colour(pictures.boundary(np.full(len(RIGHT), np.nan), empty), 0, 0) == "#ffffff"

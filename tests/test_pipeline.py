@@ -107,11 +107,35 @@ def test_changing_a_figures_code_trains_nothing(laboratory: Laboratory) -> None:
     assert not any(stage.startswith("train") for stage in laboratory.repro())
 
 
-def test_the_tutorials_seed_and_the_reference_may_be_absent(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "seeds: [3, 5]", "seeds: [4]")
-    laboratory.change("params.yaml", "reference: he", "reference: xavier")
-    laboratory.repro()
-    assert len(pd.read_csv(laboratory.root / "reports" / "runs.csv")) == 3
+def test_a_warning_is_printed_once_and_before_training(laboratory: Laboratory) -> None:
+    """Of the section `training` too, on which no stage but `recipes` depends before every model is trained."""
+    laboratory.change("params.yaml", "batch_size: full", "batch_size: 31")
+    said = laboratory.run("dvc", "repro", "recipes", "train").stdout
+    (warning,) = re.findall(r"(?m)^params\.yaml: warning: training\.batch_size holds 31, .*$", said)
+    assert said.index(warning) < said.index("Running stage 'train@")
+    assert "warning" not in laboratory.run("dvc", "repro").stdout
+
+
+def test_an_activation_without_theory_is_measured_and_nothing_predicted(laboratory: Laboratory) -> None:
+    laboratory.change(
+        "pipeline/activations.py",
+        "Activation(relu, relu_slope, kinks=(0.0,))",
+        'Activation(relu, relu_slope, without_theory="as a test")',
+    )
+    before = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    done = laboratory.stage("birth")
+    assert (done.returncode, done.stdout) == (0, "")
+    after = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    pd.testing.assert_frame_equal(
+        before.drop(columns=["predicted", "deviation"]), after.drop(columns=["predicted", "deviation"])
+    )
+    assert before["predicted"].notna().any()
+    assert not after["predicted"].notna().any()
+    text = (laboratory.root / "reports" / "birth.md").read_text()
+    for name in ("zeros", "small", "he"):
+        assert (
+            f"of {name} theory says nothing: it has the activation relu, of which there is no theory: as a test" in text
+        )
 
 
 @pytest.mark.parametrize(
@@ -121,6 +145,8 @@ def test_the_tutorials_seed_and_the_reference_may_be_absent(laboratory: Laborato
         ("seeds: [3, 5]", "seeds: [3, 3]", "seeds"),
         ("hidden: [4, 3]", "hidden: [4, 0]", "network.hidden"),
         ("noise: 0.05", "noise: 0.05, colour: red", "data.colour"),
+        ("reference: he", "reference: He", "comparison.reference holds the text 'He'"),
+        ("seeds: [3, 5]", "seeds: [4]", "comparison.tutorial_seed holds 3"),
     ],
 )
 def test_bad_parameters_stop_the_pipeline_with_a_sentence(

@@ -289,7 +289,7 @@ def test_the_names_are_those_of_births() -> None:
     assert {len(values) for values in P.layers.values()} == {3}
 
 
-@pytest.mark.parametrize("name", ["tanh", "sigmoid", "gelu"])
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "gelu", "hardtanh", "relu6"])
 def test_the_jacobian_of_two_inputs(name: str) -> None:
     """Half of all directions are along the input, where slopes and derivatives are not independent: at any width."""
     activations = [ACTIVATIONS[name]] * 2
@@ -299,6 +299,18 @@ def test_the_jacobian_of_two_inputs(name: str) -> None:
     _, by_model = measured(drawn(law, [2, 150, 150, 1], 60), X, Y, activations)
     expected = P.models["jacobian_square"]
     assert_predicted(by_model["jacobian_square"], expected, 0.03 * expected)  # 2 / n a layer for finite width
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 20.0])
+def test_the_jacobian_with_kinks_in_closed_form(scale: float) -> None:
+    """One layer of hardtanh: n_1 E[phi'(w.x)^2 |w|^2] / n_0, of which w.x takes a part that is not independent."""
+    n_0, n_1, x = 3, 5, scale * np.array([[1.0], [-2.0], [0.5]])
+    P = predicted([Law(0.4, 0.0, True), Law(1.0, 0.0, True)], [n_0, n_1, 1], x, [ACTIVATIONS["hardtanh"]])
+    end = 1 / math.sqrt(0.4 * (x * x).sum())
+    within = math.erf(end / math.sqrt(2))
+    along = within - 2 * end * math.exp(-end * end / 2) / math.sqrt(2 * math.pi)
+    expected = n_1 * 0.4 * ((n_0 - 1) * within + along) / n_0
+    assert P.models["jacobian_square"] == pytest.approx(expected, rel=1e-13)
 
 
 def test_a_signal_beyond_the_largest_number() -> None:

@@ -36,7 +36,7 @@ def aggregate() -> None:
     along, twins = (pd.concat(tables, ignore_index=True) for tables in zip(*followed, strict=True))
     curves = statistics.curves_table({name: columns for name, (_, columns) in read.items()})
     C = P.comparison
-    shown = P.shown_seed
+    shown = P.comparison.tutorial_seed
     models = {name: model(P, name, shown) for name in P.initializers}
 
     born = {name: dict(zip(("at_birth", "at_birth_measured"), np.array(words[name]).T, strict=True)) for name in words}
@@ -51,7 +51,7 @@ def aggregate() -> None:
     drawn = {
         "accuracy": figures.accuracy(runs, compared, shown, C.target_accuracy, C.confidence),
         "boundaries": pictured(P, models, train, test, shown),
-        "cost_curves": figures.cost_curves(bands, curves[curves["seed"] == shown], published_costs, shown),
+        "cost_curves": figures.cost_curves(bands, curves, published_costs, shown),
         "along_training": birth_figures.along_training(along_training.shares(along), shown),
         "reproducibility": birth_figures.reproducibility(twins, shown),
     }
@@ -83,12 +83,14 @@ def pictured(P: params.Params, models: dict[str, Parameters], train: Samples, te
 
     if P.data.n_inputs == 2:
         shape = figures.GRID, figures.GRID
-        grids = {name: probability.reshape(shape) for name, probability in predicted(figures.square()).items()}
+        square = figures.square(figures.extent(train[0]))
+        grids = {name: probability.reshape(shape) for name, probability in predicted(square).items()}
         return figures.boundaries(grids, *train, seed)
     X, Y = test
     counts = {name: np.zeros((P.data.n_classes, P.data.n_classes)) for name in models}
     for name, probability in predicted(X).items():
-        np.add.at(counts[name], (Y[0].astype(np.int64), network.classes(probability)), 1)
+        defined = ~np.isnan(probability).any(axis=-2)  # a model that diverged predicts no class
+        np.add.at(counts[name], (Y[0].astype(np.int64)[defined], network.classes(probability)[defined]), 1)
     return figures.confusions(counts, seed)
 
 

@@ -24,7 +24,9 @@ def birth() -> None:
     for name, recipe in P.initializers.items():
         layers, models = storage.read_birth(name, P.seeds, n_layers)
         units = storage.read_units(name, P.seeds, n_layers)
-        law = laws.estimated(layers, P.layers_dims) if name in estimated else laws.laws(recipe, known)
+        law = laws.without_theory(P.network.activations) or (
+            laws.estimated(layers, P.layers_dims) if name in estimated else laws.laws(recipe, known)
+        )
         if isinstance(law, str):
             silence[name] = law
         theory = None if isinstance(law, str) else predictions.predicted(law, P.layers_dims, X, P.network.activations)

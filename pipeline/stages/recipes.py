@@ -1,5 +1,7 @@
 """Stage `recipes`: try what params.yaml asks for before anything trains; write how each initializer is made.
 
+It runs after every change of params.yaml, and is the one that prints warnings.
+
 recipes/<initializer>.json changes when the recipe, its settings or the user's own code changes, and only then: it is
 what `train` depends on.
 """
@@ -9,14 +11,18 @@ import hashlib
 import json
 import sys
 
-from pipeline import params, recipes, storage
+from pipeline import params, provenance, recipes, storage
 from pipeline.initializers import RECIPES
 from pipeline.network_initializers import NETWORK_RECIPES, Birth
 
 
 def write_recipes() -> None:
-    """Write recipes/, or say what does not work."""
+    """Write recipes/ and print warnings to stderr. Raises ParamsError for recipes that do not work."""
     P = params.load()
+    for warning in params.warnings(P):
+        print(warning, file=sys.stderr)
+    if provenance.is_shallow():
+        print(provenance.SHALLOW, file=sys.stderr)
     X, _ = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
     birth = Birth(P.layers_dims, P.network.activations, X)
     doubtful = {name: recipe for name, recipe in P.initializers.items() if not recipe.used <= set(RECIPES)}

@@ -131,9 +131,8 @@ def initializers(P: params.Params, folders: Iterator[Path]) -> Iterator[Run]:
         metrics = [(f"cost_{key}", value, step) for key in SPREAD for step, value in zip(steps, band[key], strict=True)]
         metrics += [("cost_mean", statistics.mean(values), step) for step, values in zip(steps, costs, strict=True)]
         metrics += [(metric, float(row[key]), 0) for metric, key in OVER_SEEDS.items()]
-        own = curves[curves["seed"] == P.shown_seed]
         path = next(folders) / "costs.png"
-        storage.write_bytes(path, figures.png(figures.cost_curves(band, own, published, P.shown_seed)))
+        storage.write_bytes(path, figures.png(figures.cost_curves(band, curves, published, P.comparison.tutorial_seed)))
         given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
         tags = {"level": "initializer", "behaviour": row["behaviour"]}
         yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
@@ -149,6 +148,7 @@ def models(P: params.Params, name: str, given: Given, folders: Iterator[Path]) -
     table = given.table[given.table["initializer"] == name].set_index("seed")
     common = {"initializer": name} | told(P.initializers[name]) | flat(settings(P))
     over = pictures.samples(*given.train) if P.data.n_inputs == 2 else None
+    points = pictures.square(figures.extent(given.train[0]))
     for index, seed in enumerate(P.seeds):
         folder = next(folders)
         weights, picture = folder / "weights.npz", folder / "boundary.png"
@@ -160,9 +160,9 @@ def models(P: params.Params, name: str, given: Given, folders: Iterator[Path]) -
         metrics += [("first_gradient", size, l) for l, size in enumerate(gradients[index], start=1)]
         images: Iterable[tuple[str, int, Image]] = ()
         if over is not None:
-            storage.write_bytes(picture, pictures.png(boundary(P, alone, over)))
-            if seed == P.shown_seed:
-                images = (("boundary", step, boundary(P, model, over)) for step, model in snapshots(P, name))
+            storage.write_bytes(picture, pictures.png(boundary(P, alone, points, over)))
+            if seed == P.comparison.tutorial_seed:
+                images = (("boundary", step, boundary(P, model, points, over)) for step, model in snapshots(P, name))
         yield Run(
             f"{name} seed {seed}",
             common | {"seed": seed},
@@ -175,9 +175,9 @@ def models(P: params.Params, name: str, given: Given, folders: Iterator[Path]) -
         )
 
 
-def boundary(P: params.Params, model: Parameters, over: Image) -> Image:
-    """The picture of what a model has learned, the samples `over` it."""
-    probability = network.predict(model, pictures.square(), P.network.activations)
+def boundary(P: params.Params, model: Parameters, points: Array, over: Image) -> Image:
+    """The picture of what a model has learned, from its outputs at `points`, the samples `over` it."""
+    probability = network.predict(model, points, P.network.activations)
     return pictures.boundary(probability.ravel(), over)
 
 

@@ -52,9 +52,9 @@ def train(name: str, seed: int | None = None) -> None:
     test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test, *sizes)
     metrics = measure(seeds, born, trained, (X, Y), test, P.network.activations)
     if seed is None:
-        index, when = seeds.index(P.shown_seed), P.training.snapshots_at
+        index, when = seeds.index(P.comparison.tutorial_seed), P.training.snapshots_at
         shown = diagnostics.twins([(W[index : index + 1], b[index : index + 1]) for W, b in born])
-        followed = descend(shown, seeds=[P.shown_seed] * 2, record_at=when, keep=True)
+        followed = descend(shown, seeds=[P.comparison.tutorial_seed] * 2, record_at=when, keep=True)
         storage.write_run(name, seeds, trained.parameters, P.training.record_at, trained.costs, metrics)
         storage.write_snapshots(name, when, followed.snapshots)
     else:
