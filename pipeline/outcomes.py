@@ -13,7 +13,7 @@ from pipeline.elementary import log
 from pipeline.initializers import Parameters
 from pipeline.network_initializers import Birth
 from pipeline.recipes import Recipe, born
-from pipeline.sums import Array
+from pipeline.sums import Array, integer_sum
 
 
 class Classes(NamedTuple):
@@ -24,7 +24,7 @@ class Classes(NamedTuple):
     @property
     def entropy(self) -> float:
         """In nats: the smallest cost of a network whose output is the same for every training sample."""
-        m = sum(self.counts)
+        m = integer_sum(self.counts)
         return -math.fsum(n / m * float(log(np.float64(n / m))) for n in self.counts if n)
 
     @property

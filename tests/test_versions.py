@@ -43,7 +43,6 @@ ALLOWED = {
     "histogram.counts.sum()": "counts",
     "matrix.sum(axis=1)": "counts",
     "fell.sum()": "truth values",
-    "(group['train_accuracy'] >= target_accuracy).sum()": "truth values",
     "np.cumsum(counts[1:-1])": "counts",
     "np.cumsum([0, *(S.X.shape[1] // LANES for S in batches)])": "integers",
     "math.prod(shape)": "integers",
@@ -63,6 +62,8 @@ ALLOWED = {
     "2 ** len(sizes)": "integers",
     "4.0 ** k": "an exact power of two",
     "(-1) ** (k + 1)": "integers",
+    "2.0 ** (1 - n)": "an exact power of two",
+    "math.log2(1.0 - confidence)": "rounded up to an integer, for a note that is printed",
     "random.uniform(0.01, 0.1)": "a time to wait",
     "random.uniform(0.3, 0.9)": "a time to wait",
 }
@@ -73,7 +74,7 @@ WITH_MODELS = {"model_code.py"}  # runs beside a saved model, without this packa
 def dependent(tree: ast.AST, drawing: bool = False) -> Iterator[str]:
     """The expressions in a module whose value depends on the versions of the interpreter and the libraries.
 
-    In a module that draws, the functions of libm are left out.
+    In a module that draws, powers and the functions of libm are left out.
     """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -82,12 +83,15 @@ def dependent(tree: ast.AST, drawing: bool = False) -> Iterator[str]:
         elif isinstance(node, ast.For | ast.comprehension) and unordered(node.iter):
             yield f"for ... in {ast.unparse(node.iter)}"
         elif isinstance(node, ast.BinOp):
-            if isinstance(node.op, ast.MatMult) or (isinstance(node.op, ast.Pow) and not constant(node)):
+            if isinstance(node.op, ast.MatMult) or (
+                isinstance(node.op, ast.Pow) and not drawing and not constant(node)
+            ):
                 yield ast.unparse(node)
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             module, _, name = called.rpartition(".")
             reduction = bool(module) and module not in ("statistics", "self") and name in REDUCTIONS.split()
+            reduction = reduction and not (isinstance(node.func, ast.Attribute) and truth_values(node.func.value))
             libm = not drawing and module in ("math", "cmath", "np", "numpy", "np.linalg") and name in LIBM.split()
             reader = module in ("pd", "pandas", "np", "numpy") and name in READERS.split()
             builtin = called in ("sum", "hash", "pow") or any(ast.unparse(argument) == "sum" for argument in node.args)
@@ -103,6 +107,12 @@ def unordered(node: ast.AST) -> bool:
         return unordered(node.left) or unordered(node.right)
     made = isinstance(node, ast.Call) and ast.unparse(node.func) in ("set", "frozenset")
     return made or isinstance(node, ast.Set | ast.SetComp)
+
+
+def truth_values(node: ast.AST) -> bool:
+    """Whether an expression is evidently an array of truth values: a comparison, or some combined by & and |."""
+    combined = isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr)
+    return isinstance(node, ast.Compare) or combined
 
 
 def constant(power: ast.BinOp) -> bool:
