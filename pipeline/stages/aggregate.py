@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline import along_training, birth_figures, figures, network, params, report, statistics, storage, verdicts
-from pipeline.births import mean_square
 from pipeline.initializers import Parameters
 from pipeline.sums import Array
 
@@ -23,10 +22,10 @@ def aggregate() -> None:
     train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, *sizes)
     test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test, *sizes)
     read = {name: storage.read_run(name, P.seeds, P.training.record_at) for name in P.initializers}
-    n_layers, input_square = len(P.layers_dims) - 1, mean_square(train[0])
+    n_layers = len(P.layers_dims) - 1
+    plan = verdicts.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, train[1])
     words = {
-        name: verdicts.verdicts(storage.read_birth(name, P.seeds, n_layers)[0], n_layers, input_square)
-        for name in P.initializers
+        name: verdicts.verdicts(*storage.read_birth(name, P.seeds, n_layers), n_layers, plan) for name in P.initializers
     }
     when, activations = P.training.snapshots_at, P.network.activations
     followed = [
