@@ -40,8 +40,11 @@ def birth(
         "this file, which holds all digits.",
         "## In a word",
         _words(cells, verdicts, n_layers),
-        f"A network that knows nothing starts at the cost ln {n_classes} = {math.log(n_classes):.4g}. The word is the "
-        "first of these whose rule the measurements of a model fulfil:",
+        f"With zero logits the cost is ln {n_classes} = {math.log(n_classes):.4g}. The label is the first of "
+        "these that applies. All but the last three predict that training fails at any learning rate within the "
+        "configured number of steps; docs/diagnostics.md shows how often each label was right. An input is blocked if "
+        "some hidden layer has slope 0 in all units there; the sharpness is the largest eigenvalue of the Gauss-Newton "
+        "matrix of the cost, with all classes taken as equally probable.",
         "\n".join(f"- **{kind.word}**: {kind.rule}.{f' Why: {kind.why}.' if kind.why else ''}" for kind in KINDS),
         "## Signals and gradients, layer by layer",
         _layers(cells, names, n_layers, n_seeds),

@@ -42,6 +42,9 @@ LAYER_QUANTITIES = {
 }
 MODEL_QUANTITIES = {
     "cost": "cost before the first step",
+    "sharpness": "largest eigenvalue of the Gauss-Newton matrix of the cost, all classes taken as equally probable",
+    "centered_gradient": "norm of the gradient of all weights by the residuals less their mean over the samples",
+    "weight_norm": "norm of all weights",
     "jacobian_square": "sum of squares of the Jacobian of the last hidden layer, over the number of inputs",
     "jacobian_largest": "its largest singular value",
     "jacobian_smallest": "its smallest singular value",

@@ -1,13 +1,15 @@
 """All that is measured of newborn models, as the columns of tables. Pure; the same bits on every computer."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import diagnostics, spectra, symmetry
+from pipeline import diagnostics, sharpness, spectra, symmetry
 from pipeline.activations import Activation
+from pipeline.elementary import log
 from pipeline.initializers import Parameters
 from pipeline.sums import Array, lane_sum, pad
 
@@ -76,8 +78,13 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
         "effective_rank": spectra.rounded(spectra.effective_ranks(parameters)),
         "correlation": diagnostics.correlations(parameters, *right_angle(X), activations),
     }
+    steps = [_descent(part, X, Y, activations) for part in diagnostics.pieces(parameters, X.shape[1])]
+    sharp, centered = (np.concatenate(values) for values in zip(*steps, strict=True))
     models = {
         "cost": S.cost,
+        "sharpness": sharp,
+        "centered_gradient": centered,
+        "weight_norm": sharpness.weight_norm(parameters),
         "silent": S.silent,
         "log_growth": S.log_growth,
         "jacobian_square": spectra.rounded(stretch),
@@ -85,6 +92,22 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
         "jacobian_smallest": spectra.rounded(_mean(singular[..., -1])),
     }
     return Birth(layers, models, S.Z_counts, S.A_counts, S.dead)
+
+
+def _descent(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> tuple[Array, Array]:
+    """Sharpness and norm of the centered gradient, each (models,)."""
+    Z, A = diagnostics.forward(parameters, X, activations)
+    return (
+        sharpness.sharpness(parameters, Z, A, activations),
+        sharpness.centered_gradient(parameters, Z, A, Y, activations),
+    )
+
+
+def class_entropy(Y: Array) -> float:
+    """-sum_k p_k ln p_k in nats, of the shares of the class numbers Y (1, m): the cost of the best constant output."""
+    counts = np.bincount(Y.astype(np.int64).ravel())
+    shares = counts[counts > 0] / Y.size
+    return math.fsum((-shares * log(shares)).tolist())
 
 
 def joined(parts: Sequence[Birth]) -> Birth:

@@ -88,7 +88,14 @@ def backward(
 
     The latter are bit for bit those of `network.backward_propagation`.
     """
-    dZ = [cost_slope(Z[-1], Y) * (1.0 / Y.shape[1])]
+    return propagate_back(parameters, Z, A, cost_slope(Z[-1], Y) * (1.0 / Y.shape[1]), activations)
+
+
+def propagate_back(
+    parameters: Parameters, Z: list[Array], A: list[Array], dZ_L: Array, activations: Sequence[Activation]
+) -> tuple[list[Array], list[Array]]:
+    """The derivatives by Z_1 ... Z_L and W_1 ... W_L of anything whose derivative by Z_L is dZ_L (models, n_L, m)."""
+    dZ = [dZ_L]
     for l in range(len(parameters) - 1, 0, -1):
         W, _ = parameters[l]
         dZ.insert(0, product(W.swapaxes(1, 2), dZ[0]) * activations[l - 1].slope(Z[l - 1], A[l]))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.markdown import table
 from pipeline.outcomes import Classes
-from pipeline.statistics import BEHAVIOURS, Table, seeds_needed, smallest_holm_p, smallest_p
+from pipeline.statistics import BEHAVIOURS, Table, quantile, seeds_needed, smallest_holm_p, smallest_p
 
 LEARNED = 0.01  # share by which a cost must lie below the entropy of the classes to show more than their frequencies
 EQUAL = 0.001  # relative difference up to which a cost counts as the entropy of the classes
@@ -246,7 +246,7 @@ def _constant_output(group: Table, classes: Classes) -> str:
     remark = (
         f"{label} is predicted for every {where} in {_of(models, group)}.** Their output is the same for all of these"
     )
-    n_biases, final = int(models["only_biases"].sum()), models["final_cost"].median()
+    n_biases, final = int(models["only_biases"].sum()), quantile(models["final_cost"].tolist(), 0.5)
     if n_biases:
         remark += f"; only biases changed during training in {_of(models[models['only_biases']], models)}"
     remark += f". The smallest cost of a constant output is the entropy of the classes, {_cost(classes.entropy)}; "
@@ -258,7 +258,7 @@ def _symmetric_units(group: Table, classes: Classes) -> str:
     models = group[group["behaviour"] == "symmetric units"]
     if models.empty:
         return ""
-    first, final = models["initial_cost"].median(), models["final_cost"].median()
+    first, final = quantile(models["initial_cost"].tolist(), 0.5), quantile(models["final_cost"].tolist(), 0.5)
     remark = (
         f"all units of some hidden layer are identical in {_of(models, group)}.** After training they have the same "
         f"weights and biases, in every bit. The median cost goes from {_cost(first)} to {_cost(final)}; a constant "

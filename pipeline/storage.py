@@ -70,6 +70,9 @@ BIRTH_LAYERS: dict[str, type] = {
 BIRTH_MODELS: dict[str, type] = {
     "seed": int,
     "cost": float,
+    "sharpness": float,
+    "centered_gradient": float,
+    "weight_norm": float,
     "silent": float,
     "log_growth": float,
     "jacobian_square": float,

@@ -82,7 +82,7 @@ def newborn(
             silence[name] = law
         theory = None if isinstance(law, str) else predictions.predicted(law, layers_dims, X, activations)
         found[name] = Newborn(columns, B.models, B.dead, theory)
-        words[name] = verdicts.verdicts(columns, n_layers, births.mean_square(X))
+        words[name] = verdicts.verdicts(columns, B.models, n_layers, verdicts.plan(0.01, 0.0, 15_000, Y))
         counts = [*B.A_counts.sum(axis=0), B.Z_counts[:, -1].sum(axis=0)]
         histograms[name] = [Histogram(0, values) for values in counts]
     made = birth_table.table(found)
@@ -209,7 +209,7 @@ def test_sizes_of_the_layers_and_the_cost_of_knowing_nothing(
 ) -> None:
     text = written(layers_dims=layers_dims, words={"a": HEALTHY * 3, "b": HEALTHY * 2})
     assert f"2 initializers, 5 models, layers {sizes}: measured" in text
-    assert f"starts at the cost {logarithm}. " in text
+    assert f"With zero logits the cost is {logarithm}. " in text
 
 
 def test_the_rule_of_every_word_is_told() -> None:

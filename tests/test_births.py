@@ -145,6 +145,24 @@ def layer_by_layer(
             }
         )
 
+    by_logits = []  # the derivative of each logit of each sample by all W and b
+    residual = delta - delta.mean(axis=1, keepdims=True)
+    total = [np.zeros_like(W) for W, _ in model]
+    for k in range(len(Z[last])):
+        for sample in range(m):
+            d, parts = np.zeros(len(Z[last])), []
+            d[k] = 1.0
+            for l in range(last, -1, -1):
+                parts += [np.outer(d, A[l][:, sample]), d]
+                total[l] += residual[k, sample] * parts[-2]
+                if l > 0:
+                    d = model[l][0].T @ d * slope[names[l - 1]](Z[l - 1][:, sample])
+            by_logits.append(np.concatenate([part.ravel() for part in parts]))
+    n_out = len(Z[last])
+    S = np.full((1, 1), 0.25) if n_out == 1 else np.eye(n_out) / n_out - 1.0 / n_out**2
+    J = np.array(by_logits)
+    eigenvalue = np.linalg.eigvals(J.T @ np.kron(S, np.eye(m)) @ J / m).real.max()
+
     spectra = []
     for sample in range(8):  # the first ones
         J = np.eye(n_0)
@@ -159,6 +177,9 @@ def layer_by_layer(
     logs = [math.log(factor) for factor in growth if factor > 0.0]
     whole = {
         "cost": costs.mean(),
+        "sharpness": eigenvalue,
+        "centered_gradient": math.sqrt(sum((G**2).sum() for G in total)),
+        "weight_norm": math.sqrt(sum((W**2).sum() for W, _ in model)),
         "silent": np.mean(silent),
         "log_growth": sum(logs) / len(logs) if logs else math.nan,
         "jacobian_square": np.mean([(s**2).sum() / n_0 for s in spectra]),
@@ -171,6 +192,8 @@ def layer_by_layer(
 def assert_column(name: str, found: Any, expected: float) -> None:
     if name in ROUNDED:
         assert found == rounded(expected), name
+    elif name == "sharpness":  # a lower bound, from few steps of the power iteration
+        assert 0.9 * expected < found < expected * (1.0 + 1e-12)
     else:  # some ulp of numbers of size 1 to 30, which are added in another order
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14, err_msg=name)
 

@@ -43,6 +43,8 @@ ALLOWED = {
     "histogram.counts.sum()": "counts",
     "matrix.sum(axis=1)": "counts",
     "fell.sum()": "truth values",
+    "models['blocked'].sum()": "truth values",
+    "models['only_biases'].sum()": "truth values",
     "np.cumsum(counts[1:-1])": "counts",
     "np.cumsum([0, *(S.X.shape[1] // LANES for S in batches)])": "integers",
     "math.prod(shape)": "integers",

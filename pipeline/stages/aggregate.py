@@ -20,7 +20,6 @@ from pipeline import (
     storage,
     verdicts,
 )
-from pipeline.births import mean_square
 from pipeline.initializers import Parameters
 from pipeline.network_initializers import Birth
 from pipeline.sums import Array
@@ -36,9 +35,10 @@ def aggregate() -> None:
     train = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, *sizes)
     test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test, *sizes)
     read = {name: storage.read_run(name, P.seeds, P.training.record_at) for name in P.initializers}
-    n_layers, input_square = len(P.layers_dims) - 1, mean_square(train[0])
+    n_layers = len(P.layers_dims) - 1
     births = {name: storage.read_birth(name, P.seeds, n_layers) for name in P.initializers}
-    words = {name: verdicts.verdicts(layers, n_layers, input_square) for name, (layers, _) in births.items()}
+    plan = verdicts.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, train[1])
+    words = {name: verdicts.verdicts(*births[name], n_layers, plan) for name in P.initializers}
     when, activations = P.training.snapshots_at, P.network.activations
     followed = [
         along_training.follow(name, when, storage.read_snapshots(name, when, P.layers_dims), *train, activations)

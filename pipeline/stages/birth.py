@@ -7,7 +7,6 @@ import sys
 
 from pipeline import birth_figures, birth_report, birth_table, figures, laws, params, predictions, storage, verdicts
 from pipeline.birth_table import Newborn
-from pipeline.births import mean_square
 from pipeline.network_initializers import Birth
 
 
@@ -15,9 +14,10 @@ def birth() -> None:
     """Write reports/birth.csv, birth.md and their figures."""
     P = params.load()
     storage.prune(list(P.initializers))
-    X, _ = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
+    X, Y = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
     known = Birth(P.layers_dims, P.network.activations, X)
     n_layers = len(P.layers_dims) - 1
+    plan = verdicts.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, Y)
     newborn, words, histograms = {}, {}, {}
     silence: dict[str, str] = {}
     estimated = [name for name, recipe in P.initializers.items() if laws.is_own(recipe)]
@@ -32,7 +32,7 @@ def birth() -> None:
         theory = None if isinstance(law, str) else predictions.predicted(law, P.layers_dims, X, P.network.activations)
         dead = [units[f"dead{l}"] for l in range(1, n_layers)]
         newborn[name] = Newborn(layers, models, dead, theory)
-        words[name] = verdicts.verdicts(layers, n_layers, mean_square(X))
+        words[name] = verdicts.verdicts(layers, models, n_layers, plan)
         histograms[name] = birth_figures.pooled(units, n_layers)
     table = birth_table.table(newborn)
     text = birth_report.birth(table, words, silence, P.layers_dims, estimated)
