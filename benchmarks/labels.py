@@ -1,7 +1,7 @@
 """How often the labels at initialization are right: reports/labels.md and reports/labels.csv, from real training.
 
 `python -m benchmarks.labels` trains every network at four learning rates and compares the label with the outcome
-(12 minutes on two cores). `--outcomes FILE` keeps the final costs, or reads them if the file is there: a changed rule
+(about five minutes on two cores). `--outcomes FILE` keeps the final costs, or reads them if the file is there: a changed rule
 then takes a minute to try.
 """
 
