@@ -1,8 +1,8 @@
 """How often the labels at initialization are right: reports/labels.md and reports/labels.csv, from real training.
 
 `python -m benchmarks.labels` trains every network at four learning rates and compares the label with the outcome
-(about five minutes on two cores). `--outcomes FILE` keeps the final costs, or reads them if the file is there: a changed rule
-then takes a minute to try.
+(about five minutes on two cores). `--outcomes FILE` keeps the final costs, or reads them if the file is there: a
+changed rule then takes half a minute to try.
 """
 
 import argparse
