@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pipeline.births import class_entropy
+from pipeline.elementary import log
 from pipeline.sums import Array
 
 Model = Mapping[str, Any]  # columns of births of one model: a list with a value per layer, or one value of the model
 
-SLOWEST, FASTEST = 0.003, 3.0  # the learning rates among which training is expected to find one that works
-STALLED = 3.0  # times the number of steps: what needs more steps than that fails
+SLOWEST, FASTEST = 0.003, 1.0  # the learning rates among which training is expected to find one that works
 UNSTABLE = 50.0  # times 2 / sharpness
 MOST_OF_A_LAYER = 0.4  # of the norm of its weights, changed in one step
 CHAOTIC_SHARPNESS, CHAOTIC_RATIO = 1e6, 1e3
@@ -127,7 +127,7 @@ def dead(model: Model, plan: Plan) -> str:
 def small_rate(model: Model, plan: Plan) -> str:
     """The steps that are needed at the configured learning rate, if that is too small."""
     needed = steps_needed(model, plan, plan.learning_rate)
-    return f"{short(needed)} steps needed" if needed > STALLED * plan.steps else ""
+    return f"{short(needed)} steps needed" if needed > plan.steps else ""
 
 
 def large_rate(model: Model, plan: Plan) -> str:
@@ -136,13 +136,21 @@ def large_rate(model: Model, plan: Plan) -> str:
 
 
 def steps_needed(model: Model, plan: Plan, learning_rate: float) -> float:
-    """The number of steps of that rate after which the centered gradient g, did it stay as it is, would have changed
-    the weights by their own norm, |W| / (rate g), or the cost by the entropy of the classes, entropy / (rate g^2)."""
+    """The number of steps of that rate that gradient descent needs to leave the neighbourhood of the initial weights.
+
+    With g the centered gradient and H the entropy of the classes, the smaller of H / (rate g^2), after which the cost
+    has fallen by H if g stays as it is, and the time in which L layers of small weights grow large together,
+    T = |W| / (rate g) times 1/2 ln(H / (g |W|)), but at least 1, for L = 2, and 1 / (L - 2) for L > 2.
+    """
     rate, g, norm = learning_rate, float(model["centered_gradient"]), float(model["weight_norm"])
+    n_layers = len(model["units"])
     if g == 0.0:
         return math.inf
     by_cost = plan.entropy / rate / g / g
-    return min(by_cost, norm / rate / g) if norm > 0.0 else by_cost
+    if norm == 0.0 or n_layers == 1:
+        return by_cost
+    factor = 1.0 / (n_layers - 2) if n_layers > 2 else max(1.0, 0.5 * float(log(plan.entropy / g / norm)))
+    return min(by_cost, norm / rate / g * factor)
 
 
 def best_rate(model: Model) -> float:
@@ -152,8 +160,8 @@ def best_rate(model: Model) -> float:
 
 
 def stalled(model: Model, plan: Plan) -> bool:
-    """Whether even the best learning rate needs STALLED times the steps."""
-    return steps_needed(model, plan, best_rate(model)) > STALLED * plan.steps
+    """Whether even the best learning rate needs more steps than the training has."""
+    return steps_needed(model, plan, best_rate(model)) > plan.steps
 
 
 def too_large(model: Model, learning_rate: float) -> bool:
@@ -188,11 +196,6 @@ def _below_one(correlation: float) -> str:
     return f"{correlation:.3f}" if correlation < 0.9995 else f"1 - {short(max(0.0, 1.0 - correlation))}"
 
 
-_NEEDED = (
-    "the smaller of |W| / (r g) and H / (r g²), with |W| the norm of all weights, g that of their gradient by the "
-    "residuals less their mean over the samples, and H the entropy of the classes"
-)
-
 KINDS = (
     Kind(
         "frozen",
@@ -213,9 +216,10 @@ KINDS = (
         "exploding",
         f"a number is not finite; or at learning rate {SLOWEST:g}, which is more than {UNSTABLE:g} times the largest "
         f"stable one (2 / sharpness), a step changes some layer by more than {100 * MOST_OF_A_LAYER:g} % of its norm; "
-        f"or the sharpness is above {CHAOTIC_SHARPNESS:g} and above {CHAOTIC_RATIO:g} times the square of the cost",
-        "a step that does not destroy some layer moves nothing else; large logits alone are no failure, because the "
-        "network is then as sharp as its logits squared and a larger step does no harm",
+        f"or the sharpness is above {short(CHAOTIC_SHARPNESS)} and above {CHAOTIC_RATIO:,g} times the square of the "
+        "cost",
+        "the step that one layer tolerates is too short for the others (Pascanu et al. 2013). Large logits alone are "
+        "no failure: the sharpness grows with their square, and with it the scale of the weights",
         exploding,
     ),
     Kind(
@@ -239,9 +243,11 @@ KINDS = (
     ),
     Kind(
         "vanishing",
-        f"the network stalls: at the best learning rate r = min({FASTEST:g}, 2 / sharpness) it needs more than "
-        f"{STALLED:g} times the steps of the training, {_NEEDED}; or the relative gradient of some layer is below "
-        f"{NEGLIGIBLE:g} of another's",
+        f"the network stalls: at the best learning rate r = min({FASTEST:g}, 2 / sharpness) it needs more steps than "
+        "the training has, the smaller of H / (r g²) and f |W| / (r g). H is the entropy of the classes, |W| the norm "
+        "of all weights and g that of their gradient by the residuals less their mean over the samples; f is "
+        "1 / (L - 2) for L layers, ½ ln(H / (g |W|)) but at least 1 for two; or the relative gradient of some layer "
+        f"is below {short(NEGLIGIBLE)} of another's",
         "weights leave the neighbourhood of their initial values only after so many steps (Saxe et al. 2014), so that "
         "the cost stays where it is",
         vanishing,
@@ -254,8 +260,8 @@ KINDS = (
     ),
     Kind(
         "learning rate too small",
-        f"the configured learning rate needs more than {STALLED:g} times the configured steps, by the formula under "
-        "vanishing; a larger one does not",
+        "the configured learning rate needs more steps than the training has, by the formula under vanishing; a larger "
+        "one does not",
         "the network is expected to learn at a larger learning rate, or in more steps",
         small_rate,
     ),
