@@ -45,7 +45,7 @@ kills: install ## kill the pipeline and the publishing fifty times (a quarter of
 
 PORT ?= 5000
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001 takes another port)
-	@python -m pipeline.serve --port $(PORT)
+	@python -m pipeline.tracking.serve --port $(PORT)
 
 METRIC ?= final_cost
 exps: install ## list the experiments and how they differ (METRIC=test_accuracy shows another result)
@@ -54,7 +54,7 @@ exps: install ## list the experiments and how they differ (METRIC=test_accuracy 
 PARAMETER ?= training.learning_rate
 FIGURE ?= docs/learning_rates.png
 study: install ## compare the experiments by a parameter: docs/learning_rates.png
-	@python -m pipeline.study $(PARAMETER) --figure $(FIGURE)
+	@python -m pipeline.experiments.sweep $(PARAMETER) --figure $(FIGURE)
 
 benchmark: .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX: reports/benchmark.md
 	.venv-benchmark/bin/python -m benchmarks.laws
@@ -71,8 +71,8 @@ GPU := cuda-bindings cuda-pathfinder cuda-toolkit triton $(addprefix nvidia-,cub
 TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
 docs: install ## write docs/initializers.md and docs/activations.md from what is registered
-	python -m pipeline.catalogue > docs/initializers.md.part && mv docs/initializers.md.part docs/initializers.md
-	python -m pipeline.phase_page > docs/activations.md.part && mv docs/activations.md.part docs/activations.md
+	python -m pipeline.config.frameworks > docs/initializers.md.part && mv docs/initializers.md.part docs/initializers.md
+	python -m pipeline.reporting.activations_page > docs/activations.md.part && mv docs/activations.md.part docs/activations.md
 
 lock: ## resolve the two lock files anew (needs uv)
 	$(UV_COMPILE) pyproject.toml --extra dev --output-file requirements.lock

@@ -20,10 +20,12 @@ if any(os.environ.get(key) != value for key, value in ONE_THREAD.items()) or len
 
 from benchmarks.measure import best, flops, in_turns, peak, phases, processor, seconds, spread_of
 from benchmarks.peers import PEERS, compiled, installed, stacked_numpy
-from pipeline import initializers, network, training
-from pipeline.activations import ACTIVATIONS
 from pipeline.datasets import circles
-from pipeline.initializers import Parameters
+from pipeline.initializers import layerwise
+from pipeline.networks import parameters, reference
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.parameters import Parameters
+from pipeline.training import gradient_descent
 
 SEED_NETWORK, SAMPLES = [2, 10, 5, 1], 300
 ROUNDS, ROUND = 9, 0.25  # rounds of a comparison, and seconds of each peer in a round
@@ -31,16 +33,16 @@ REPORT = Path("reports/benchmark.md")
 
 
 def he(widths: Sequence[int], n_models: int) -> Parameters:
-    init = initializers.he_normal()
+    init = layerwise.he_normal()
     seeds = range(3, 3 + n_models)
-    return initializers.stack([initializers.initialize_parameters(init, seed, widths) for seed in seeds])
+    return parameters.stack([layerwise.initialize_parameters(init, seed, widths) for seed in seeds])
 
 
 def cost(models: Parameters, X: Any, Y: Any) -> float:
     """The reference's cost of the first model."""
     first = [(W[:1], b[:1]) for W, b in models]
     activations = [ACTIVATIONS["relu"]] * (len(models) - 1)
-    return float(network.cost(first, network.samples(X, Y), activations)[0])
+    return float(reference.cost(first, reference.samples(X, Y), activations)[0])
 
 
 def comparison() -> tuple[list[str], float]:
@@ -103,7 +105,7 @@ def two_cores() -> list[str]:
     def on(cores: set[int]) -> Callable[[], object]:
         def work() -> None:
             os.sched_setaffinity(0, cores)
-            training.train(models, X, Y, activations, learning_rate=0.01, record_at=range(0, 2001, 100))
+            gradient_descent.train(models, X, Y, activations, learning_rate=0.01, record_at=range(0, 2001, 100))
 
         return work
 

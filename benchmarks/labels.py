@@ -18,15 +18,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import births, recipes, storage, training, verdicts
-from pipeline.activations import ACTIVATIONS, Activation
 from pipeline.datasets import DATASETS
-from pipeline.initializers import Parameters, stack
-from pipeline.markdown import table
-from pipeline.network_initializers import Birth
-from pipeline.recipes import Layer, Recipe
-from pipeline.sums import Array
-from pipeline.verdicts import KINDS, RATES, Plan, Verdict
+from pipeline.diagnostics import labels as verdicts
+from pipeline.diagnostics import measure
+from pipeline.diagnostics.labels import KINDS, RATES, Plan, Verdict
+from pipeline.initializers import recipes
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.initializers.recipes import Layer, Recipe
+from pipeline.networks.activations import ACTIVATIONS, Activation
+from pipeline.networks.parameters import Parameters, stack
+from pipeline.numerics.sums import Array
+from pipeline.reporting.markdown import table
+from pipeline.storage import atomic_files, reports
+from pipeline.training import gradient_descent
 
 LEARNING_RATES = (0.003, 0.03, 0.3, 3.0)
 N_SAMPLES = 200
@@ -159,7 +163,7 @@ def networks(problem: Problem, seed: int) -> tuple[Array, Array, list[Activation
     found = {}
     for name, recipe in initializers(len(layers) - 1).items():
         try:
-            found[name] = recipes.born(recipe, seed, Birth(layers, activations, X))
+            found[name] = recipes.sample_parameters(recipe, seed, NetworkSpec(layers, activations, X))
         except ValueError:  # looks_linear and random_walk refuse some activations
             continue
     return X, Y, activations, found
@@ -169,7 +173,7 @@ def final_costs(problem: Problem, seed: int) -> dict[str, list[float]]:
     """From the name of each initializer to the final cost at each of LEARNING_RATES; inf if that is not finite."""
     X, Y, activations, found = networks(problem, seed)
     at_rates = [
-        training.train(
+        gradient_descent.train(
             stack(list(found.values())), X, Y, activations, learning_rate=rate, record_at=[problem.steps]
         ).costs[:, 0]
         for rate in LEARNING_RATES
@@ -183,9 +187,9 @@ def final_costs(problem: Problem, seed: int) -> dict[str, list[float]]:
 def labels(problem: Problem, seed: int) -> tuple[list[list[Verdict]], float]:
     """The label of each network for each of LEARNING_RATES, and the entropy of the classes."""
     X, Y, activations, found = networks(problem, seed)
-    entropy = births.class_entropy(Y)
+    entropy = measure.class_entropy(Y)
     n_layers = len(problem.hidden) + 1
-    B = births.measure(stack(list(found.values())), X, Y, activations)
+    B = measure.measure(stack(list(found.values())), X, Y, activations)
     columns = {name: values.ravel() for name, values in B.layers.items()}
     columns["layer"] = np.tile(np.arange(1, n_layers + 1), len(found))
     at_rates = [
@@ -314,8 +318,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    storage.write_text(storage.REPORTS / "labels.csv", text.getvalue())
-    storage.write_text(storage.REPORTS / "labels.md", report(rows))
+    atomic_files.write_text(reports.REPORTS / "labels.csv", text.getvalue())
+    atomic_files.write_text(reports.REPORTS / "labels.md", report(rows))
     print(summary(rows))
     return 0
 

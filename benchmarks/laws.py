@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from pipeline.initializers import RECIPES
+from pipeline.initializers.layerwise import RECIPES
 
 FAN_OUT, FAN_IN = 300, 400
 LEVEL = 1e-4  # below this p-value of the two-sample Kolmogorov-Smirnov test a law counts as another

@@ -13,12 +13,13 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from pipeline import compiled, kernel, network
-from pipeline.activations import ACTIVATIONS
-from pipeline.initializers import Parameters
-from pipeline.lanes import DOUBLES, spread
-from pipeline.sums import LANES
-from pipeline.tiles import TILE, constant, loop
+from pipeline.networks import kernel, kernel_passes, reference
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.parameters import Parameters
+from pipeline.numerics import loops
+from pipeline.numerics.simd import DOUBLES, spread
+from pipeline.numerics.sums import LANES
+from pipeline.numerics.tiles import TILE, constant, loop
 
 
 class Spread(NamedTuple):
@@ -88,11 +89,11 @@ def peak(fused: bool) -> float:
 
 def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
     """Seconds of the parts of a step of one model, from what a step takes with and without them."""
-    S, activations = network.samples(X, Y), [ACTIVATIONS["relu"]] * (len(models) - 1)
+    S, activations = reference.samples(X, Y), [ACTIVATIONS["relu"]] * (len(models) - 1)
     prepared = kernel.prepare(models, [S], activations)
     P, (data, m, _, _), (_, work, layers) = prepared.packed.ctypes.data, prepared.data(), prepared.space()
     blocks = m // LANES
-    compiled.forward(P, data, m, blocks, work, layers)
+    kernel_passes.forward(P, data, m, blocks, work, layers)
     n = 2000
 
     def repeated(function: Any) -> float:
@@ -104,20 +105,20 @@ def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
                 n_in, n_out, W, D, _, _ = layers[l]
                 inputs, step = (work + 8 * layers[l - 1, 4], blocks * LANES) if l > 0 else (data, m)
                 Z, Z_step = work + 8 * D, blocks * LANES
-                compiled.biased_product(P + 8 * W, n_in + 1, 1, n_out, n_in, inputs, step, Z, Z_step, blocks)
+                loops.biased_product(P + 8 * W, n_in + 1, 1, n_out, n_in, inputs, step, Z, Z_step, blocks)
 
     def forward(n: int) -> None:
         for _ in range(n):
-            compiled.forward(P, data, m, blocks, work, layers)
+            kernel_passes.forward(P, data, m, blocks, work, layers)
 
     def both(n: int) -> None:  # backward alone would scale its own results again and again, down to subnormals
         for _ in range(n):
-            compiled.forward(P, data, m, blocks, work, layers)
-            compiled.backward(P, data, m, blocks, work, layers)
+            kernel_passes.forward(P, data, m, blocks, work, layers)
+            kernel_passes.backward(P, data, m, blocks, work, layers)
 
     measured = [repeated(njit(f)) for f in (products, forward, both)]
     arguments = P, P, *prepared.packed.shape, *prepared.data(), np.array([0, blocks]), *prepared.space()
-    whole = best(lambda: compiled.descend_models(*arguments, 0.0, 0.0, n)) / n
+    whole = best(lambda: kernel_passes.descend_models(*arguments, 0.0, 0.0, n)) / n
     return {
         "products forward": measured[0],
         "activations": measured[1] - measured[0],

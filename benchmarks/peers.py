@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline import kernel, network
-from pipeline.activations import ACTIVATIONS
-from pipeline.initializers import Parameters
+from pipeline.networks import kernel, reference
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.parameters import Parameters
 
 RATE = 0.01
 
@@ -29,8 +29,8 @@ class Peer(NamedTuple):
 
 
 def compiled(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    batch, activations = [network.samples(X, Y)], [ACTIVATIONS["relu"]] * (len(models) - 1)
-    start, rule = network.at_rest(models), network.Rule(RATE)
+    batch, activations = [reference.samples(X, Y)], [ACTIVATIONS["relu"]] * (len(models) - 1)
+    start, rule = reference.at_rest(models), reference.Rule(RATE)
     return lambda steps: kernel.descend(start, batch, activations, rule, steps).parameters
 
 

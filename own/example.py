@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from pipeline.draws import normal
+from pipeline.numerics.random import normal
 
 
 def mirrored(rng: np.random.RandomState, fan_out: int, fan_in: int, *, scale: float = 2.0) -> np.ndarray:

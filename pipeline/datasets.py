@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.draws import normal
-from pipeline.elementary import circle
-from pipeline.sums import Array, lane_sum, pad
+from pipeline.numerics.elementary import circle
+from pipeline.numerics.random import normal
+from pipeline.numerics.sums import Array, lane_sum, pad
 
 INNER_RADIUS = 0.8  # scikit-learn's `factor`, which the seed leaves at its default
 SPIRAL_TURNS = 1.5

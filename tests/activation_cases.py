@@ -11,7 +11,7 @@ import mpmath
 import pytest
 from mpmath import mpf
 
-from pipeline.activations import ACTIVATIONS
+from pipeline.networks.activations import ACTIVATIONS
 
 mpmath.mp.prec = 160
 HALF = mpf("0.5")

@@ -5,16 +5,20 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from test_initializers import SETTINGS
-from test_network_initializers import NETWORK_SETTINGS
 
-from pipeline import elementary, kernel, matrices, network, theory, training
-from pipeline.activations import ACTIVATIONS
-from pipeline.correlation import correlation_map
+from pipeline.analysis.estimators import mean_interval
 from pipeline.datasets import DATASETS, circles
-from pipeline.initializers import RECIPES, initialize_parameters, stack
-from pipeline.network_initializers import NETWORK_RECIPES, Birth
-from pipeline.statistics import mean_interval
+from pipeline.initializers.layerwise import RECIPES, initialize_parameters
+from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
+from pipeline.networks import kernel, reference
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.parameters import stack
+from pipeline.numerics import elementary, matrices
+from pipeline.theory import mean_field
+from pipeline.theory.correlation import correlation_map
+from pipeline.training import gradient_descent
+from tests.initializers.test_layerwise import SETTINGS
+from tests.initializers.test_networkwise import NETWORK_SETTINGS
 
 
 def digest(arrays: Iterable[Any]) -> str:
@@ -43,24 +47,24 @@ def cases() -> Iterator[tuple[str, str]]:
         yield name, digest(a for seed in range(5) for a in flat(initialize_parameters(init, seed, [30, 41, 20])))
     X, Y = circles(301, 0.05, 1)
     for name, recipe in NETWORK_RECIPES.items():
-        birth = Birth([2, 41, 20, 1], [ACTIVATIONS["relu"]] * 2, X)
+        birth = NetworkSpec([2, 41, 20, 1], [ACTIVATIONS["relu"]] * 2, X)
         drawn = [recipe(**NETWORK_SETTINGS[name])(np.random.RandomState(seed), birth) for seed in range(5)]
         yield name, digest(a for parameters in drawn for a in flat(parameters))
     for name, activation in ACTIVATIONS.items():
         for sd, steps in ((10.0, 3000), (1.0, 300)):
             init = RECIPES["normal"](sd=sd)
             born = stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in range(4)])
-            trained = training.train(born, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps])
+            trained = gradient_descent.train(born, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps])
             yield f"{name} sd {sd}", digest([*flat(trained.parameters), trained.costs])
-    S = network.samples(X, Y)
+    S = reference.samples(X, Y)
     born = stack([initialize_parameters(RECIPES["he_normal"](), 0, [2, 33, 17, 5, 1])])
     activations = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]]
-    for arithmetic in (network, kernel):
-        parameters = arithmetic.descend(network.at_rest(born), [S], activations, network.Rule(0.5), 100).parameters
+    for arithmetic in (reference, kernel):
+        parameters = arithmetic.descend(reference.at_rest(born), [S], activations, reference.Rule(0.5), 100).parameters
         yield f"{arithmetic.__name__}", digest([*flat(parameters), arithmetic.predict(parameters, X, activations)])
     for name in ("relu", "tanh", "gelu", "hardtanh", "relu6", "hard_sigmoid"):
         activation = ACTIVATIONS[name]
-        values = [*theory.moments(activation, 1.7), *theory.fixed_points(1.2, 0.3, activation)]
+        values = [*mean_field.moments(activation, 1.7), *mean_field.fixed_points(1.2, 0.3, activation)]
         pairs = [correlation_map(c, 1.7, 1.2, 0.3, activation) for c in (-1.0, -0.99, 0.3, 1.0)]
         yield f"theory of {name}", digest([values, pairs])
     yield "wide orthonormal", digest([matrices.orthonormal(np.random.RandomState(0), 66, 90)])

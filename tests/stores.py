@@ -7,7 +7,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
-from pipeline.tracking import EXPERIMENT
+from pipeline.tracking.publish import EXPERIMENT
 
 Published = list[tuple[str, dict[str, Any]]]
 

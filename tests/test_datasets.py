@@ -27,7 +27,7 @@ from pipeline.datasets import (
     standardised,
     xor,
 )
-from pipeline.draws import normal
+from pipeline.numerics.random import normal
 
 SYNTHETIC: list[Generator] = [circles, moons, xor, spirals, gaussian_quantiles]
 REAL = {"breast_cancer": breast_cancer, "digits": digits}

@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from pipeline import params
-from pipeline.sums import integer_sum
-from pipeline.wording import UserError
+from pipeline.config import params, schema
+from pipeline.errors import UserError
+from pipeline.numerics.sums import integer_sum
 
 
 def run(work: Callable[[], None]) -> int:
@@ -27,7 +27,7 @@ def run(work: Callable[[], None]) -> int:
     return 0
 
 
-def require_memory(P: params.Params, n_models: int) -> None:
+def require_memory(P: schema.Params, n_models: int) -> None:
     """Raise MemoryError if so many models at once, held twice, exceed the memory of this computer.
 
     Linux would grant the memory and kill the process, without a message, once it is used.
@@ -50,7 +50,7 @@ def out_of_memory(error: MemoryError) -> str:
     return f"Out of memory ({str(error) or 'no details are known'}): {every}, {advice}."
 
 
-def model_size(P: params.Params) -> float:
+def model_size(P: schema.Params) -> float:
     """The bytes of the weights and biases of one model."""
     return 8.0 * integer_sum((fan_in + 1) * fan_out for fan_in, fan_out in itertools.pairwise(P.layers_dims))
 

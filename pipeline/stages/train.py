@@ -12,12 +12,19 @@ from functools import partial
 
 from tqdm import tqdm
 
-from pipeline import diagnostics, kernel, network, params, recipes, storage, symmetry, training
-from pipeline.activations import Activation
-from pipeline.initializers import Parameters, stack
-from pipeline.network_initializers import Birth
+from pipeline.config import params, schema
+from pipeline.diagnostics import signals, symmetry
+from pipeline.initializers import recipes
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.networks import kernel, parameters, reference
+from pipeline.networks.activations import Activation
+from pipeline.networks.parameters import Parameters, stack
+from pipeline.numerics.sums import Array
 from pipeline.stages import require_memory
-from pipeline.sums import Array
+from pipeline.storage import atomic_files
+from pipeline.storage import samples as sample_files
+from pipeline.storage import trained as trained_models
+from pipeline.training import gradient_descent
 
 COMPILING = "Compiling the kernel for this processor; that takes some seconds and is kept for the next time."
 
@@ -27,16 +34,16 @@ def train(name: str, seed: int | None = None) -> None:
     P = params.load()
     if name not in P.initializers:
         raise params.ParamsError(f"params.yaml: initializers has no {name}; it has {', '.join(P.initializers)}.")
-    if seed is not None and not 0 <= seed <= params.MAX_SEED:
-        raise params.ParamsError(f"--seed {seed} is no seed; it must be a whole number from 0 to {params.MAX_SEED}.")
+    if seed is not None and not 0 <= seed <= schema.MAX_SEED:
+        raise params.ParamsError(f"--seed {seed} is no seed; it must be a whole number from 0 to {schema.MAX_SEED}.")
     seeds = P.seeds if seed is None else (seed,)
     sizes = P.data.n_inputs, P.data.n_classes
-    X, Y = storage.read_samples(storage.DATA / "train.csv", P.data.n_train, *sizes)
+    X, Y = sample_files.read_samples(sample_files.DATA / "train.csv", P.data.n_train, *sizes)
     require_memory(P, len(seeds))
-    birth = Birth(P.layers_dims, P.network.activations, X)
-    born = stack([recipes.born(P.initializers[name], s, birth) for s in seeds])
+    birth = NetworkSpec(P.layers_dims, P.network.activations, X)
+    born = stack([recipes.sample_parameters(P.initializers[name], s, birth) for s in seeds])
     descend = partial(
-        training.train,
+        gradient_descent.train,
         X=X,
         Y=Y,
         activations=P.network.activations,
@@ -49,14 +56,14 @@ def train(name: str, seed: int | None = None) -> None:
         tqdm(total=len(seeds), desc=name, unit="model", leave=False, disable=None) as bar,
     ):
         trained = descend(born, seeds=seeds, record_at=P.training.record_at, progress=bar.update)
-    test = storage.read_samples(storage.DATA / "test.csv", P.data.n_test, *sizes)
+    test = sample_files.read_samples(sample_files.DATA / "test.csv", P.data.n_test, *sizes)
     metrics = measure(seeds, born, trained, (X, Y), test, P.network.activations)
     if seed is None:
         index, when = seeds.index(P.comparison.tutorial_seed), P.training.snapshots_at
-        shown = diagnostics.twins([(W[index : index + 1], b[index : index + 1]) for W, b in born])
+        shown = parameters.with_perturbed_copies([(W[index : index + 1], b[index : index + 1]) for W, b in born])
         followed = descend(shown, seeds=[P.comparison.tutorial_seed] * 2, record_at=when, keep=True)
-        storage.write_run(name, seeds, trained.parameters, P.training.record_at, trained.costs, metrics)
-        storage.write_snapshots(name, when, followed.snapshots)
+        trained_models.write_run(name, seeds, trained.parameters, P.training.record_at, trained.costs, metrics)
+        trained_models.write_snapshots(name, when, followed.snapshots)
     else:
         for iteration, cost in zip(P.training.record_at, trained.costs[0], strict=True):
             print(f"cost before iteration {iteration:6d}: {cost:.12f}")
@@ -67,16 +74,16 @@ def train(name: str, seed: int | None = None) -> None:
 def measure(
     seeds: Sequence[int],
     born: Parameters,
-    trained: training.Trained,
+    trained: gradient_descent.Trained,
     train_set: tuple[Array, Array],
     test_set: tuple[Array, Array],
     activations: Sequence[Activation],
-) -> storage.Columns:
+) -> atomic_files.Columns:
     """The columns of metrics.csv, a row a model."""
 
     def accuracy(samples: tuple[Array, Array]) -> Array:
         X, Y = samples
-        return network.accuracy(network.predict(trained.parameters, X, activations), Y)
+        return reference.accuracy(reference.predict(trained.parameters, X, activations), Y)
 
     measured = (
         seeds,
@@ -84,10 +91,10 @@ def measure(
         trained.costs[:, -1],
         accuracy(train_set),
         accuracy(test_set),
-        diagnostics.weight_change(born, trained.parameters),
+        signals.weight_change(born, trained.parameters),
         symmetry.distinct_units(trained.parameters),
     )
-    return dict(zip(storage.METRICS, measured, strict=True))
+    return dict(zip(trained_models.METRICS, measured, strict=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,230 @@
+"""Every recipe: its law, what PyTorch, Keras and JAX call it, and when to use it.
+
+Read from the sources of PyTorch 2.13, Keras 3 and JAX 0.10. Where a framework has no name of its own for a law, the
+call that gives it stands here; empty is what a framework does not have. n_in and n_out are the fans of a layer.
+`python -m pipeline.config.frameworks` prints docs/initializers.md.
+"""
+
+import re
+from typing import NamedTuple
+
+from pipeline.reporting.initializers_page import page
+
+
+class Row(NamedTuple):
+    """One recipe among the frameworks."""
+
+    law: str
+    pytorch: str
+    keras: str
+    jax: str
+    use: str
+
+
+def scaled(scale: str, fan: str, distribution: str) -> tuple[str, str]:
+    """The calls of Keras and JAX that give a law for which they have no name."""
+    keras = {"normal": "untruncated_normal"}.get(distribution, distribution)
+    return f"`VarianceScaling({scale}, '{fan}', '{keras}')`", f"`variance_scaling({scale}, '{fan}', '{distribution}')`"
+
+
+FRAMEWORKS: dict[str, Row] = {
+    "zeros": Row("W = 0", "`zeros_`", "`Zeros`", "`zeros`", "to see a network that never moves"),
+    "ones": Row("W = 1", "`ones_`", "`Ones`", "`ones`", "to see units that stay equal"),
+    "constant": Row("W = value", "`constant_`", "`Constant`", "`constant`", "to see units that stay equal"),
+    "uniform": Row(
+        "W ~ U(low, high)",
+        "`uniform_(a=low, b=high)`",
+        "`RandomUniform(low, high)`",
+        "`uniform(high)`, if low is 0",
+        "a fixed range, whatever the width",
+    ),
+    "normal": Row(
+        "W ~ N(0, sd²)",
+        "`normal_(std=sd)`",
+        "`RandomNormal(stddev=sd)`",
+        "`normal(sd)`",
+        "a fixed scale, whatever the width",
+    ),
+    "truncated_normal": Row(
+        "W ~ N(0, sd²) within [low sd, high sd]; variance 0.7737 sd² for ±2",
+        "`trunc_normal_(std=sd, a=low*sd, b=high*sd)`",
+        "`TruncatedNormal(stddev=sd)`, for ±2",
+        "`truncated_normal(sd, lower=low, upper=high)`",
+        "normal without outliers",
+    ),
+    "truncated_normal_absolute": Row(
+        "W ~ N(mean, sd²) within [low, high]",
+        "`trunc_normal_(mean, sd, a=low, b=high)`",
+        "",
+        "",
+        "to compare with PyTorch code; ±2 cuts nothing off a small sd",
+    ),
+    "variance_scaling": Row(
+        "mean 0, variance scale / n, n = n_in, n_out, (n_in + n_out) / 2 or √(n_in n_out)",
+        "",
+        "`VarianceScaling`, without fan_geo_avg; its 'normal' is truncated",
+        "`variance_scaling`",
+        "any law below with another scale, fan or distribution",
+    ),
+    "he_normal": Row(
+        "W ~ N(0, 2 / ((1 + slope²) n_in)), or n_out",
+        "`kaiming_normal_(a=slope, mode=fan)`",
+        *scaled("2/(1+slope**2)", "fan_in", "normal"),
+        "ReLU and leaky ReLU",
+    ),
+    "he_uniform": Row(
+        "W ~ U(±√(6 / ((1 + slope²) n_in))), or n_out",
+        "`kaiming_uniform_(a=slope, mode=fan)`",
+        "`HeUniform`, for slope 0",
+        "`he_uniform`, for slope 0",
+        "ReLU and leaky ReLU",
+    ),
+    "he_truncated_normal": Row(
+        "truncated at ±2 sd, variance 2 / ((1 + slope²) n_in), or n_out",
+        "",
+        "`HeNormal`, for slope 0",
+        "`he_normal`, for slope 0",
+        "ReLU and leaky ReLU, without outliers",
+    ),
+    "xavier_normal": Row(
+        "W ~ N(0, 2 / (n_in + n_out))",
+        "`xavier_normal_`",
+        *scaled("1", "fan_avg", "normal"),
+        "tanh and sigmoid",
+    ),
+    "xavier_uniform": Row(
+        "W ~ U(±√(6 / (n_in + n_out)))",
+        "`xavier_uniform_`",
+        "`GlorotUniform`, the default of `Dense`",
+        "`glorot_uniform`",
+        "tanh and sigmoid",
+    ),
+    "xavier_truncated_normal": Row(
+        "truncated at ±2 sd, variance 2 / (n_in + n_out)",
+        "",
+        "`GlorotNormal`",
+        "`glorot_normal`",
+        "tanh and sigmoid, without outliers",
+    ),
+    "lecun_normal": Row(
+        "W ~ N(0, 1 / n_in)",
+        "`kaiming_normal_(nonlinearity='linear')`",
+        *scaled("1", "fan_in", "normal"),
+        "SELU; linear layers; the seed's Xavier for tanh",
+    ),
+    "lecun_uniform": Row(
+        "W ~ U(±√(3 / n_in))",
+        "`kaiming_uniform_(nonlinearity='linear')`",
+        "`LecunUniform`",
+        "`lecun_uniform`",
+        "SELU; linear layers",
+    ),
+    "lecun_truncated_normal": Row(
+        "truncated at ±2 sd, variance 1 / n_in",
+        "",
+        "`LecunNormal`",
+        "`lecun_normal`, the default of Flax's `Dense`",
+        "SELU, without outliers",
+    ),
+    "pytorch_linear": Row(
+        "W, b ~ U(±1 / √n_in)",
+        "the default of `nn.Linear`",
+        "",
+        "",
+        "to compare with PyTorch code that chooses nothing",
+    ),
+    "sklearn_mlp": Row(
+        "W, b ~ U(±√(f / (n_in + n_out))), f = 2 for logistic units, else 6",
+        "",
+        "",
+        "",
+        "to compare with scikit-learn's `MLPClassifier`, whose rule it is",
+    ),
+    "orthogonal": Row(
+        "orthonormal rows or columns; Haar",
+        "`orthogonal_(gain)`",
+        "`Orthogonal(gain)`",
+        "`orthogonal(gain)`",
+        "deep networks, with gain √2 for ReLU; recurrent ones",
+    ),
+    "identity": Row(
+        "W = value I",
+        "`eye_`, for value 1",
+        "`Identity(value)`",
+        "",
+        "to pass the inputs on; units beyond the inputs are born 0",
+    ),
+    "sparse": Row(
+        "W ~ N(0, sd²); ⌈sparsity n_out⌉ zeros in each column",
+        "`sparse_(sparsity, sd)`",
+        "",
+        "",
+        "to compare with PyTorch code",
+    ),
+    "martens_sparse": Row(
+        "N(0, sd²) for some inputs of each unit, 15 by default; 0 for the others",
+        "",
+        "",
+        "",
+        "a scale that does not depend on the width",
+    ),
+    "zero_init": Row(
+        "ZerO: I*, or c I* H I* where the layer widens, H Hadamard's",
+        "",
+        "",
+        "",
+        "training without any randomness",
+    ),
+    "lsuv": Row(
+        "orthonormal, then scaled until Z of the layer has variance 1 on the data",
+        "",
+        "",
+        "",
+        "any activation, if the data are at hand",
+    ),
+    "data_dependent": Row(
+        "normal, then scaled and shifted until Z of each unit has mean β and variance 1 on the data",
+        "",
+        "",
+        "",
+        "inputs that are neither centred nor scaled",
+    ),
+    "looks_linear": Row(
+        "[W −W; −W W], W orthonormal: a linear network at birth",
+        "",
+        "",
+        "",
+        "very deep ReLU networks",
+    ),
+    "random_walk": Row(
+        "W ~ N(0, g² / n_in), g = √2 exp(1.2 / (max(n_in, 6) − 2.4)) for ReLU, exp(1 / (2 n_in)) for linear layers",
+        "",
+        "",
+        "",
+        "deep and narrow ReLU networks",
+    ),
+    "critical_normal": Row(
+        "W ~ N(0, σ_w² / n_in), b ~ N(0, σ_b²), at the edge of chaos of the activation",
+        "",
+        "",
+        "",
+        "very deep networks of any activation that has one",
+    ),
+}
+
+
+def framework_names() -> dict[str, tuple[str, str]]:
+    """What PyTorch, Keras and JAX call the recipes: {name: (recipe, framework)}.
+
+    Where several recipes or frameworks have a name, the first of FRAMEWORKS: `kaiming_normal_` is he_normal.
+    """
+    names: dict[str, tuple[str, str]] = {}
+    for recipe, row in FRAMEWORKS.items():
+        for framework, cell in (("PyTorch", row.pytorch), ("Keras", row.keras), ("JAX", row.jax)):
+            if call := re.search(r"`([\w.]+)", cell):
+                names.setdefault(call[1], (recipe, framework))
+    return names
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,179 @@
+"""The sections of params.yaml as pydantic models."""
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StrictInt, StrictStr
+
+from pipeline.config.messages import fits
+from pipeline.datasets import DATASETS
+from pipeline.initializers.recipes import Recipe
+from pipeline.networks.activations import ACTIVATIONS, Activation
+
+MAX_SEED = 2**32 - 1  # of RandomState
+MAX_SEEDS = 100_000  # a slip such as {first: 0, last: 4294967295} must not fill the memory
+NAME = r"[A-Za-z][A-Za-z0-9_]{0,63}"
+ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # of Windows
+
+
+def _finite(value: Any) -> float:
+    if not fits(value, float):
+        raise ValueError
+    return float(value)
+
+
+def _file_name(name: Any) -> str:
+    """A name that is also a file's, on every platform."""
+    if not isinstance(name, str) or not re.fullmatch(NAME, name) or name.lower() in DEVICES:
+        raise ValueError
+    return name
+
+
+def _member(registry: Iterable[str]) -> AfterValidator:
+    """A check that a name stands in `registry`."""
+
+    def check(value: str) -> str:
+        if value not in registry:
+            raise ValueError
+        return value
+
+    return AfterValidator(check)
+
+
+def _names(registry: Iterable[str]) -> Any:
+    return Field(description=f"one of {', '.join(registry)}")
+
+
+# Each description ends the sentence "... holds X; it must be ..."
+WHOLE, SEED = "a whole number of at least 1", f"a whole number from 0 to {MAX_SEED}"
+NAMED = "a letter, then up to 63 letters, digits or underscores, and no device name of Windows such as nul"
+ENTRIES = {"hidden": WHOLE, "seeds": SEED}  # what an entry of a list must be
+Number = Annotated[float, BeforeValidator(_finite)]
+Positive = Annotated[Number, Field(gt=0, description="a number greater than 0")]
+Count = Annotated[StrictInt, Field(ge=1, description=WHOLE)]
+Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED, description=SEED)]
+
+
+def _activation(value: Any) -> str | tuple[str, ...]:
+    names = value if isinstance(value, list) else [value]
+    if not all(isinstance(name, str) and name in ACTIVATIONS for name in names):
+        raise ValueError
+    return tuple(names) if isinstance(value, list) else str(value)
+
+
+def _batch_size(value: Any) -> int | str:
+    if value != "full" and (not fits(value, int) or value < 1):
+        raise ValueError
+    return value  # type: ignore[no-any-return]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: every key there, and no other; not to be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """The data set."""
+
+    name: Annotated[StrictStr, _member(DATASETS), _names(DATASETS)]
+    n_train: Count
+    n_test: Count
+    noise: Annotated[Number, Field(ge=0, description="a number of at least 0")]
+    train_seed: Seed
+    test_seed: Seed
+
+    @property
+    def n_inputs(self) -> int:
+        """The features of a sample."""
+        return DATASETS[self.name].n_inputs
+
+    @property
+    def n_classes(self) -> int:
+        """The classes of a sample."""
+        return DATASETS[self.name].n_classes
+
+
+class Network(Section):
+    """The layers between the inputs and the output."""
+
+    hidden: Annotated[tuple[Count, ...], Field(description=f"a list, each entry {WHOLE}")]
+    activation: Annotated[
+        str | tuple[str, ...],
+        PlainValidator(_activation),
+        Field(description=f"one of {', '.join(ACTIVATIONS)}, or a list with one for each hidden layer"),
+    ]
+
+    @property
+    def activation_names(self) -> list[str]:
+        """The name of each hidden layer's activation."""
+        return [self.activation] * len(self.hidden) if isinstance(self.activation, str) else list(self.activation)
+
+    @property
+    def activations(self) -> list[Activation]:
+        """The activation of each hidden layer."""
+        return [ACTIVATIONS[name] for name in self.activation_names]
+
+
+class Training(Section):
+    """Gradient descent."""
+
+    iterations: Count
+    learning_rate: Positive
+    batch_size: Annotated[int | str, PlainValidator(_batch_size), Field(description=f"{WHOLE}, or full")]
+    momentum: Annotated[Number, Field(ge=0, lt=1, description="a number of at least 0 and less than 1")]
+    record_every: Count
+
+    @property
+    def samples_a_step(self) -> int | None:
+        """The samples in a batch; None for all of them."""
+        return self.batch_size if isinstance(self.batch_size, int) else None
+
+    @property
+    def record_at(self) -> NDArray[np.int64]:
+        """0, record_every, 2 record_every, ... and iterations: before the first step, in between, after the last."""
+        return np.append(np.arange(0, self.iterations, self.record_every, dtype=np.int64), np.int64(self.iterations))
+
+    @property
+    def snapshots_at(self) -> NDArray[np.int64]:
+        """0, 1, 2, 5, 10, 20, 50, ... and iterations: when the model of the seed that is shown is looked at closely."""
+        steps = (m * 10**k for k in range(len(str(self.iterations))) for m in (1, 2, 5))
+        return np.array([0, *(step for step in steps if step < self.iterations), self.iterations], dtype=np.int64)
+
+
+class Comparison(Section):
+    """What the tables and figures single out: one of the trained seeds and one of the initializers, and targets."""
+
+    tutorial_seed: Seed
+    reference: Annotated[StrictStr, AfterValidator(_file_name), Field(description=f"an initializer's name: {NAMED}")]
+    target_cost: Positive
+    target_accuracy: Annotated[Number, Field(gt=0, le=1, description="a number greater than 0 and at most 1")]
+    confidence: Annotated[Number, Field(gt=0, lt=1, description="a number greater than 0 and less than 1")]
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    data: Data
+    network: Network
+    training: Training
+    seeds: Annotated[tuple[Seed, ...], Field(description=f"a list, each entry {SEED}, or {{first: ..., last: ...}}")]
+    initializers: Annotated[dict[str, Recipe], Field(description="a mapping from names to recipes")]
+    comparison: Comparison
+
+    @property
+    def layers_dims(self) -> list[int]:
+        """The seed's name for the sizes of all layers: inputs, hidden units, and a logit, or one for each class."""
+        n_classes = self.data.n_classes
+        return [self.data.n_inputs, *self.network.hidden, 1 if n_classes == 2 else n_classes]
+
+
+class SeedRow(Section):
+    """{first, last}, short for every whole number from one to the other."""
+
+    first: Seed
+    last: Seed

@@ -1,0 +1,1 @@
+"""What is measured of a stack of models, at initialization or at any snapshot."""

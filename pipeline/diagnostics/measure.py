@@ -1,0 +1,112 @@
+"""All that is measured of newborn models, as the columns of tables. Pure; the same bits on every computer."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.diagnostics import sharpness, signals, spectra, symmetry
+from pipeline.networks.activations import Activation
+from pipeline.networks.parameters import Parameters
+from pipeline.networks.probes import N_JACOBIANS, orthogonal_inputs
+from pipeline.numerics.elementary import log
+from pipeline.numerics.sums import Array, lane_sum, pad
+
+
+class Measurements(NamedTuple):
+    """What is measured of a stack of models."""
+
+    layers: dict[str, NDArray[Any]]  # each (models, L)
+    models: dict[str, NDArray[Any]]  # each (models,)
+    Z_counts: NDArray[np.int64]  # (models, L, bins), the histograms of all pre-activations
+    A_counts: NDArray[np.int64]  # (models, L - 1, bins), and of all activations
+    dead: list[NDArray[np.bool_]]  # of each hidden layer (models, n_l)
+
+
+@np.errstate(all="ignore")
+def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Measurements:
+    """Everything, of a stack of models on X (n_0, m) and Y (1, m).
+
+    What a layer lacks is nan: the last one has no activations; where there is one unit there is no angle.
+    """
+    S = signals.signals(parameters, X, Y, activations)
+    alike = symmetry.symmetry(parameters)
+    singular = spectra.jacobians(parameters, X[:, :N_JACOBIANS], activations).hidden
+    n_models = len(S.cost)
+    weights, biases = ([signals.moments(layer[i]) for layer in parameters] for i in range(2))
+    stretch = _mean(lane_sum(pad(singular * singular)) / len(X))
+
+    def hidden(values: NDArray[Any], last: Any) -> NDArray[Any]:
+        return np.concatenate([values, np.broadcast_to(last, (n_models, 1))], axis=1)
+
+    layers = {
+        "units": np.tile([len(W[0]) for W, _ in parameters], (n_models, 1)),
+        "weight_mean": np.stack([W.mean for W in weights], axis=1),
+        "weight_square": np.stack([W.second for W in weights], axis=1),
+        "bias_mean": np.stack([b.mean for b in biases], axis=1),
+        "bias_square": np.stack([b.second for b in biases], axis=1),
+        "z_mean": S.Z.mean,
+        "z_sd": S.Z.sd,
+        "z_square": S.Z.second,
+        "a_mean": hidden(S.A.mean, np.nan),
+        "a_sd": hidden(S.A.sd, np.nan),
+        "a_square": hidden(S.A.second, np.nan),
+        "gradient": S.dZ,
+        "weight_gradient": S.dW,
+        "saturated": hidden(S.saturated, S.saturated_outputs[:, None]),
+        "dead": hidden(np.array([units.sum(axis=1) for units in S.dead]).reshape(-1, n_models).T.astype(np.int64), 0),
+        "distinct_activations": S.distinct,
+        "distinct": alike.distinct,
+        "told_apart": alike.told_apart,
+        "largest_cosine": alike.largest_cosine,
+        "full_rank": np.tile([min(W.shape[1:]) for W, _ in parameters], (n_models, 1)),
+        "effective_rank": spectra.rounded(spectra.effective_ranks(parameters)),
+        "correlation": signals.correlations(parameters, *orthogonal_inputs(X), activations),
+    }
+    steps = [_descent(part, X, Y, activations) for part in signals.pieces(parameters, X.shape[1])]
+    sharp, centered = (np.concatenate(values) for values in zip(*steps, strict=True))
+    models = {
+        "cost": S.cost,
+        "sharpness": sharp,
+        "centered_gradient": centered,
+        "weight_norm": sharpness.weight_norm(parameters),
+        "silent": S.silent,
+        "log_growth": S.log_growth,
+        "jacobian_square": spectra.rounded(stretch),
+        "jacobian_largest": spectra.rounded(_mean(singular[..., 0])),
+        "jacobian_smallest": spectra.rounded(_mean(singular[..., -1])),
+    }
+    return Measurements(layers, models, S.Z_counts, S.A_counts, S.dead)
+
+
+def _descent(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> tuple[Array, Array]:
+    """Sharpness and norm of the centered gradient, each (models,)."""
+    Z, A = signals.forward(parameters, X, activations)
+    return (
+        sharpness.sharpness(parameters, Z, A, activations),
+        sharpness.centered_gradient(parameters, Z, A, Y, activations),
+    )
+
+
+def class_entropy(Y: Array) -> float:
+    """-sum_k p_k ln p_k in nats, of the shares of the class numbers Y (1, m): the cost of the best constant output."""
+    counts = np.bincount(Y.astype(np.int64).ravel())
+    shares = counts[counts > 0] / Y.size
+    return math.fsum((-shares * log(shares)).tolist())
+
+
+def concatenate(parts: Sequence[Measurements]) -> Measurements:
+    """Those of several stacks of models as one."""
+    layers = {name: np.concatenate([part.layers[name] for part in parts]) for name in parts[0].layers}
+    models = {name: np.concatenate([part.models[name] for part in parts]) for name in parts[0].models}
+    Z_counts = np.concatenate([part.Z_counts for part in parts])
+    A_counts = np.concatenate([part.A_counts for part in parts])
+    dead = [np.concatenate(units) for units in zip(*(part.dead for part in parts), strict=True)]
+    return Measurements(layers, models, Z_counts, A_counts, dead)
+
+
+def _mean(values: Array) -> Array:
+    """Over the samples of values (models, m)."""
+    return np.asarray(lane_sum(pad(values)) / values.shape[1])

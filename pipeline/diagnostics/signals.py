@@ -1,0 +1,271 @@
+"""What is measured of a stack of models, apart from cost and accuracy: at birth, or of any snapshot. Pure.
+
+A stack is what `network` takes: W (models, n_l, n_{l-1}) and b (models, n_l, 1) of each layer l = 1 ... L, samples X
+(n_0, m), and an activation for each of the L - 1 hidden layers. In an array (models, layers) layer 1 comes first.
+
+The bits are the same on every processor. How alike units are is in `symmetry`; what is made of singular values, whose
+last bits are LAPACK's, in `spectra`. A diverged model gives inf and nan, not an error. Squares leave the range of
+doubles for numbers beyond 1e154 and below 1e-162.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.diagnostics.histograms import Counts, _histograms
+from pipeline.diagnostics.symmetry import distinct_rows
+from pipeline.networks.activations import Activation
+from pipeline.networks.parameters import Parameters
+from pipeline.networks.reference import compute_cost, cost_slope, samples, softmax
+from pipeline.numerics.elementary import log, sigmoid
+from pipeline.numerics.matmul import product, product_over_samples
+from pipeline.numerics.sums import Array, integer_sum, lane_sum, pad
+
+FLAT = 0.1  # of its largest slope: where an activation has less it is flat; k flat layers leave less than 10^-k
+FAR = 40.0  # where a bounded activation has met its asymptotes
+PIECE = 2**22  # pre-activations that are held at a time, if they are of several models
+
+Mask = NDArray[np.bool_]
+
+
+class Moments(NamedTuple):
+    """Over all units and samples of a layer."""
+
+    mean: Array
+    sd: Array  # divided by n, not n - 1
+    second: Array  # the mean square
+
+
+class Signals(NamedTuple):
+    """What goes through a stack of models, forward and back; the layers of A are 1 ... L - 1, the hidden ones."""
+
+    cost: Array  # (models,)
+    Z: Moments  # each (models, L): pre-activations
+    A: Moments  # each (models, L - 1): activations
+    dZ: Array  # (models, L), root mean square over units and samples of the derivative of the cost by Z
+    dW: Array  # (models, L), root mean square of the gradient of W
+    saturated: Array  # (models, L - 1), share of (unit, sample) pairs
+    saturated_outputs: Array  # (models,), share of samples
+    dead: list[Mask]  # of each hidden layer (models, n_l)
+    distinct: Counts  # (models, L), different rows of A, and of the last Z
+    silent: Array  # (models,), share of samples at which all slopes of some hidden layer are 0
+    log_growth: Array  # (models,), `log_growth` of the last hidden layer
+    Z_counts: Counts  # (models, L, bins), `histogram`
+    A_counts: Counts  # (models, L - 1, bins)
+
+
+def weight_change(before: Parameters, after: Parameters) -> Array:
+    """The largest |after - before| over all W and b of each model (models,); exactly 0 if nothing moved."""
+    changes = [
+        np.abs(new - old).max(axis=(-1, -2))
+        for layer_before, layer_after in zip(before, after, strict=True)
+        for old, new in zip(layer_before, layer_after, strict=True)
+    ]
+    largest: Array = np.max(changes, axis=0)
+    return largest
+
+
+def forward(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> tuple[list[Array], list[Array]]:
+    """Z_1 ... Z_L and A_0 ... A_{L-1}, bit for bit those of `network.forward_propagation`."""
+    Z: list[Array] = []
+    A = [X]
+    for l, (W, b) in enumerate(parameters):
+        Z.append(product(W, A[l]) + b)
+        if l < len(activations):
+            A.append(np.asarray(activations[l].phi(Z[l])))
+    return Z, A
+
+
+def backward(
+    parameters: Parameters, Z: list[Array], A: list[Array], Y: Array, activations: Sequence[Activation]
+) -> tuple[list[Array], list[Array]]:
+    """The derivatives of the mean cost over the samples, by Z_1 ... Z_L and by W_1 ... W_L, from what `forward` gives.
+
+    The latter are bit for bit those of `network.backward_propagation`.
+    """
+    return propagate_back(parameters, Z, A, cost_slope(Z[-1], Y) * (1.0 / Y.shape[1]), activations)
+
+
+def propagate_back(
+    parameters: Parameters, Z: list[Array], A: list[Array], dZ_L: Array, activations: Sequence[Activation]
+) -> tuple[list[Array], list[Array]]:
+    """The derivatives by Z_1 ... Z_L and W_1 ... W_L of anything whose derivative by Z_L is dZ_L (models, n_L, m)."""
+    dZ = [dZ_L]
+    for l in range(len(parameters) - 1, 0, -1):
+        W, _ = parameters[l]
+        dZ.insert(0, product(W.swapaxes(1, 2), dZ[0]) * activations[l - 1].slope(Z[l - 1], A[l]))
+    return dZ, [product_over_samples(d, a) for d, a in zip(dZ, A, strict=True)]
+
+
+def signals(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Signals:
+    """All that one pass forward and back tells, on X (n_0, m) and Y (1, m)."""
+    with np.errstate(all="ignore"):
+        parts = [_signals(part, X, Y, activations) for part in pieces(parameters, X.shape[1])]
+    return Signals(*map(_joined, zip(*parts, strict=True)))
+
+
+def _signals(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Signals:
+    Z, A = forward(parameters, X, activations)
+    dZ, dW = backward(parameters, Z, A, Y, activations)
+    S, n_models = samples(X, Y), len(Z[0])
+    hidden = list(zip(Z[:-1], A[1:], activations, strict=True))
+    return Signals(
+        compute_cost(pad(Z[-1]), S.Y, S.weight),
+        _moments(Z, n_models),
+        _moments(A[1:], n_models),
+        _layers(map(root_mean_square, dZ), n_models),
+        _layers(map(root_mean_square, dW), n_models),
+        _layers((saturated(*layer) for layer in hidden), n_models),
+        saturated_outputs(Z[-1]),
+        [dead(*layer) for layer in hidden],
+        _layers(map(distinct_rows, [*A[1:], Z[-1]]), n_models).astype(np.int64),
+        blocked_inputs(hidden, len(X[0]), n_models),
+        log_growth(X, A[-1]) if hidden else np.full(n_models, np.nan),
+        _histograms(Z, n_models),
+        _histograms(A[1:], n_models),
+    )
+
+
+def blocked_inputs(hidden: Sequence[tuple[Array, Array, Activation]], n_samples: int, n_models: int) -> Array:
+    """The share (models,) of samples at which all slopes of some hidden layer, (Z, A, activation), are 0.
+
+    Nothing passes there, up or down: with ReLU the network is dead at that input (Lu et al. 2019).
+    """
+    stopped = np.zeros((n_models, n_samples), dtype=np.bool_)
+    for Z, A, activation in hidden:
+        stopped |= (activation.slope(Z, A) == 0.0).all(axis=1)
+    return np.asarray(np.count_nonzero(stopped, axis=1) / n_samples)
+
+
+def log_growth(X: Array, A: Array) -> Array:
+    """ln of the mean square of A (models, n, m) over that of X (n_0, m), at each sample, on average (models,).
+
+    Over the samples at which neither is 0: what the typical input meets, and not the few that are large; nan if none.
+    """
+    before, after = _unit_mean_square(X[None]), _unit_mean_square(A)
+    live = (before > 0.0) & (after > 0.0) & np.isfinite(after)
+    logs = np.where(live, log(np.where(live, after / before, 1.0)), 0.0)
+    return np.asarray(lane_sum(pad(logs)) / np.count_nonzero(live, axis=1))
+
+
+def moments(values: Array) -> Moments:
+    """Of values (models, n, m), each (models,)."""
+    size = values[0].size
+    mean = _total(values) / size
+    deviations = values - mean[:, None, None]
+    return Moments(mean, np.sqrt(_total(deviations * deviations) / size), _total(values * values) / size)
+
+
+def root_mean_square(values: Array) -> Array:
+    """Of values (models, n, m), (models,)."""
+    return np.asarray(np.sqrt(_total(values * values) / values[0].size))
+
+
+@cache
+def flat_below(activation: Activation) -> float:
+    """The |slope| below which a unit is saturated: a tenth of the activation's largest; 0 if it is not bounded.
+
+    To be saturated is to be close to an asymptotic end of a bounded activation (Rakitianskaia & Engelbrecht 2015); how
+    close, the slope says, which is what the gradient is multiplied by. tanh: |a| > sqrt(0.9) = 0.9487, |z| > 1.8184.
+    sigmoid: a outside [0.0257, 0.9743], |z| > 3.6369. Those that are flat on one side at most, such as the relatives
+    of ReLU, have no saturated units: what makes ReLU's 0 there is sparse, and fatal only to a unit that is `dead`.
+    """
+    z = np.linspace(-FAR, FAR, 5121)  # steps of 1/64, exactly
+    slopes = np.abs(activation.slope(z, activation.phi(z)))
+    threshold = FLAT * float(slopes.max())
+    return threshold if max(slopes[0], slopes[-1]) < threshold else 0.0
+
+
+def saturated(Z: Array, A: Array, activation: Activation) -> Array:
+    """The share (models,) of (unit, sample) pairs of a hidden layer, Z and A (models, n, m), that are saturated.
+
+    Where an activation is flat from 0 on, as relu6 is up to 0, a unit is inactive, however small Z is, not saturated.
+    """
+    flat = np.abs(activation.slope(Z, A)) < flat_below(activation)
+    for side in (-1.0, 1.0):
+        near = np.full(1, side * np.finfo(np.float64).tiny)
+        if activation.slope(near, activation.phi(near)) == 0.0:
+            flat &= Z * side < 0.0
+    return np.asarray(np.count_nonzero(flat, axis=(1, 2)) / Z[0].size)
+
+
+def saturated_outputs(Z: Array) -> Array:
+    """The share (models,) of samples whose most probable class has p > (1 + sqrt 0.9) / 2 = 0.9743, by the logits Z.
+
+    There the slope p (1 - p) of the probability is below a tenth of the sigmoid's largest, 1/4: for one logit,
+    `saturated` for a sigmoid, |z| > 3.6369.
+    """
+    if Z.shape[1] == 1:
+        p = np.asarray(sigmoid(np.abs(Z)))
+    else:
+        _, terms, total = softmax(Z)
+        p = (terms / total).max(axis=1, keepdims=True)
+    return np.asarray(np.count_nonzero((p * (1.0 - p) < FLAT / 4.0) & (p > 0.5), axis=(1, 2)) / Z.shape[2])
+
+
+def dead(Z: Array, A: Array, activation: Activation) -> Mask:
+    """The units (models, n) of a hidden layer whose slope is 0 on every sample: no gradient reaches their weights.
+
+    A unit of ReLU that is never active. `.sum(axis=1)` counts those of each model, `.all(axis=0).sum()` those dead in
+    every model.
+    """
+    return np.asarray((activation.slope(Z, A) == 0.0).all(axis=2))
+
+
+def correlations(parameters: Parameters, x: Array, y: Array, activations: Sequence[Activation]) -> Array:
+    """c_l = <z_l(x), z_l(y)> / (|z_l(x)| |z_l(y)|) of the pre-activations of two inputs (n_0,), (models, L).
+
+    No mean is taken off. In wide networks c_l goes to c_{l+1} by the correlation map (Poole et al. 2016). nan where
+    z_l of an input is 0; a layer of one unit has -1 or 1.
+    """
+    with np.errstate(all="ignore"):
+        Z, _ = forward(parameters, np.stack([x, y], axis=1), activations)
+        return _layers(map(_cosine, Z), len(Z[0]))
+
+
+def _cosine(Z: Array) -> Array:
+    """Of the two columns of Z (models, n, 2)."""
+    x, y = np.moveaxis(Z / np.abs(Z).max(axis=1, keepdims=True), 2, 0)
+    xy, xx, yy = (lane_sum(pad(product)) for product in (x * y, x * x, y * y))
+    return np.asarray(np.clip(xy / np.sqrt(xx * yy), -1.0, 1.0))
+
+
+def pieces(parameters: Parameters, n_columns: int) -> Iterator[Parameters]:
+    """The models of a stack, so many at a time that their pre-activations of all layers fit into `PIECE`, or one."""
+    size = max(1, PIECE // (n_columns * integer_sum(W.shape[1] for W, _ in parameters)))
+    for i in range(0, len(parameters[0][0]), size):
+        yield [(W[i : i + size], b[i : i + size]) for W, b in parameters]
+
+
+def _total(values: Array) -> Array:
+    """The sum over all but the first axis, unit by unit and then over the units (models,)."""
+    return lane_sum(pad(lane_sum(pad(values))))
+
+
+def _unit_mean_square(values: Array) -> Array:
+    """The mean square over the units of values (models, n, m), unit after unit, (models, m)."""
+    total = np.zeros((len(values), values.shape[2]))
+    for unit in range(values.shape[1]):
+        total += values[:, unit] * values[:, unit]
+    return np.asarray(total / values.shape[1])
+
+
+def _layers(numbers: Iterable[NDArray[Any]], n_models: int) -> NDArray[Any]:
+    """(models,) of each layer, as (models, layers)."""
+    return np.array(list(numbers)).reshape(-1, n_models).T
+
+
+def _moments(layers: Sequence[Array], n_models: int) -> Moments:
+    each = [moments(values) for values in layers]
+    return Moments(*(_layers((layer[k] for layer in each), n_models) for k in range(3)))
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Numbers of several stacks of models as those of one."""
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    fields = [_joined(field) for field in zip(*parts, strict=True)]
+    return Moments(*fields) if isinstance(parts[0], Moments) else fields

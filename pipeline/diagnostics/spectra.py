@@ -1,0 +1,98 @@
+"""Singular values, of weights and of what a network does to a small change of its inputs.
+
+They are LAPACK's, whose last bits depend on the processor: `rounded` makes the same numbers of them everywhere.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.diagnostics.signals import forward, pieces
+from pipeline.networks.activations import Activation
+from pipeline.networks.parameters import Parameters
+from pipeline.numerics.elementary import exp, log
+from pipeline.numerics.matmul import product
+from pipeline.numerics.sums import Array, lane_sum, pad
+
+WIDE = 256  # the shorter side from which singular values are taken from eigenvalues
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+class Jacobians(NamedTuple):
+    """Singular values, the largest first, of the derivatives by the inputs at each sample."""
+
+    hidden: Array  # (models, m, min(n_{L-1}, n_0)), of the last hidden layer's activations
+    logits: Array  # (models, m, min(n_L, n_0))
+
+
+def rounded(values: Array, digits: int = 6) -> Array:
+    """To so many significant digits, by Python's correctly rounded conversions; -0 becomes 0.
+
+    Numbers a rounding error apart become one, unless a tie lies between them: at an error of 1e-15 and six digits
+    that is to be expected once in a billion.
+    """
+    numbers = [float(f"{value:.{digits - 1}e}") + 0.0 for value in values.ravel().tolist()]
+    return np.array(numbers).reshape(values.shape)
+
+
+def singular_values(M: Array) -> Array:
+    """Of matrices (..., n, k), the largest first, (..., min(n, k)); nan where a matrix is not finite.
+
+    The errors are some 1e-15 of the largest. Those below max(n, k) 2^-52 of the largest are 0, NumPy's rule for
+    the rank. If the shorter side has `WIDE` or more, they are the roots of the eigenvalues of M M', found five times as
+    fast, and those below sqrt(max(n, k) 2^-52) of the largest are 0: 5e-7 for 1000.
+    """
+    n, k = M.shape[-2:]
+    values = np.full((*M.shape[:-2], min(n, k)), np.nan)
+    finite = np.isfinite(M).all(axis=(-2, -1))
+    negligible = max(n, k) * EPSILON
+    if min(n, k) < WIDE:
+        s = np.linalg.svd(M[finite], compute_uv=False)
+        values[finite] = np.where(s < negligible * s[..., :1], 0.0, s)
+        return values
+    for place in zip(*np.nonzero(finite), strict=True):
+        rows = M[place] if n <= k else M[place].T
+        scale = np.abs(rows).max() or 1.0  # so that no square overflows
+        rows = rows / scale
+        squares = np.linalg.eigvalsh(product(rows[None], rows.T)[0])[::-1]
+        values[place] = scale * np.sqrt(np.where(squares < negligible * squares[0], 0.0, squares))
+    return values
+
+
+def effective_ranks(parameters: Parameters) -> Array:
+    """`effective_rank` of the W of every layer (models, L)."""
+    return np.stack([effective_rank(W) for W, _ in parameters], axis=1)
+
+
+def effective_rank(W: Array) -> Array:
+    """exp(-sum_i p_i ln p_i), p_i = s_i / sum_j s_j, s being the singular values of W (Roy & Vetterli 2007).
+
+    W (models, n, k) gives (models,): from 1, for rank 1, to min(n, k), for a multiple of an isometry; 0 if W is 0.
+    """
+    s = singular_values(W)
+    total = lane_sum(pad(s))
+    p = s / np.where(total > 0.0, total, 1.0)[:, None]
+    entropy = -lane_sum(pad(p * log(np.where(p > 0.0, p, 1.0))))
+    return np.where(total == 0.0, 0.0, exp(entropy))
+
+
+def jacobians(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Jacobians:
+    """Of the maps from the input to the last hidden layer and to the logits, at each sample of X (n_0, m).
+
+    The sum of the squares over n_0 is, for the last hidden layer, n_{L-1} / n_0 on average for He's start with ReLU:
+    1 if widths are equal. This costs as much as n_0 m samples forward: X may hold but a few of the samples.
+    """
+    n_0, m = X.shape
+    hidden: list[Array] = []
+    logits: list[Array] = []
+    with np.errstate(all="ignore"):
+        for part in pieces(parameters, m * (n_0 + 1)):
+            Z, A = forward(part, X, activations)
+            J = np.broadcast_to(np.tile(np.eye(n_0), m), (len(Z[0]), n_0, m * n_0))  # (models, n_l, samples inputs)
+            for l, activation in enumerate(activations):
+                J = product(part[l][0], J) * np.repeat(activation.slope(Z[l], A[l + 1]), n_0, axis=2)
+            for found, derivative in ((hidden, J), (logits, product(part[-1][0], J))):
+                matrices = derivative.reshape(len(Z[0]), -1, m, n_0).swapaxes(1, 2)
+                found.append(singular_values(matrices))
+    return Jacobians(np.concatenate(hidden), np.concatenate(logits))

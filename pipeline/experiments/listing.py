@@ -1,0 +1,243 @@
+"""The experiments that DVC keeps beside the commits of git: what was asked in each, and what came out.
+
+`python -m pipeline.experiments` lists them with the parameters and results in which they differ. Results count only
+where dvc.lock says that the parameters, code and data beside them made them.
+"""
+
+import argparse
+import functools
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.config.messages import shown
+from pipeline.errors import UserError
+from pipeline.reporting import markdown
+from pipeline.storage import atomic_files
+from pipeline.tracking import provenance
+
+METRICS = {  # of reports/metrics.json, for every initializer
+    "final_cost": "median cost after training",
+    "train_accuracy": "mean accuracy on the training samples",
+    "test_accuracy": "mean accuracy on the test samples",
+    "share_at_target": "share of the seeds at comparison.target_accuracy",
+}
+
+
+MADE_BY = {"generate": False, "train": True, "diagnose": True, "aggregate": False}  # whether once per initializer
+USED = ("reports/metrics.json", "reports/runs.csv")  # outputs of `aggregate` that are read here
+
+
+class ExperimentsError(UserError):
+    """The experiments cannot be read or compared; the message is one sentence for the user."""
+
+
+class Experiment(NamedTuple):
+    """A commit, an experiment, or the workspace."""
+
+    name: str
+    rev: str  # what git calls it; of the workspace, "workspace"
+    state: str  # success, queued, running, failed, or not reproduced: other parameters or code made the results
+    params: Mapping[str, Any]  # as {"training.learning_rate": 0.01}
+    metrics: Mapping[str, Any]  # as {"he.final_cost": 0.08}
+    reason: str = ""  # why it is not reproduced
+
+
+def read(rev: str = "HEAD") -> list[Experiment]:
+    """The workspace, the commit `rev`, and the experiments that started from it, in the order of their names."""
+    shown = _run(sys.executable, "-m", "dvc", "exp", "show", "--json", "--rev", rev)
+    rows = json.loads(shown[shown.index("[") :])
+    found = [_experiment(row, row["name"] or row["rev"][:7], row["error"], None) for row in rows]
+    started = [
+        _experiment(each["revs"][0], each["name"] or each["revs"][0]["rev"][:7], each["revs"][0]["error"], each)
+        for row in rows
+        for each in row["experiments"] or ()
+    ]
+    return found + sorted(started, key=lambda each: _in_order(each.name))
+
+
+def models(experiment: Experiment) -> pd.DataFrame:
+    """reports/runs.csv of a finished experiment: a row a model."""
+    text = _run("git", "show", f"{experiment.rev}:reports/runs.csv")
+    table: pd.DataFrame = atomic_files.parse_table(text)
+    return table
+
+
+def mismatch(params: Mapping[str, Any], read_file: Callable[[str], bytes | None]) -> str:
+    """The first thing in which dvc.lock differs from the parameters, code and data beside it; empty if none does.
+
+    `params` holds the leaves of params.yaml; `read_file` returns a file's content, None where there is none. Only the
+    stages that reports/runs.csv and metrics.json come from are compared. DVC's files of data and models are not in git;
+    their digests are compared between the stage that wrote and the stage that read them.
+    """
+    try:
+        stages = YAML(typ="safe").load(read_file("dvc.lock") or b"")["stages"]
+        return next(_differences(params, stages, read_file), "")
+    except (YAMLError, LookupError, TypeError, AttributeError):
+        return "dvc.lock is missing or damaged"
+
+
+def _differences(
+    params: Mapping[str, Any], stages: Mapping[str, Any], read_file: Callable[[str], bytes | None]
+) -> Iterator[str]:
+    initializers = dict.fromkeys(key.split(".")[1] for key in params if key.startswith("initializers."))
+    needed = [
+        name
+        for stage, each in MADE_BY.items()
+        for name in ([f"{stage}@{initializer}" for initializer in initializers] if each else [stage])
+    ]
+    yield from (f"dvc.lock has no stage {name}" for name in needed if name not in stages)
+    for name in needed:
+        locked = stages[name]["params"]["params.yaml"]
+        before, sections = _flat(locked), tuple(f"{section}." for section in locked)
+        now = {key: value for key, value in params.items() if f"{key}.".startswith(sections)}
+        for key in _keys((now, before)):
+            if now.get(key) != before.get(key):
+                yield f"{key}: {_value(now, key)} in params.yaml, {_value(before, key)} in dvc.lock"
+    written = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+    read = {(dep["path"], dep["md5"]) for name in needed for dep in stages[name]["deps"]}
+    for path, md5 in sorted(read | {(path, written[path]) for path in USED}):
+        content = read_file(path)
+        current = written.get(path, md5) if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if current != md5:
+            yield f"{path} is not the one in dvc.lock"
+
+
+def _value(section: Mapping[str, Any], key: str) -> str:
+    return shown(section[key]) if key in section else "none"
+
+
+def _files(rev: str) -> Callable[[str], bytes | None]:
+    """A function that returns the content of a file of a commit or of the workspace, None where there is none."""
+    if rev == "workspace":
+        return lambda path: Path(path).read_bytes() if Path(path).is_file() else None
+    lines = _run("git", "ls-tree", "-r", "-z", "--full-tree", rev).split("\0")
+    blobs = {path: entry.split()[2] for entry, _, path in (line.partition("\t") for line in lines) if path}
+    return lambda path: _blob(blobs[path]) if path in blobs else None
+
+
+@functools.lru_cache(1024)
+def _blob(digest: str) -> bytes:
+    """The content of a blob of git: most are the same in all experiments."""
+    return subprocess.run(["git", "cat-file", "blob", digest], capture_output=True, check=True).stdout
+
+
+def table(experiments: Sequence[Experiment], metric: str) -> str:
+    """A row an experiment: the parameters and the results in which they differ."""
+    _, *others = experiments
+    workspace = [each for each in experiments[:1] if not any(_same(each, other) for other in others)]
+    listed = [*workspace, *others]
+    params = [key for key in _keys(each.params for each in listed) if _differs(each.params.get(key) for each in listed)]
+    finished = [each for each in listed if each.state == "success"]
+    results = [key for key in _keys(each.metrics for each in finished) if key.endswith(f".{metric}")]
+    changed = [key for key in results if _differs(each.metrics.get(key) for each in finished)]
+    names = [key.rpartition(".")[0] for key in changed]
+    if not changed and len(finished) < len(listed):
+        names = ["state"]  # otherwise it stands in the cells of the results
+    rows = []
+    for each in listed:
+        cells = [_shown(each.metrics.get(key)) for key in changed] if changed and each.state == "success" else []
+        rows.append(
+            [each.name, *(_shown(each.params.get(key)) for key in params), *(cells or [each.state] * len(names))]
+        )
+    text = markdown.table(["experiment", *params, *names], rows) + "\n"
+    same = [key.rpartition(".")[0] for key in results if key not in changed]
+    text += f"\nThe same in all: {', '.join(same)}.\n" if same else ""
+    stale = [f"- {each.name}: {each.reason}\n" for each in listed if each.reason]
+    text += "\nNot reproduced: the results there were made with other parameters or code.\n\n" if stale else ""
+    return text + "".join(stale)
+
+
+def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[str, Any] | None) -> Experiment:
+    state = ((queued or {}).get("executor") or {}).get("state") or "success"
+    data = row["data"] or {}
+    params = _flat({key: value for file in (data.get("params") or {}).values() for key, value in _content(file)})
+    metrics = _flat({key: value for file in (data.get("metrics") or {}).values() for key, value in _content(file)})
+    if error or (state == "success" and not metrics):
+        state = "failed"
+    reason = mismatch(params, _files(row["rev"])) if state == "success" else ""
+    return Experiment(name, row["rev"], "not reproduced" if reason else state, params, metrics, reason)
+
+
+def _content(file: Mapping[str, Any]) -> Any:
+    return (file.get("data") or {}).items()
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{a: {b: 1}} as {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in section.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _in_order(name: str) -> list[Any]:
+    """rate-9 before rate-10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
+
+
+def _same(one: Experiment, other: Experiment) -> bool:
+    return (one.params, one.metrics, one.state) == (other.params, other.metrics, other.state)
+
+
+def _keys(sections: Any) -> list[str]:
+    return list(dict.fromkeys(key for section in sections for key in section))
+
+
+def _differs(values: Any) -> bool:
+    return len({repr(value) for value in values}) > 1
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _run(*command: str) -> str:
+    """What a command of DVC or git says, or a sentence why it does not."""
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
+    if done.returncode:
+        if problem := provenance.git_problem():
+            raise ExperimentsError(f"the experiments cannot be read: {problem}")
+        why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
+        tool = "git" if command[0] == "git" else "dvc"
+        raise ExperimentsError(f"{tool} cannot read the experiments: {re.sub(r'^(ERROR|fatal): ', '', why)}")
+    return done.stdout
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.experiments",
+        description="List the experiments of a commit, and how they differ.",
+    )
+    told = "; ".join(f"{name}, {meaning}" for name, meaning in METRICS.items())
+    parser.add_argument("--metric", choices=METRICS, default="final_cost", help=told)
+    parser.add_argument("--rev", default="HEAD", help="the commit that they started from")
+    given = parser.parse_args(arguments)
+    try:
+        experiments = read(given.rev)
+    except ExperimentsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if provenance.is_shallow():
+        print(provenance.SHALLOW, file=sys.stderr)
+    if len(experiments) < 3:
+        print(f"No experiment started from {given.rev} yet; `dvc exp run` makes one.")
+        return 0
+    print(f"{given.metric}: {METRICS[given.metric]}\n\n{table(experiments, given.metric)}", end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+"""Which value of a parameter does each initializer want? From experiments that differ in it alone.
+
+`python -m pipeline.experiments.sweep training.learning_rate` prints a table of the best values; `--figure` draws all of them.
+"""
+
+import argparse
+import math
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.analysis.comparison import Table, seed_matters
+from pipeline.analysis.estimators import mean, mean_interval, quantile
+from pipeline.config.messages import fits, hint, nearest
+from pipeline.errors import UserError
+from pipeline.experiments import listing
+from pipeline.experiments.listing import Experiment, ExperimentsError
+from pipeline.figures import style, sweep_figure
+from pipeline.numerics.sums import integer_sum
+from pipeline.reporting import markdown
+from pipeline.storage import atomic_files
+from pipeline.tracking import provenance
+
+COMPARED = ["initializer", "value", "seeds", "low", "median", "high", "share", "share_low", "share_high"]
+
+
+def comparable(found: Sequence[Experiment], parameter: str) -> tuple[dict[float, Experiment], dict[str, str]]:
+    """The experiments that differ in `parameter` alone, by its values in order, and {name: why} of those left out.
+
+    Of several such families the one with most values is taken. An experiment with another value joins it if it differs
+    besides only in its seeds, in its targets, or in which initializers it has: a model does not depend on those.
+    Raises ExperimentsError if there are no two values.
+    """
+    known = {key: None for each in found for key in each.params}
+    if parameter not in known:
+        raise ExperimentsError(f"no experiment has the parameter {parameter}{hint(nearest(parameter, known))}.")
+    able = [each for each in found if each.state == "success" and fits(each.params.get(parameter), float)]
+    families: dict[str, dict[float, Experiment]] = {}
+    for each in able:
+        rest = repr(sorted((key, repr(other)) for key, other in each.params.items() if key != parameter))
+        families.setdefault(rest, {}).setdefault(float(each.params[parameter]), each)
+    family = max(families.values(), key=lambda values: len(values), default={})
+    left_out = {}
+    for each in found:
+        if each in family.values():
+            continue
+        others = {key: None for member in family.values() for key in _differences(each, member, parameter)}
+        value: Any = each.params.get(parameter)
+        if each.state != "success":
+            left_out[each.name] = f"{each.state}, {each.reason}" if each.reason else each.state
+        elif not fits(value, float):
+            left_out[each.name] = f"{parameter} is no number"
+        elif others:
+            left_out[each.name] = f"differs in {', '.join(others)}"
+        elif float(value) in family:
+            left_out[each.name] = f"{family[float(value)].name} has the same value"
+        else:
+            family[float(value)] = each
+    if len(family) < 2:
+        advice = f"`dvc exp run --queue -S '{parameter}=...,...'` asks for some"
+        why = "".join(f"\n{name}: {reason}" for name, reason in left_out.items())
+        raise ExperimentsError(f"no two finished experiments differ in {parameter} alone, as a number; {advice}.{why}")
+    return dict(sorted(family.items())), left_out
+
+
+def _differences(one: Experiment, other: Experiment, parameter: str) -> list[str]:
+    """The parameters besides `parameter` on which a model in both depends and that are not the same."""
+
+    def initializers(each: Experiment) -> set[str]:
+        return {key.split(".")[1] for key in each.params if key.startswith("initializers.")}
+
+    in_both = initializers(one) & initializers(other)
+    return [
+        key
+        for key in {**one.params, **other.params}
+        if key != parameter
+        and one.params.get(key) != other.params.get(key)
+        and not re.match(r"(seeds|comparison)\b", key)
+        and (not key.startswith("initializers.") or key.split(".")[1] in in_both)
+    ]
+
+
+def over_common_seeds(models: Mapping[float, Table]) -> tuple[dict[float, Table], list[str]]:
+    """The rows of runs.csv over the seeds that an initializer has in all experiments with it, and remarks on the rest.
+
+    An initializer that is in one experiment only, or has no seed in all of its experiments, is left out.
+    """
+    remarks: dict[str, list[str]] = {}
+    kept = []
+    for name in dict.fromkeys(name for runs in models.values() for name in runs["initializer"]):
+        seeds = [set(runs.loc[runs["initializer"] == name, "seed"]) for runs in models.values()]
+        seeds = [each for each in seeds if each]
+        common = set.intersection(*seeds)
+        if len(seeds) == 1:
+            remarks.setdefault("not compared, in one experiment only", []).append(name)
+            continue
+        if not common:
+            remarks.setdefault("not compared, no seed is in all experiments", []).append(name)
+            continue
+        if any(each != common for each in seeds):
+            n = f"{len(common)} seed" + ("s" if len(common) > 1 else "")
+            remarks.setdefault(f"compared over the {n} in common", []).append(name)
+        if len(seeds) < len(models):
+            remarks.setdefault(f"in {len(seeds)} of the {len(models)} experiments", []).append(name)
+        kept += [(name, seed) for seed in common]
+    lines = [f"{remark}: {', '.join(names)}" for remark, names in remarks.items()]
+    if not kept:
+        raise ExperimentsError(f"there is nothing to compare; {'; '.join(lines)}.")
+    rows = pd.DataFrame(kept, columns=["initializer", "seed"])
+    return {value: runs.merge(rows, on=["initializer", "seed"]) for value, runs in models.items()}, lines
+
+
+def compared(models: Mapping[float, Table], target: float, confidence: float) -> Table:
+    """A row an initializer and value: quartiles of the final cost over seeds, and the share of seeds at the target.
+
+    `models` holds the rows of runs.csv for each value, over the same seeds; `target` is an accuracy on the training
+    samples. The interval of the share is that of `mean_interval`; there is none where the seeds make no difference.
+    """
+    rows = []
+    for value, runs in models.items():
+        for name, group in runs.groupby("initializer", sort=False):
+            costs = group["final_cost"].tolist()
+            reached = (group["train_accuracy"] >= target).astype(float).tolist()
+            quartiles = [quantile(costs, share) for share in (0.25, 0.5, 0.75)]
+            share = mean(reached)
+            interval = mean_interval(reached, confidence) if seed_matters(group) else (math.nan, math.nan)
+            rows.append([name, value, len(group), *quartiles, share, *interval])
+    return pd.DataFrame(rows, columns=COMPARED)
+
+
+def best(rows: Table, models: Mapping[float, Table]) -> Table:
+    """A row an initializer: the value with the lowest median of the final cost, the next best, and how they compare.
+
+    lower_in: in how many seeds the best value ends lower than the next best. The best value is nan where all values
+    give the same.
+    """
+    made = []
+    for name, group in rows.groupby("initializer", sort=False):
+        ordered = group.sort_values("median", kind="stable", na_position="last")
+        first, second = ordered.iloc[0], ordered.iloc[1]
+        pair = [_final_costs(models[row["value"]], str(name)) for row in (first, second)]
+        same = group["median"].nunique(dropna=False) == 1
+        made.append(
+            {
+                "initializer": name,
+                "best": math.nan if same else first["value"],
+                "at_end": not same and first["value"] in (group["value"].min(), group["value"].max()),
+                **{key: first[key] for key in ("median", "low", "high", "share", "seeds")},
+                "next_best": math.nan if same else second["value"],
+                "lower_in": integer_sum(one < other for one, other in zip(*pair, strict=True)),
+            }
+        )
+    return pd.DataFrame(made)
+
+
+def report(chosen: Table, target: float, confidence: float) -> str:
+    """The table of `best` in Markdown; lower in: how many seeds the best value beats the next best in.
+
+    A note says if the seeds are too few for any such count to be significant: the smallest two-sided p-value of a sign
+    test over n seeds is 2^(1 - n).
+    """
+    heads = [
+        "initializer",
+        "best",
+        "median cost",
+        "middle half",
+        f"seeds ≥ {100 * target:g} %",
+        "next best",
+        "lower in",
+    ]
+    rows = []
+    for _, row in chosen.iterrows():
+        half = f"{_shown(row['low'])} to {_shown(row['high'])}"
+        costs = [_shown(row["median"]), half, f"{100 * row['share']:.0f} %"]
+        if math.isnan(row["best"]):
+            rows.append([row["initializer"], "all the same", *costs, "–", "–"])
+            continue
+        lower = (
+            "seeds alike"
+            if row["low"] == row["high"] and row["seeds"] > 1
+            else f"{row['lower_in']} of {row['seeds']} seeds"
+        )
+        end = " *" if row["at_end"] else ""
+        rows.append([row["initializer"], f"{row['best']:g}{end}", *costs, f"{row['next_best']:g}", lower])
+    note = "\n\n\\* at the end of what was tried: a better value may lie beyond." if chosen["at_end"].any() else ""
+    n, needed = int(chosen["seeds"].max()), math.ceil(1.0 - math.log2(1.0 - confidence))
+    if n < needed:
+        note += (
+            f"\n\nToo few seeds for significance: the smallest two-sided p-value of a sign test over {n} is "
+            f"{2.0 ** (1 - n):.4g}; at {100 * confidence:g} % confidence at least {needed} seeds are needed."
+        )
+    return markdown.table(heads, rows) + note
+
+
+def _shown(cost: float) -> str:
+    return f"{cost:.4g}" if math.isfinite(cost) else "diverged"
+
+
+def _final_costs(runs: Table, name: str) -> list[float]:
+    """Of every seed in order; infinite where training diverged."""
+    own = runs[runs["initializer"] == name].sort_values("seed")
+    return [cost if math.isfinite(cost) else math.inf for cost in own["final_cost"].tolist()]
+
+
+def study(parameter: str, rev: str, figure: Path | None) -> str:
+    """Compare the experiments that started from `rev`, draw `figure`, and return the report."""
+    found = listing.read(rev)[1:]  # without the workspace
+    family, left_out = comparable(found, parameter)
+    models, remarks = over_common_seeds({value: listing.models(each) for value, each in family.items()})
+    asked = next(iter(family.values())).params
+    target, confidence = asked["comparison.target_accuracy"], asked["comparison.confidence"]
+    rows = compared(models, target, confidence)
+    chosen = best(rows, models)
+    if figure:
+        drawn = sweep_figure.study(rows, chosen, parameter, found[0].params.get(parameter), target, confidence)
+        atomic_files.write_bytes(figure, style.png(drawn))
+    values = ", ".join(f"{value:g} ({each.name})" for value, each in family.items())
+    lines = [f"{parameter}: {values}"]
+    lines += [f"left out: {name} ({reason})" for name, reason in left_out.items()] + remarks
+    return "\n".join(lines) + f"\n\n{report(chosen, target, confidence)}\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.experiments.sweep", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("parameter", nargs="?", default="training.learning_rate", help="a number in params.yaml")
+    parser.add_argument("--figure", type=Path, metavar="PATH", help="the PNG to draw")
+    parser.add_argument("--rev", default="HEAD", help="the commit that the experiments started from")
+    given = parser.parse_args(arguments)
+    if provenance.is_shallow():
+        print(provenance.SHALLOW, file=sys.stderr)
+    try:
+        print(study(given.parameter, given.rev, given.figure), end="")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

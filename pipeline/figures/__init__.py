@@ -1,0 +1,1 @@
+"""The figures: tables in, a matplotlib Figure out."""

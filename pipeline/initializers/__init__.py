@@ -1,0 +1,1 @@
+"""Initializers: functions that draw the weights of a layer or of a whole network."""

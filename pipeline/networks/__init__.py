@@ -1,0 +1,1 @@
+"""Networks: parameters, activations, losses, the reference in NumPy and the compiled kernel."""

@@ -1,0 +1,175 @@
+"""Activations: phi and its derivative, one table.
+
+Like the functions of `elementary`, which they are made of, they take NumPy arrays and the kernel's vectors. A slope
+made from a = phi(z) costs next to nothing, but is good to about 1e-15 only in absolute terms. A slope that needs
+functions of z asks for them as its phi does, in the same words, and the compiler evaluates them once.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pipeline.numerics.elementary import Number, exp, expm1, normal_cdf, normal_pdf, select, sigmoid, softplus, tanh
+
+LEAK = 0.01
+RELU6_TOP = 6.0
+HARD_SIGMOID_EDGE = 3.0
+SELU_SCALE = 1.0507009873554805  # lambda of Klambauer et al. 2017; alpha is 1.6732632423543772
+SELU_NEGATIVE = 1.7580993408473768  # lambda alpha
+
+
+def relu(z: Number) -> Number:
+    """max(0, z); nan stays nan."""
+    return select(z < 0.0, 0.0, z)
+
+
+def relu_slope(z: Number, a: Number) -> Number:
+    """1 where z > 0, else 0."""
+    return select(z > 0.0, 1.0, 0.0)
+
+
+def leaky_relu(z: Number) -> Number:
+    """z, or 0.01 z where z < 0 (Maas et al. 2013; PyTorch's and JAX's default)."""
+    return select(z < 0.0, z * LEAK, z)
+
+
+def leaky_relu_slope(z: Number, a: Number) -> Number:
+    """1 where z > 0, else 0.01: at 0 as in PyTorch, where JAX has 1."""
+    return select(z > 0.0, 1.0, LEAK)
+
+
+def tanh_slope(z: Number, a: Number) -> Number:
+    """1 - tanh(z)**2, from a = tanh(z)."""
+    return 1.0 - a * a
+
+
+def sigmoid_slope(z: Number, a: Number) -> Number:
+    """sigmoid(z) (1 - sigmoid(z)), from a = sigmoid(z)."""
+    return a * (1.0 - a)
+
+
+def linear(z: Number) -> Number:
+    """z: without an activation a deep network is a product of matrices (Saxe et al. 2014)."""
+    return z
+
+
+def linear_slope(z: Number, a: Number) -> Number:
+    """1, in the shape of z."""
+    return select(z > 0.0, 1.0, 1.0)
+
+
+def elu(z: Number) -> Number:
+    """z, or e**z - 1 where z <= 0 (Clevert et al. 2016, alpha = 1)."""
+    return select(z > 0.0, z, expm1(z))
+
+
+def elu_slope(z: Number, a: Number) -> Number:
+    """1, or e**z where z <= 0, from a = e**z - 1."""
+    return select(z > 0.0, 1.0, a + 1.0)
+
+
+def selu(z: Number) -> Number:
+    """lambda z, or lambda alpha (e**z - 1) where z <= 0 (Klambauer et al. 2017): keeps mean 0 and variance 1."""
+    return select(z > 0.0, SELU_SCALE, SELU_NEGATIVE) * elu(z)
+
+
+def selu_slope(z: Number, a: Number) -> Number:
+    """lambda, or lambda alpha e**z where z <= 0, from a = lambda alpha (e**z - 1)."""
+    return select(z > 0.0, SELU_SCALE, a + SELU_NEGATIVE)
+
+
+def gelu(z: Number) -> Number:
+    """z Phi(z), Phi being the distribution function of N(0, 1) (Hendrycks & Gimpel 2016).
+
+    This is the exact one, PyTorch's default; JAX's default is an approximation by tanh that differs by up to 5e-4.
+    """
+    return select(z < -40.0, -40.0, z) * normal_cdf(z)  # below -39 Phi is 0, and 0 * inf would be nan
+
+
+def gelu_slope(z: Number, a: Number) -> Number:
+    """Phi(z) + z Phi'(z)."""
+    y = select(z < -40.0, -40.0, select(z > 40.0, 40.0, z))  # where Phi'(z) is 0
+    return normal_cdf(z) + y * normal_pdf(z)
+
+
+def silu(z: Number) -> Number:
+    """z sigmoid(z) (Hendrycks & Gimpel 2016; Ramachandran et al. 2017 as "swish")."""
+    return select(z < -750.0, -750.0, z) * sigmoid(z)  # below -746 the sigmoid is 0, and 0 * inf would be nan
+
+
+def silu_slope(z: Number, a: Number) -> Number:
+    """s + z s (1 - s) with s = sigmoid(z), which is (1 + e + z e) / (1 + e)**2 with e = e**-|z|.
+
+    For z < 0 the first 1 + e is e (1 + e).
+    """
+    e = exp(-abs(z))
+    y = select(z < -750.0, -750.0, select(z > 750.0, 750.0, z))  # where e is 0
+    return (select(z < 0.0, e, 1.0) * (e + 1.0) + y * e) / ((e + 1.0) * (e + 1.0))
+
+
+def softplus_slope(z: Number, a: Number) -> Number:
+    """sigmoid(z)."""
+    return sigmoid(z)
+
+
+def hardtanh(z: Number) -> Number:
+    """z within [-1, 1], and the nearer end outside (Collobert 2004); nan stays nan."""
+    return select(z < -1.0, -1.0, select(z > 1.0, 1.0, z))
+
+
+def hardtanh_slope(z: Number, a: Number) -> Number:
+    """1 where -1 < z < 1, else 0, at both ends too, as in PyTorch."""
+    return select(z > -1.0, select(z < 1.0, 1.0, 0.0), 0.0)
+
+
+def relu6(z: Number) -> Number:
+    """min(max(0, z), 6) (Krizhevsky 2010); nan stays nan."""
+    return select(z < 0.0, 0.0, select(z > RELU6_TOP, RELU6_TOP, z))
+
+
+def relu6_slope(z: Number, a: Number) -> Number:
+    """1 where 0 < z < 6, else 0, at both ends too, as in PyTorch."""
+    return select(z > 0.0, select(z < RELU6_TOP, 1.0, 0.0), 0.0)
+
+
+def hard_sigmoid(z: Number) -> Number:
+    """relu6(z + 3) / 6, which is z / 6 + 1 / 2 within [-3, 3]: that of PyTorch, JAX and Keras 3.
+
+    Keras 2 had 0.2 z + 0.5 within [-2.5, 2.5].
+    """
+    return select(z < -HARD_SIGMOID_EDGE, 0.0, select(z > HARD_SIGMOID_EDGE, 1.0, (z + HARD_SIGMOID_EDGE) / RELU6_TOP))
+
+
+def hard_sigmoid_slope(z: Number, a: Number) -> Number:
+    """1 / 6 where -3 < z < 3, else 0, at both ends too, as in PyTorch."""
+    return select(z > -HARD_SIGMOID_EDGE, select(z < HARD_SIGMOID_EDGE, 1.0 / RELU6_TOP, 0.0), 0.0)
+
+
+class Activation(NamedTuple):
+    """An activation function and what theory needs to know of it."""
+
+    phi: Callable[[Number], Number]
+    slope: Callable[[Number, Number], Number]  # the derivative at z, given z and a = phi(z)
+    kinks: tuple[float, ...] = ()  # where phi is continuous but not analytic, such as where its slope jumps
+    without_theory: str = ""  # why `theory` does not cover this activation; empty if it does
+
+    @property
+    def name(self) -> str:
+        """The name of phi, for messages."""
+        return getattr(self.phi, "__name__", "the activation")
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation(relu, relu_slope, kinks=(0.0,)),
+    "leaky_relu": Activation(leaky_relu, leaky_relu_slope, kinks=(0.0,)),
+    "tanh": Activation(tanh, tanh_slope),
+    "sigmoid": Activation(sigmoid, sigmoid_slope),
+    "linear": Activation(linear, linear_slope),
+    "elu": Activation(elu, elu_slope, kinks=(0.0,)),
+    "selu": Activation(selu, selu_slope, kinks=(0.0,)),
+    "gelu": Activation(gelu, gelu_slope),
+    "silu": Activation(silu, silu_slope),
+    "softplus": Activation(softplus, softplus_slope),
+    "hardtanh": Activation(hardtanh, hardtanh_slope, kinks=(-1.0, 1.0)),
+    "relu6": Activation(relu6, relu6_slope, kinks=(0.0, RELU6_TOP)),
+    "hard_sigmoid": Activation(hard_sigmoid, hard_sigmoid_slope, kinks=(-HARD_SIGMOID_EDGE, HARD_SIGMOID_EDGE)),
+}

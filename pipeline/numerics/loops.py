@@ -1,0 +1,52 @@
+"""Products of matrices and sums over samples, compiled by Numba from the inner loops of `tiles`."""
+
+from typing import Any
+
+from numba import njit
+
+from pipeline.numerics.sums import LANES
+from pipeline.numerics.tiles import TILE, biased_product_strip, lane_sums_strip, scaled_product_strip
+
+DOUBLE = 8  # bytes
+BLOCK = LANES * DOUBLE  # bytes of a block of samples
+STRIP = TILE[0]  # rows
+
+
+def strip_by_strip(strip: Any) -> Any:
+    """run(...): Z (n_rows, n_blocks) = W A + b, or W A times Z; W (n_rows, n_terms) has any two steps."""
+
+    @njit
+    def run(
+        W: int,
+        row_step: int,
+        term_step: int,
+        n_rows: int,
+        n_terms: int,
+        A: int,
+        A_step: int,
+        Z: int,
+        Z_step: int,
+        n_blocks: int,
+    ) -> None:
+        n_strips = (n_rows + STRIP - 1) // STRIP
+        for s in range(n_strips):  # of nearly the same height
+            i = s * n_rows // n_strips
+            rows = (s + 1) * n_rows // n_strips - i
+            w, z = W + DOUBLE * i * row_step, Z + DOUBLE * i * Z_step
+            strip(rows, n_blocks, (w, row_step, term_step, n_terms, A, A_step, z, Z_step))
+
+    return run
+
+
+biased_product, scaled_product = strip_by_strip(biased_product_strip), strip_by_strip(scaled_product_strip)
+
+
+@njit
+def lane_sums(D: int, D_step: int, n_rows: int, A: int, A_step: int, n_columns: int, n_blocks: int, G: int) -> None:
+    """G (n_rows, n_columns) of eight lanes += D A'."""
+    n_strips = (n_rows + STRIP - 1) // STRIP
+    for s in range(n_strips):
+        i = s * n_rows // n_strips
+        rows = (s + 1) * n_rows // n_strips - i
+        d, g = D + DOUBLE * i * D_step, G + BLOCK * i * n_columns
+        lane_sums_strip(rows, n_columns, (d, D_step, A, A_step, n_blocks, g, LANES * n_columns))

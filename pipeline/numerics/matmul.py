@@ -1,0 +1,91 @@
+"""Products of the matrices of a stack of models: the bits of `network`, by the inner loops of the kernel.
+
+What lies inside a network, layer by layer, the kernel does not keep, and NumPy's loops take minutes for layers of a
+thousand units. BLAS would not do, rounded or not: it adds in an order of the processor's own, and of a last bit a deep
+network in chaos makes another state before it has taken a step.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from pipeline.numerics.loops import BLOCK, DOUBLE, lane_sums, scaled_product
+from pipeline.numerics.numba_cache import source_digest
+from pipeline.numerics.simd import everywhere, lane_total
+from pipeline.numerics.sums import LANES, Array, pad
+from pipeline.numerics.tiles import load, store, store_double
+
+CHUNK = 32  # blocks of eight columns that pass through all rows before the next do, so that they stay in the cache
+
+
+def product(W: Array, A: Array) -> Array:
+    """W A (models, n, m), as `network.product` adds it: W (models, n, k); A (models, k, m), or (k, m) for them all."""
+    n_models, n, k = W.shape
+    inputs = np.ascontiguousarray(pad(A))  # NumPy pads a transposed matrix into a transposed one
+    steps = [step // DOUBLE for step in W.strides]
+    A_step = inputs.shape[-1]
+    A_model = k * A_step if A.ndim == 3 else 0
+    Z = np.ones((n_models, n, A_step))
+    products(W.ctypes.data, *steps, n_models, n, k, inputs.ctypes.data, A_model, A_step, Z.ctypes.data)
+    return Z[..., : A.shape[-1]]
+
+
+def product_over_samples(D: Array, A: Array) -> Array:
+    """D A' (models, n, k), summed over samples by `lane_sum`: D (models, n, m); A (models, k, m), or one (k, m).
+
+    The gradient of the weights from that of the pre-activations.
+    """
+    n_models, n, _ = D.shape
+    slopes, inputs = np.ascontiguousarray(pad(D)), np.ascontiguousarray(pad(A))
+    k, step = inputs.shape[-2:]
+    A_model = k * step if A.ndim == 3 else 0
+    lanes, G = np.empty((n, k, LANES)), np.empty((n_models, n, k))
+    places = slopes.ctypes.data, inputs.ctypes.data, lanes.ctypes.data, G.ctypes.data
+    products_over_samples(n_models, n, k, A_model, step, *places)
+    return G
+
+
+def entry_points(sources: str) -> tuple[Any, Any]:
+    """The two compiled functions. `sources` makes part of the key under which Numba keeps them on disk."""
+
+    def products(
+        W: int,
+        W_model: int,
+        row_step: int,
+        term_step: int,
+        n_models: int,
+        n_rows: int,
+        n_terms: int,
+        A: int,
+        A_model: int,
+        A_step: int,
+        Z: int,
+    ) -> None:
+        """Z, which holds ones, times W A."""
+        _ = sources
+        n_blocks = A_step // LANES
+        for model in range(n_models):
+            w, a, z = (W + DOUBLE * W_model * model, A + DOUBLE * A_model * model, Z + DOUBLE * n_rows * A_step * model)
+            for first in range(0, n_blocks, CHUNK):
+                n, start = min(CHUNK, n_blocks - first), BLOCK * first
+                scaled_product(w, row_step, term_step, n_rows, n_terms, a + start, A_step, z + start, A_step, n)
+
+    def products_over_samples(
+        n_models: int, n_rows: int, n_columns: int, A_model: int, step: int, D: int, A: int, lanes: int, G: int
+    ) -> None:
+        _ = sources
+        n = n_rows * n_columns
+        for model in range(n_models):
+            d, a, g = D + DOUBLE * n_rows * step * model, A + DOUBLE * A_model * model, G + DOUBLE * n * model
+            for k in range(n):
+                store(everywhere(0.0), lanes, LANES * k)
+            lane_sums(d, step, n_rows, a, step, n_columns, step // LANES, lanes)
+            for k in range(n):
+                store_double(lane_total(load(lanes, LANES * k)), g, k)
+
+    compile = njit(nogil=True, cache=True)
+    return compile(products), compile(products_over_samples)
+
+
+products, products_over_samples = entry_points(source_digest(__name__))

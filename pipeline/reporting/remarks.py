@@ -1,0 +1,112 @@
+"""The remarks of reports/comparison.md, each printed only where its measurements support it."""
+
+from pipeline.analysis.comparison import Table
+from pipeline.analysis.estimators import quantile
+from pipeline.diagnostics.outcomes import Classes
+from pipeline.reporting.formatting import format_cost, format_percent, format_share
+
+LEARNED = 0.01  # share by which a cost must lie below the entropy of the classes to show more than their frequencies
+EQUAL = 0.001  # relative difference up to which a cost counts as the entropy of the classes
+
+
+def _of(models: Table, group: Table) -> str:
+    return f"{len(models)} of {len(group)} {'model' if len(group) == 1 else 'models'}"
+
+
+def _published_remarks(runs: Table, compared: Table, published: Table, seed: int, target: float) -> list[str]:
+    """Where a published accuracy is not typical of the seeds."""
+    remarks = []
+    for _, row in compared[compared["initializer"].isin(published["initializer"])].iterrows():
+        name = row["initializer"]
+        alone = runs[(runs["initializer"] == name) & (runs["seed"] == seed)]["train_accuracy"].tolist()
+        if alone and abs(alone[0] - row["train_accuracy_mean"]) >= 0.01:
+            remarks.append(
+                f"- **{name}: {format_percent(alone[0])} is seed {seed}.** Over {row['seeds']} seeds it averages "
+                f"{format_percent(row['train_accuracy_mean'])}, from {format_percent(row['train_accuracy_min'])} to "
+                f"{format_percent(row['train_accuracy_max'])}; {format_percent(row['share_at_target_accuracy'])} of the seeds "
+                f"reach {format_share(target)}."
+            )
+    return remarks
+
+
+def _outcome_remarks(runs: Table, outcomes: Table, classes: Classes) -> list[str]:
+    """What the measurements of the trained models show of each initializer; nothing where they show nothing."""
+    remarks = []
+    every = runs.merge(outcomes, on=["initializer", "seed"], validate="one_to_one")
+    for name in every["initializer"].unique():
+        group = every[every["initializer"] == name]
+        for of in (_frozen, _constant_output, _symmetric_units, _diverged):
+            if remark := of(group, classes):
+                remarks.append(f"- **{name}: {remark}")
+    return remarks
+
+
+def _frozen(group: Table, classes: Classes) -> str:
+    models = group[group["behaviour"] == "frozen"]
+    if models.empty:
+        return ""
+    remark = f"no weight and no bias changed in {_of(models, group)}.** "
+    largest, n_blocked = models["largest_weight"].max(), int(models["blocked"].sum())
+    if largest == 0.0:
+        remark += "This is not a failure of symmetry: every weight is 0, and so is the gradient of every weight"
+    else:
+        remark += f"Their weights are not 0 but up to {largest:.3g} in absolute value"
+        if n_blocked:
+            remark += (
+                f"; in {n_blocked} of them no gradient passes some hidden layer, whose derivatives are 0 at every "
+            )
+            remark += "training sample"
+    if classes.balanced:
+        remark += "; the gradient of the output's bias is 0 because the classes are balanced"
+    return f"{remark}."
+
+
+def _constant_output(group: Table, classes: Classes) -> str:
+    models = group[group["constant_output"] & (group["behaviour"] != "frozen")]
+    if models.empty:
+        return ""
+    where = "input" if models["largest_weight"].max() == 0.0 else "training sample"
+    predicted = models["output_class"].unique().tolist()
+    most = [label for label, count in enumerate(classes.counts) if count == max(classes.counts)]
+    label = f"class {predicted[0]}" if len(predicted) == 1 else "one class"
+    label += ", the majority class," if predicted == most else ""
+    remark = (
+        f"{label} is predicted for every {where} in {_of(models, group)}.** Their output is the same for all of these"
+    )
+    n_biases, final = int(models["only_biases"].sum()), quantile(models["final_cost"].tolist(), 0.5)
+    if n_biases:
+        remark += f"; only biases changed during training in {_of(models[models['only_biases']], models)}"
+    remark += (
+        f". The smallest cost of a constant output is the entropy of the classes, {format_cost(classes.entropy)}; "
+    )
+    reached = abs(final - classes.entropy) <= EQUAL * classes.entropy
+    return (
+        remark
+        + f"the median final cost {'equals it to within 0.1 %' if reached else 'is higher'}: {format_cost(final)}."
+    )
+
+
+def _symmetric_units(group: Table, classes: Classes) -> str:
+    models = group[group["behaviour"] == "symmetric units"]
+    if models.empty:
+        return ""
+    first, final = quantile(models["initial_cost"].tolist(), 0.5), quantile(models["final_cost"].tolist(), 0.5)
+    remark = (
+        f"all units of some hidden layer are identical in {_of(models, group)}.** After training they have the same "
+        f"weights and biases, in every bit. The median cost goes from {format_cost(first)} to {format_cost(final)}; a constant "
+        f"output reaches {format_cost(classes.entropy)}, the entropy of the classes, "
+    )
+    if final <= (1.0 - LEARNED) * classes.entropy:
+        return remark + "so they learned more than the frequencies of the classes."
+    return remark + f"and they did not get {format_share(LEARNED)} below it."
+
+
+def _diverged(group: Table, classes: Classes) -> str:
+    models = group[group["behaviour"] == "diverged"]
+    if models.empty:
+        return ""
+    return (
+        f"the cost is not finite in {_of(models, group)}.** Mean and standard deviation of the final cost are then not "
+        "defined; in its quantiles such a model counts as above all others. Where the output is not a number class 0 "
+        "is predicted, and the accuracies are those of that prediction."
+    )

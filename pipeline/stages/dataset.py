@@ -1,0 +1,24 @@
+"""Stage `generate`: draw the training and the test set, write them as CSV, and draw their figure."""
+
+import sys
+
+from pipeline.config import params
+from pipeline.datasets import DATASETS
+from pipeline.figures import data_figures, style
+from pipeline.storage import atomic_files, reports, samples
+
+
+def dataset() -> None:
+    """Write data/train.csv, data/test.csv and reports/figures/data.png."""
+    data = params.load().data
+    split = DATASETS[data.name].split
+    train, test = split(data.n_train, data.n_test, data.noise, data.train_seed, data.test_seed)
+    samples.write_samples(samples.DATA / "train.csv", *train)
+    samples.write_samples(samples.DATA / "test.csv", *test)
+    atomic_files.write_bytes(reports.FIGURES / "data.png", style.png(data_figures.data(train, test)))
+
+
+if __name__ == "__main__":
+    from pipeline.stages import run
+
+    sys.exit(run(dataset))

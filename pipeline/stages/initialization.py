@@ -1,0 +1,58 @@
+"""Stage `birth`: what the newborn models of all initializers are like, beside theory: reports/birth.md and its figures.
+
+It needs no training: `dvc repro birth` stops here.
+"""
+
+import sys
+
+from pipeline.analysis import initialization_table
+from pipeline.analysis.initialization_table import Newborn
+from pipeline.config import params
+from pipeline.diagnostics import labels
+from pipeline.figures import initialization_figures, style
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.reporting import initialization_report
+from pipeline.storage import atomic_files, measurements, reports, samples, trained
+from pipeline.theory import predictions, variances
+
+
+def initialization() -> None:
+    """Write reports/birth.csv, birth.md and their figures."""
+    P = params.load()
+    trained.prune(list(P.initializers))
+    X, Y = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
+    known = NetworkSpec(P.layers_dims, P.network.activations, X)
+    n_layers = len(P.layers_dims) - 1
+    plan = labels.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, Y)
+    newborn, words, histograms = {}, {}, {}
+    silence: dict[str, str] = {}
+    estimated = [name for name, recipe in P.initializers.items() if variances.is_own(recipe)]
+    for name, recipe in P.initializers.items():
+        layers, models = measurements.read_measurements(name, P.seeds, n_layers)
+        units = measurements.read_units(name, P.seeds, n_layers)
+        law = variances.without_theory(P.network.activations) or (
+            variances.estimated(layers, P.layers_dims) if name in estimated else variances.laws(recipe, known)
+        )
+        if isinstance(law, str):
+            silence[name] = law
+        theory = None if isinstance(law, str) else predictions.predicted(law, P.layers_dims, X, P.network.activations)
+        dead = [units[f"dead{l}"] for l in range(1, n_layers)]
+        newborn[name] = Newborn(layers, models, dead, theory)
+        words[name] = labels.verdicts(layers, models, n_layers, plan)
+        histograms[name] = initialization_figures.pooled(units, n_layers)
+    table = initialization_table.table(newborn)
+    text = initialization_report.birth(table, words, silence, P.layers_dims, estimated)
+    drawn = {
+        "depth": initialization_figures.depth(table),
+        "activations": initialization_figures.activations(histograms),
+    }
+    reports.write_table("birth", table)
+    atomic_files.write_text(reports.REPORTS / "birth.md", text)
+    for name, figure in drawn.items():
+        atomic_files.write_bytes(reports.FIGURES / f"{name}.png", style.png(figure))
+
+
+if __name__ == "__main__":
+    from pipeline.stages import run
+
+    sys.exit(run(initialization))

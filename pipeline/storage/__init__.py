@@ -1,0 +1,1 @@
+"""The files of the pipeline: where they are, how they are written, read and checked."""

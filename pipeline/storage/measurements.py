@@ -1,0 +1,105 @@
+"""The files of diagnostics/<initializer>: what is measured of its models at initialization."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.storage.atomic_files import Columns, _damaged, read_csv, read_npz, write_csv, write_npz
+
+DIAGNOSTICS = Path("births")
+# The columns of births/<initializer>/layers.csv, a row a model and layer, and of models.csv, a row a model
+LAYER_COLUMNS: dict[str, type] = {
+    "seed": int,
+    "layer": int,
+    "units": int,
+    "weight_mean": float,
+    "weight_square": float,
+    "bias_mean": float,
+    "bias_square": float,
+    "z_mean": float,
+    "z_sd": float,
+    "z_square": float,
+    "a_mean": float,
+    "a_sd": float,
+    "a_square": float,
+    "gradient": float,
+    "weight_gradient": float,
+    "saturated": float,
+    "dead": int,
+    "distinct_activations": int,
+    "distinct": int,
+    "told_apart": int,
+    "largest_cosine": float,
+    "full_rank": int,
+    "effective_rank": float,
+    "correlation": float,
+}
+MODEL_COLUMNS: dict[str, type] = {
+    "seed": int,
+    "cost": float,
+    "sharpness": float,
+    "centered_gradient": float,
+    "weight_norm": float,
+    "silent": float,
+    "log_growth": float,
+    "jacobian_square": float,
+    "jacobian_largest": float,
+    "jacobian_smallest": float,
+}
+DIAGNOSTICS_FILES = {"layers.csv", "models.csv", "units.npz"}
+
+
+def write_measurements(
+    name: str,
+    seeds: Sequence[int],
+    layers: Mapping[str, NDArray[Any]],
+    models: Mapping[str, NDArray[Any]],
+    counts: Mapping[str, NDArray[np.int64]],
+    dead: Sequence[NDArray[np.bool_]],
+) -> None:
+    """Write births/<name>: what was measured of all layers (models, L) and models (models,), histograms, dead units.
+
+    `counts` holds (models, layers, bins) under "z" and "a"; what is kept of a layer is from its first bin to its last.
+    """
+    folder, n_layers = DIAGNOSTICS / name, next(iter(layers.values())).shape[1]
+    numbers = {"seed": np.repeat(seeds, n_layers), "layer": np.tile(np.arange(1, n_layers + 1), len(seeds))}
+    write_csv(folder / "layers.csv", numbers | {column: values.ravel() for column, values in layers.items()})
+    write_csv(folder / "models.csv", {"seed": np.array(seeds)} | dict(models))
+    arrays: dict[str, NDArray[Any]] = {"seeds": np.array(seeds, dtype=np.int64)}
+    for key, every in counts.items():
+        for l in range(every.shape[1]):
+            used = np.flatnonzero(every[:, l].any(axis=0))
+            first, stop = used[0], used[-1] + 1
+            arrays[f"{key}{l + 1}_first"] = np.array(first, dtype=np.int64)
+            arrays[f"{key}{l + 1}"] = every[:, l, first:stop].astype(np.int32)
+    arrays |= {f"dead{l}": units for l, units in enumerate(dead, start=1)}
+    write_npz(folder / "units.npz", arrays)
+
+
+def read_measurements(name: str, seeds: Sequence[int], n_layers: int) -> tuple[Columns, Columns]:
+    """The layers and the models of births/<name>, for just these seeds and so many layers."""
+    folder = DIAGNOSTICS / name
+    layers = read_csv(folder / "layers.csv", LAYER_COLUMNS, len(seeds) * n_layers)
+    models = read_csv(folder / "models.csv", MODEL_COLUMNS, len(seeds))
+    expected = np.repeat(seeds, n_layers), np.tile(np.arange(1, n_layers + 1), len(seeds))
+    if any((layers[key] != column).any() for key, column in zip(("seed", "layer"), expected, strict=True)):
+        raise _damaged(folder / "layers.csv", "it does not hold the seeds and layers that params.yaml asks for")
+    if models["seed"].tolist() != list(seeds):
+        raise _damaged(folder / "models.csv", "it does not hold the seeds that params.yaml asks for")
+    return layers, models
+
+
+def read_units(name: str, seeds: Sequence[int], n_layers: int) -> dict[str, NDArray[Any]]:
+    """The histograms and dead units of births/<name>, as `write_birth` names them."""
+    path = DIAGNOSTICS / name / "units.npz"
+    arrays = read_npz(path)
+    keys = [f"{key}{l}" for l in range(1, n_layers + 1) for key in ("z", "a", "dead") if key == "z" or l < n_layers]
+    firsts = [f"{key}_first" for key in keys if not key.startswith("dead")]
+    found = {key: array.shape[:1] for key, array in arrays.items() if array.ndim in (0, 2)}
+    expected = dict.fromkeys(keys, (len(seeds),)) | dict.fromkeys(firsts, ())
+    if found != expected or arrays.get("seeds", np.zeros(0)).tolist() != list(seeds):
+        raise _damaged(path, "it does not hold the models that params.yaml asks for")
+    return arrays

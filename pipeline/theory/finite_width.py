@@ -1,0 +1,107 @@
+"""What finite width adds to mean-field theory, exactly: ReLU networks of He's normal weights, at one input. Pure.
+
+With W ~ N(0, 2 / fan_in), no biases, and any input but 0, a ReLU layer of n units multiplies the mean square of its
+activations by R = (2 / n) sum_i relu(g_i)^2, g_i ~ N(0, 1), independent of all before: (2 / n) chi^2 with k degrees of
+freedom, k ~ B(n, 1/2) units being on. E[R] = 1 always, but the typical network shrinks. The last layer, linear, makes
+of the mean square m of the activations below it q_L = |z_L|^2 / n_L = 2 m chi^2 / n_L, with n_L degrees of freedom. The
+bits are the same on every computer; Python's `sum`, which compensates from 3.12 on and not before, is avoided.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+from pipeline.numerics import elementary
+
+EULER = 0.5772156649015329
+LN2 = 0.6931471805599453
+
+
+class Log(NamedTuple):
+    """Mean and variance of the log of a factor, over networks that are not dead."""
+
+    mean: float
+    variance: float
+
+
+def second_moment_growth(hidden: Sequence[int], n_out: int | None = None) -> float:
+    """E[m^2] / E[m]^2 = prod(1 + 5 / n_l), m being the mean square of the last ReLU layer's activations, over the
+    widths n_l of the ReLU layers; with n_out, E[q_L^2] / E[q_L]^2, which has a factor (1 + 2 / n_out) more.
+
+    It is exponential in the sum of 1 / n_l, as Hanin & Rolnick (2018) find.
+    """
+    _check(hidden, n_out)
+    growth = 1.0
+    for n in hidden:
+        growth = growth * (1.0 + 5.0 / n)
+    return growth if n_out is None else growth * (1.0 + 2.0 / n_out)
+
+
+@cache
+def relu_log(n: int) -> Log:
+    """E[log R] and Var[log R] of a ReLU layer of n >= 1 units, given that one of them is on (R = 0 has no log).
+
+    E = sum_k C(n, k) / (2^n - 1) (psi(k / 2) + log 2) - log(n / 2), about -5 / (2 n); Var about 5 / n.
+    """
+    _check([n], None)
+    alive = (1 << n) - 1
+    ways, shares = 1, []
+    for k in range(1, n + 1):
+        ways = ways * (n - k + 1) // k
+        shares.append(ways / alive)  # whole numbers: rounded once
+    digamma, trigamma = _polygamma(n)
+    mean = spread = 0.0
+    for share, psi in zip(shares, digamma, strict=True):
+        mean = mean + share * psi
+    for share, psi, curvature in zip(shares, digamma, trigamma, strict=True):
+        spread = spread + share * (curvature + (psi - mean) * (psi - mean))
+    return Log(mean + 2.0 * LN2 - float(elementary.log(float(n))), spread)
+
+
+@cache
+def linear_log(n: int) -> Log:
+    """E and Var of log(chi^2_n / n), a linear layer of n >= 1 units: psi(n / 2) - log(n / 2) and psi'(n / 2)."""
+    _check([n], None)
+    digamma, trigamma = _polygamma(n)
+    return Log(digamma[-1] + LN2 - float(elementary.log(float(n))), trigamma[-1])
+
+
+def log_signal(hidden: Sequence[int], n_out: int | None = None) -> Log:
+    """Mean and variance of log(m / E[m]) over live networks; with n_out, of log(q_L / E[q_L]): sums over the layers.
+
+    So the typical network's q_L is e^mean times what mean-field theory predicts. E is over all networks.
+    """
+    _check(hidden, n_out)
+    mean = variance = 0.0
+    for layer in [relu_log(n) for n in hidden] + ([] if n_out is None else [linear_log(n_out)]):
+        mean, variance = mean + layer.mean, variance + layer.variance
+    return Log(mean, variance)
+
+
+def born_dead(hidden: Sequence[int]) -> float:
+    """1 - prod(1 - 2^-n_l): the probability that some ReLU layer is all 0 at one input (Lu et al. 2019).
+
+    For weights of any symmetric continuous law, and no biases. Exact to rounding however small it is.
+    """
+    _check(hidden, None)
+    dead = 0.0
+    for n in hidden:
+        dead = dead + (1.0 - dead) * math.ldexp(1.0, -n)
+    return dead
+
+
+def _polygamma(n: int) -> tuple[list[float], list[float]]:
+    """psi(k / 2) and psi'(k / 2) for k = 1 ... n, by psi(x + 1) = psi(x) + 1 / x and its derivative."""
+    digamma = [-EULER - 2.0 * LN2, -EULER]
+    trigamma = [math.pi * math.pi / 2.0, math.pi * math.pi / 6.0]
+    for k in range(1, n - 1):
+        digamma.append(digamma[k - 1] + 2.0 / k)
+        trigamma.append(trigamma[k - 1] - 4.0 / (k * k))
+    return digamma[:n], trigamma[:n]
+
+
+def _check(hidden: Sequence[int], n_out: int | None) -> None:
+    for n in [*hidden, *([] if n_out is None else [n_out])]:
+        if n < 1:
+            raise ValueError(f"a layer must have 1 unit or more, not {n}")

@@ -1,0 +1,1 @@
+"""Publishing results to MLflow. The only package that imports mlflow."""

@@ -1,0 +1,206 @@
+"""What is published to MLflow of a result: a run for the result, for each initializer and for each model."""
+
+import hashlib
+import itertools
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from PIL.Image import Image
+
+from pipeline.analysis import comparison, estimators, published_results
+from pipeline.config import schema
+from pipeline.figures import data_figures, style, training_figures
+from pipeline.initializers.recipes import Recipe
+from pipeline.networks import reference
+from pipeline.networks.parameters import Parameters
+from pipeline.numerics.sums import Array
+from pipeline.storage import atomic_files, measurements, reports, samples, trained
+from pipeline.tracking import provenance, pyfunc_model, thumbnails
+from pipeline.tracking.publish import Data, Run
+
+FINAL = ("initial_cost", "final_cost", "train_accuracy", "test_accuracy", "iterations_to_target")
+SPREAD = ("min", "q25", "median", "q75", "max")  # columns of reports/cost_curves.csv
+OVER_SEEDS = {  # metrics of an initializer, and the columns of reports/comparison.csv that they are
+    "train_accuracy_mean": "train_accuracy_mean",
+    "test_accuracy_mean": "test_accuracy_mean",
+    "share_learned": "share_at_target_accuracy",
+}
+
+
+def fingerprint(P: schema.Params) -> str:
+    """The SHA-256 of parameters, models and tables: the same for the same result on every computer."""
+    digest = hashlib.sha256(P.model_dump_json().encode())
+    runs = [trained.RUNS / name / file for name in P.initializers for file in sorted(trained.RUN_FILES)]
+    births = [
+        measurements.DIAGNOSTICS / name / file
+        for name in P.initializers
+        for file in sorted(measurements.DIAGNOSTICS_FILES)
+    ]
+    for path in [*runs, *births, reports.REPORTS / "comparison.csv"]:
+        digest.update(hashlib.sha256(atomic_files.read_bytes(path)).digest())
+    return digest.hexdigest()
+
+
+def whole(P: schema.Params) -> Run:
+    """The result as a whole: tables, figures, parameters, and where it comes from."""
+    files = [(path, "") for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
+    tables = sorted(path for path in reports.REPORTS.glob("*.*") if path.is_file() and path.stem != "benchmark")
+    files += [(path, "reports") for path in tables]
+    files += [(path, "reports/figures") for path in sorted(reports.FIGURES.glob("*.png"))]
+    given = {"initializers": ", ".join(P.initializers), "n_seeds": len(P.seeds)} | flat(settings(P))
+    description = atomic_files.read_bytes(reports.REPORTS / "comparison.md").decode().partition("\n## Figures")[0]
+    tags = {"level": "pipeline", "mlflow.note.content": description} | provenance.origin()
+    name = f"{provenance.experiment() or 'pipeline'} {fingerprint(P)[:8]}"
+    return Run(name, given, tags, files=files)  # no metrics: their charts would stand before the models' own
+
+
+def rooms(folder: str) -> Iterator[Path]:
+    """Two folders in turn: while the files of a run in one of them are published, the next are made in the other."""
+    return itertools.cycle([Path(folder) / "one", Path(folder) / "other"])
+
+
+def ahead(runs: Iterator[Run]) -> Generator[Run]:
+    """The same runs, each made by a thread while the one before it is published; closed, it waits for the thread."""
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, runs, None)
+        while (run := following.result()) is not None:
+            following = thread.submit(next, runs, None)
+            yield run
+
+
+def children(P: schema.Params, folders: Iterator[Path], bar: Any) -> Iterator[Run]:
+    """What stands below a result: each initializer over its seeds, then every model.
+
+    The files of each lie in the next of the folders.
+    """
+    given = Given(
+        samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes),
+        atomic_files.read_table(reports.REPORTS / "runs.csv"),
+        [data_set(P, "train"), data_set(P, "test")],
+    )
+    yield from initializers(P, published_results.published(P, given.train[0]).costs, folders)
+    for name in P.initializers:
+        for run in models(P, name, given, folders):
+            yield run
+            bar.update()
+
+
+class Given(NamedTuple):
+    """What the runs of all models need."""
+
+    train: tuple[Array, Array]
+    table: pd.DataFrame  # of all models, as in reports/runs.csv
+    data: list[Data]
+
+
+def initializers(P: schema.Params, published: pd.DataFrame, folders: Iterator[Path]) -> Iterator[Run]:
+    """A run for each initializer: how the costs spread over the seeds, iteration by iteration, and a figure of it.
+
+    `published` holds the published costs that the figure shows beside them, if any.
+    """
+    bands = atomic_files.read_table(reports.REPORTS / "cost_curves.csv")
+    compared = atomic_files.read_table(reports.REPORTS / "comparison.csv")
+    for name, recipe in P.initializers.items():
+        _, columns = trained.read_run(name, P.seeds, P.training.record_at)
+        curves = comparison.curves_table({name: columns})
+        band, row = bands[bands["initializer"] == name], compared[compared["initializer"] == name].iloc[0]
+        steps = band["iteration"].tolist()
+        costs = columns["cost"].reshape(len(P.seeds), len(steps)).T.tolist()
+        metrics = [(f"cost_{key}", value, step) for key in SPREAD for step, value in zip(steps, band[key], strict=True)]
+        metrics += [("cost_mean", estimators.mean(values), step) for step, values in zip(steps, costs, strict=True)]
+        metrics += [(metric, float(row[key]), 0) for metric, key in OVER_SEEDS.items()]
+        path = next(folders) / "costs.png"
+        atomic_files.write_bytes(
+            path, style.png(training_figures.cost_curves(band, curves, published, P.comparison.tutorial_seed))
+        )
+        given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
+        tags = {"level": "initializer", "behaviour": row["behaviour"], "at_birth": row["at_birth"]}
+        yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
+
+
+def models(P: schema.Params, name: str, given: Given, folders: Iterator[Path]) -> Iterator[Run]:
+    """The run of every model of an initializer, seed by seed."""
+    when = P.training.record_at.tolist()
+    _, curves = trained.read_run(name, P.seeds, P.training.record_at)
+    costs = curves["cost"].reshape(len(P.seeds), len(when)).tolist()
+    stacked = trained.read_weights(trained.RUNS / name / "weights.npz", P.seeds, P.layers_dims)
+    gradients = first_gradients(P, name)
+    table = given.table[given.table["initializer"] == name].set_index("seed")
+    common = {"initializer": name} | told(P.initializers[name]) | flat(settings(P))
+    over = thumbnails.samples(*given.train) if P.data.n_inputs == 2 else None
+    points = thumbnails.square(data_figures.extent(given.train[0]))
+    for index, seed in enumerate(P.seeds):
+        folder = next(folders)
+        weights, picture = folder / "weights.npz", folder / "boundary.png"
+        row: Any = table.loc[seed]
+        alone = [(W[index : index + 1], b[index : index + 1]) for W, b in stacked]
+        trained.write_weights(weights, [seed], alone)
+        metrics = [("cost", cost, step) for step, cost in zip(when, costs[index], strict=True)]
+        metrics += [(key, float(row[key]), 0) for key in FINAL if not pd.isna(row[key])]
+        metrics += [("first_gradient", size, l) for l, size in enumerate(gradients[index], start=1)]
+        images: Iterable[tuple[str, int, Image]] = ()
+        if over is not None:
+            atomic_files.write_bytes(picture, thumbnails.png(boundary(P, alone, points, over)))
+            if seed == P.comparison.tutorial_seed:
+                images = (("boundary", step, boundary(P, model, points, over)) for step, model in snapshots(P, name))
+        yield Run(
+            f"{name} seed {seed}",
+            common | {"seed": seed},
+            {"level": "model", "behaviour": str(row["behaviour"]), "at_birth": str(row["at_birth"])},
+            metrics,
+            [] if over is None else [(picture, "")],
+            pyfunc_model.Network(weights, P.data.n_inputs, P.network.activation_names),
+            given.data,
+            images,
+        )
+
+
+def boundary(P: schema.Params, model: Parameters, points: Array, over: Image) -> Image:
+    """The picture of what a model has learned, from its outputs at `points`, the samples `over` it."""
+    probability = reference.predict(model, points, P.network.activations)
+    return thumbnails.boundary(probability.ravel(), over)
+
+
+def snapshots(P: schema.Params, name: str) -> Iterator[tuple[int, Parameters]]:
+    """The model of the shown seed along its training, with its iterations."""
+    when = P.training.snapshots_at
+    for step, twins in zip(when.tolist(), trained.read_snapshots(name, when, P.layers_dims), strict=True):
+        yield step, [(W[:1], b[:1]) for W, b in twins]
+
+
+def first_gradients(P: schema.Params, name: str) -> list[list[float]]:
+    """The root mean square of the cost's derivatives by the weights of each layer before the first step, by model."""
+    n_layers = len(P.layers_dims) - 1
+    layers, _ = measurements.read_measurements(name, P.seeds, n_layers)
+    sizes: list[list[float]] = layers["weight_gradient"].reshape(len(P.seeds), n_layers).tolist()
+    return sizes
+
+
+def data_set(P: schema.Params, use: str) -> Data:
+    """The training or the test set, under the digest by which DVC knows it."""
+    path = samples.DATA / f"{use}.csv"
+    content = atomic_files.read_bytes(path)
+    columns = {f"x{j}": "double" for j in range(1, P.data.n_inputs + 1)} | {"y": "long"}
+    n_rows = P.data.n_train if use == "train" else P.data.n_test
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return Data(f"{P.data.name} {use}", digest, path.as_posix(), columns, n_rows, use)
+
+
+def told(recipe: Recipe) -> dict[str, Any]:
+    """How an initializer is made, as parameters of a run: what is given and what every recipe may be given."""
+    given: dict[str, Any] = {f"recipe.{key}": value for key, value in recipe.settings.items()}
+    given |= {"gain": recipe.gain, "bias": recipe.bias} | {f"layer {l}": layer for l, layer in recipe.layers.items()}
+    return {"recipe": recipe.recipe} | given
+
+
+def settings(P: schema.Params) -> dict[str, Any]:
+    """What all models have in common."""
+    return P.model_dump(include={"data", "network", "training"})
+
+
+def flat(sections: dict[str, Any]) -> dict[str, Any]:
+    """{section: {key: value}} as {section.key: value}."""
+    return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}

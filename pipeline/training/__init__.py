@@ -1,0 +1,1 @@
+"""Gradient descent over many models."""

@@ -1,0 +1,364 @@
+"""Experiments as users drive them: DVC's commands in a repository of its own, with miniature parameters."""
+
+import copy
+import csv
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.experiments import listing
+from tests.conftest import ROOT, Laboratory
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+BLOCKED = ["--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9"]  # nothing listens there
+SCRIPTS = {  # of npm: SHA-256 of build/<package>.min.js
+    "vega@5.33.1": "463f3db6a40b20e9747b4ed38f37ed0add508838f9141b1cf8366784b07b30c8",
+    "vega-lite@5.23.0": "58c27358e26f2d319cf62f45bc17a4c8362f08645001df2ec8d341eee4097c7f",
+    "vega-embed@6.29.0": "12d02acfbe3ec59ef9a37dd4822a2e04e2961b5bbb671bbe661d2221715b99da",
+}
+
+
+@pytest.fixture(scope="module")
+def experimented(finished: Laboratory, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """The finished laboratory after an experiment, `faster`, which is in the workspace; not to be changed."""
+    changed = copy.copy(finished)
+    changed.root = tmp_path_factory.mktemp("experimented") / "repository"
+    shutil.copytree(finished.root, changed.root)
+    changed.run("dvc", "exp", "run", "-n", "faster", "-S", "training.learning_rate=0.2")
+    return changed
+
+
+@pytest.fixture
+def own(experimented: Laboratory, tmp_path: Path) -> Laboratory:
+    """A copy of it, to be changed at will."""
+    changed = copy.copy(experimented)
+    changed.root = tmp_path / "repository"
+    shutil.copytree(experimented.root, changed.root)
+    return changed
+
+
+def cells(output: str) -> list[list[str]]:
+    """The words of each line."""
+    return [line.split() for line in output.splitlines() if line]
+
+
+def final_cost(laboratory: Laboratory, rev: str) -> float:
+    text = laboratory.run("git", "show", f"{rev}:reports/metrics.json").stdout
+    return float(json.loads(text)["he"]["final_cost"])
+
+
+def names(laboratory: Laboratory) -> dict[str, str]:
+    """The commits of the experiments."""
+    shown = laboratory.run("git", "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").stdout
+    return {ref.rpartition("/")[2]: commit for ref, commit in cells(shown) if "EXEC" not in ref}
+
+
+def test_what_was_asked_and_what_came_out_against_the_commit(experimented: Laboratory) -> None:
+    before, after = final_cost(experimented, "main"), final_cost(experimented, names(experimented)["faster"])
+    assert cells(experimented.run("dvc", "params", "diff").stdout) == [
+        ["Path", "Param", "HEAD", "workspace"],
+        ["params.yaml", "training.learning_rate", "0.1", "0.2"],
+    ]
+    rows = {row[1]: row for row in cells(experimented.run("dvc", "metrics", "diff", "--precision", "17").stdout)}
+    assert [float(number) for number in rows["he.final_cost"][2:4]] == [before, after]
+    assert not any(name.startswith("zeros") for name in rows)  # which no learning rate moves
+    rows = {
+        row[1]: row for row in cells(experimented.run("dvc", "exp", "diff", "main", "faster").stdout) if len(row) > 1
+    }
+    assert rows["training.learning_rate"] == ["params.yaml", "training.learning_rate", "0.1", "0.2", "0.1"]
+    assert float(rows["he.final_cost"][4]) == pytest.approx(after - before, abs=1e-5)  # five digits are printed
+
+
+def test_experiments_side_by_side(experimented: Laboratory) -> None:
+    said = experimented.run("python", "-m", "pipeline.experiments").stdout
+    header, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if "|" in line]
+    assert header == ["experiment", "training.learning_rate", "small", "he"]
+    assert [row[:2] for row in rows] == [["main", "0.1"], ["faster", "0.2"]]
+    assert rows[1][3] == f"{final_cost(experimented, names(experimented)['faster']):.4g}"
+    assert said.endswith("The same in all: zeros.\n")
+    unknown = experimented.run("python", "-m", "pipeline.experiments", "--rev", "nowhere", check=False)
+    assert (unknown.returncode, unknown.stdout.count("\n")) == (1, 1)
+    assert "unknown Git revision 'nowhere'" in unknown.stdout
+
+
+def test_results_of_other_parameters_count_nowhere(laboratory: Laboratory) -> None:
+    """A commit whose parameters were edited and never run, beside two experiments that did run.
+
+    They differ in their seeds and initializers besides.
+    """
+    laboratory.change("params.yaml", "iterations: 40", "iterations: 20")
+    laboratory.commit("fewer iterations, not run")
+    reason = "training.iterations: 20 in params.yaml, 40 in dvc.lock"
+    rate = "training.learning_rate"
+    laboratory.run("dvc", "exp", "run", "-n", "fast", "-S", f"{rate}=0.2", "aggregate")
+    laboratory.run("git", "restore", ".")
+    laboratory.run(
+        "dvc",
+        "exp",
+        "run",
+        "-n",
+        "slow",
+        "-S",
+        f"{rate}=0.00001",
+        "-S",
+        "seeds=[3]",
+        "-S",
+        "~initializers.small",
+        "aggregate",
+    )
+    laboratory.run("git", "restore", ".")
+
+    said = laboratory.run("python", "-m", "pipeline.experiments").stdout
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("|")]
+    assert [(row[0], row[-1]) for row in rows if row[0] in ("main", "fast", "slow")] == [
+        ("main", "not reproduced"),
+        ("fast", f"{final_cost(laboratory, names(laboratory)['fast']):.4g}"),
+        ("slow", f"{final_cost(laboratory, names(laboratory)['slow']):.4g}"),
+    ]
+    assert said.endswith(f"- main: {reason}\n")
+
+    told = laboratory.run(
+        "python", "-m", "pipeline.experiments.sweep", rate, "--figure", "rates.png"
+    ).stdout.splitlines()
+    assert told[:4] == [
+        f"{rate}: 1e-05 (slow), 0.2 (fast)",
+        f"left out: main (not reproduced, {reason})",
+        "compared over the 1 seed in common: zeros, he",
+        "not compared, in one experiment only: small",
+    ]
+    costs = {}
+    for name in ("fast", "slow"):
+        text = laboratory.run("git", "show", f"{names(laboratory)[name]}:reports/runs.csv").stdout
+        costs[name] = next(
+            float(row["final_cost"])
+            for row in csv.DictReader(io.StringIO(text))
+            if (row["initializer"], row["seed"]) == ("he", "3")
+        )
+    (he,) = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in told if line.startswith("| he ")]
+    assert costs["fast"] < costs["slow"]
+    assert he[1:3] == ["0.2", f"{costs['fast']:.4g}"]
+
+
+def edited(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "confidence: 0.95", "confidence: 0.9")
+
+
+def another_code(laboratory: Laboratory) -> None:
+    laboratory.write(
+        "pipeline/networks/losses.py", (laboratory.root / "pipeline" / "losses.py").read_text() + "# a change\n"
+    )
+
+
+def another_table(laboratory: Laboratory) -> None:
+    (laboratory.root / "reports" / "runs.csv").write_text("initializer,seed\n")
+
+
+def another_seed(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "seeds: [3, 5]", "seeds: {first: 3, last: 5}")
+
+
+def another_initializer(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "  zeros: {", "  nil: {")
+
+
+def no_lock(laboratory: Laboratory) -> None:
+    laboratory.delete("dvc.lock")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (edited, "comparison.confidence: 0.9 in params.yaml, 0.95 in dvc.lock"),
+        (another_seed, "seeds.first: 3 in params.yaml, none in dvc.lock"),
+        (another_initializer, "dvc.lock has no stage train@nil"),
+        (another_code, "pipeline/networks/losses.py is not the one in dvc.lock"),
+        (another_table, "reports/runs.csv is not the one in dvc.lock"),
+        (no_lock, "dvc.lock is missing or damaged"),
+    ],
+    ids=["targets", "seeds", "initializer", "code", "table", "lock"],
+)
+def test_what_was_not_made_from_what_lies_beside_it(
+    finished: Laboratory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Laboratory], None],
+    reason: str,
+) -> None:
+    """In the workspace and in the commit of it."""
+    own = finished.copied(tmp_path)
+    monkeypatch.chdir(own.root)
+    read = [listing._files(rev) for rev in ("workspace", "HEAD")]
+    asked = [listing._flat(YAML(typ="safe").load(file("params.yaml"))) for file in read]
+    assert [listing.mismatch(params, file) for params, file in zip(asked, read, strict=True)] == ["", ""]
+    change(own)
+    own.commit("changed")
+    read = [listing._files(rev) for rev in ("workspace", "HEAD")]
+    asked = [listing._flat(YAML(typ="safe").load(file("params.yaml"))) for file in read]
+    assert [listing.mismatch(params, file) for params, file in zip(asked, read, strict=True)] == [reason, reason]
+
+
+def test_models_trained_from_other_parameters_than_the_table(
+    finished: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc repro --single-item aggregate` records the new parameters, and tables of the old models."""
+    own = finished.copied(tmp_path)
+    own.change("params.yaml", "learning_rate: 0.1", "learning_rate: 0.2")
+    assert own.repro("--single-item", "aggregate") == ["aggregate"]
+    monkeypatch.chdir(own.root)
+    file = listing._files("workspace")
+    params = listing._flat(YAML(typ="safe").load(file("params.yaml")))
+    assert listing.mismatch(params, file) == "training.learning_rate: 0.2 in params.yaml, 0.1 in dvc.lock"
+
+
+def test_a_shallow_clone_warns_of_lost_experiments(laboratory: Laboratory, tmp_path: Path) -> None:
+    """Before training, and where experiments are listed; not after the remedy."""
+    clone = copy.copy(laboratory)
+    clone.root = tmp_path / "clone"
+    laboratory.run("git", "clone", "-q", "--depth", "1", laboratory.root.as_uri(), str(clone.root))
+    shutil.copytree(laboratory.root / ".dvc" / "cache", clone.root / ".dvc" / "cache")
+    clone.run("dvc", "checkout")
+    for stage in ("recipes", "experiments", "study"):
+        module = "pipeline.stages.resolve" if stage == "recipes" else f"pipeline.{stage}"
+        assert "warning: this is a shallow clone" in clone.run("python", "-m", module, check=False).stdout
+    clone.run("git", "fetch", "-q", "--unshallow")
+    assert clone.stage("recipes").stdout == ""
+
+
+def test_saved_and_applied(own: Laboratory) -> None:
+    """An experiment of what `dvc repro` made, and back to another one, without training."""
+    faster = own.results()
+    own.run("git", "restore", ".")
+    own.run("dvc", "checkout")
+    own.change("params.yaml", "target_accuracy: 0.99", "target_accuracy: 0.6")
+    assert own.repro("aggregate") == ["recipes", "aggregate"]
+    own.run("dvc", "exp", "save", "-n", "modest")
+    modest = own.results()
+    assert {"faster", "modest"} <= set(names(own))
+    own.run("dvc", "exp", "apply", "faster")
+    assert own.results() == faster
+    assert modest["reports/metrics.json"] != faster["reports/metrics.json"]
+    assert "training.learning_rate" in own.run("dvc", "params", "diff").stdout
+
+
+def test_pushed_to_a_folder_and_pulled_elsewhere(own: Laboratory, tmp_path: Path) -> None:
+    faster = own.results()
+    own.run("git", "init", "-q", "--bare", "-b", "main", str(tmp_path / "laboratory.git"))
+    own.run("git", "remote", "add", "origin", str(tmp_path / "laboratory.git"))
+    own.run("git", "restore", ".")
+    own.run("git", "push", "-q", "-u", "origin", "main")
+    own.run("dvc", "remote", "add", "--local", "--default", "shared", str(tmp_path / "cache"))
+    own.run("dvc", "exp", "push", "origin", "faster")
+    other = copy.copy(own)
+    other.root = tmp_path / "clone"
+    own.run("git", "clone", "-q", str(tmp_path / "laboratory.git"), str(other.root))
+    assert "faster" in other.run("dvc", "exp", "list", "origin").stdout
+    other.run("dvc", "remote", "add", "--local", "--default", "shared", str(tmp_path / "cache"))
+    other.run("dvc", "exp", "pull", "origin", "faster")
+    other.run("dvc", "exp", "apply", "faster")
+    pulled = other.results()
+    assert pulled == faster
+    assert "training.learning_rate" in other.run("dvc", "params", "diff").stdout
+    assert json.loads(other.run("dvc", "status", "--json").stdout) == {}
+
+
+def left(laboratory: Laboratory) -> list[psutil.Process]:
+    """The processes that run in a laboratory."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(laboratory.root):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def test_a_queue_of_learning_rates_becomes_a_study(laboratory: Laboratory) -> None:
+    rates = "training.learning_rate=0.05,0.2"
+    laboratory.run("dvc", "exp", "run", "--queue", "-n", "rate", "-S", rates, "aggregate")  # MLflow needs no queue
+    laboratory.run("dvc", "queue", "start", "-j", "2")
+    try:
+        end = time.monotonic() + 300
+        while re.search(r"Queued|Running", said := laboratory.run("dvc", "queue", "status").stdout):
+            assert time.monotonic() < end, said
+            time.sleep(1)
+    finally:
+        laboratory.run("dvc", "queue", "stop", "--kill")
+        _, alive = psutil.wait_procs(left(laboratory), timeout=20)
+        for process in alive:
+            process.kill()
+    assert not alive
+    assert len(re.findall(r"rate-[12] .* Success", said)) == 2
+    assert laboratory.run("git", "status", "--porcelain").stdout == ""  # the workspace is as it was
+    told = laboratory.run("python", "-m", "pipeline.experiments.sweep", "--figure", "docs/learning_rates.png").stdout
+    assert told.splitlines()[0] == "training.learning_rate: 0.05 (rate-1), 0.1 (main), 0.2 (rate-2)"
+    commits = names(laboratory)
+    medians = {
+        0.05: final_cost(laboratory, commits["rate-1"]),
+        0.1: final_cost(laboratory, "main"),
+        0.2: final_cost(laboratory, commits["rate-2"]),
+    }
+    best = min(medians, key=medians.__getitem__)
+    (he,) = [line.split("|")[1:-1] for line in told.splitlines() if line.startswith("| he ")]
+    assert [he[1].strip(" *"), he[2].strip()] == [f"{best:g}", f"{medians[best]:.4g}"]
+    assert (laboratory.root / "docs" / "learning_rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_study_of_nothing_is_refused_with_a_sentence(finished: Laboratory) -> None:
+    done = finished.run("python", "-m", "pipeline.experiments.sweep", check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith("no two finished experiments differ in training.learning_rate alone")
+    assert done.stdout.count("\n") == 1
+    said = finished.run("python", "-m", "pipeline.experiments").stdout
+    assert said == "No experiment started from HEAD yet; `dvc exp run` makes one.\n"
+
+
+def test_the_scripts_of_the_page_are_those_of_npm() -> None:
+    page = (ROOT / ".dvc" / "plots" / "page.html").read_bytes()
+    found = re.findall(rb'<script data-package="(.*?)">(.*?)</script>', page, re.DOTALL)
+    assert {name.decode(): hashlib.sha256(script).hexdigest() for name, script in found} == SCRIPTS
+    frame = re.sub(rb"<script.*?</script>", b"", page, flags=re.DOTALL)
+    assert not re.search(rb"(src|href)\s*=|url\(|@import", frame)
+
+
+def opened(page: str, folder: Path) -> str:
+    """What a browser without a network makes of a page."""
+    assert BROWSER
+    (folder / "opened.html").write_text(page, encoding="utf-8")
+    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    command += [*BLOCKED, "--virtual-time-budget=20000", "--dump-dom", (folder / "opened.html").as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@pytest.mark.skipif(not BROWSER, reason="no Chromium or Chrome is installed")
+def test_the_page_of_plots_is_drawn_without_a_network(own: Laboratory, tmp_path: Path) -> None:
+    own.run("dvc", "plots", "diff", "main", "faster")
+    page = (own.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    for figure in ("accuracy", "boundaries", "cost_curves"):
+        assert len(re.findall(rf'<img src="static/[^"]*{figure}\.png">', page)) == 2
+    assert "<canvas" in opened(page, tmp_path)
+    # Once more as SVG, in which words and lines can be counted
+    as_svg = (
+        "new vega.View(vega.parse(vegaLite.compile(spec).spec)).toSVG().then(t => { document.body.innerHTML = t; })"
+    )
+    drawn = opened(page.replace("</body>", f"<script>{as_svg}</script></body>"), tmp_path)
+    texts = re.findall(r"<text[^>]*>([^<]+)</text>", drawn)
+    assert [text for text in texts if text in ("zeros", "small", "he")] == ["zeros", "small", "he"]
+    assert [text for text in texts if text in ("main", "faster")] == ["main", "faster"]
+    assert "Median cost over seeds, with the middle half of the seeds shaded" in texts
+    for mark in ("area", "line"):  # of three initializers and two revisions
+        groups = re.findall(rf'<g class="mark-{mark} role-mark[^"]*"[^>]*>(.*?)</g>', drawn, re.DOTALL)
+        assert sum(group.count("<path") for group in groups) == 6
+    fetched = re.sub(r"<script data-package.*?</script>", "", page, flags=re.DOTALL)
+    fetched = fetched.replace("<body>", '<script src="https://cdn.jsdelivr.net/npm/vega-embed@6"></script><body>')
+    assert "<canvas" not in opened(fetched, tmp_path)  # so the network was blocked indeed

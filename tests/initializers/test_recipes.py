@@ -1,0 +1,170 @@
+"""How models are born from a recipe: options, exceptions for layers, and functions of the user's own."""
+
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.config import recipe_settings
+from pipeline.initializers import layerwise, recipes
+from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
+from pipeline.initializers.recipes import Layer, Recipe
+from pipeline.networks.activations import ACTIVATIONS
+
+WIDTHS = [2, 10, 5, 1]
+BIRTH = NetworkSpec(WIDTHS, [ACTIVATIONS["relu"]] * 2, np.random.RandomState(0).randn(2, 30))
+
+
+def born(recipe: Recipe, seed: int = 3):
+    return recipes.sample_parameters(recipe, seed, BIRTH)
+
+
+def same(a, b) -> bool:
+    return all(x.tobytes() == y.tobytes() for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True))
+
+
+def test_one_stream_layer_after_layer() -> None:
+    """The seed's draws: np.random.seed(3), then randn for W1, W2, W3."""
+    rng = np.random.RandomState(3)
+    for (W, b), (fan_in, fan_out) in zip(born(Recipe("normal", {"sd": 10.0})), pairwise(WIDTHS), strict=True):
+        np.testing.assert_allclose(W, rng.randn(fan_out, fan_in) * 10, rtol=1e-14)  # our logarithm is not NumPy's
+        assert b.tobytes() == np.zeros((fan_out, 1)).tobytes()
+
+
+def test_gain_and_bias_for_every_recipe() -> None:
+    for name in ("he_normal", "orthogonal", "pytorch_linear", "lsuv"):
+        plain, changed = born(Recipe(name)), born(Recipe(name, gain=3.0, bias=0.25))
+        for (W, b), (V, c) in zip(plain, changed, strict=True):
+            assert (V == 3.0 * W).all()
+            assert (c == b + 0.25).all()
+
+
+def test_exceptions_for_layers() -> None:
+    layers = {2: Layer(gain=0.5), 3: Layer("constant", {"value": 0.1}, bias=2.0)}
+    plain, changed = born(Recipe("he_normal")), born(Recipe("he_normal", gain=3.0, layers=layers))
+    assert (changed[0][0] == 3.0 * plain[0][0]).all()
+    assert (changed[1][0] == 0.5 * plain[1][0]).all()
+    assert (changed[2][0] == 3.0 * 0.1).all()  # the gain of all, and the layer's own recipe and bias
+    assert (changed[2][1] == 2.0).all()
+
+
+def test_a_layers_own_recipe_draws_in_its_turn() -> None:
+    """The layers after it draw on from where it stopped."""
+    changed = born(Recipe("he_normal", layers={1: Layer("normal", {"sd": 1.0})}))
+    assert same(changed[1:], born(Recipe("he_normal"))[1:])
+    without = born(Recipe("he_normal", layers={1: Layer("zeros")}))  # draws nothing
+    rng = np.random.RandomState(3)
+    assert (without[1][0] == layerwise.he_normal()(rng, 5, 10)).all()
+
+
+def test_an_exception_in_a_network_drawn_as_a_whole() -> None:
+    plain, changed = born(Recipe("lsuv")), born(Recipe("lsuv", layers={3: Layer("zeros"), 1: Layer(gain=2.0)}))
+    assert (changed[0][0] == 2.0 * plain[0][0]).all()
+    assert (changed[1][0] == plain[1][0]).all()
+    assert not changed[2][0].any()
+
+
+@pytest.mark.parametrize("name", [*layerwise.RECIPES, *NETWORK_RECIPES])
+def test_every_recipe_can_be_found_and_its_settings_listed(name: str) -> None:
+    assert callable(recipes.find(name))
+    assert not {"gain", "bias", "layers", "recipe"} & set(recipes.settings_of(name))  # every recipe has those
+
+
+OWN = """
+import numpy as np
+
+def good(rng, fan_out, fan_in, *, size: float = 1.0, wild: bool = False):
+    return size * rng.random_sample((fan_out, fan_in))
+
+def with_biases(rng, fan_out, fan_in):
+    return rng.random_sample((fan_out, fan_in)), np.ones((fan_out, 1))
+
+def transposed(rng, fan_out, fan_in):
+    return np.zeros((fan_in, fan_out))
+
+def single(rng, fan_out, fan_in):
+    return np.zeros((fan_out, fan_in), dtype=np.float32)
+
+def nan(rng, fan_out, fan_in):
+    return np.full((fan_out, fan_in), np.nan)
+
+def nothing(rng, fan_out, fan_in):
+    return None
+
+def three(rng, fan_out, fan_in):
+    return np.zeros((fan_out, fan_in)), np.zeros((fan_out, 1)), 3
+
+def flat_biases(rng, fan_out, fan_in):
+    return np.zeros((fan_out, fan_in)), np.zeros(fan_out)
+
+def drawn_elsewhere(rng, fan_out, fan_in):
+    return np.random.default_rng().random((fan_out, fan_in))
+
+def broken(rng, fan_out, fan_in):
+    return 1 / 0
+
+def wrong_arguments(fan_out, fan_in):
+    return np.zeros((fan_out, fan_in))
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a module in the folder `own` of the working directory, with functions right and wrong."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").touch()
+    (tmp_path / "own" / "mine.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ours = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "own"}
+    yield "own.mine"
+    for name in [name for name in sys.modules if name.split(".")[0] == "own"]:
+        del sys.modules[name]
+    sys.modules.update(ours)
+
+
+def test_a_function_of_ones_own(own: str) -> None:
+    rng = np.random.RandomState(3)
+    for (W, b), (fan_in, fan_out) in zip(born(Recipe(f"{own}:good", {"size": 2.0})), pairwise(WIDTHS), strict=True):
+        assert (W == 2.0 * rng.random_sample((fan_out, fan_in))).all()
+        assert not b.any()
+    assert all((b == 1.5).all() for _, b in born(Recipe(f"{own}:with_biases", bias=0.5)))
+    assert recipe_settings.dry_run(Recipe(f"{own}:good"), 3, BIRTH) == ""
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        ("transposed", "gives W of shape (2, 10); it must be (10, 2)"),
+        ("single", "gives an array of float32 for W; it must be an array of float64"),
+        ("nan", "gives W with nan or inf; every number must be finite"),
+        ("nothing", "gives a NoneType for W; it must be an array of float64"),
+        ("three", "gives 3 things for a layer; it must give W, or W and b"),
+        ("flat_biases", "gives b of shape (10,); it must be (10, 1)"),
+        ("drawn_elsewhere", "gives other weights when called again with the same seed; it must draw from rng alone"),
+        ("broken", "does not work: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_what_is_wrong_with_a_function_of_ones_own(own: str, function: str, told: str) -> None:
+    assert recipe_settings.dry_run(Recipe(f"{own}:{function}"), 3, BIRTH) == told
+
+
+def test_settings_of_a_function_of_ones_own(own: str) -> None:
+    assert recipe_settings.setting_problems(f"{own}:good", {"size": 2, "wild": True}, "initializers.x") == []
+    assert recipe_settings.setting_problems(f"{own}:good", {"wild": 1}, "initializers.x") == [
+        "initializers.x.wild holds 1; it must be true or false."
+    ]
+    with pytest.raises(ValueError, match="first arguments must be rng, fan_out, fan_in, and are fan_out, fan_in"):
+        recipes.find(f"{own}:wrong_arguments")
+
+
+def test_the_worked_example_mirrors_its_units() -> None:
+    from own.example import mirrored
+
+    W = mirrored(np.random.RandomState(0), 301, 200)
+    assert (W[151:] == -W[:150]).all()
+    n = 151 * 200
+    assert abs((W[:151] ** 2).mean() / (2 / 200) - 1) < 5 * np.sqrt(2 / n)  # five standard errors

@@ -1,0 +1,164 @@
+"""The same bits whatever processor is compiled for or imitated.
+
+The digests are committed, so that every computer on which these tests run is a witness.
+"""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import activation_cases
+import llvmlite.binding
+import pytest
+
+HERE = Path(__file__).parent
+HOST = llvmlite.binding.get_host_cpu_features()
+
+DIGESTS = {
+    "exp": "b9c2e6ca5c47def3",
+    "expm1": "46d3d894668dabec",
+    "softplus": "b71dd2aa71dba9bc",
+    "sigmoid": "6a7518124a0b5f84",
+    "tanh": "f75cf8156baf2659",
+    "normal_pdf": "36f8e528d5c3e9c2",
+    "normal_cdf": "0fdf2d8f9ee003ca",
+    "log": "30dbfe0e03d275c6",
+    "circles": "9589d407c3def617",
+    "moons": "2538b38a70c0cdd9",
+    "xor": "99cdd3b164db6513",
+    "spirals": "75329821fcbeecbb",
+    "gaussian_quantiles": "5112c19ac31e1d03",
+    "breast_cancer": "fde7f7ad501ad424",
+    "digits": "7d20e4a2dd51b3c1",
+    "zeros": "17d4939d3a53aea9",
+    "ones": "3fb5958645220a7c",
+    "constant": "07f9924c2e929dcf",
+    "uniform": "49e4399198623719",
+    "normal": "4a43e188d42a7b5e",
+    "truncated_normal": "37aa31172ca3dce5",
+    "truncated_normal_absolute": "0db78464c8a84437",
+    "variance_scaling": "6dc082536b6e83d0",
+    "he_normal": "0c0ef9c5c1fef79f",
+    "he_uniform": "7925720fb6b8ce9b",
+    "he_truncated_normal": "0f91c085a212145e",
+    "xavier_normal": "e46dad89fcb5bb8b",
+    "xavier_uniform": "203daefef42a7e19",
+    "xavier_truncated_normal": "ae48476ffb620d5e",
+    "lecun_normal": "1ac42909245892a7",
+    "lecun_uniform": "7a351654897b2ef6",
+    "lecun_truncated_normal": "32209439f9041c59",
+    "pytorch_linear": "0f0bd166ff792aa0",
+    "sklearn_mlp": "93a96219f17e38ac",
+    "orthogonal": "093d374bb39a905c",
+    "identity": "ac477b2a72450642",
+    "sparse": "c981da1793c67899",
+    "martens_sparse": "3fa529f1279210d2",
+    "zero_init": "6f3035510b4bc4a7",
+    "lsuv": "b64e388936cd37a0",
+    "data_dependent": "6572d03bc707e1e6",
+    "looks_linear": "7dc054d087683b9a",
+    "random_walk": "77a5ba72a71d9ae0",
+    "critical_normal": "ab7a6baf4be80b12",
+    "pipeline.networks.reference": "220afce9ac9af789",
+    "pipeline.networks.kernel": "220afce9ac9af789",
+    "theory of relu": "7642dd897b0881b7",
+    "theory of tanh": "039d4f5a9dc82495",
+    "theory of gelu": "af56e0f9d27dacb7",
+    "theory of hardtanh": "cf0b31e23b19073c",
+    "theory of relu6": "fbf0e52575984322",
+    "theory of hard_sigmoid": "f05fa7a6052cb897",
+    "wide orthonormal": "c32146ff1dca61a1",
+    "mean_interval": "7ff37ebf498bb2fc",
+    **activation_cases.digests(),
+}
+
+OTHERS = {
+    "x86_64": {"nehalem": "sse4.2", "haswell": "avx2", "skylake-avx512": "avx512f"},
+    "aarch64": {"cortex-a72": ""},
+}
+NAMES = ["generic", *(cpu for cpu, needs in OTHERS.get(platform.machine(), {}).items() if not needs or HOST.get(needs))]
+WITHOUT_AVX = ",".join(f"{'+' if has and 'avx' not in name else '-'}{name}" for name, has in sorted(HOST.items()))
+IMITATIONS = {
+    "openblas_nehalem": {"OPENBLAS_CORETYPE": "Nehalem"},
+    "openblas_haswell": {"OPENBLAS_CORETYPE": "Haswell"},
+    "c_library_without_avx": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F"},  # sin, cos, log, exp
+    "numpy_baseline": {"NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512_SKX AVX512_ICL AVX512_SPR X86_V3 X86_V4"},
+}
+
+
+def run(script: str, folder: Path, **environment: str) -> str:
+    """What a script prints in a process of its own, which knows nothing compiled but what lies in `folder`."""
+    ours = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "OPENBLAS_", "NPY_"))}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=HERE,
+        env=ours | {"NUMBA_CACHE_DIR": str(folder)} | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where Numba keeps what it compiles for each processor, until these tests are done."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def digests(folder: Path, **environment: str) -> dict[str, str]:
+    script = "from digests import cases\nfor name, value in cases(): print(name, value, sep=': ')"
+    return dict(line.split(": ") for line in run(script, folder, **environment).splitlines())
+
+
+def test_this_processor(cache: Path) -> None:
+    assert digests(cache) == DIGESTS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compiled_for_another_processor(name: str, cache: Path) -> None:
+    assert digests(cache, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="") == DIGESTS
+
+
+@pytest.mark.skipif(not HOST.get("avx"), reason="this processor has no AVX to leave out")
+def test_compiled_without_avx(cache: Path) -> None:
+    assert digests(cache, NUMBA_CPU_FEATURES=WITHOUT_AVX) == DIGESTS
+
+
+@pytest.mark.parametrize("name", IMITATIONS)
+def test_blas_and_numpy_imitating_another_processor(name: str, cache: Path) -> None:
+    assert digests(cache, **IMITATIONS[name]) == DIGESTS
+
+
+def test_no_fused_multiply_add_in_the_generated_code(tmp_path: Path) -> None:
+    """Of all activations, compiled for this processor; a function that is allowed to fuse shows that it would be seen."""
+    script = """
+from numba import njit
+from pipeline import compiled, kernel, network
+from pipeline.activations import ACTIVATIONS
+from tests.networks.test_kernel import problem
+
+parameters, X, Y = problem([2, 10, 5, 1], 60, 1, 1.0)
+S, activations = network.samples(X, Y), [ACTIVATIONS["relu"]] * 2
+models = kernel.descend(network.at_rest(parameters), [S], activations, network.Rule(0.1), 1)
+kernel.cost(models.parameters, S, activations)
+
+@njit(fastmath=True)
+def fused(a, b, c):
+    return a * b + c
+
+fused(1.0, 2.0, 3.0)
+for function in (compiled.descend_models, compiled.evaluate_models, fused):
+    (text,) = function.inspect_asm().values()
+    print(text, end="=====")
+"""
+    *kernel, allowed, _ = run(script, tmp_path).split("=====")
+    fused = re.compile(r"\bv?f(n?m(add|sub)|ml[as])")
+    multiply = re.compile(r"\bv?f?mul(pd)?\b")
+    assert [len(fused.findall(text)) for text in kernel] == [0, 0]
+    assert all(len(multiply.findall(text)) > 50 for text in kernel)
+    if HOST.get("fma") or platform.machine() in ("aarch64", "arm64"):
+        assert fused.search(allowed)

@@ -1,0 +1,65 @@
+"""dvc.yaml against the real imports and the real parameters."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+STAGES: dict[str, dict] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+
+
+def body(stage: str) -> dict:
+    return STAGES[stage].get("do", STAGES[stage])
+
+
+def module_file(name: str) -> Path | None:
+    path = ROOT / Path(*name.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file if file.exists() else None
+
+
+def imported_files(file: Path, found: set[Path] | None = None) -> set[Path]:
+    """The files of the package that `file` imports, through others too, wherever in it the import stands."""
+    found = set() if found is None else found
+    for node in ast.walk(ast.parse(file.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            imported = module_file(name) if name.split(".")[0] == "pipeline" else None
+            if imported and imported not in found:
+                found.add(imported)
+                imported_files(imported, found)
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_dependencies_are_the_real_imports(stage: str) -> None:
+    own = ROOT / "pipeline" / "stages" / f"{stage}.py"
+    real = imported_files(own) | {own}
+    real.discard(ROOT / "pipeline" / "__init__.py")  # a docstring
+    listed = [dep for dep in body(stage)["deps"] if dep.endswith(".py")]
+    assert listed == sorted(path.relative_to(ROOT).as_posix() for path in real)
+
+
+def test_figures_are_no_dependency_of_training() -> None:
+    assert not any("figures" in dep or "report" in dep or "tracking" in dep for dep in body("train")["deps"])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_name_is_script_name(stage: str) -> None:
+    assert body(stage)["cmd"].startswith(f"python -m pipeline.stages.{stage}")
+    assert (ROOT / "pipeline" / "stages" / f"{stage}.py").exists()
+
+
+def test_committed_reports_are_not_in_the_cache() -> None:
+    """What git keeps, DVC's cache need not; and whatever is cached git must ignore."""
+    for stage in STAGES:
+        for out in [*body(stage).get("outs", []), *body(stage).get("metrics", [])]:
+            path, options = next(iter(out.items())) if isinstance(out, dict) else (out, {})
+            assert path.startswith("reports/") == (options == {"cache": False})
+            assert options in ({}, {"cache": False}) or (path, options) == ("tracked.json", {"persist": True})

@@ -1,0 +1,317 @@
+"""The pipeline as its users drive it: `dvc repro` in a repository of its own, with miniature parameters."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.figures import style, training_figures
+from pipeline.storage import reports
+from tests.conftest import MINIATURE, Laboratory
+
+
+def test_everything_is_there_and_a_second_repro_does_nothing(finished: Laboratory) -> None:
+    results = finished.results()
+    for name in ("zeros", "small", "he"):
+        assert {f"runs/{name}/weights.npz", f"runs/{name}/costs.csv", f"runs/{name}/metrics.csv"} <= set(results)
+    assert finished.run("dvc", "repro").stdout.strip().endswith("Data and pipelines are up to date.")
+    assert "up to date" in finished.run("dvc", "status").stdout
+    assert finished.run("git", "status", "--porcelain").stdout == ""
+    runs = pd.read_csv(finished.root / "reports" / "runs.csv")
+    assert list(zip(runs["initializer"], runs["seed"], strict=True)) == [
+        (name, seed) for name in ("zeros", "small", "he") for seed in (3, 5)
+    ]
+
+
+def test_another_folder_gives_the_same_bytes(finished: Laboratory, new_laboratory: Laboratory) -> None:
+    new_laboratory.repro()
+    assert new_laboratory.results() == finished.results()
+
+
+def test_a_clone_without_cache_gives_the_same_bytes(finished: Laboratory, laboratory: Laboratory) -> None:
+    for name in ("data", "runs", "reports", ".dvc/cache", "mlflow.db", "mlartifacts", "tracked.json"):
+        path = laboratory.root / name
+        subprocess.run(["rm", "-rf", str(path)], check=True)
+    ran = laboratory.repro()
+    assert ran[:2] == ["generate", "recipes"]
+    assert laboratory.results() == finished.results()
+    assert laboratory.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_changing_one_initializer_trains_it_alone(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "sd: 0.01", "sd: 0.02")
+    assert laboratory.repro() == ["recipes", "train@small", "diagnose@small", "birth", "aggregate", "track"]
+    laboratory.change("params.yaml", "sd: 0.02", "sd: 0.01")
+    assert "train@small" not in laboratory.repro()  # restored from DVC's run cache
+
+
+def test_a_new_initializer_trains_alone_and_a_dropped_one_leaves_the_table(laboratory: Laboratory) -> None:
+    laboratory.change("params.yaml", "  small: {recipe: normal, sd: 0.01}\n", "  big: {recipe: normal, sd: 5.0}\n")
+    assert laboratory.repro() == ["recipes", "train@big", "diagnose@big", "birth", "aggregate", "track"]
+    table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
+    assert table["initializer"].tolist() == ["zeros", "big", "he"]
+    assert not (laboratory.root / "runs" / "small").exists()
+    assert "small" not in (laboratory.root / "reports" / "comparison.md").read_text()
+    assert "up to date" in laboratory.run("dvc", "status").stdout
+
+
+def test_another_experiment_than_the_tutorials_shows_nothing_published(finished: Laboratory) -> None:
+    """The miniature has 30 samples and other layers."""
+    text = (finished.root / "reports" / "comparison.md").read_text()
+    assert "## Seed 3 alone" in text
+    assert "ublished" not in text
+    assert "utorial" not in text
+    assert "is seed 3" not in text
+    costs = pd.read_csv(reports.PUBLISHED / "cost_curves.csv")
+    bands = pd.read_csv(finished.root / "reports" / "cost_curves.csv")
+    files = finished.root.glob("runs/*/costs.csv")
+    curves = pd.concat([pd.read_csv(path).assign(initializer=path.parent.name) for path in files])
+    drawn = style.png(training_figures.cost_curves(bands, curves[curves["seed"] == 3], costs.iloc[:0], 3))
+    assert (finished.root / "reports" / "figures" / "cost_curves.png").read_bytes() == drawn
+    assert style.png(training_figures.cost_curves(bands, curves[curves["seed"] == 3], costs, 3)) != drawn
+
+
+OWN = """
+import numpy as np
+
+def halves(rng, fan_out, fan_in, *, size: float = 0.5):
+    return size * np.sign(rng.random_sample((fan_out, fan_in)) - 0.5)
+"""
+
+
+def test_a_recipe_of_ones_own_is_trained_and_retrained_when_its_file_changes(laboratory: Laboratory) -> None:
+    laboratory.write("own/mine.py", OWN)
+    laboratory.change("params.yaml", "  he: {", '  mine: {recipe: "own.mine:halves", size: 0.25}\n  he: {')
+    assert laboratory.repro() == ["recipes", "train@mine", "diagnose@mine", "birth", "aggregate", "track"]
+    table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
+    assert table["initializer"].tolist() == ["zeros", "small", "mine", "he"]
+    assert "| mine" in (laboratory.root / "reports" / "comparison.md").read_text()
+    laboratory.write("own/mine.py", OWN.replace("0.5)", "0.25)"))
+    assert laboratory.repro() == ["recipes", "train@mine", "diagnose@mine", "birth", "aggregate", "track"]
+    assert laboratory.repro() == []
+
+
+def test_a_broken_recipe_of_ones_own_is_told_before_anything_trains(laboratory: Laboratory) -> None:
+    laboratory.write("own/mine.py", OWN.replace("(fan_out, fan_in)", "(fan_in, fan_out)"))
+    laboratory.change("params.yaml", "  he: {", '  mine: {recipe: "own.mine:halves"}\n  he: {')
+    done = laboratory.run("dvc", "repro", check=False)
+    assert "params.yaml: initializers.mine gives W of shape (2, 4); it must be (4, 2).\n" in done.stdout
+    assert "Running stage 'train" not in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("name", ["moons", "breast_cancer", "digits"])
+def test_other_data_by_one_word(laboratory: Laboratory, name: str) -> None:
+    laboratory.change("params.yaml", "name: circles", f"name: {name}")
+    laboratory.change("params.yaml", "batch_size: full, momentum: 0.0", "batch_size: 8, momentum: 0.5")
+    laboratory.change("params.yaml", "activation: relu", "activation: [tanh, gelu]")
+    laboratory.repro()
+    runs = pd.read_csv(laboratory.root / "reports" / "runs.csv")
+    he = runs[runs["initializer"] == "he"]
+    assert (he["final_cost"] < he["initial_cost"]).all()
+
+
+def test_changing_a_figures_code_trains_nothing(laboratory: Laboratory) -> None:
+    with (laboratory.root / "pipeline" / "figures.py").open("a") as file:
+        file.write("# a change\n")
+    assert not any(stage.startswith("train") for stage in laboratory.repro())
+
+
+def test_a_warning_is_printed_once_and_before_training(laboratory: Laboratory) -> None:
+    """Of the section `training` too, on which no stage but `recipes` depends before every model is trained."""
+    laboratory.change("params.yaml", "batch_size: full", "batch_size: 31")
+    said = laboratory.run("dvc", "repro", "recipes", "train").stdout
+    (warning,) = re.findall(r"(?m)^params\.yaml: warning: training\.batch_size holds 31, .*$", said)
+    assert said.index(warning) < said.index("Running stage 'train@")
+    assert "warning" not in laboratory.run("dvc", "repro").stdout
+
+
+def test_an_activation_without_theory_is_measured_and_nothing_predicted(laboratory: Laboratory) -> None:
+    laboratory.change(
+        "pipeline/networks/activations.py",
+        "Activation(relu, relu_slope, kinks=(0.0,))",
+        'Activation(relu, relu_slope, without_theory="as a test")',
+    )
+    before = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    done = laboratory.stage("birth")
+    assert (done.returncode, done.stdout) == (0, "")
+    after = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    pd.testing.assert_frame_equal(
+        before.drop(columns=["predicted", "deviation"]), after.drop(columns=["predicted", "deviation"])
+    )
+    assert before["predicted"].notna().any()
+    assert not after["predicted"].notna().any()
+    text = (laboratory.root / "reports" / "birth.md").read_text()
+    for name in ("zeros", "small", "he"):
+        assert (
+            f"of {name} theory says nothing: it has the activation relu, which theory does not cover: as a test" in text
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("learning_rate: 0.1", "learning_rate: -0.1", "training.learning_rate holds -0.1"),
+        ("seeds: [3, 5]", "seeds: [3, 3]", "seeds"),
+        ("hidden: [4, 3]", "hidden: [4, 0]", "network.hidden"),
+        ("noise: 0.05", "noise: 0.05, colour: red", "data.colour"),
+        ("reference: he", "reference: He", "comparison.reference holds the text 'He'"),
+        ("seeds: [3, 5]", "seeds: [4]", "comparison.tutorial_seed holds 3"),
+    ],
+)
+def test_bad_parameters_stop_the_pipeline_with_a_sentence(
+    laboratory: Laboratory, finished: Laboratory, old: str, new: str, sentence: str
+) -> None:
+    laboratory.change("params.yaml", old, new)
+    done = laboratory.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert sentence in done.stdout
+    assert "Traceback" not in done.stdout
+    kept = {name: content for name, content in laboratory.results().items() if name.startswith(("reports", "dvc.lock"))}
+    assert kept.items() <= finished.results().items()
+    for stage in ("generate", "recipes", "train", "diagnose", "birth", "aggregate", "track"):
+        arguments = ("--initializer", "he") if stage in ("train", "diagnose") else ()
+        by_hand = laboratory.stage(stage, *arguments)
+        assert (by_hand.returncode, "Traceback" in by_hand.stdout) == (1, False)
+        assert sentence in by_hand.stdout
+
+
+def test_one_model_for_the_curious(laboratory: Laboratory, finished: Laboratory) -> None:
+    done = laboratory.stage("train", "--initializer", "he", "--seed", "3")
+    row = pd.read_csv(finished.root / "runs" / "he" / "metrics.csv").iloc[0]
+    assert f"final_cost: {row['final_cost']}" in done.stdout
+    assert f"train_accuracy: {row['train_accuracy']}" in done.stdout
+    assert laboratory.results() == finished.results()
+    unknown = laboratory.stage("train", "--initializer", "xavier")
+    assert unknown.returncode == 1
+    assert unknown.stdout == "params.yaml: initializers has no xavier; it has zeros, small, he.\n"
+
+
+@pytest.mark.parametrize("name", ["data/train.csv", "runs/he/costs.csv", "runs/he/weights.npz", "births/he/layers.csv"])
+def test_a_truncated_intermediate_file_is_named(laboratory: Laboratory, finished: Laboratory, name: str) -> None:
+    path = laboratory.root / name
+    path.write_bytes(path.read_bytes()[:-40])
+    done = laboratory.stage("aggregate")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{name} is damaged: ")
+    assert "; delete it and run `dvc repro` again; " in done.stdout
+    path.unlink()
+    laboratory.repro()
+    assert laboratory.results() == finished.results()
+
+
+def watched(laboratory: Laboratory, *arguments: str) -> str:
+    """What `train` says on a terminal, which a person watches."""
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(ours, (24, 80))
+    command = [sys.executable, "-m", "pipeline.stages.train", *arguments]
+    process = subprocess.Popen(command, cwd=laboratory.root, env=laboratory.environment, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # raised on Linux at the end of what a terminal says
+        while part := os.read(ours, 1024):
+            said += part
+    assert process.wait() == 0
+    return said.decode()
+
+
+def test_a_bar_shows_progress_to_a_person_and_nothing_to_a_file(laboratory: Laboratory) -> None:
+    assert laboratory.stage("train", "--initializer", "he").stdout == ""
+    said = watched(laboratory, "--initializer", "he")
+    assert re.search(r"he: .* 1/2 .*model/s", said)
+
+
+def test_the_first_run_says_that_it_compiles(laboratory: Laboratory, tmp_path: Path) -> None:
+    laboratory.environment = laboratory.environment | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    first, second = (laboratory.stage("train", "--initializer", "he").stdout for _ in range(2))
+    assert first == "Compiling the kernel for this processor; that takes some seconds and is kept for the next time.\n"
+    assert second == ""
+
+
+@pytest.mark.parametrize("while_compiling", [False, True])
+def test_an_interruption_stops_training_and_leaves_what_was_there(
+    laboratory: Laboratory, tmp_path: Path, while_compiling: bool
+) -> None:
+    if while_compiling:
+        laboratory.environment = laboratory.environment | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    laboratory.change("params.yaml", "iterations: 40", "iterations: 1000000000")
+    laboratory.change("params.yaml", "record_every: 20", "record_every: 1000000000")
+    before = laboratory.results()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.stages.train", "--initializer", "he"],
+        cwd=laboratory.root,
+        env=laboratory.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background has it off
+    )
+    time.sleep(3)  # compiling takes some seconds more, training would take hours
+    process.send_signal(signal.SIGINT)
+    try:
+        _, said = process.communicate(timeout=5)  # a second, and the interpreter's own end on a busy machine
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "Stopped; nothing half-written was left."
+    assert laboratory.results() == before
+
+
+def test_the_miniature_differs_from_the_shipped_parameters_only_in_size() -> None:
+    shipped = (Path(__file__).parents[2] / "params.yaml").read_text()
+    for key in ("data:", "network:", "training:", "seeds:", "initializers:", "comparison:"):
+        assert key in shipped
+        assert key in MINIATURE
+
+
+JUNK = (
+    "own/__pycache__/example.cpython-313.pyc",
+    "own/.DS_Store",
+    "own/._example.py",
+    "own/example.py~",
+    "own/.example.py.swp",
+    "own/.#example.py",
+    "own/#example.py#",
+    "own/.ipynb_checkpoints/example-checkpoint.py",
+    "recipes/.DS_Store",
+    "births/.DS_Store",
+    "births/he/.DS_Store",
+    "births/he/layers.csv.part",
+    "runs/.DS_Store",
+    "runs/he/.DS_Store",
+    "runs/he/weights.npz.part",
+    "data/.DS_Store",
+    "reports/figures/Thumbs.db",
+    "reports/runs.csv.part",
+)
+
+
+def assert_clean(laboratory: Laboratory) -> None:
+    assert laboratory.run("dvc", "status").stdout == "Data and pipelines are up to date.\n"
+    assert laboratory.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_what_python_and_desktops_leave_in_a_folder_changes_nothing(laboratory: Laboratory) -> None:
+    """The dependencies and outputs that are folders: own, births, runs, recipes."""
+    lock = (laboratory.root / "dvc.lock").read_bytes()
+    laboratory.run("python", "-c", "import own.example")
+    assert list(laboratory.root.glob("own/__pycache__/*.pyc"))
+    assert_clean(laboratory)
+    assert laboratory.repro() == []
+    for name in JUNK:
+        path = laboratory.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("left behind")
+    assert_clean(laboratory)
+    assert laboratory.repro() == []
+    assert laboratory.repro("--single-item", "--force", "recipes") == ["recipes"]
+    assert laboratory.repro() == []
+    assert_clean(laboratory)
+    assert (laboratory.root / "dvc.lock").read_bytes() == lock

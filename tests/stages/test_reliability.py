@@ -1,0 +1,311 @@
+"""Full disks, read-only stores, damage, malice, and many publishers at once: a sentence, and nothing lost."""
+
+import hashlib
+import io
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import Laboratory
+from tests.stores import assert_whole, published
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Full and read-only
+
+
+@contextmanager
+def mounted(folder: Path, *how: str) -> Iterator[None]:
+    """Something mounted on a folder, if we may."""
+    if subprocess.run(["mount", *how, folder], capture_output=True).returncode:
+        pytest.skip("only root may mount, and not in every container")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.parametrize("stage", ["generate", "train", "aggregate"])
+def test_a_file_that_cannot_be_written_leaves_the_old_one(
+    laboratory: Laboratory, finished: Laboratory, stage: str
+) -> None:
+    """`ulimit -f 1` ends every file after 1024 bytes, as a quota or a full disk does."""
+    module = [f"pipeline.stages.{stage}", *(["--initializer", "he"] if stage == "train" else [])]
+    limited = ["bash", "-c", 'ulimit -f 1 && exec "$@"', "bash", "python", "-m", *module]
+    done = laboratory.run(*limited, check=False)
+    assert done.returncode == 1
+    assert done.stdout.endswith(" cannot be written: File too large.\n")
+    assert done.stdout.startswith({"generate": "data/", "train": "runs/he/", "aggregate": "reports/"}[stage])
+    assert laboratory.results() == finished.results()
+    assert not list(laboratory.root.rglob("*.part"))
+
+
+def test_a_disk_that_is_full_when_publishing(finished: Laboratory, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mounted(disk, "-t", "tmpfs", "-o", "size=100m", "tmpfs"):
+        laboratory = finished.copied(disk)
+        laboratory.unpublish()
+        room = os.statvfs(disk)
+        used = (room.f_blocks - room.f_bfree) * room.f_frsize
+        # MLflow's empty tables take 900 kB, DVC's notes 20
+        subprocess.run(["mount", "-o", f"remount,size={used + 300_000}", disk], check=True)
+        done = laboratory.run("dvc", "repro", check=False)
+        assert done.returncode != 0
+        assert f"MLflow's store {laboratory.store} cannot be used (database or disk is full); everything" in done.stdout
+        assert "Traceback" not in done.stdout
+        made = finished.results()
+        made.pop("tracked.json")
+        assert {name: content for name, content in laboratory.results().items() if name != "dvc.lock"} == {
+            name: content for name, content in made.items() if name != "dvc.lock"
+        }
+        subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
+        assert laboratory.repro() == ["track"]
+        assert laboratory.results() == finished.results()
+        assert published(laboratory.store) == published(finished.store)
+
+
+def test_a_store_that_is_read_only(laboratory: Laboratory, finished: Laboratory) -> None:
+    folder = laboratory.root / "shared"
+    folder.mkdir()
+    (laboratory.root / "mlflow.db").rename(folder / "mlflow.db")
+    laboratory.environment = laboratory.environment | {"MLFLOW_TRACKING_URI": "sqlite:///shared/mlflow.db"}
+    laboratory.change("params.yaml", "confidence: 0.95", "confidence: 0.9")
+    with mounted(folder, "--bind", folder):
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        done = laboratory.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    (sentence,) = (line for line in done.stdout.splitlines() if line.startswith("MLflow"))
+    assert "/shared/mlflow.db cannot be used (" in sentence
+    assert re.search(
+        r"\((attempt to write a readonly database|unable to open database file)\); everything else", sentence
+    )
+    assert "Traceback" not in done.stdout
+    report = "reports/comparison.md"
+    assert laboratory.results()[report] != finished.results()[report]  # all but the publishing is done
+    assert laboratory.repro() == ["track"]
+    assert_whole(f"sqlite:///{folder.as_posix()}/mlflow.db", 2, published(finished.store))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Twelve at once
+
+PUBLISHERS = """
+import os, sys
+from pipeline.stages import run, track  # once: to import MLflow takes longer than to publish
+
+children = []
+for folder in sys.argv[1:]:
+    children.append(os.fork())
+    if not children[-1]:
+        os.chdir(folder)
+        os._exit(run(track.track))
+sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
+"""
+
+
+def test_twelve_publishers_at_once_on_sqlite(finished: Laboratory, tmp_path: Path) -> None:
+    """Six results, each from two folders, into a store that is not there yet."""
+    folders = [tmp_path / str(number) for number in range(12)]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        for name in ("data", "births", "runs", "recipes", "reports", "dvc.lock"):
+            (folder / name).symlink_to(finished.root / name)
+        params = (finished.root / "params.yaml").read_text()
+        (folder / "params.yaml").write_text(params.replace("confidence: 0.95", f"confidence: 0.{80 + number // 2}"))
+    store = f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
+    command = ["python", "-c", PUBLISHERS, *map(str, folders)]
+    done = finished.run(*command, check=False, MLFLOW_TRACKING_URI=store)
+    assert done.returncode == 0, done.stdout
+    assert_whole(store, 6, published(finished.store))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Damage
+
+
+def test_a_damaged_lock_is_named_and_may_be_deleted(laboratory: Laboratory, finished: Laboratory) -> None:
+    lock = laboratory.root / "dvc.lock"
+    whole = lock.read_text()
+    for damaged, named in (
+        ("", "'./dvc.lock' validation failed"),
+        (whole[:40] + "\0", "'dvc.lock', YAML file structure is corrupted"),
+        (whole.replace("  train@he:", "<<<<<<< HEAD\n  train@he:"), "'./dvc.lock' is invalid"),
+    ):
+        lock.write_text(damaged)
+        done = laboratory.run("dvc", "repro", check=False)
+        assert done.returncode != 0
+        assert named in done.stdout
+        assert "Traceback" not in done.stdout
+    lock.unlink()
+    assert not any(stage.startswith("train") for stage in laboratory.repro())  # DVC's cache has it
+    assert laboratory.results() == finished.results()
+
+
+def test_damage_in_the_cache_is_named_with_the_way_out(laboratory: Laboratory, finished: Laboratory) -> None:
+    weights = laboratory.root / "runs" / "he" / "weights.npz"
+    digest = hashlib.md5(weights.read_bytes()).hexdigest()
+    cached = laboratory.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+    cached.chmod(0o644)
+    cached.write_bytes(cached.read_bytes()[:-40])
+    cached.chmod(0o444)
+    weights.unlink()
+    laboratory.repro()  # DVC believes what lies in its cache
+    said = laboratory.stage("aggregate").stdout
+    assert said.startswith("runs/he/weights.npz is damaged: ")
+    assert "; should it come back damaged, delete .dvc/cache too." in said
+    weights.unlink()
+    laboratory.delete(".dvc/cache")
+    assert "train@he" in laboratory.repro()
+    assert laboratory.results() == finished.results()
+
+
+def test_a_store_that_is_no_database_is_named(laboratory: Laboratory) -> None:
+    laboratory.write("mlflow.db", "damaged " * 1000)
+    done = laboratory.stage("track")
+    assert done.returncode == 1
+    assert done.stdout.startswith(
+        f"MLflow's store {laboratory.store} cannot be used (file is not a database); everything"
+    )
+    assert done.stdout.count("\n") == 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Malice
+
+
+class Malice:
+    """What, unpickled, makes the folder `pwned`."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("pwned",)
+
+
+@pytest.mark.parametrize(("stage", "name"), [("aggregate", "W1"), ("aggregate", "more"), ("track", "seeds")])
+def test_loading_never_unpickles(laboratory: Laboratory, stage: str, name: str) -> None:
+    path = laboratory.root / "runs" / "he" / "weights.npz"
+    with np.load(path) as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    pickled = np.empty(1, dtype=object)
+    pickled[0] = Malice()
+    np.savez(path, allow_pickle=True, **(arrays | {name: pickled}))
+    done = laboratory.stage(stage)
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert done.stdout.startswith("runs/he/weights.npz is damaged: it is not a whole .npz archive of plain arrays")
+    assert not (laboratory.root / "pwned").exists()
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=True) as archive:  # it would have
+        archive[name]
+    os.rmdir("pwned")
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "a/b", "nul", "he; mkdir pwned", "$(mkdir pwned)", "-h"])
+def test_a_name_stays_in_its_folder(laboratory: Laboratory, name: str) -> None:
+    name = f"{laboratory.root.parent}{name}" if name.startswith("/") else name
+    laboratory.change("params.yaml", "  he: {", f'  "{name}": {{recipe: zeros}}\n  he: {{')
+    before = files(laboratory)
+    done = laboratory.run("dvc", "repro", check=False)
+    assert done.returncode != 0
+    ours = "a name becomes a file's and must be a letter, then up to 63 letters"
+    assert ours in done.stdout or "ERROR: output 'outside' is specified in" in done.stdout  # DVC sees it before us
+    assert "Traceback" not in done.stdout
+    assert "Running stage 'train" not in done.stdout
+    by_hand = laboratory.stage("train", f"--initializer={name}")
+    assert (by_hand.returncode, "Traceback" in by_hand.stdout) == (1, False)
+    assert files(laboratory) <= before
+
+
+def test_an_empty_name_is_told(laboratory: Laboratory) -> None:
+    """DVC stumbles over it before any stage runs; docs/trouble.md says what to do then."""
+    laboratory.change("params.yaml", "  he: {", '  "": {recipe: zeros}\n  he: {')
+    assert "ERROR: unexpected error" in laboratory.run("dvc", "repro", check=False).stdout
+    told = laboratory.run("python", "-m", "pipeline.config.params", check=False).stdout
+    assert "a name becomes a file's and must be a letter, then up to 63 letters" in told
+
+
+def files(laboratory: Laboratory) -> set[Path]:
+    """All around and in the repository, DVC's own apart."""
+    return {path for path in laboratory.root.parent.rglob("*") if ".dvc" not in path.parts}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Out of memory, slips on the command line, other folders, a folder without git
+
+
+@pytest.mark.parametrize("stage", ["train", "diagnose"])
+def test_a_network_that_does_not_fit_into_memory(laboratory: Laboratory, finished: Laboratory, stage: str) -> None:
+    """3 GB of addresses; a matrix of 20,000 x 20,000 doubles takes 3.2 GB."""
+    laboratory.change("params.yaml", "hidden: [4, 3]", "hidden: [20000, 20000]")
+    limited = f"ulimit -v 3000000; exec python -m pipeline.stages.{stage} --initializer he"
+    done = laboratory.run("bash", "-c", limited, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    sentence = done.stdout.splitlines()[-1]
+    assert sentence.startswith("Out of memory (Unable to allocate ") or " and this computer has " in sentence
+    # (3 + 20001 + 1) 20,000 + 1 parameters of 8 bytes: 3.2008e9 bytes, divided by 2^30; twice that for two seeds
+    assert "the weights of one model take 2.98 GiB, of all 2 seeds 5.96 GiB" in sentence
+    assert laboratory.results() == finished.results()
+
+
+@pytest.mark.parametrize("stage", ["train", "diagnose"])
+def test_a_network_larger_than_the_memory_of_the_computer(laboratory: Laboratory, stage: str) -> None:
+    """Two matrices of 10^12 doubles: reported before anything is allocated, which Linux might grant."""
+    laboratory.change("params.yaml", "hidden: [4, 3]", "hidden: [1000000, 1000000, 1000000]")
+    done = laboratory.stage(stage, "--initializer", "he")
+    # (3e6 + 2 (1e6 + 1) 1e6 + 1e6 + 1) parameters of 8 bytes: 1.600005e13, divided by 2^40: 14.55 TiB
+    copies = {"train": "58.2 TiB", "diagnose": "29.1 TiB"}[stage]  # two of each of two models, or of one
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    assert done.stdout.startswith(f"Out of memory (at least {copies} are needed at once, and this computer has ")
+    assert "): the weights of one model take 14.6 TiB, of all 2 seeds 29.1 TiB, and a stage" in done.stdout
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_a_seed_that_there_is_not(laboratory: Laboratory, seed: str) -> None:
+    done = laboratory.stage("train", "--initializer", "he", f"--seed={seed}")
+    assert done.returncode == 1
+    assert done.stdout == f"--seed {seed} is no seed; it must be a whole number from 0 to 4294967295.\n"
+
+
+def test_in_a_subfolder(laboratory: Laboratory) -> None:
+    """docs/trouble.md says what to do there."""
+    docs = ["sh", "-c", 'cd docs && exec "$@"', "sh"]
+    done = laboratory.run(*docs, "dvc", "repro", check=False)
+    assert done.returncode != 0
+    assert "dvc.yaml' does not exist" in done.stdout
+    assert laboratory.run(*docs, "dvc", "--cd", "..", "repro").stdout.endswith("Data and pipelines are up to date.\n")
+    module = [*docs, "env", f"PYTHONPATH={laboratory.root}", "python", "-m"]
+    for stage in ("generate", "train --initializer he"):
+        done = laboratory.run(*module, *f"pipeline.stages.{stage}".split(), check=False)
+        assert (done.returncode, done.stdout) == (1, "params.yaml is missing; run in the folder that holds it.\n")
+
+
+def test_without_git_everything_works_but_experiments(laboratory: Laboratory, finished: Laboratory) -> None:
+    """As after a ZIP download. Make sets DVC's core.no_scm; what needs git says so."""
+    laboratory.delete(".git")
+    laboratory.unmake()
+    laboratory.environment = laboratory.environment | {"GIT_CEILING_DIRECTORIES": str(laboratory.root.parent)}
+    assert "is not a git repository" in laboratory.run("dvc", "repro", check=False).stdout
+    said = laboratory.run("make", "-o", "install", "repro").stdout
+    assert "The commit of git is not recorded with this result: this folder is not a git repository; clone" in said
+    assert laboratory.results() == finished.results()
+    done = laboratory.run("make", "-o", "install", "exps", check=False)
+    assert done.returncode != 0
+    assert done.stdout.startswith("the experiments cannot be read: this folder is not a git repository; clone")
+    assert "Traceback" not in done.stdout
+    laboratory.run("sh", "-c", "git init -q && git add -A && git commit -q -m start")  # the remedy
+    laboratory.run("dvc", "config", "--local", "core.no_scm", "false")
+    assert laboratory.run("make", "-o", "install", "exps").stdout.startswith("No experiment started from HEAD yet")
+
+
+def test_docs_that_cannot_be_made_stay_as_they_were(laboratory: Laboratory) -> None:
+    page = laboratory.root / "docs" / "initializers.md"
+    before = page.read_bytes()
+    laboratory.change(
+        "pipeline/config/frameworks.py", 'if __name__ == "__main__":\n', 'if __name__ == "__main__":\n    1 / 0\n'
+    )
+    assert laboratory.run("make", "-o", "install", "docs", check=False).returncode != 0
+    assert page.read_bytes() == before

@@ -1,0 +1,32 @@
+"""The committed reports and dvc.lock against a run of the whole pipeline, from nothing, with the committed parameters."""
+
+import platform
+import shutil
+from pathlib import Path
+
+from tests.conftest import ROOT, Laboratory
+
+
+def committed() -> dict[str, bytes]:
+    files = [ROOT / "dvc.lock", *(ROOT / "reports").rglob("*")]
+    made = [path for path in files if path.is_file() and path.name != "benchmark.md"]  # times, not results
+    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in made}
+
+
+def test_the_committed_results_come_back_byte_for_byte(tmp_path: Path) -> None:
+    laboratory = Laboratory(tmp_path, params=None)
+    shutil.rmtree(laboratory.root / "reports")
+    ran = laboratory.repro()
+    assert ran[:2] == ["generate", "recipes"]
+    assert ran[-2:] == ["aggregate", "track"]
+    made, expected = laboratory.results(), committed()
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        # where the pictures were drawn; elsewhere a compiler may round a coordinate or compress them differently
+        expected = {
+            name: content for name, content in expected.items() if name.startswith("reports/") and ".png" not in name
+        }
+    assert len(expected) > 8
+    assert sorted(name for name, content in expected.items() if made.get(name) != content) == []
+    if "dvc.lock" in expected:
+        assert laboratory.run("git", "status", "--porcelain").stdout.strip() == "D reports/benchmark.md"
+        assert "up to date" in laboratory.run("dvc", "status").stdout

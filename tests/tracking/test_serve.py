@@ -1,0 +1,73 @@
+"""`make ui`: the address, and what is in its way."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from pipeline.tracking import serve
+from tests.conftest import Laboratory
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((serve.HOST, 0))
+        return int(listener.getsockname()[1])
+
+
+def test_what_is_in_the_way_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*arguments: str) -> str:
+        assert serve.main(arguments) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    monkeypatch.chdir(tmp_path)
+    assert refused("--port", "0") == "port 0 does not exist; a port is a whole number from 1 to 65535."
+    assert refused("--port", "65536").startswith("port 65536 does not exist")
+    assert refused() == "mlflow.db is missing; `dvc repro --single-item --force track` makes it."
+    assert not list(tmp_path.iterdir())  # MLflow would have made an empty database
+    (tmp_path / "mlflow.db").touch()
+    with socket.socket() as other:
+        other.bind((serve.HOST, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        line = refused("--port", str(port))
+    assert line.startswith(
+        f"port {port} of 127.0.0.1 cannot be used (Address already in use); choose another, as in `make"
+    )
+
+
+def test_the_address_that_is_printed_answers(finished: Laboratory) -> None:
+    port = free_port()
+    server = finished.start(sys.executable, "-m", "pipeline.tracking.serve", "--port", str(port))
+    try:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        address = line.partition(": ")[2].strip()
+        assert address == f"http://127.0.0.1:{port}{serve.PAGE}"
+        deadline = time.monotonic() + 60.0
+        while True:
+            try:
+                with urllib.request.urlopen(address.partition("#")[0], timeout=5.0) as page:
+                    assert b"MLflow" in page.read()
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)
+
+
+def test_make_hands_the_port_on() -> None:
+    root = Path(__file__).parents[2]
+    for arguments, port in ([], "5000"), (["PORT=5001"], "5001"):
+        command = ["make", "-n", "-o", "install", "ui", *arguments]
+        done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
+        assert done.stdout.splitlines()[-1] == f"python -m pipeline.tracking.serve --port {port}"

@@ -1,0 +1,117 @@
+"""A team's servers, as compose.yaml and docs/team.md have them: DVC's data in S3, MLflow on PostgreSQL with artifacts in S3."""
+
+import os
+import signal
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests import servers
+from tests.conftest import Laboratory
+from tests.stores import artifacts, runs
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with servers.s3() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def mlflow(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if servers.programs_of_postgres() is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    with (
+        servers.postgres(servers.SECRETS["POSTGRES_PASSWORD"]) as port,
+        servers.mlflow(s3, port, tmp_path_factory.mktemp("mlflow")) as address,
+    ):
+        yield address
+
+
+def client(finished: Laboratory, folder: Path, mlflow: str, **environment: str) -> Laboratory:
+    """The computer of a member with an account of that name: everything is made there and nothing is published."""
+    name, password = folder.name, f"of {folder.name} in a test"
+    one = finished.copied(folder)
+    one.unpublish()
+    code = f"from mlflow.server import get_app_client; get_app_client('basic-auth', {mlflow!r})"
+    admin = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": servers.SECRETS["MLFLOW_ADMIN_PASSWORD"]}
+    one.run("python", "-c", f"{code}.create_user({name!r}, {password!r})", **admin)
+    account = {"MLFLOW_TRACKING_USERNAME": name, "MLFLOW_TRACKING_PASSWORD": password}
+    one.environment = one.environment | {"MLFLOW_TRACKING_URI": mlflow} | account | environment
+    return one
+
+
+def test_nobody_enters_without_a_password(mlflow: str) -> None:
+    search = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=1"
+    assert servers.status(search) == 401
+    assert servers.status(search, Authorization="Basic " + b64encode(b"admin:password1234").decode()) == 401
+    assert servers.status(f"{mlflow}/", Host="elsewhere.example.org") == 403
+    right = f"admin:{servers.SECRETS['MLFLOW_ADMIN_PASSWORD']}".encode()
+    assert servers.status(search, Authorization="Basic " + b64encode(right).decode()) == 200
+
+
+def test_four_clients_at_once_publish_every_result_once(
+    finished: Laboratory, mlflow: str, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = [client(finished, tmp_path / name, mlflow) for name in ("eve", "ada", "ben", "cem", "dora")]
+    for one, confidence in zip(clients, ("0.8", "0.95", "0.95", "0.9", "0.8"), strict=True):  # three results
+        one.change("params.yaml", "confidence: 0.95", f"confidence: {confidence}")
+    for name, value in clients[0].environment.items():
+        if name.startswith("MLFLOW_"):
+            monkeypatch.setenv(name, value)
+    eve = clients.pop(0).start("dvc", "repro")
+    servers.wait(lambda: runs(MlflowClient(mlflow)))
+    os.killpg(eve.pid, signal.SIGKILL)  # dora takes over what she left
+    eve.communicate()
+    assert "RUNNING" in {run.info.status for run in runs(MlflowClient(mlflow))}
+    started = [one.start("dvc", "repro") for one in clients]
+    said = [process.communicate()[0] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, "\n".join(said)
+
+    found = runs(MlflowClient(mlflow))
+    one_result = Counter(run.data.tags["level"] for run in runs(MlflowClient(finished.store)))
+    assert Counter(run.data.tags["level"] for run in found) == {level: 3 * n for level, n in one_result.items()}
+    pipelines = {run.info.run_id: run for run in found if run.data.tags["level"] == "pipeline"}
+    assert len({run.data.tags["fingerprint"] for run in pipelines.values()}) == 3
+    children = Counter(run.data.tags["mlflow.parentRunId"] for run in found if run.info.run_id not in pipelines)
+    assert set(children) == set(pipelines)
+    assert len(set(children.values())) == 1
+    assert {run.info.status for run in found} == {"FINISHED"}
+    kept = {item.key for item in servers.bucket(s3).objects.filter(Prefix="mlflow/")}
+    assert all(any(key.endswith(f"{run}/artifacts/reports/comparison.md") for key in kept) for run in pipelines)
+    artifact = next(iter(artifacts(MlflowClient(mlflow), next(iter(pipelines)))))
+    kept_here = MlflowClient(mlflow).download_artifacts(next(iter(pipelines)), artifact, str(tmp_path))
+    assert Path(kept_here).stat().st_size > 0
+    assert not any((one.root / "mlflow.db").exists() for one in clients)
+
+
+def test_a_second_clone_pulls_and_makes_nothing_anew(
+    finished: Laboratory, mlflow: str, s3: str, tmp_path: Path
+) -> None:
+    """The commands of docs/team.md."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    keys = {name: servers.COMPOSE["services"]["s3"]["environment"][name] for name in names}
+    first = client(finished, tmp_path / "first", mlflow, **servers.filled(keys, servers.SECRETS))
+    first.run("dvc", "remote", "add", "--default", "team", f"s3://{servers.BUCKET}/dvc")
+    first.run("dvc", "remote", "modify", "team", "endpointurl", s3)
+    first.repro()
+    assert "files pushed" in first.run("dvc", "push").stdout
+    first.commit("The team's remote")
+
+    second = client(finished, tmp_path / "second", mlflow)
+    second.environment = first.environment
+    second.delete(".")
+    first.run("git", "clone", "-q", ".", str(second.root))
+    second.run("dvc", "pull")
+    said = second.run("dvc", "repro").stdout
+    assert "Running stage" not in said
+    assert said.strip().endswith("Data and pipelines are up to date.")
+    assert {**second.results()} == {**first.results()}
+    assert second.repro() == []
+    assert second.run("git", "status", "--porcelain").stdout == ""
