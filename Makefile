@@ -71,7 +71,7 @@ GPU := cuda-bindings cuda-pathfinder cuda-toolkit triton $(addprefix nvidia-,cub
 TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
 docs: install ## write docs/initializers.md and docs/activations.md from what is registered
-	python -m pipeline.config.frameworks > docs/initializers.md.part && mv docs/initializers.md.part docs/initializers.md
+	python -m pipeline.reporting.initializers_page > docs/initializers.md.part && mv docs/initializers.md.part docs/initializers.md
 	python -m pipeline.reporting.activations_page > docs/activations.md.part && mv docs/activations.md.part docs/activations.md
 
 lock: ## resolve the two lock files anew (needs uv)

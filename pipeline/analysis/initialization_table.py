@@ -12,9 +12,9 @@ import pandas as pd
 
 from pipeline.analysis.comparison import Columns, Table
 from pipeline.analysis.estimators import QUANTILES, deviation, mean, quantile
-from pipeline.reporting.initialization_report import LAYERS_SHOWN
 from pipeline.theory.predictions import Predicted
 
+LAYERS_SHOWN = 8  # of a deep network
 ROUNDING = 1e-12  # relative: what lies closer is equal
 
 LAYER_QUANTITIES = {

@@ -46,7 +46,7 @@ def same_settings(P: Params, Q: Params) -> bool:
 
 
 def _settings(P: Params) -> tuple[object, ...]:
-    batch = min(P.training.samples_a_step or P.data.n_train, P.data.n_train)
+    batch = min(P.training.samples_per_step or P.data.n_train, P.data.n_train)
     how = P.training.iterations, P.training.learning_rate, P.training.momentum, batch
     return P.data, P.network.hidden, P.network.activation_names, how, P.comparison.tutorial_seed
 

@@ -2,13 +2,11 @@
 
 Read from the sources of PyTorch 2.13, Keras 3 and JAX 0.10. Where a framework has no name of its own for a law, the
 call that gives it stands here; empty is what a framework does not have. n_in and n_out are the fans of a layer.
-`python -m pipeline.config.frameworks` prints docs/initializers.md.
+`python -m pipeline.reporting.initializers_page` prints them as docs/initializers.md.
 """
 
 import re
 from typing import NamedTuple
-
-from pipeline.reporting.initializers_page import page
 
 
 class Row(NamedTuple):
@@ -224,7 +222,3 @@ def framework_names() -> dict[str, tuple[str, str]]:
             if call := re.search(r"`([\w.]+)", cell):
                 names.setdefault(call[1], (recipe, framework))
     return names
-
-
-if __name__ == "__main__":
-    print(page(), end="")

@@ -1,6 +1,8 @@
 """params.yaml as typed values, checked as a whole before anything works. Its only reader.
 
-What is wrong is told in one sentence each: the key, what it holds, and what it may hold.
+Each problem is reported in one sentence: the key, what it holds, and what it may hold.
+
+Long because every check that concerns more than one key is here.
 """
 
 import argparse
@@ -91,7 +93,7 @@ def warnings(P: Params, file: str = "params.yaml") -> list[str]:
             f"data.noise holds {P.data.noise:g}, and {P.data.name} is measured data: normal noise of that standard "
             "deviation is added to every input. data.noise=0 leaves the samples as they are."
         )
-    if (P.training.samples_a_step or 0) > P.data.n_train:
+    if (P.training.samples_per_step or 0) > P.data.n_train:
         found.append(
             f"training.batch_size holds {P.training.batch_size}, and there are {P.data.n_train} training samples: each "
             "step takes all of them, as with training.batch_size=full."

@@ -6,14 +6,13 @@ from pipeline.config import frameworks
 from pipeline.config.messages import dotted, fits, folded, hint, nearest, shown, word
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
-from pipeline.initializers.recipes import Layer, Recipe, find, sample_parameters, settings_of
+from pipeline.initializers.recipes import MUST_BE, OWN, Layer, Recipe, find, sample_parameters, settings_of
 
 SETTING_KINDS = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
 COMMON_SETTINGS = {
     "gain": 1.0,
     "bias": 0.0,
 }  # what every recipe may be given besides its settings, and what not given means
-MUST_BE = "it must be a recipe of docs/initializers.md, or own.my_module:my_function"
 
 
 def suggestion(name: str) -> str:
@@ -146,5 +145,6 @@ def name_problems(recipe: Any, settings: dict[str, Any], key: str) -> list[str]:
     try:
         find(recipe)
     except ValueError as error:
-        return [f"{key}.recipe holds {shown(recipe)}; {error}."]
+        question = "" if OWN.fullmatch(recipe) else hint(suggestion(recipe))
+        return [f"{key}.recipe holds {shown(recipe)}; {error}{question}."]
     return setting_problems(recipe, settings, key)

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StrictInt, StrictStr
 
 from pipeline.config.messages import fits
@@ -129,20 +127,9 @@ class Training(Section):
     record_every: Count
 
     @property
-    def samples_a_step(self) -> int | None:
+    def samples_per_step(self) -> int | None:
         """The samples in a batch; None for all of them."""
         return self.batch_size if isinstance(self.batch_size, int) else None
-
-    @property
-    def record_at(self) -> NDArray[np.int64]:
-        """0, record_every, 2 record_every, ... and iterations: before the first step, in between, after the last."""
-        return np.append(np.arange(0, self.iterations, self.record_every, dtype=np.int64), np.int64(self.iterations))
-
-    @property
-    def snapshots_at(self) -> NDArray[np.int64]:
-        """0, 1, 2, 5, 10, 20, 50, ... and iterations: when the model of the seed that is shown is looked at closely."""
-        steps = (m * 10**k for k in range(len(str(self.iterations))) for m in (1, 2, 5))
-        return np.array([0, *(step for step in steps if step < self.iterations), self.iterations], dtype=np.int64)
 
 
 class Comparison(Section):

@@ -1,17 +1,18 @@
-"""What trained models do, beyond their costs and accuracies: the measurements behind the remarks of comparison.md."""
+"""What is measured of trained models: the columns of reports/runs.csv, and what the remarks need."""
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from pipeline.diagnostics.signals import forward
-from pipeline.initializers.networkwise import NetworkSpec
-from pipeline.initializers.recipes import Recipe, sample_parameters
-from pipeline.networks import reference
-from pipeline.networks.parameters import Parameters
+from pipeline.diagnostics.signals import forward, weight_change
+from pipeline.diagnostics.symmetry import distinct_units
+from pipeline.networks import kernel, reference
+from pipeline.networks.activations import Activation
+from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.elementary import log
 from pipeline.numerics.sums import Array, integer_sum
 
@@ -38,13 +39,43 @@ def class_counts(Y: Array, n_classes: int) -> Classes:
     return Classes(np.bincount(Y[0].astype(np.int64), minlength=n_classes).tolist())
 
 
+def metrics(
+    initial: Parameters,
+    final: Parameters,
+    costs: Array,
+    train: tuple[Array, Array],
+    test: tuple[Array, Array],
+    activations: Sequence[Activation],
+) -> dict[str, NDArray[Any]]:
+    """The columns of reports/runs.csv that are measured, one value per model of a stack.
+
+    `initial` and `final` are the weights before and after training, `costs` (models, records) the recorded costs, and
+    `train` and `test` X (n_0, m) and Y (1, m). Returned are initial_cost and final_cost in nats, train_accuracy and
+    test_accuracy as shares, weight_change, the largest |change| of a weight or bias, and distinct_units, the number of
+    different units in the hidden layer that has fewest.
+    """
+
+    def accuracy(X: Array, Y: Array) -> Array:
+        return reference.accuracy(kernel.predict(final, X, activations), Y)
+
+    with np.errstate(over="ignore", invalid="ignore"):  # the weights of a diverged model
+        return {
+            "initial_cost": costs[:, 0],
+            "final_cost": costs[:, -1],
+            "train_accuracy": accuracy(*train),
+            "test_accuracy": accuracy(*test),
+            "weight_change": weight_change(initial, final),
+            "distinct_units": distinct_units(final),
+        }
+
+
 def outcomes(
     name: str,
-    recipe: Recipe,
     seeds: Sequence[int],
-    trained: Parameters,
-    known: NetworkSpec,
-    weight_change: Sequence[float],
+    initial: Parameters,
+    final: Parameters,
+    X: Array,
+    activations: Sequence[Activation],
     blocked: Sequence[float],
 ) -> pd.DataFrame:
     """A table with one row per model of an initializer.
@@ -54,31 +85,27 @@ def outcomes(
     weight did. largest_weight: the largest |weight| after training. blocked: whether, before training, every sample is
     blocked by some hidden layer whose derivatives are all 0.
 
-    `trained` is the stack of models; `weight_change` and `blocked` are measured already: the largest change of a weight
-    or bias of each model, and the share of samples that are blocked.
+    `initial` and `final` are the stacks of models before and after training, X (n_0, m) the training inputs; `blocked`
+    is the share of samples that are blocked, of each model.
     """
+    change = weight_change(initial, final)
     rows = []
     for index, seed in enumerate(seeds):
-        model = [(W[index : index + 1], b[index : index + 1]) for W, b in trained]
+        before, after = (take(stack, [index]) for stack in (initial, final))
         with np.errstate(all="ignore"):  # of a diverged model
-            outputs = forward(model, known.X, known.activations)[0][-1]
-            probability = reference.predict(model, known.X[:, :1], known.activations)
+            outputs = forward(after, X, activations)[0][-1]
+            probability = reference.predict(after, X[:, :1], activations)
         constant = bool((outputs == outputs[..., :1]).all())
+        same_weights = all(np.array_equal(W, W_0) for (W, _), (W_0, _) in zip(after, before, strict=True))
         rows.append(
             {
                 "initializer": name,
                 "seed": seed,
                 "constant_output": constant,
                 "output_class": int(reference.classes(probability)[0, 0]),
-                "only_biases": constant and weight_change[index] > 0.0 and _same_weights(recipe, seed, known, model),
-                "largest_weight": max(float(np.abs(W).max()) for W, _ in model),
+                "only_biases": constant and bool(change[index] > 0.0) and same_weights,
+                "largest_weight": max(float(np.abs(W).max()) for W, _ in after),
                 "blocked": blocked[index] == 1.0,
             }
         )
     return pd.DataFrame(rows)
-
-
-def _same_weights(recipe: Recipe, seed: int, known: NetworkSpec, model: Parameters) -> bool:
-    """Whether the weights of the only model in the stack `model` are those that it started from."""
-    initial = sample_parameters(recipe, seed, known)
-    return all(np.array_equal(W[0], W_0) for (W, _), (W_0, _) in zip(model, initial, strict=True))

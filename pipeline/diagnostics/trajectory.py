@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.analysis.comparison import Table
 from pipeline.diagnostics import measure
 from pipeline.diagnostics.signals import weight_change
 from pipeline.networks import reference
@@ -23,7 +22,7 @@ def follow(
     X: Array,
     Y: Array,
     activations: Sequence[Activation],
-) -> tuple[Table, Table]:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Two tables, from stacks of a model and its twin at each of `iterations`.
 
     A row an iteration and layer: all that `births` measures of a layer of the model. And a row an iteration: its cost,
@@ -50,7 +49,7 @@ def follow(
     return pd.DataFrame(measured | columns), pd.DataFrame(twins)
 
 
-def shares(rows: Table) -> Table:
+def shares(rows: pd.DataFrame) -> pd.DataFrame:
     """A row an initializer and iteration: shares of what is possible, over the hidden layers of what `follow` gives.
 
     distinct: distinct units. rank: effective rank of the weights over full rank. dead: units. saturated: outputs.

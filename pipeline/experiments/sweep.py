@@ -1,6 +1,7 @@
 """Which value of a parameter does each initializer want? From experiments that differ in it alone.
 
-`python -m pipeline.experiments.sweep training.learning_rate` prints a table of the best values; `--figure` draws all of them.
+`python -m pipeline.experiments.sweep training.learning_rate` prints a table of the best values; `--figure` draws all
+of them.
 """
 
 import argparse

@@ -5,8 +5,10 @@ A recipe takes its settings and returns an initializer: a function (rng, fan_out
 biases too, it returns W and b (fan_out, 1); elsewhere they are born zero. All normal recipes scale the same draws, and
 all uniform ones too, so two of them with one seed differ in scale alone: comparisons are paired.
 
-`catalogue` says which framework calls which recipe what. Left out: dirac_ (PyTorch) and delta_orthogonal (JAX), which
-are for convolutions, and STFT (Keras), which is for spectrograms.
+`config.frameworks` has the names that PyTorch, Keras and JAX give them. Left out: dirac_ (PyTorch) and delta_orthogonal
+(JAX), which are for convolutions, and STFT (Keras), which is for spectrograms.
+
+Long because every recipe for a layer is here, one short function each.
 """
 
 import math

@@ -5,6 +5,7 @@ A recipe is a name of `initializers` or `network_initializers`, or the place of 
 (fan_out, fan_in), or W and b (fan_out, 1). It draws from `rng`, a RandomState, and from nothing else.
 """
 
+import difflib
 import importlib
 import inspect
 import re
@@ -17,8 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.messages import hint, nearest
-from pipeline.config.recipe_settings import MUST_BE, suggestion
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.networks.parameters import Parameters
@@ -26,6 +25,7 @@ from pipeline.numerics.sums import Array
 
 OWN = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 WATCHED = Path("own")  # the folder that DVC watches for the user's own recipes
+MUST_BE = "it must be a recipe of docs/initializers.md, or own.my_module:my_function"
 DRAWS = ("rng", "fan_out", "fan_in")  # what a user's function is called with, besides its settings
 
 Factory = Callable[..., Any]
@@ -38,7 +38,7 @@ def find(recipe: str) -> Factory:
     if recipe in NETWORK_RECIPES:
         return NETWORK_RECIPES[recipe]
     if not (place := OWN.fullmatch(recipe)):
-        raise ValueError(f"{MUST_BE}{hint(suggestion(recipe))}")
+        raise ValueError(MUST_BE)
     function = own_function(*place.groups())
     wanted = list(inspect.signature(function).parameters)
     if tuple(wanted[:3]) != DRAWS:
@@ -61,9 +61,9 @@ def own_function(module_name: str, function_name: str) -> Callable[..., Any]:
         raise ValueError(f"{module_name} must be a module that can be imported, and cannot: {reason}") from error
     found = getattr(module, function_name, None)
     if not callable(found):
-        raise ValueError(
-            f"{module_name} must have a function {function_name}{hint(nearest(function_name, dir(module)))}"
-        )
+        close = difflib.get_close_matches(function_name, dir(module), 1)
+        question = f" (did you mean {close[0]}?)" if close else ""
+        raise ValueError(f"{module_name} must have a function {function_name}{question}")
     file = Path(getattr(module, "__file__", None) or sys.executable).resolve()
     if file.is_relative_to(Path.cwd()) and not file.is_relative_to(WATCHED.resolve()):
         where = file.relative_to(Path.cwd()).as_posix()

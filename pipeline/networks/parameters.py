@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.numerics.sums import Array
 
@@ -27,3 +28,9 @@ def concatenate(stacks: Sequence[Parameters]) -> Parameters:
     """Several stacks of models of the same layer sizes as one."""
     layers = zip(*stacks, strict=True)
     return [(np.concatenate([W for W, _ in layer]), np.concatenate([b for _, b in layer])) for layer in layers]
+
+
+def take(parameters: Parameters, places: Sequence[int] | NDArray[np.intp]) -> Parameters:
+    """The models of a stack at these places, as a stack."""
+    places = np.asarray(places, dtype=np.intp)
+    return [(W[places], b[places]) for W, b in parameters]

@@ -172,8 +172,8 @@ def _paired(paired: Table, reference: str, is_trained: bool, confidence: float) 
     if lowest > level:
         of_all = "" if max(unequal) == n_seeds else f", of which at most {max(unequal)} differ in a comparison"
         parts.append(
-            f"**No difference in this table can be significant at the {format_share(level)} level, however large: there are "
-            f"too few seeds.** With {n_seeds} {'seed' if n_seeds == 1 else 'seeds'}{of_all}, p is at least "
+            f"**No difference in this table can be significant at the {format_share(level)} level, however large: "
+            f"there are too few seeds.** With {n_seeds} {'seed' if n_seeds == 1 else 'seeds'}{of_all}, p is at least "
             f"{format_p(smallest_p(max(unequal)))} and p (Holm) at least {format_p(lowest)}."
         )
     parts.append(

@@ -11,7 +11,6 @@ from pipeline.diagnostics.labels import KINDS, Verdict
 from pipeline.numerics.sums import integer_sum
 from pipeline.reporting.markdown import table
 
-LAYERS_SHOWN = 8  # of a deep network
 FAR = 3.0  # standard errors
 
 Shown = Callable[[float], str]

@@ -11,8 +11,8 @@ from pipeline.initializers.networkwise import NETWORK_RECIPES
 PAGE = """\
 # Initializers
 
-Made by `python -m pipeline.config.frameworks` from what is registered. A recipe in `params.yaml` has the settings behind its
-name; those with a value may be left out. Every recipe may be given besides
+Made by `python -m pipeline.reporting.initializers_page` from what is registered. A recipe in `params.yaml` has the
+settings behind its name; those with a value may be left out. Every recipe may be given besides
 
 - `gain`: a factor of all weights (1), and `bias`: a number added to all biases (0);
 - `layers`: what single layers have otherwise, as `{{3: {{gain: 0.5}}, 1: {{recipe: normal, sd: 1.0}}}}`; from 1.
@@ -49,3 +49,7 @@ def law_and_use(name: str, factory: Callable[..., Any]) -> str:
     settings = inspect.signature(factory).parameters.values()
     each = [s.name if s.default is s.empty else f"{s.name} = {s.default}" for s in settings]
     return " ".join([f"`{name}`", ", ".join(each)]).strip()
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -23,8 +23,8 @@ def _published_remarks(runs: Table, compared: Table, published: Table, seed: int
             remarks.append(
                 f"- **{name}: {format_percent(alone[0])} is seed {seed}.** Over {row['seeds']} seeds it averages "
                 f"{format_percent(row['train_accuracy_mean'])}, from {format_percent(row['train_accuracy_min'])} to "
-                f"{format_percent(row['train_accuracy_max'])}; {format_percent(row['share_at_target_accuracy'])} of the seeds "
-                f"reach {format_share(target)}."
+                f"{format_percent(row['train_accuracy_max'])}; {format_percent(row['share_at_target_accuracy'])} of "
+                f"the seeds reach {format_share(target)}."
             )
     return remarks
 
@@ -93,8 +93,8 @@ def _symmetric_units(group: Table, classes: Classes) -> str:
     first, final = quantile(models["initial_cost"].tolist(), 0.5), quantile(models["final_cost"].tolist(), 0.5)
     remark = (
         f"all units of some hidden layer are identical in {_of(models, group)}.** After training they have the same "
-        f"weights and biases, in every bit. The median cost goes from {format_cost(first)} to {format_cost(final)}; a constant "
-        f"output reaches {format_cost(classes.entropy)}, the entropy of the classes, "
+        f"weights and biases, in every bit. The median cost goes from {format_cost(first)} to {format_cost(final)}; a "
+        f"constant output reaches {format_cost(classes.entropy)}, the entropy of the classes, "
     )
     if final <= (1.0 - LEARNED) * classes.entropy:
         return remark + "so they learned more than the frequencies of the classes."

@@ -11,13 +11,11 @@ from pipeline.analysis import comparison, published_results
 from pipeline.config import params, schema
 from pipeline.diagnostics import labels, outcomes, trajectory
 from pipeline.figures import data_figures, initialization_figures, style, training_figures
-from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.networks import reference
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
 from pipeline.reporting import comparison_report
-from pipeline.storage import atomic_files, measurements, reports, samples
-from pipeline.storage import trained as trained_models
+from pipeline.storage import atomic_files, jobs, measurements, reports, samples, trained
 
 Samples = tuple[Array, Array]
 
@@ -25,42 +23,46 @@ Samples = tuple[Array, Array]
 def aggregate() -> None:
     """Write everything in reports/ but the figure of the data."""
     P = params.load()
-    trained_models.prune(list(P.initializers))
     sizes = P.data.n_inputs, P.data.n_classes
     train = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, *sizes)
     test = samples.read_samples(samples.DATA / "test.csv", P.data.n_test, *sizes)
-    read = {name: trained_models.read_run(name, P.seeds, P.training.record_at) for name in P.initializers}
     n_layers = len(P.layers_dims) - 1
     births = {name: measurements.read_measurements(name, P.seeds, n_layers) for name in P.initializers}
     plan = labels.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, train[1])
     words = {name: labels.verdicts(*births[name], n_layers, plan) for name in P.initializers}
-    when, activations = P.training.snapshots_at, P.network.activations
+    training, activations = jobs.read_training_job(), P.network.activations
+    when = training.snapshots_at
     followed = [
-        trajectory.follow(name, when, trained_models.read_snapshots(name, when, P.layers_dims), *train, activations)
+        trajectory.follow(name, when, trained.read_snapshots(name, when, P.layers_dims), *train, activations)
         for name in P.initializers
     ]
     along, twins = (pd.concat(tables, ignore_index=True) for tables in zip(*followed, strict=True))
-    curves = comparison.curves_table({name: columns for name, (_, columns) in read.items()})
+    costs = {name: trained.read_costs(name, P.seeds, training.record_at) for name in P.initializers}
+    curves = comparison.curves_table(costs)
     C = P.comparison
     shown = P.comparison.tutorial_seed
-    trained = {
-        name: trained_models.read_weights(trained_models.RUNS / name / "weights.npz", P.seeds, P.layers_dims)
+    initial = {name: jobs.read_models_job(name).initial_parameters(P.seeds, train[0]) for name in P.initializers}
+    final = {name: trained.read_final_weights(name, P.seeds, P.layers_dims) for name in P.initializers}
+    models = {name: one_of(stack, P.seeds.index(shown)) for name, stack in final.items()}
+    measured = {
+        name: {"seed": np.array(P.seeds)}
+        | outcomes.metrics(
+            initial[name], final[name], costs[name]["cost"].reshape(len(P.seeds), -1), train, test, activations
+        )
         for name in P.initializers
     }
-    models = {name: one_of(stack, P.seeds.index(shown)) for name, stack in trained.items()}
-    known = NetworkSpec(P.layers_dims, activations, train[0])
     ended = pd.concat(
         [
             outcomes.outcomes(
-                name, recipe, P.seeds, trained[name], known, read[name][0]["weight_change"], births[name][1]["silent"]
+                name, P.seeds, initial[name], final[name], train[0], activations, births[name][1]["silent"]
             )
-            for name, recipe in P.initializers.items()
+            for name in P.initializers
         ],
         ignore_index=True,
     )
 
     born = {name: dict(zip(("at_birth", "at_birth_measured"), np.array(words[name]).T, strict=True)) for name in words}
-    measured = {name: columns | born[name] for name, (columns, _) in read.items()}
+    measured = {name: columns | born[name] for name, columns in measured.items()}
     runs = comparison.runs_table(measured, curves, ended, C.target_cost)
     compared = comparison.comparison(runs, C.confidence, C.target_accuracy)
     paired = comparison.paired(runs, C.reference, P.data.n_train, P.data.n_test)

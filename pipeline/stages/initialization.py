@@ -12,14 +12,13 @@ from pipeline.diagnostics import labels
 from pipeline.figures import initialization_figures, style
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.reporting import initialization_report
-from pipeline.storage import atomic_files, measurements, reports, samples, trained
+from pipeline.storage import atomic_files, measurements, reports, samples
 from pipeline.theory import predictions, variances
 
 
 def initialization() -> None:
     """Write reports/birth.csv, birth.md and their figures."""
     P = params.load()
-    trained.prune(list(P.initializers))
     X, Y = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
     known = NetworkSpec(P.layers_dims, P.network.activations, X)
     n_layers = len(P.layers_dims) - 1

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pipeline.storage.atomic_files import Columns, _damaged, read_csv, read_npz, write_csv, write_npz
 
-DIAGNOSTICS = Path("births")
-# The columns of births/<initializer>/layers.csv, a row a model and layer, and of models.csv, a row a model
+DIAGNOSTICS = Path("diagnostics")
+# The columns of diagnostics/<initializer>/layers.csv, a row a model and layer, and of models.csv, a row a model
 LAYER_COLUMNS: dict[str, type] = {
     "seed": int,
     "layer": int,
@@ -60,7 +60,7 @@ def write_measurements(
     counts: Mapping[str, NDArray[np.int64]],
     dead: Sequence[NDArray[np.bool_]],
 ) -> None:
-    """Write births/<name>: what was measured of all layers (models, L) and models (models,), histograms, dead units.
+    """Write diagnostics/<name>: what was measured of layers (models, L) and models (models,), histograms, dead units.
 
     `counts` holds (models, layers, bins) under "z" and "a"; what is kept of a layer is from its first bin to its last.
     """
@@ -80,7 +80,7 @@ def write_measurements(
 
 
 def read_measurements(name: str, seeds: Sequence[int], n_layers: int) -> tuple[Columns, Columns]:
-    """The layers and the models of births/<name>, for just these seeds and so many layers."""
+    """The layers and the models of diagnostics/<name>, for just these seeds and so many layers."""
     folder = DIAGNOSTICS / name
     layers = read_csv(folder / "layers.csv", LAYER_COLUMNS, len(seeds) * n_layers)
     models = read_csv(folder / "models.csv", MODEL_COLUMNS, len(seeds))
@@ -93,7 +93,7 @@ def read_measurements(name: str, seeds: Sequence[int], n_layers: int) -> tuple[C
 
 
 def read_units(name: str, seeds: Sequence[int], n_layers: int) -> dict[str, NDArray[Any]]:
-    """The histograms and dead units of births/<name>, as `write_birth` names them."""
+    """The histograms and dead units of diagnostics/<name>, as `write_birth` names them."""
     path = DIAGNOSTICS / name / "units.npz"
     arrays = read_npz(path)
     keys = [f"{key}{l}" for l in range(1, n_layers + 1) for key in ("z", "a", "dead") if key == "z" or l < n_layers]

@@ -2,6 +2,8 @@
 
 Nothing is published twice: a parent run carries the fingerprint of the result that it stands for, `claims` leaves it to
 one process, and it is finished only after its children are.
+
+Long because it has to survive other processes that publish, kills, and stores that do not answer.
 """
 
 import contextlib

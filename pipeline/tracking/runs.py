@@ -17,7 +17,7 @@ from pipeline.initializers.recipes import Recipe
 from pipeline.networks import reference
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
-from pipeline.storage import atomic_files, measurements, reports, samples, trained
+from pipeline.storage import atomic_files, jobs, measurements, reports, samples, trained
 from pipeline.tracking import provenance, pyfunc_model, thumbnails
 from pipeline.tracking.publish import Data, Run
 
@@ -104,7 +104,7 @@ def initializers(P: schema.Params, published: pd.DataFrame, folders: Iterator[Pa
     bands = atomic_files.read_table(reports.REPORTS / "cost_curves.csv")
     compared = atomic_files.read_table(reports.REPORTS / "comparison.csv")
     for name, recipe in P.initializers.items():
-        _, columns = trained.read_run(name, P.seeds, P.training.record_at)
+        columns = trained.read_costs(name, P.seeds, jobs.read_training_job().record_at)
         curves = comparison.curves_table({name: columns})
         band, row = bands[bands["initializer"] == name], compared[compared["initializer"] == name].iloc[0]
         steps = band["iteration"].tolist()
@@ -123,10 +123,10 @@ def initializers(P: schema.Params, published: pd.DataFrame, folders: Iterator[Pa
 
 def models(P: schema.Params, name: str, given: Given, folders: Iterator[Path]) -> Iterator[Run]:
     """The run of every model of an initializer, seed by seed."""
-    when = P.training.record_at.tolist()
-    _, curves = trained.read_run(name, P.seeds, P.training.record_at)
+    record_at = jobs.read_training_job().record_at
+    when, curves = record_at.tolist(), trained.read_costs(name, P.seeds, record_at)
     costs = curves["cost"].reshape(len(P.seeds), len(when)).tolist()
-    stacked = trained.read_weights(trained.RUNS / name / "weights.npz", P.seeds, P.layers_dims)
+    stacked = trained.read_final_weights(name, P.seeds, P.layers_dims)
     gradients = first_gradients(P, name)
     table = given.table[given.table["initializer"] == name].set_index("seed")
     common = {"initializer": name} | told(P.initializers[name]) | flat(settings(P))
@@ -166,7 +166,7 @@ def boundary(P: schema.Params, model: Parameters, points: Array, over: Image) ->
 
 def snapshots(P: schema.Params, name: str) -> Iterator[tuple[int, Parameters]]:
     """The model of the shown seed along its training, with its iterations."""
-    when = P.training.snapshots_at
+    when = jobs.read_training_job().snapshots_at
     for step, twins in zip(when.tolist(), trained.read_snapshots(name, when, P.layers_dims), strict=True):
         yield step, [(W[:1], b[:1]) for W, b in twins]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import Activation
-from pipeline.networks.parameters import Parameters, concatenate
+from pipeline.networks.parameters import Parameters, concatenate, take
 from pipeline.networks.reference import Models, Rule, Samples
 from pipeline.numerics.sums import Array, integer_sum
 from pipeline.training.executors import n_cores
@@ -67,7 +67,7 @@ def train_slice(job: Job, stop: threading.Event | None = None) -> Trained:
             batches = itertools.repeat(reference.samples(job.X, job.Y))
             parts = [descend_slice(job, job.parameters, batches, stop)]
         else:  # each model has shuffles of its own
-            models = [[(W[i : i + 1], b[i : i + 1]) for W, b in job.parameters] for i in range(len(job.seeds))]
+            models = [take(job.parameters, [i]) for i in range(len(job.seeds))]
             streams = [shuffled_batches(job.X, job.Y, job.batch_size, seed) for seed in job.seeds]
             parts = [descend_slice(job, model, batches, stop) for model, batches in zip(models, streams, strict=True)]
     return concatenate_slices(parts)
@@ -186,11 +186,6 @@ def unique_models(parameters: Parameters) -> tuple[NDArray[np.intp], NDArray[np.
             chosen.append(place)
         like.append(seen[digest.digest()])
     return np.array(chosen), np.array(like)
-
-
-def take(parameters: Parameters, places: NDArray[np.intp]) -> Parameters:
-    """The models of a stack at these places."""
-    return [(W[places], b[places]) for W, b in parameters]
 
 
 def gather(futures: Sequence[Future[Trained]], progress: Callable[[int], object], like: NDArray[np.intp]) -> Trained:

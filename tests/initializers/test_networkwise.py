@@ -73,7 +73,7 @@ def test_every_recipe_has_its_row() -> None:
     assert {line.count("|") for line in (head, rule, *rows)} == {7}
     assert all(row.law and row.use for row in FRAMEWORKS.values())
     committed = (Path(__file__).parents[2] / "docs" / "initializers.md").read_text(encoding="utf-8")
-    assert committed == page()  # `python -m pipeline.config.frameworks > docs/initializers.md`
+    assert committed == page()  # `python -m pipeline.reporting.initializers_page > docs/initializers.md`
 
 
 @pytest.mark.parametrize("name", NETWORK_SETTINGS)

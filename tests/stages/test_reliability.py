@@ -305,7 +305,9 @@ def test_docs_that_cannot_be_made_stay_as_they_were(laboratory: Laboratory) -> N
     page = laboratory.root / "docs" / "initializers.md"
     before = page.read_bytes()
     laboratory.change(
-        "pipeline/config/frameworks.py", 'if __name__ == "__main__":\n', 'if __name__ == "__main__":\n    1 / 0\n'
+        "pipeline/reporting/initializers_page.py",
+        'if __name__ == "__main__":\n',
+        'if __name__ == "__main__":\n    1 / 0\n',
     )
     assert laboratory.run("make", "-o", "install", "docs", check=False).returncode != 0
     assert page.read_bytes() == before

@@ -1,0 +1,42 @@
+"""Stage `trajectories`: train the highlighted seed's model of every initializer beside a copy perturbed by 1 ulp.
+
+`python -m pipeline.stages.trajectories` writes trajectories/<initializer>.npz: the weights of both models at
+iterations 0, 1, 2, 5, 10, ... .
+"""
+
+import sys
+
+from tqdm import tqdm
+
+from pipeline.networks import kernel
+from pipeline.networks.parameters import with_perturbed_copies
+from pipeline.stages.train import COMPILING
+from pipeline.storage import jobs, trained
+from pipeline.training import gradient_descent
+
+
+def trajectories() -> None:
+    """Write trajectories/<initializer>.npz for every initializer of jobs/trajectories.json."""
+    wanted, training = jobs.read_trajectories_job(), jobs.read_training_job()
+    with kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)):
+        for name in tqdm(wanted.initializers, desc="trajectories", unit="initializer", leave=False, disable=None):
+            job = jobs.read_models_job(name)
+            X, Y = job.training_set()
+            pair = with_perturbed_copies(job.initial_parameters((wanted.seed,), X))
+            models = gradient_descent.train(
+                pair,
+                X,
+                Y,
+                job.phi,
+                record_at=training.snapshots_at,
+                seeds=[wanted.seed] * 2,
+                keep=True,
+                **training.settings,
+            )
+            trained.write_snapshots(name, training.snapshots_at, models.snapshots)
+
+
+if __name__ == "__main__":
+    from pipeline.stages import run
+
+    sys.exit(run(trajectories))

@@ -1,0 +1,141 @@
+"""The files of jobs/: all that training and diagnosing need to know of params.yaml.
+
+Stage `resolve` writes them from the checked parameters; `train`, `trajectories` and `diagnose` read these files and not
+params.yaml. A change of params.yaml that leaves a file as it was therefore trains nothing.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.initializers.recipes import Layer, Recipe, sample_parameters
+from pipeline.networks.activations import ACTIVATIONS, Activation
+from pipeline.networks.parameters import Parameters, stack
+from pipeline.numerics.sums import Array
+from pipeline.storage import samples
+from pipeline.storage.atomic_files import FileError, read_bytes, write_text
+
+T = TypeVar("T")
+
+JOBS = Path("jobs")
+MODELS = JOBS / "initializers"
+TRAINING, TRAJECTORIES = JOBS / "training.json", JOBS / "trajectories.json"
+
+
+@dataclass(frozen=True)
+class ModelsJob:
+    """The models of one initializer, one per seed, and the training samples: jobs/initializers/<initializer>.json."""
+
+    initializer: str
+    recipe: Recipe
+    layers_dims: tuple[int, ...]  # n_0, ..., n_L
+    activations: tuple[str, ...]  # the name of each hidden layer's activation
+    seeds: tuple[int, ...]
+    n_train: int
+    n_classes: int
+    code: str | None = None  # SHA-256 of the files in own/, if the recipe uses them
+
+    @property
+    def phi(self) -> list[Activation]:
+        """The activation of each hidden layer."""
+        return [ACTIVATIONS[name] for name in self.activations]
+
+    def training_set(self) -> tuple[Array, Array]:
+        """X (n_0, n_train) and Y (1, n_train) from data/train.csv. Raises FileError."""
+        return samples.read_samples(samples.DATA / "train.csv", self.n_train, self.layers_dims[0], self.n_classes)
+
+    def initial_parameters(self, seeds: tuple[int, ...], X: Array) -> Parameters:
+        """The stack of models of `seeds` at initialization: W (models, n_l, n_{l-1}), b (models, n_l, 1) per layer."""
+        network = NetworkSpec(self.layers_dims, self.phi, X)
+        return stack([sample_parameters(self.recipe, seed, network) for seed in seeds])
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """How all models are trained: jobs/training.json."""
+
+    iterations: int
+    learning_rate: float
+    momentum: float
+    batch_size: int | None  # None: all samples in every step
+    record_every: int
+
+    @property
+    def record_at(self) -> NDArray[np.int64]:
+        """0, record_every, 2 record_every, ... and iterations: before the first step, in between, after the last."""
+        return np.append(np.arange(0, self.iterations, self.record_every, dtype=np.int64), np.int64(self.iterations))
+
+    @property
+    def snapshots_at(self) -> NDArray[np.int64]:
+        """0, 1, 2, 5, 10, 20, 50, ... and iterations: when the weights of the highlighted seed's model are kept."""
+        steps = (m * 10**k for k in range(len(str(self.iterations))) for m in (1, 2, 5))
+        return np.array([0, *(step for step in steps if step < self.iterations), self.iterations], dtype=np.int64)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The keyword arguments of `gradient_descent.train` that these are."""
+        return {"learning_rate": self.learning_rate, "momentum": self.momentum, "batch_size": self.batch_size}
+
+
+@dataclass(frozen=True)
+class TrajectoriesJob:
+    """Whose weights are kept along training: jobs/trajectories.json."""
+
+    seed: int
+    initializers: tuple[str, ...]
+
+
+def write_models_job(job: ModelsJob) -> None:
+    """Write jobs/initializers/<initializer>.json. Raises FileError."""
+    _write(MODELS / f"{job.initializer}.json", job)
+
+
+def read_models_job(initializer: str) -> ModelsJob:
+    """Read jobs/initializers/<initializer>.json. Raises FileError if it is missing or damaged."""
+
+    def made(fields: dict[str, Any]) -> ModelsJob:
+        recipe = dict(fields.pop("recipe"))
+        layers = {int(l): Layer(**layer) for l, layer in recipe.pop("layers").items()}
+        fields |= {key: tuple(fields[key]) for key in ("layers_dims", "activations", "seeds")}
+        return ModelsJob(recipe=Recipe(**recipe, layers=layers), **fields)
+
+    return _read(MODELS / f"{initializer}.json", made)
+
+
+def write_training_job(job: TrainingJob) -> None:
+    """Write jobs/training.json. Raises FileError."""
+    _write(TRAINING, job)
+
+
+def read_training_job() -> TrainingJob:
+    """Read jobs/training.json. Raises FileError if it is missing or damaged."""
+    return _read(TRAINING, lambda fields: TrainingJob(**fields))
+
+
+def write_trajectories_job(job: TrajectoriesJob) -> None:
+    """Write jobs/trajectories.json. Raises FileError."""
+    _write(TRAJECTORIES, job)
+
+
+def read_trajectories_job() -> TrajectoriesJob:
+    """Read jobs/trajectories.json. Raises FileError if it is missing or damaged."""
+    return _read(TRAJECTORIES, lambda fields: TrajectoriesJob(fields["seed"], tuple(fields["initializers"])))
+
+
+def _write(path: Path, job: ModelsJob | TrainingJob | TrajectoriesJob) -> None:
+    write_text(path, json.dumps(dataclasses.asdict(job), indent=2) + "\n")
+
+
+def _read(path: Path, make: Callable[[dict[str, Any]], T]) -> T:
+    content = read_bytes(path)
+    try:
+        return make(dict(json.loads(content)))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FileError(f"{path} is damaged: it is not a job that `resolve` wrote.") from error

@@ -1,0 +1,103 @@
+"""The layout of pipeline/: which folder may import which, how long a module may be, and who imports MLflow."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pipeline"
+# Imports point from a line to lines above it.
+LAYERS = (
+    "errors",
+    "numerics",
+    "networks",
+    "datasets",
+    "initializers",
+    "config",
+    "training",
+    "storage",
+    "theory",
+    "diagnostics",
+    "analysis",
+    "figures",
+    "reporting",
+    "tracking",
+    "experiments",
+    "stages",
+)
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+LINES = 300
+FILES = 12
+
+
+def name_of(path: Path) -> str:
+    """The dotted name of a module's file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(path: Path) -> set[str]:
+    """The dotted names that a file imports anywhere in it, and of those the names imported from them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def layer(name: str) -> int:
+    """The place in LAYERS of a dotted name of the package."""
+    return LAYERS.index(name.split(".")[1])
+
+
+def test_every_folder_and_module_has_its_layer() -> None:
+    assert {name_of(path).split(".")[1] for path in MODULES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down(path: Path) -> None:
+    own = layer(name_of(path))
+    upward = {name for name in imported(path) if name.startswith("pipeline.") and layer(name) > own}
+    assert upward == set()
+
+
+def test_there_is_no_cycle_of_modules() -> None:
+    files = {name_of(path): path for path in MODULES}
+    graph = {name: {other for other in imported(path) if other in files} - {name} for name, path in files.items()}
+    while leaves := [name for name, others in graph.items() if not others]:
+        graph = {name: others.difference(leaves) for name, others in graph.items() if name not in leaves}
+    assert graph == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_long_module_gives_its_reason(path: Path) -> None:
+    """A module above LINES lines says in its docstring why it is one: "Long because ..."."""
+    text = path.read_text(encoding="utf-8")
+    if len(text.splitlines()) > LINES:
+        assert re.search(r"\bLong because\b", ast.get_docstring(ast.parse(text)) or "")
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_folder_has_few_modules(name: str) -> None:
+    folder = PACKAGE / name
+    assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= FILES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_tracking_alone_imports_mlflow(path: Path) -> None:
+    if any(name.split(".")[0] == "mlflow" for name in imported(path)):
+        assert name_of(path).startswith("pipeline.tracking.")
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=name_of)
+def test_a_package_says_what_it_holds(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def test_the_tests_mirror_the_folders() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    tested = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py"))}
+    assert folders == tested
