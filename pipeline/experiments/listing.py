@@ -33,7 +33,7 @@ METRICS = {  # of reports/metrics.json, for every initializer
 }
 
 
-MADE_BY = {"generate": False, "train": True, "diagnose": True, "aggregate": False}  # whether once per initializer
+MADE_BY = {"resolve": False, "train": True, "diagnose": True, "trajectories": False, "aggregate": False}  # whether once per initializer
 USED = ("reports/metrics.json", "reports/runs.csv")  # outputs of `aggregate` that are read here
 
 

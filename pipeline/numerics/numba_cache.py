@@ -26,7 +26,7 @@ from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import CacheImpl, InTreeCacheLocator
 
 NUMBER_BITS = 64
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 
 
 def source_digest(module: str) -> str:
