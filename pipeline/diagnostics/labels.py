@@ -1,6 +1,8 @@
 """A label for what a network is at initialization: whether, and why, gradient descent is expected to fail.
 
 All rules and thresholds are here. docs/diagnostics.md derives them and shows how often each label was right.
+
+Long because the rules share what they measure, and each has its reason beside it.
 """
 
 import math

@@ -33,7 +33,8 @@ METRICS = {  # of reports/metrics.json, for every initializer
 }
 
 
-MADE_BY = {"resolve": False, "train": True, "diagnose": True, "trajectories": False, "aggregate": False}  # whether once per initializer
+# The stages that reports/runs.csv comes from, and whether there is one per initializer
+MADE_BY = dict.fromkeys(("dataset", "resolve", "trajectories", "aggregate"), False) | {"train": True, "diagnose": True}
 USED = ("reports/metrics.json", "reports/runs.csv")  # outputs of `aggregate` that are read here
 
 
@@ -72,23 +73,38 @@ def models(experiment: Experiment) -> pd.DataFrame:
     return table
 
 
-def mismatch(params: Mapping[str, Any], read_file: Callable[[str], bytes | None]) -> str:
+class Tree(NamedTuple):
+    """The files of a commit or of the workspace that git knows or may know."""
+
+    paths: Sequence[str]
+    read: Callable[[str], bytes]
+
+    def digest(self, path: str) -> str | None:
+        """DVC's digest of a file or folder, None where git has none: MD5, of a folder that of its files' digests."""
+        if path in self.paths:
+            return _md5(self.read(path))
+        below = sorted((each for each in self.paths if each.startswith(f"{path}/")), key=lambda each: each.split("/"))
+        if not below:
+            return None
+        rows = [{"md5": _md5(self.read(each)), "relpath": each.removeprefix(f"{path}/")} for each in below]
+        return _md5(json.dumps(rows, sort_keys=True).encode()) + ".dir"
+
+
+def mismatch(params: Mapping[str, Any], tree: Tree) -> str:
     """The first thing in which dvc.lock differs from the parameters, code and data beside it; empty if none does.
 
-    `params` holds the leaves of params.yaml; `read_file` returns a file's content, None where there is none. Only the
-    stages that reports/runs.csv and metrics.json come from are compared. DVC's files of data and models are not in git;
-    their digests are compared between the stage that wrote and the stage that read them.
+    `params` holds the leaves of params.yaml. Only the stages that reports/runs.csv and metrics.json come from are
+    compared. DVC's files of data and models are not in git; their digests are compared between the stage that wrote and
+    the stage that read them.
     """
     try:
-        stages = YAML(typ="safe").load(read_file("dvc.lock") or b"")["stages"]
-        return next(_differences(params, stages, read_file), "")
-    except (YAMLError, LookupError, TypeError, AttributeError):
+        stages = YAML(typ="safe").load(tree.read("dvc.lock"))["stages"]
+        return next(_differences(params, stages, tree), "")
+    except (YAMLError, LookupError, TypeError, AttributeError, OSError):
         return "dvc.lock is missing or damaged"
 
 
-def _differences(
-    params: Mapping[str, Any], stages: Mapping[str, Any], read_file: Callable[[str], bytes | None]
-) -> Iterator[str]:
+def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tree) -> Iterator[str]:
     initializers = dict.fromkeys(key.split(".")[1] for key in params if key.startswith("initializers."))
     needed = [
         name
@@ -97,7 +113,7 @@ def _differences(
     ]
     yield from (f"dvc.lock has no stage {name}" for name in needed if name not in stages)
     for name in needed:
-        locked = stages[name]["params"]["params.yaml"]
+        locked = stages[name].get("params", {}).get("params.yaml", {})
         before, sections = _flat(locked), tuple(f"{section}." for section in locked)
         now = {key: value for key, value in params.items() if f"{key}.".startswith(sections)}
         for key in _keys((now, before)):
@@ -106,9 +122,7 @@ def _differences(
     written = {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
     read = {(dep["path"], dep["md5"]) for name in needed for dep in stages[name]["deps"]}
     for path, md5 in sorted(read | {(path, written[path]) for path in USED}):
-        content = read_file(path)
-        current = written.get(path, md5) if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if current != md5:
+        if (tree.digest(path) or written.get(path, md5)) != md5:
             yield f"{path} is not the one in dvc.lock"
 
 
@@ -116,13 +130,18 @@ def _value(section: Mapping[str, Any], key: str) -> str:
     return shown(section[key]) if key in section else "none"
 
 
-def _files(rev: str) -> Callable[[str], bytes | None]:
-    """A function that returns the content of a file of a commit or of the workspace, None where there is none."""
+def _tree(rev: str) -> Tree:
+    """The files of a commit, or of "workspace"."""
     if rev == "workspace":
-        return lambda path: Path(path).read_bytes() if Path(path).is_file() else None
+        listed = _run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--full-name")
+        return Tree([path for path in listed.split("\0") if Path(path).is_file()], lambda path: Path(path).read_bytes())
     lines = _run("git", "ls-tree", "-r", "-z", "--full-tree", rev).split("\0")
     blobs = {path: entry.split()[2] for entry, _, path in (line.partition("\t") for line in lines) if path}
-    return lambda path: _blob(blobs[path]) if path in blobs else None
+    return Tree(list(blobs), lambda path: _blob(blobs[path]))
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 @functools.lru_cache(1024)
@@ -164,7 +183,7 @@ def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[s
     metrics = _flat({key: value for file in (data.get("metrics") or {}).values() for key, value in _content(file)})
     if error or (state == "success" and not metrics):
         state = "failed"
-    reason = mismatch(params, _files(row["rev"])) if state == "success" else ""
+    reason = mismatch(params, _tree(row["rev"])) if state == "success" else ""
     return Experiment(name, row["rev"], "not reproduced" if reason else state, params, metrics, reason)
 
 

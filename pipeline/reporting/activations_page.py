@@ -21,8 +21,8 @@ PAGE = """\
 Made by `python -m pipeline.reporting.activations_page` from what is registered. It holds for wide layers z = W a + b,
 a = φ(z) of the layer below, with independent W of mean 0 and variance σ_w² / n_in, and b of variance σ_b². The second
 moment q = E[z²] goes from layer to layer as q → σ_w² E[φ²] + σ_b², φ being taken at z ~ N(0, q) (Poole et
-al. 2016), and that of gradients grows by χ₁ = σ_w² E[φ'²] in a layer, going down (Schoenholz et al. 2017). Numbers have {digits} significant
-digits.
+al. 2016), and that of gradients grows by χ₁ = σ_w² E[φ'²] in a layer, going down (Schoenholz et al. 2017). Numbers have
+{digits} significant digits.
 
 “gelu” is the exact one, PyTorch's default. “hard_sigmoid” is z / 6 + 1 / 2 within [-3, 3], as in PyTorch, JAX and Keras
 3; Keras 2 had 0.2 z + 0.5.

@@ -6,17 +6,15 @@ user's own, are tried once before anything trains. What initializers that are no
 runs/, diagnostics/ and trajectories/ is deleted.
 """
 
-import hashlib
 import shutil
 import sys
 from collections.abc import Sequence
 
-from pipeline.config import params, recipe_settings, schema
-from pipeline.initializers import recipes
+from pipeline.config import params, recipe_settings
 from pipeline.initializers.layerwise import RECIPES
-from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
-from pipeline.storage import jobs, samples
-from pipeline.storage.jobs import ModelsJob, TrainingJob, TrajectoriesJob
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.storage import jobs, resolved, samples
+from pipeline.storage.jobs import TrajectoriesJob
 from pipeline.storage.measurements import DIAGNOSTICS, DIAGNOSTICS_FILES
 from pipeline.storage.trained import RUN_FILES, RUNS, TRAJECTORIES
 from pipeline.tracking import provenance
@@ -36,44 +34,11 @@ def resolve() -> None:
     if any(problems.values()):
         messages = [f"params.yaml: initializers.{name} {problem}." for name, problem in problems.items() if problem]
         raise params.ParamsError("\n".join(messages))
-    for name, recipe in P.initializers.items():
-        is_own = not recipe.used <= {*RECIPES, *NETWORK_RECIPES}
-        jobs.write_models_job(
-            ModelsJob(
-                initializer=name,
-                recipe=recipe,
-                layers_dims=tuple(P.layers_dims),
-                activations=tuple(P.network.activation_names),
-                seeds=P.seeds,
-                n_train=P.data.n_train,
-                n_classes=P.data.n_classes,
-                code=digest_of_own_code() if is_own else None,
-            )
-        )
-    jobs.write_training_job(training_job(P.training))
+    for name in P.initializers:
+        jobs.write_models_job(resolved.models_job(P, name))
+    jobs.write_training_job(resolved.training_job(P))
     jobs.write_trajectories_job(TrajectoriesJob(P.comparison.tutorial_seed, tuple(P.initializers)))
     delete_dropped(list(P.initializers))
-
-
-def training_job(training: schema.Training) -> TrainingJob:
-    """The section `training` of params.yaml as a job."""
-    return TrainingJob(
-        iterations=training.iterations,
-        learning_rate=training.learning_rate,
-        momentum=training.momentum,
-        batch_size=training.samples_per_step,
-        record_every=training.record_every,
-    )
-
-
-def digest_of_own_code() -> str:
-    """The SHA-256 of the modules in own/: one may import another. What no import finds, as .#name.py, is left out."""
-    digest = hashlib.sha256()
-    for path in sorted(recipes.WATCHED.rglob("*.py")):
-        if not all(part.isidentifier() for part in path.with_suffix("").parts):
-            continue
-        digest.update(path.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def delete_dropped(names: Sequence[str]) -> None:

@@ -181,7 +181,7 @@ def no_lock(laboratory: Laboratory) -> None:
         (edited, "comparison.confidence: 0.9 in params.yaml, 0.95 in dvc.lock"),
         (another_seed, "seeds.first: 3 in params.yaml, none in dvc.lock"),
         (another_initializer, "dvc.lock has no stage train@nil"),
-        (another_code, "pipeline/networks/losses.py is not the one in dvc.lock"),
+        (another_code, "pipeline is not the one in dvc.lock"),
         (another_table, "reports/runs.csv is not the one in dvc.lock"),
         (no_lock, "dvc.lock is missing or damaged"),
     ],
@@ -197,13 +197,13 @@ def test_what_was_not_made_from_what_lies_beside_it(
     """In the workspace and in the commit of it."""
     own = finished.copied(tmp_path)
     monkeypatch.chdir(own.root)
-    read = [listing._files(rev) for rev in ("workspace", "HEAD")]
-    asked = [listing._flat(YAML(typ="safe").load(file("params.yaml"))) for file in read]
+    read = [listing._tree(rev) for rev in ("workspace", "HEAD")]
+    asked = [listing._flat(YAML(typ="safe").load(file.read("params.yaml"))) for file in read]
     assert [listing.mismatch(params, file) for params, file in zip(asked, read, strict=True)] == ["", ""]
     change(own)
     own.commit("changed")
-    read = [listing._files(rev) for rev in ("workspace", "HEAD")]
-    asked = [listing._flat(YAML(typ="safe").load(file("params.yaml"))) for file in read]
+    read = [listing._tree(rev) for rev in ("workspace", "HEAD")]
+    asked = [listing._flat(YAML(typ="safe").load(file.read("params.yaml"))) for file in read]
     assert [listing.mismatch(params, file) for params, file in zip(asked, read, strict=True)] == [reason, reason]
 
 
@@ -215,8 +215,8 @@ def test_models_trained_from_other_parameters_than_the_table(
     own.change("params.yaml", "learning_rate: 0.1", "learning_rate: 0.2")
     assert own.repro("--single-item", "aggregate") == ["aggregate"]
     monkeypatch.chdir(own.root)
-    file = listing._files("workspace")
-    params = listing._flat(YAML(typ="safe").load(file("params.yaml")))
+    file = listing._tree("workspace")
+    params = listing._flat(YAML(typ="safe").load(file.read("params.yaml")))
     assert listing.mismatch(params, file) == "training.learning_rate: 0.2 in params.yaml, 0.1 in dvc.lock"
 
 

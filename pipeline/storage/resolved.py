@@ -1,0 +1,46 @@
+"""Jobs from the checked parameters: the part of params.yaml that each later stage needs."""
+
+import hashlib
+
+from pipeline.config.schema import Params
+from pipeline.initializers import recipes
+from pipeline.initializers.layerwise import RECIPES
+from pipeline.initializers.networkwise import NETWORK_RECIPES
+from pipeline.storage.jobs import ModelsJob, TrainingJob
+
+
+def models_job(P: Params, name: str) -> ModelsJob:
+    """The models of the initializer `name`, one per seed."""
+    recipe = P.initializers[name]
+    is_own = not recipe.used <= {*RECIPES, *NETWORK_RECIPES}
+    return ModelsJob(
+        initializer=name,
+        recipe=recipe,
+        layers_dims=tuple(P.layers_dims),
+        activations=tuple(P.network.activation_names),
+        seeds=P.seeds,
+        n_train=P.data.n_train,
+        n_classes=P.data.n_classes,
+        code=digest_of_own_code() if is_own else None,
+    )
+
+
+def training_job(P: Params) -> TrainingJob:
+    """How all models are trained."""
+    return TrainingJob(
+        iterations=P.training.iterations,
+        learning_rate=P.training.learning_rate,
+        momentum=P.training.momentum,
+        batch_size=P.training.samples_per_step,
+        record_every=P.training.record_every,
+    )
+
+
+def digest_of_own_code() -> str:
+    """The SHA-256 of the modules in own/: one may import another. What no import finds, as .#name.py, is left out."""
+    digest = hashlib.sha256()
+    for path in sorted(recipes.WATCHED.rglob("*.py")):
+        if not all(part.isidentifier() for part in path.with_suffix("").parts):
+            continue
+        digest.update(path.as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
