@@ -70,12 +70,12 @@ def dry_run(recipe: Recipe, seed: int, birth: NetworkSpec) -> str:
     try:
         first, second = (sample_parameters(recipe, seed, birth) for _ in range(2))
     except Exception as error:  # whatever the user's code does
-        if isinstance(error, ValueError) and str(error).startswith("gives "):
+        if isinstance(error, ValueError) and str(error).startswith("returned "):
             return str(error)
-        return f"does not work: {type(error).__name__}: {error}".splitlines()[0]
+        return f"raised {type(error).__name__}: {error}".splitlines()[0]
     pairs = [(a, b) for one, two in zip(first, second, strict=True) for a, b in zip(one, two, strict=True)]
     if any(a.tobytes() != b.tobytes() for a, b in pairs):
-        return "gives other weights when called again with the same seed; it must draw from rng alone"
+        return "returned different weights when called again with the same seed; it must draw from rng only"
     return ""
 
 

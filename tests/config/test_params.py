@@ -362,12 +362,12 @@ BAD = [
     (
         "recipe: he_normal",
         "recipe: 'own.exampel:mirrored'",
-        "initializers.he.recipe holds the text 'own.exampel:mirrored'; own.exampel must be a module that can be imported, and cannot: No module named 'own.exampel'.",
+        "initializers.he.recipe holds the text 'own.exampel:mirrored'; own.exampel cannot be imported: No module named 'own.exampel'.",
     ),
     (
         "recipe: he_normal",
         "recipe: 'own.example:mirored'",
-        "initializers.he.recipe holds the text 'own.example:mirored'; own.example must have a function mirored (did you mean mirrored?).",
+        "initializers.he.recipe holds the text 'own.example:mirored'; own.example has no function mirored (did you mean mirrored?).",
     ),
     (
         "recipe: he_normal",
@@ -382,12 +382,12 @@ BAD = [
     (
         "recipe: he_normal",
         "recipe: 'pipeline.numerics.random:normal'",
-        "initializers.he.recipe holds the text 'pipeline.numerics.random:normal'; pipeline/numerics/random.py must lie in the folder own, where DVC sees when it changes.",
+        "initializers.he.recipe holds the text 'pipeline.numerics.random:normal'; pipeline/numerics/random.py must be in the folder own, whose changes DVC detects.",
     ),
     (
         "recipe: he_normal",
         "recipe: 'math:sqrt'",
-        "initializers.he.recipe holds the text 'math:sqrt'; its first arguments must be rng, fan_out, fan_in, and are x.",
+        "initializers.he.recipe holds the text 'math:sqrt'; its first arguments must be rng, fan_out, fan_in, not x.",
     ),
     # training, activations and sizes
     ("batch_size: full", "batch_size: all", f"training.batch_size holds the text 'all'; it must be {WHOLE}, or full."),

@@ -13,7 +13,7 @@ from pipeline.datasets import circles
 from pipeline.diagnostics import histograms, spectra, symmetry
 from pipeline.diagnostics import signals as signals_module
 from pipeline.initializers import layerwise
-from pipeline.initializers.layerwise import Initializer, initialize_parameters
+from pipeline.initializers.layerwise import Initializer
 from pipeline.networks import parameters as network_parameters
 from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS, Activation
@@ -22,6 +22,7 @@ from pipeline.numerics import matmul
 from pipeline.numerics.sums import Array, lane_sum, pad
 from pipeline.training import gradient_descent
 from tests.numerics.test_any_processor import IMITATIONS, run
+from tests.sampling import initialize_parameters
 
 LAYERS = [2, 10, 5, 1]
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]

@@ -14,11 +14,11 @@ from pipeline.config import params
 from pipeline.datasets import circles
 from pipeline.diagnostics import measure, trajectory
 from pipeline.initializers import layerwise
-from pipeline.initializers.layerwise import initialize_parameters
 from pipeline.networks import parameters, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.training import executors, gradient_descent
+from tests.sampling import initialize_parameters
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 LAYERS = [2, 10, 5, 1]

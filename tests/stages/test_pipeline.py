@@ -103,7 +103,7 @@ def test_a_broken_recipe_of_ones_own_is_told_before_anything_trains(laboratory: 
     laboratory.write("own/mine.py", OWN.replace("(fan_out, fan_in)", "(fan_in, fan_out)"))
     laboratory.change("params.yaml", "  he: {", '  mine: {recipe: "own.mine:halves"}\n  he: {')
     done = laboratory.run("dvc", "repro", check=False)
-    assert "params.yaml: initializers.mine gives W of shape (2, 4); it must be (4, 2).\n" in done.stdout
+    assert "params.yaml: initializers.mine returned W of shape (2, 4); expected (4, 2).\n" in done.stdout
     assert "Running stage 'train" not in done.stdout
     assert "Traceback" not in done.stdout
 

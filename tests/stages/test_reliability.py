@@ -259,7 +259,7 @@ def test_a_network_larger_than_the_memory_of_the_computer(laboratory: Laboratory
     # (3e6 + 2 (1e6 + 1) 1e6 + 1e6 + 1) parameters of 8 bytes: 1.600005e13, divided by 2^40: 14.55 TiB
     copies = {"train": "58.2 TiB", "diagnose": "29.1 TiB"}[stage]  # two of each of two models, or of one
     assert (done.returncode, done.stdout.count("\n")) == (1, 1)
-    assert done.stdout.startswith(f"Out of memory (at least {copies} are needed at once, and this computer has ")
+    assert done.stdout.startswith(f"Out of memory (at least {copies} are needed, and this computer has ")
     assert "): the weights of one model take 14.6 TiB, of all 2 seeds 29.1 TiB, and a stage" in done.stdout
 
 

@@ -14,11 +14,12 @@ import pytest
 
 from pipeline.datasets import circles
 from pipeline.diagnostics import measure
-from pipeline.initializers.layerwise import he_normal, initialize_parameters, zeros
+from pipeline.initializers.layerwise import he_normal, zeros
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.storage import atomic_files, measurements, reports, trained
 from pipeline.storage.atomic_files import FileError
+from tests.sampling import initialize_parameters
 from tests.storage.test_trained import model
 
 SEEDS = (3, 5, 8)
