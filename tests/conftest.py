@@ -23,6 +23,7 @@ comparison: {tutorial_seed: 3, reference: he, target_cost: 0.1, target_accuracy:
 """
 
 
+RESULTS = ("data", "jobs", "runs", "trajectories", "diagnostics", "reports")
 LONGEST = ("pipeline", "any_processor", "tracking", "reproduction", "kills", "reliability", "experiments", "team")
 
 
@@ -135,7 +136,7 @@ class Laboratory:
 
     def unmake(self) -> None:
         """Delete everything that the pipeline made, DVC's cache and MLflow's store too; the kernel stays compiled."""
-        self.delete("data", "recipes", "births", "runs", "reports", "dvc.lock", ".dvc/cache", ".dvc/tmp")
+        self.delete(*RESULTS, "dvc.lock", ".dvc/cache", ".dvc/tmp")
         self.unpublish()
 
     def unpublish(self) -> None:
@@ -152,12 +153,7 @@ class Laboratory:
 
     def results(self) -> dict[str, bytes]:
         """Everything that the pipeline made and promises byte for byte."""
-        files = [
-            *self.root.glob("data/*"),
-            *self.root.glob("births/*/*"),
-            *self.root.glob("runs/*/*"),
-            *self.root.glob("reports/**/*"),
-        ]
+        files = [path for folder in RESULTS for path in (self.root / folder).rglob("*") if path.name != ".gitignore"]
         files += [self.root / "dvc.lock", self.root / "tracked.json"]
         return {file.relative_to(self.root).as_posix(): file.read_bytes() for file in files if file.is_file()}
 
