@@ -24,11 +24,17 @@ comparison: {tutorial_seed: 3, reference: he, target_cost: 0.1, target_accuracy:
 
 
 RESULTS = ("data", "jobs", "runs", "trajectories", "diagnostics", "reports")
-LONGEST = ("pipeline", "any_processor", "tracking", "reproduction", "kills", "reliability", "experiments", "team")
+LONGEST = ("any_processor", "pipeline", "reliability", "reproduction", "listing", "kills", "publish", "servers")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The modules that take longest first, so that no worker is left alone with one of them at the end."""
+    """Mark the tests that use a miniature laboratory as `dvc`; put the modules that take longest first.
+
+    So no worker of pytest-xdist is left alone with a long module at the end.
+    """
+    for item in items:
+        if {"finished", "new_laboratory"} & set(getattr(item, "fixturenames", ())):  # what they depend on included
+            item.add_marker("dvc")
     order = [f"test_{name}" for name in LONGEST]
     items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
 

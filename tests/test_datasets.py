@@ -305,6 +305,7 @@ def content() -> str:
     return whole.hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imitation",
     [

@@ -500,6 +500,7 @@ def here(cache: Path) -> str:
     return run(SCRIPT, cache)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMITATIONS)
 def test_the_same_on_another_processor(name: str, here: str, cache: Path) -> None:
     assert here.count("exact") == 5

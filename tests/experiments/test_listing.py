@@ -340,6 +340,7 @@ def opened(page: str, folder: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(not BROWSER, reason="no Chromium or Chrome is installed")
 def test_the_page_of_plots_is_drawn_without_a_network(own: Laboratory, tmp_path: Path) -> None:
     own.run("dvc", "plots", "diff", "main", "faster")

@@ -15,6 +15,7 @@ import pytest
 
 from tests import activation_cases
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 HOST = llvmlite.binding.get_host_cpu_features()
 

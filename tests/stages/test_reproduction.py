@@ -4,7 +4,11 @@ import platform
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT, Laboratory
+
+pytestmark = pytest.mark.dvc
 
 
 def committed() -> dict[str, bytes]:

@@ -58,7 +58,7 @@ def test_a_job_of_trajectories_reads_back_equal() -> None:
 
 @pytest.mark.parametrize(
     ("iterations", "record_every", "expected"),
-    [(40, 20, [0, 20, 40]), (50, 20, [0, 20, 40, 50]), (3, 5, [0, 3]), (1, 1, [0, 1])],
+    [(10, 5, [0, 5, 10]), (11, 5, [0, 5, 10, 11]), (1, 1, [0, 1]), (3, 3, [0, 3]), (3, 5, [0, 3])],
 )
 def test_costs_are_recorded_before_the_first_step_and_after_the_last(
     iterations: int, record_every: int, expected: list[int]
@@ -71,8 +71,12 @@ def test_costs_are_recorded_before_the_first_step_and_after_the_last(
     [
         (1, [0, 1]),
         (2, [0, 1, 2]),
+        (3, [0, 1, 2, 3]),
+        (10, [0, 1, 2, 5, 10]),
         (40, [0, 1, 2, 5, 10, 20, 40]),
-        (1000, [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]),
+        (100, [0, 1, 2, 5, 10, 20, 50, 100]),
+        (101, [0, 1, 2, 5, 10, 20, 50, 100, 101]),
+        (15000, [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 15000]),
     ],
 )
 def test_snapshots_are_taken_at_1_2_5_of_each_decade(iterations: int, expected: list[int]) -> None:
