@@ -137,7 +137,7 @@ def synthetic(draw: Generator) -> DataSet:
     return DataSet(2, 2, None, split)
 
 
-def real(read: Callable[[], Labelled], n_samples: int, n_inputs: int, n_classes: int, standardize: bool) -> DataSet:
+def real(read: Callable[[], Labelled], n_samples: int, n_inputs: int, n_classes: int, standardized: bool) -> DataSet:
     """A data set split from the samples returned by `read`: of a shuffle, first `n_train`, then `n_test` test samples.
 
     The shuffle depends only on `train_seed`, so training and test set are disjoint. Then N(0, noise^2) is added to
@@ -195,6 +195,6 @@ DATASETS: dict[str, DataSet] = {
     "xor": synthetic(xor),
     "spirals": synthetic(spirals),
     "gaussian_quantiles": synthetic(gaussian_quantiles),
-    "breast_cancer": real(breast_cancer, n_samples=569, n_inputs=30, n_classes=2, standardize=True),
-    "digits": real(digits, n_samples=1797, n_inputs=64, n_classes=10, standardize=False),
+    "breast_cancer": real(breast_cancer, n_samples=569, n_inputs=30, n_classes=2, standardized=True),
+    "digits": real(digits, n_samples=1797, n_inputs=64, n_classes=10, standardized=False),
 }

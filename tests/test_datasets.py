@@ -305,6 +305,7 @@ def content() -> str:
     return whole.hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imitation",
     [
@@ -317,8 +318,8 @@ def content() -> str:
 )
 def test_same_bits_on_another_processor(imitation: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", "from test_datasets import content; print(content())"],
-        cwd=Path(__file__).parent,
+        [sys.executable, "-W", "ignore", "-c", "from tests.test_datasets import content; print(content())"],
+        cwd=Path(__file__).parents[1],
         env=os.environ | imitation,
         capture_output=True,
         text=True,

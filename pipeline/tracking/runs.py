@@ -39,7 +39,8 @@ def fingerprint(P: schema.Params) -> str:
         for name in P.initializers
         for file in sorted(measurements.DIAGNOSTICS_FILES)
     ]
-    for path in [*runs, *births, reports.REPORTS / "comparison.csv"]:
+    trajectories = [trained.TRAJECTORIES / f"{name}.npz" for name in P.initializers]
+    for path in [*runs, *births, *trajectories, reports.REPORTS / "comparison.csv"]:
         digest.update(hashlib.sha256(atomic_files.read_bytes(path)).digest())
     return digest.hexdigest()
 

@@ -84,7 +84,7 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
         "orthogonal": ("orthogonal", {}),
     }
     assert all((recipe.gain, recipe.bias, recipe.layers) == (1.0, 0.0, {}) for recipe in P.initializers.values())
-    assert (P.training.samples_a_step, P.training.momentum) == (None, 0.0)
+    assert (P.training.samples_per_step, P.training.momentum) == (None, 0.0)
     assert P.layers_dims == [2, 10, 5, 1]
 
 
@@ -427,16 +427,6 @@ BAD = [
 def test_what_may_not_stand_there(tmp_path: Path, old: str, new: str, sentence: str | None) -> None:
     said = complaints(changed(old, new), tmp_path)
     assert said == [sentence] if sentence else (len(said) == 1 and "line " in said[0])
-
-
-@pytest.mark.parametrize(
-    ("iterations", "every", "expected"), [(10, 5, [0, 5, 10]), (11, 5, [0, 5, 10, 11]), (1, 1, [0, 1]), (3, 3, [0, 3])]
-)
-def test_costs_are_recorded_at(iterations: int, every: int, expected: list[int]) -> None:
-    section = schema.Training(
-        iterations=iterations, learning_rate=0.1, batch_size="full", momentum=0.0, record_every=every
-    )
-    assert section.record_at.tolist() == expected
 
 
 def test_each_problem_has_its_sentence_at_once(tmp_path: Path) -> None:

@@ -109,6 +109,17 @@ def test_lsuv_stops_where_it_may() -> None:
     np.testing.assert_array_equal(dead[0][0], loose)
 
 
+@pytest.mark.parametrize(("variance", "rescaled"), [(1.019, False), (1.021, True), (0.981, False), (0.979, True)])
+def test_lsuv_rescales_a_variance_that_is_off_by_more_than_0_02(variance: float, rescaled: bool) -> None:
+    """The default tolerance is that of the authors' script."""
+    of = birth([4, 30, 3], LINEAR)
+    (loose, _), *_ = born("lsuv", {"tolerance": 1e9}, of)
+    X = of.X * math.sqrt(variance / np.var(loose @ of.X))
+    (W, _), *_ = born("lsuv", {}, of._replace(X=X))
+    # the variance is 1 up to the rounding of a sum of 6090 terms
+    assert np.var(W @ X) == pytest.approx(1.0 if rescaled else variance, abs=1e-12)
+
+
 @pytest.mark.parametrize("beta", [0.0, 0.1])
 def test_data_dependent(beta: float) -> None:
     of = birth([4, 30, 20, 3], RELU)

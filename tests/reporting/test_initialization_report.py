@@ -320,6 +320,6 @@ def test_nothing_hangs_on_names() -> None:
 
 
 def test_the_figures_shown_are_those_that_the_stage_makes() -> None:
-    outs = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")["stages"]["birth"]["outs"]
+    outs = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")["stages"]["initialization"]["outs"]
     made = [name for out in outs for name in out if name.endswith(".png")]
     assert sorted(f"reports/{name}" for name in re.findall(r"!\[.+\]\((.+)\)", written())) == made

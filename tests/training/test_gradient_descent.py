@@ -218,7 +218,7 @@ def test_one_thread_for_each_cpu_that_may_be_used(monkeypatch: pytest.MonkeyPatc
     assert started == [1]
 
 
-COUNT = "from pipeline.training import n_cores; print(n_cores())"
+COUNT = "from pipeline.training.executors import n_cores; print(n_cores())"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="an affinity can be set on Linux alone")
