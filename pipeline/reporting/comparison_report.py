@@ -96,8 +96,8 @@ def _one_seed(runs: Table, published: Table, seed: int, target_cost: float) -> s
             table(heads, rows, left=(0, len(heads) - 2, len(heads) - 1)),
             "",
             f"{source}At birth: a word from measurements before the first step, by rules that stand in "
-            "[birth.md](birth.md). The behaviour is the first of these rules that the measurements of the training "
-            "fulfil:",
+            "[initialization.md](initialization.md). The behaviour is the first of these rules that the "
+            "measurements of the training fulfil:",
             "",
             *rules,
         ]

@@ -1,4 +1,4 @@
-"""birth.md from a table worked by hand, and from networks of odd shapes."""
+"""initialization.md from a table worked by hand, and from networks of odd shapes."""
 
 import math
 import re
@@ -31,7 +31,7 @@ Cells = Mapping[tuple[str, str, int], tuple[float, ...]]
 
 
 def birth_csv(names: Sequence[str], layers_dims: Sequence[int], cells: Cells) -> pd.DataFrame:
-    """A birth.csv in which everything is as it would be of healthy networks, but for the `cells` given: (mean, sd,
+    """initialization.csv in which everything is as it would be of healthy networks, but for the `cells` given: (mean, sd,
     predicted, deviation) by initializer, quantity and layer, or 0 for a whole model's; nothing for a row that lacks."""
     rows = []
     for name in names:
@@ -71,7 +71,7 @@ def tables(text: str) -> list[list[list[str]]]:
 def newborn(
     inits: Mapping[str, Recipe], layers_dims: Sequence[int], activation: str = "relu", seeds: Sequence[int] = (0, 1, 2)
 ) -> tuple[pd.DataFrame, str, dict[str, list[Histogram]]]:
-    """birth.csv, birth.md and the histograms of real networks on circles, as the stage makes them."""
+    """initialization.csv, initialization.md and the histograms of real networks on circles, as the stage makes them."""
     X, Y = circles(20, 0.05, 1)
     n_layers, activations = len(layers_dims) - 1, [ACTIVATIONS[activation]] * (len(layers_dims) - 2)
     birth = NetworkSpec(list(layers_dims), activations, X)
@@ -320,6 +320,6 @@ def test_nothing_hangs_on_names() -> None:
 
 
 def test_the_figures_shown_are_those_that_the_stage_makes() -> None:
-    outs = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")["stages"]["birth"]["outs"]
+    outs = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")["stages"]["initialization"]["outs"]
     made = [name for out in outs for name in out if name.endswith(".png")]
     assert sorted(f"reports/{name}" for name in re.findall(r"!\[.+\]\((.+)\)", written())) == made

@@ -140,16 +140,16 @@ def test_an_activation_without_theory_is_measured_and_nothing_predicted(laborato
         "Activation(relu, relu_slope, kinks=(0.0,))",
         'Activation(relu, relu_slope, without_theory="as a test")',
     )
-    before = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    before = pd.read_csv(laboratory.root / "reports" / "initialization.csv")
     done = laboratory.stage("birth")
     assert (done.returncode, done.stdout) == (0, "")
-    after = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    after = pd.read_csv(laboratory.root / "reports" / "initialization.csv")
     pd.testing.assert_frame_equal(
         before.drop(columns=["predicted", "deviation"]), after.drop(columns=["predicted", "deviation"])
     )
     assert before["predicted"].notna().any()
     assert not after["predicted"].notna().any()
-    text = (laboratory.root / "reports" / "birth.md").read_text()
+    text = (laboratory.root / "reports" / "initialization.md").read_text()
     for name in ("zeros", "small", "he"):
         assert (
             f"of {name} theory says nothing: it has the activation relu, which theory does not cover: as a test" in text
