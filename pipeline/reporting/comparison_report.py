@@ -81,7 +81,8 @@ def _one_seed(runs: Table, published: Table, seed: int, target_cost: float) -> s
                 format_cost(run["initial_cost"]),
                 format_cost(run["final_cost"]),
                 format_count(run["iterations_to_target"]),
-                (run["at_birth_measured"] and f"{run['at_birth']}: {run['at_birth_measured']}") or run["at_birth"],
+                (run["initial_label_reason"] and f"{run['initial_label']}: {run['initial_label_reason']}")
+                or run["initial_label"],
                 run["behaviour"],
             ]
         )
@@ -111,7 +112,7 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
             [row["initializer"], f"{row['seeds']}", format_percent(row[f"{metric}_mean"])]
             + [format_interval(row[f"{metric}_low"], row[f"{metric}_high"])]
             + [format_percent(row[f"{metric}_{key}"]) for key in ("sd", "min", "median", "max")]
-            + ([format_percent(row["share_at_target_accuracy"])] if metric == "train_accuracy" else [])
+            + ([format_percent(row["share_at_target"])] if metric == "train_accuracy" else [])
             for _, row in compared.iterrows()
         ]
         heads = ["initializer", "seeds", "mean", f"{format_share(confidence)} interval", "sd", "min", "median", "max"]
@@ -123,7 +124,7 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
             *(format_cost(row[f"final_cost_{key}"]) for key in ("mean", "sd", "min", "median", "max")),
             f"{row['reached_target_cost']} of {row['seeds']}",
             format_count(row["median_iterations_to_target"]),
-            row["at_birth"],
+            row["initial_label"],
             row["behaviour"],
         ]
         for _, row in compared.iterrows()

@@ -61,8 +61,9 @@ def aggregate() -> None:
         ignore_index=True,
     )
 
-    born = {name: dict(zip(("at_birth", "at_birth_measured"), np.array(words[name]).T, strict=True)) for name in words}
-    measured = {name: columns | born[name] for name, columns in measured.items()}
+    for name, verdicts in words.items():
+        label, reason = np.array(verdicts).T
+        measured[name] |= {"initial_label": label, "initial_label_reason": reason}
     runs = comparison.runs_table(measured, curves, ended, C.target_cost)
     compared = comparison.comparison(runs, C.confidence, C.target_accuracy)
     paired = comparison.paired(runs, C.reference, P.data.n_train, P.data.n_test)

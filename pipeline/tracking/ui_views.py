@@ -59,7 +59,7 @@ VIEWS = {
         (
             "metrics.`train_accuracy_mean`",
             "metrics.`test_accuracy_mean`",
-            "metrics.`share_learned`",
+            "metrics.`share_at_target`",
             "metrics.`cost_median`",
             "tags.`behaviour`",
         ),

@@ -69,7 +69,7 @@ def test_the_tables_over_seeds() -> None:
 
 def test_words_for_the_newborn() -> None:
     runs = models({"b": [0.7, 0.9, 1.0], "a": [0.8, 0.8, 0.8]})
-    runs.loc[:1, ["at_birth", "at_birth_measured"]] = ["saturated", "95 % of outputs"]
+    runs.loc[:1, ["initial_label", "initial_label_reason"]] = ["saturated", "95 % of outputs"]
     text = written(runs)
     assert row(text, "seed 0 alone", "b")[8] == "saturated: 95 % of outputs"
     assert row(text, "### Final cost", "b")[8] == "saturated 2, healthy 1"

@@ -328,7 +328,7 @@ def test_the_pipeline_publishes_the_spread_over_the_seeds(finished: Laboratory) 
     table = pd.read_csv(finished.root / "reports" / "comparison.csv").set_index("initializer")
     assert he.data.metrics["train_accuracy_mean"] == table.loc["he", "train_accuracy_mean"]
     every = pd.read_csv(finished.root / "reports" / "runs.csv").set_index("initializer").loc["he"]
-    for labels in ("behaviour", "at_birth"):
+    for labels in ("behaviour", "initial_label"):
         assert set(he.data.tags[labels].split(", ")) == {f"{k} {n}" for k, n in every[labels].value_counts().items()}
     assert "costs.png" in files(client, he)
 
