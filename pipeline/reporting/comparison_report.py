@@ -25,7 +25,7 @@ def comparison(
     outcomes: Table,
     classes: Classes,
     *,
-    tutorial_seed: int,
+    highlight_seed: int,
     shown_seed: int,
     reference: str,
     target_cost: float,
@@ -35,14 +35,16 @@ def comparison(
     """The comparison of the initializers, from the tables of `statistics`, the published accuracies if any, the table
     of `outcomes` in the order of `runs`, the frequencies of the classes among the training samples, and what
     `along_training` tells of a model of `shown_seed` and its twin."""
-    remarks = _published_remarks(runs, compared, published, tutorial_seed, target_accuracy)
+    remarks = _published_remarks(runs, compared, published, highlight_seed, target_accuracy)
     remarks += _outcome_remarks(runs, outcomes, classes)
     parts = [
         "# How the weights were born, and how they learned",
         f"{len(compared)} initializers, {len(runs)} models. Every number here comes from runs.csv, comparison.csv and "
         "paired.csv beside this file, which hold all digits.",
-        f"## Seed {tutorial_seed} alone" if published.empty else f"## The tutorial's table: seed {tutorial_seed} alone",
-        _one_seed(runs, published, tutorial_seed, target_cost),
+        f"## Seed {highlight_seed} alone"
+        if published.empty
+        else f"## The tutorial's table: seed {highlight_seed} alone",
+        _one_seed(runs, published, highlight_seed, target_cost),
         "## The same over all seeds",
         _distribution(compared, target_accuracy, target_cost, confidence),
         f"## Against {reference}, seed by seed",

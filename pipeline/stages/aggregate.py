@@ -40,7 +40,7 @@ def aggregate() -> None:
     costs = {name: trained.read_costs(name, P.seeds, training.record_at) for name in P.initializers}
     curves = comparison.curves_table(costs)
     C = P.comparison
-    shown = P.comparison.tutorial_seed
+    shown = P.comparison.highlight_seed
     initial = {name: jobs.read_models_job(name).initial_parameters(P.seeds, train[0]) for name in P.initializers}
     final = {name: trained.read_final_weights(name, P.seeds, P.layers_dims) for name in P.initializers}
     models = {name: one_of(stack, P.seeds.index(shown)) for name, stack in final.items()}

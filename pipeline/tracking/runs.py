@@ -110,7 +110,7 @@ def initializers(P: schema.Params, published: pd.DataFrame, folders: Iterator[Pa
         metrics += [(key, float(row[key]), 0) for key in OVER_SEEDS]
         path = next(folders) / "costs.png"
         atomic_files.write_bytes(
-            path, style.png(training_figures.cost_curves(band, curves, published, P.comparison.tutorial_seed))
+            path, style.png(training_figures.cost_curves(band, curves, published, P.comparison.highlight_seed))
         )
         given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
         tags = {"level": "initializer", "behaviour": row["behaviour"], "initial_label": row["initial_label"]}
@@ -140,7 +140,7 @@ def models(P: schema.Params, name: str, given: Given, folders: Iterator[Path]) -
         images: Iterable[tuple[str, int, Image]] = ()
         if over is not None:
             atomic_files.write_bytes(picture, thumbnails.png(boundary(P, alone, points, over)))
-            if seed == P.comparison.tutorial_seed:
+            if seed == P.comparison.highlight_seed:
                 images = (("boundary", step, boundary(P, model, points, over)) for step, model in snapshots(P, name))
         yield Run(
             f"{name} seed {seed}",

@@ -46,7 +46,7 @@ VIEWS = {
         (
             "tags.`dvc.experiments`",
             "params.`data.name`",
-            "params.`network.hidden`",
+            "params.`network.hidden_sizes`",
             "params.`network.activation`",
             "params.`training.learning_rate`",
             "params.`n_seeds`",

@@ -68,11 +68,11 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
         "train_seed": 1,
         "test_seed": 2,
     }
-    assert (P.network.hidden, P.network.activation) == ((10, 5), "relu")
+    assert (P.network.hidden_sizes, P.network.activation) == ((10, 5), "relu")
     assert (P.training.iterations, P.training.learning_rate) == (15000, 0.01)
     assert 1000 % P.training.record_every == 0  # the published costs are one in a thousand
     assert P.seeds == tuple(range(100))
-    assert P.comparison.tutorial_seed == 3
+    assert P.comparison.highlight_seed == 3
     assert {name: (recipe.recipe, recipe.settings) for name, recipe in P.initializers.items()} == {
         "zeros": ("zeros", {}),
         "constant": ("constant", {"value": 0.5}),
@@ -84,7 +84,7 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
         "orthogonal": ("orthogonal", {}),
     }
     assert all((recipe.gain, recipe.bias, recipe.layers) == (1.0, 0.0, {}) for recipe in P.initializers.values())
-    assert (P.training.samples_a_step, P.training.momentum) == (None, 0.0)
+    assert (P.training.samples_per_step, P.training.momentum) == (None, 0.0)
     assert P.layers_dims == [2, 10, 5, 1]
 
 
@@ -95,13 +95,13 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
         (SEEDS, "seeds: [4294967295, 3]"),
         (SEEDS, "seeds: {first: 3, last: 3}"),
         (SEEDS, f"seeds: {{first: 1, last: {MAX_SEEDS}}}"),
-        ("hidden: [10, 5]", "hidden: []"),  # logistic regression
-        ("hidden: [10, 5]", "hidden: [1]"),
+        ("hidden_sizes: [10, 5]", "hidden_sizes: []"),  # logistic regression
+        ("hidden_sizes: [10, 5]", "hidden_sizes: [1]"),
         ("noise: 0.05", "noise: 0"),
         ("noise: 0.05", "noise: 1e-3"),
         ("iterations: 15000", "iterations: 100"),  # as many as record_every
         ("target_accuracy: 0.99", "target_accuracy: 1"),
-        ("tutorial_seed: 3", "tutorial_seed: 77"),
+        ("highlight_seed: 3", "highlight_seed: 77"),
         ("reference: he", "reference: zeros"),
         ("  xavier: {", "  " + "x" * 64 + ": {"),
         ("  xavier: {", "  off: {"),  # text in YAML 1.2
@@ -159,7 +159,7 @@ BAD = [
     ("n_test: 100", "n_test: -5", f"data.n_test holds -5; it must be {WHOLE}."),
     ("train_seed: 1", "train_seed: -1", f"data.train_seed holds -1; it must be {SEED}."),
     ("test_seed: 2", "test_seed: 4294967296", f"data.test_seed holds 4294967296; it must be {SEED}."),
-    ("tutorial_seed: 3", "tutorial_seed: 3.0", f"comparison.tutorial_seed holds 3.0; it must be {SEED}."),
+    ("highlight_seed: 3", "highlight_seed: 3.0", f"comparison.highlight_seed holds 3.0; it must be {SEED}."),
     ("target_cost: 0.1", "target_cost: 0", f"comparison.target_cost holds 0; it must be {ABOVE_0}."),
     (
         "target_accuracy: 0.99",
@@ -207,12 +207,12 @@ BAD = [
         ]
     ),
     (
-        "tutorial_seed: 3",
-        "tutorial_seed: 300",
-        f"comparison.tutorial_seed holds 300; it must be {A_SEED}, which are 0 to 99.",
+        "highlight_seed: 3",
+        "highlight_seed: 300",
+        f"comparison.highlight_seed holds 300; it must be {A_SEED}, which are 0 to 99.",
     ),
-    (SEEDS, "seeds: {first: 0, last: 2}", f"comparison.tutorial_seed holds 3; it must be {A_SEED}, which are 0 to 2."),
-    (SEEDS, "seeds: [14, 15]", f"comparison.tutorial_seed holds 3; it must be {A_SEED}, which are 14, 15."),
+    (SEEDS, "seeds: {first: 0, last: 2}", f"comparison.highlight_seed holds 3; it must be {A_SEED}, which are 0 to 2."),
+    (SEEDS, "seeds: [14, 15]", f"comparison.highlight_seed holds 3; it must be {A_SEED}, which are 14, 15."),
     (
         "reference: he",
         "reference: He",
@@ -231,9 +231,13 @@ BAD = [
         "names must differ in more than case.",
     ),
     # lists
-    ("hidden: [10, 5]", "hidden: [10, 0]", f"network.hidden[1] holds 0; it must be {WHOLE}."),
-    ("hidden: [10, 5]", "hidden: [10.0, 5]", f"network.hidden[0] holds 10.0; it must be {WHOLE}."),
-    ("hidden: [10, 5]", "hidden: 10", f"network.hidden holds 10; it must be a list, each entry {WHOLE}."),
+    ("hidden_sizes: [10, 5]", "hidden_sizes: [10, 0]", f"network.hidden_sizes[1] holds 0; it must be {WHOLE}."),
+    ("hidden_sizes: [10, 5]", "hidden_sizes: [10.0, 5]", f"network.hidden_sizes[0] holds 10.0; it must be {WHOLE}."),
+    (
+        "hidden_sizes: [10, 5]",
+        "hidden_sizes: 10",
+        f"network.hidden_sizes holds 10; it must be a list, each entry {WHOLE}.",
+    ),
     (SEEDS, "seeds: []", "seeds holds no seed; it must hold at least one."),
     (SEEDS, "seeds: [3, 1, 3]", "seeds holds 3 more than once; each seed may stand once."),
     (SEEDS, "seeds: [-1]", f"seeds[0] holds -1; it must be {SEED}."),
@@ -411,7 +415,11 @@ BAD = [
     (NOISE, NOISE + "\n  on: 1", "data.on is unknown; data has name, n_train, n_test, noise, train_seed, test_seed."),
     ("recipe: he_normal", "recipe: own.example:mirrored", "line 35 is not YAML: found unexpected ':'."),
     (NOISE, "noise: 2001-99-99", "data.noise holds 2001-99-99, which cannot be read as timestamp; write it in full."),
-    ("hidden: [10, 5]", "hidden: &a [*a]", "network.hidden[0] holds an alias; write the value itself."),
+    (
+        "hidden_sizes: [10, 5]",
+        "hidden_sizes: &a [*a]",
+        "network.hidden_sizes[0] holds an alias; write the value itself.",
+    ),
     (NOISE, "<<: {noise: 0.05}", "data.'<<' merges another section; write its keys themselves."),
     # no YAML at all
     (NOISE, "noise: [1", "line 8 is not YAML: expected ',' or ']', but got '<scalar>'."),
@@ -533,7 +541,7 @@ def test_what_is_no_mapping(tmp_path: Path, text: str, message: str) -> None:
             "data: 3\n",
             "data holds 3; it must be a section with the keys name, n_train, n_test, noise, train_seed, test_seed.",
         ),
-        ("seeds: [1]\n", "network is missing; it must be a section with the keys hidden, activation."),
+        ("seeds: [1]\n", "network is missing; it must be a section with the keys hidden_sizes, activation."),
         ("initializers: {}\n", "initializers holds no initializer; it must hold at least one."),
         ("initializers: [he]\n", "initializers holds ['he']; it must be a mapping from names to recipes."),
         ("data: {}\n", "initializers is missing; it must be a mapping from names to recipes."),
@@ -564,7 +572,7 @@ def test_a_byte_order_mark_and_carriage_returns_do_no_harm(tmp_path: Path) -> No
 CHARACTERS = st.characters(codec=None)  # lone surrogates too
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(CHARACTERS, max_size=5) | st.dates()
 LEAVES |= st.sampled_from(["1e-3", "he", "zeros", "normal"]) | st.integers(300, 6000).map(lambda digits: 10**digits)
-WORDS = ["data", "network", "hidden", "training", "iterations", "record_every", "seeds", "first", "last"]
+WORDS = ["data", "network", "hidden_sizes", "training", "iterations", "record_every", "seeds", "first", "last"]
 WORDS += ["initializers", "he", "recipe", "sd"]
 DOCUMENTS = st.recursive(
     LEAVES,
@@ -598,7 +606,7 @@ def test_no_document_raises_anything_else(document: object) -> None:
 
 
 @given(
-    st.sampled_from(["data", "data noise", "network hidden", "training record_every", "training other", "seeds"])
+    st.sampled_from(["data", "data noise", "network hidden_sizes", "training record_every", "training other", "seeds"])
     | st.sampled_from(["initializers", "initializers he", "initializers he recipe", "initializers small sd", "x"]),
     DOCUMENTS,
 )

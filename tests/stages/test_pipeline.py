@@ -161,10 +161,10 @@ def test_an_activation_without_theory_is_measured_and_nothing_predicted(laborato
     [
         ("learning_rate: 0.1", "learning_rate: -0.1", "training.learning_rate holds -0.1"),
         ("seeds: [3, 5]", "seeds: [3, 3]", "seeds"),
-        ("hidden: [4, 3]", "hidden: [4, 0]", "network.hidden"),
+        ("hidden_sizes: [4, 3]", "hidden_sizes: [4, 0]", "network.hidden_sizes"),
         ("noise: 0.05", "noise: 0.05, colour: red", "data.colour"),
         ("reference: he", "reference: He", "comparison.reference holds the text 'He'"),
-        ("seeds: [3, 5]", "seeds: [4]", "comparison.tutorial_seed holds 3"),
+        ("seeds: [3, 5]", "seeds: [4]", "comparison.highlight_seed holds 3"),
     ],
 )
 def test_bad_parameters_stop_the_pipeline_with_a_sentence(

@@ -239,7 +239,7 @@ def files(laboratory: Laboratory) -> set[Path]:
 @pytest.mark.parametrize("stage", ["train", "diagnose"])
 def test_a_network_that_does_not_fit_into_memory(laboratory: Laboratory, finished: Laboratory, stage: str) -> None:
     """3 GB of addresses; a matrix of 20,000 x 20,000 doubles takes 3.2 GB."""
-    laboratory.change("params.yaml", "hidden: [4, 3]", "hidden: [20000, 20000]")
+    laboratory.change("params.yaml", "hidden_sizes: [4, 3]", "hidden_sizes: [20000, 20000]")
     limited = f"ulimit -v 3000000; exec python -m pipeline.stages.{stage} --initializer he"
     done = laboratory.run("bash", "-c", limited, check=False)
     assert done.returncode == 1
@@ -254,7 +254,7 @@ def test_a_network_that_does_not_fit_into_memory(laboratory: Laboratory, finishe
 @pytest.mark.parametrize("stage", ["train", "diagnose"])
 def test_a_network_larger_than_the_memory_of_the_computer(laboratory: Laboratory, stage: str) -> None:
     """Two matrices of 10^12 doubles: reported before anything is allocated, which Linux might grant."""
-    laboratory.change("params.yaml", "hidden: [4, 3]", "hidden: [1000000, 1000000, 1000000]")
+    laboratory.change("params.yaml", "hidden_sizes: [4, 3]", "hidden_sizes: [1000000, 1000000, 1000000]")
     done = laboratory.stage(stage, "--initializer", "he")
     # (3e6 + 2 (1e6 + 1) 1e6 + 1e6 + 1) parameters of 8 bytes: 1.600005e13, divided by 2^40: 14.55 TiB
     copies = {"train": "58.2 TiB", "diagnose": "29.1 TiB"}[stage]  # two of each of two models, or of one

@@ -274,7 +274,7 @@ def test_the_pipeline_publishes_the_result(finished: Laboratory) -> None:
     assert files(client, parent) == {"params.yaml", "dvc.lock", "reports"}
     assert {"reports/comparison.md", "reports/comparison.csv"} < files(client, parent, "reports")
     assert "reports/figures/cost_curves.png" in files(client, parent, "reports/figures")
-    assert parent.data.params["network.hidden"] == "(4, 3)"
+    assert parent.data.params["network.hidden_sizes"] == "(4, 3)"
     tags = parent.data.tags
     start = finished.run("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
     assert tags["mlflow.source.git.commit"] == start
