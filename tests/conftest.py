@@ -17,7 +17,7 @@ training: {iterations: 40, learning_rate: 0.1, batch_size: full, momentum: 0.0, 
 seeds: [3, 5]
 initializers:
   zeros: {recipe: zeros}
-  small: {recipe: normal, sd: 0.01}
+  small: {recipe: normal, std: 0.01}
   he: {recipe: he_normal}
 comparison: {highlight_seed: 3, reference: he, target_cost: 0.1, target_accuracy: 0.99, confidence: 0.95}
 """

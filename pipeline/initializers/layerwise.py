@@ -76,57 +76,57 @@ def uniform(*, low: float, high: float) -> Initializer:
     return init
 
 
-def normal(*, sd: float) -> Initializer:
-    """W ~ N(0, sd^2), whatever the fans. The seed's `np.random.randn(...) * 10` is sd = 10."""
-    _positive("sd", sd)
+def normal(*, std: float) -> Initializer:
+    """W ~ N(0, std^2), whatever the fans. The seed's `np.random.randn(...) * 10` is std = 10."""
+    _positive("std", std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        return random.normal(rng, (fan_out, fan_in)) * sd
+        return random.normal(rng, (fan_out, fan_in)) * std
 
     return init
 
 
-def truncated_normal(*, sd: float, low: float = -2.0, high: float = 2.0) -> Initializer:
-    """W = sd T, where T ~ N(0, 1) within [low, high]: the bounds are in units of sd.
+def truncated_normal(*, std: float, low: float = -2.0, high: float = 2.0) -> Initializer:
+    """W = std T, where T ~ N(0, 1) within [low, high]: the bounds are in units of std.
 
-    So Keras (always 2 sd) and JAX have it. None corrects the variance here: within 2 sd it is 0.7737 sd^2.
+    So Keras (always 2 std) and JAX have it. None corrects the variance here: within 2 std it is 0.7737 std^2.
     `variance_scaling` does correct it, in Keras and JAX too.
     """
-    _positive("sd", sd)
+    _positive("std", std)
     _require_mass(low, high)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        return random.truncated_normal(rng, (fan_out, fan_in), low, high) * sd
+        return random.truncated_normal(rng, (fan_out, fan_in), low, high) * std
 
     return init
 
 
 def truncated_normal_absolute(
-    *, sd: float = 1.0, mean: float = 0.0, low: float = -2.0, high: float = 2.0
+    *, std: float = 1.0, mean: float = 0.0, low: float = -2.0, high: float = 2.0
 ) -> Initializer:
-    """W ~ N(mean, sd^2) within [low, high]: PyTorch's trunc_normal_(mean, std, a, b).
+    """W ~ N(mean, std^2) within [low, high]: PyTorch's trunc_normal_(mean, std, a, b).
 
-    The bounds are values of W. At sd = 0.02, common in vision transformers, the default bounds cut nothing off.
+    The bounds are values of W. At std = 0.02, common in vision transformers, the default bounds cut nothing off.
     """
-    _positive("sd", sd)
-    _require_mass(low, high, mean, sd)
+    _positive("std", std)
+    _require_mass(low, high, mean, std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        drawn = random.truncated_normal(rng, (fan_out, fan_in), (low - mean) / sd, (high - mean) / sd)
-        return np.clip(mean + sd * drawn, low, high)  # a rounding may leave the bounds
+        drawn = random.truncated_normal(rng, (fan_out, fan_in), (low - mean) / std, (high - mean) / std)
+        return np.clip(mean + std * drawn, low, high)  # a rounding may leave the bounds
 
     return init
 
 
-def variance_scaling(*, scale: float, fan: str, distribution: str = "normal") -> Initializer:
-    """Mean 0 and variance scale / n, n being the fan that `fan` names (He et al. 2015, eq. 10).
+def variance_scaling(*, scale: float, mode: str, distribution: str = "normal") -> Initializer:
+    """Mean 0 and variance scale / n, n being the fan that `mode` names (He et al. 2015, eq. 10).
 
     normal: N(0, scale / n). uniform: U(-r, r) with r = sqrt(3 scale / n). truncated_normal: within 2 standard
     deviations of a normal law so much wider that the variance is exact. Keras calls the first untruncated_normal, and
     by "normal" means the third. fan_avg is (fan_in + fan_out) / 2; fan_geo_avg, JAX's alone, sqrt(fan_in fan_out).
     """
     _positive("scale", scale)
-    size, draw = _one_of("fan", fan, FANS), _one_of("distribution", distribution, DISTRIBUTIONS)
+    size, draw = _one_of("mode", mode, FANS), _one_of("distribution", distribution, DISTRIBUTIONS)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
         return draw(rng, (fan_out, fan_in), scale / size(fan_in, fan_out))
@@ -134,26 +134,32 @@ def variance_scaling(*, scale: float, fan: str, distribution: str = "normal") ->
     return init
 
 
-def he_normal(*, slope: float = 0.0, fan: str = "fan_in") -> Initializer:
-    """W ~ N(0, 2 / ((1 + slope^2) n)), for leaky ReLU of that slope (He et al. 2015, eqs. 10, 15).
+def he_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
+    """W ~ N(0, 2 / ((1 + negative_slope^2) n)), for leaky ReLU of that negative slope (He et al. 2015, eqs. 10, 15).
 
-    PyTorch's kaiming_normal_(a=slope, mode=fan). Keras and JAX truncate theirs: `he_truncated_normal`.
+    PyTorch's kaiming_normal_(a=negative_slope, mode=mode). Keras and JAX truncate theirs: `he_truncated_normal`.
     """
-    return _he(slope, fan, "normal")
+    return _he(negative_slope, mode, "normal")
 
 
-def he_uniform(*, slope: float = 0.0, fan: str = "fan_in") -> Initializer:
-    """W ~ U(-r, r), r = sqrt(6 / ((1 + slope^2) n)): the variance of `he_normal`. kaiming_uniform_, HeUniform."""
-    return _he(slope, fan, "uniform")
+def he_uniform(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
+    """W ~ U(-r, r), r = sqrt(6 / ((1 + negative_slope^2) n)): the variance of `he_normal`.
+
+    PyTorch's kaiming_uniform_, Keras' HeUniform, JAX's he_uniform.
+    """
+    return _he(negative_slope, mode, "uniform")
 
 
-def he_truncated_normal(*, slope: float = 0.0, fan: str = "fan_in") -> Initializer:
-    """Truncated normal of variance 2 / ((1 + slope^2) n): what Keras and JAX call He normal (slope 0, fan_in)."""
-    return _he(slope, fan, "truncated_normal")
+def he_truncated_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
+    """Truncated normal of variance 2 / ((1 + negative_slope^2) n).
+
+    With the defaults this is what Keras and JAX call He normal.
+    """
+    return _he(negative_slope, mode, "truncated_normal")
 
 
-def _he(slope: float, fan: str, distribution: str) -> Initializer:
-    return variance_scaling(scale=2.0 / (1.0 + slope * slope), fan=fan, distribution=distribution)
+def _he(negative_slope: float, mode: str, distribution: str) -> Initializer:
+    return variance_scaling(scale=2.0 / (1.0 + negative_slope * negative_slope), mode=mode, distribution=distribution)
 
 
 def xavier_normal() -> Initializer:
@@ -161,32 +167,32 @@ def xavier_normal() -> Initializer:
 
     Keras and JAX truncate theirs: `xavier_truncated_normal`. The seed's "factor of 1" is `lecun_normal`.
     """
-    return variance_scaling(scale=1.0, fan="fan_avg")
+    return variance_scaling(scale=1.0, mode="fan_avg")
 
 
 def xavier_uniform() -> Initializer:
     """W ~ U(-r, r), r = sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16): Keras' default for Dense."""
-    return variance_scaling(scale=1.0, fan="fan_avg", distribution="uniform")
+    return variance_scaling(scale=1.0, mode="fan_avg", distribution="uniform")
 
 
 def xavier_truncated_normal() -> Initializer:
     """Truncated normal of variance 2 / (fan_in + fan_out): what Keras and JAX call Glorot normal."""
-    return variance_scaling(scale=1.0, fan="fan_avg", distribution="truncated_normal")
+    return variance_scaling(scale=1.0, mode="fan_avg", distribution="truncated_normal")
 
 
 def lecun_normal() -> Initializer:
     """W ~ N(0, 1 / fan_in) (LeCun et al. 1998, eq. 16). Keras and JAX truncate theirs: `lecun_truncated_normal`."""
-    return variance_scaling(scale=1.0, fan="fan_in")
+    return variance_scaling(scale=1.0, mode="fan_in")
 
 
 def lecun_uniform() -> Initializer:
     """W ~ U(-r, r), r = sqrt(3 / fan_in): the variance of `lecun_normal`."""
-    return variance_scaling(scale=1.0, fan="fan_in", distribution="uniform")
+    return variance_scaling(scale=1.0, mode="fan_in", distribution="uniform")
 
 
 def lecun_truncated_normal() -> Initializer:
     """Truncated normal of variance 1 / fan_in: what Keras and JAX call LeCun normal; the default of Flax's Dense."""
-    return variance_scaling(scale=1.0, fan="fan_in", distribution="truncated_normal")
+    return variance_scaling(scale=1.0, mode="fan_in", distribution="truncated_normal")
 
 
 def pytorch_linear() -> Initializer:
@@ -238,33 +244,33 @@ def identity(*, value: float = 1.0) -> Initializer:
     return init
 
 
-def sparse(*, sparsity: float, sd: float = 0.01) -> Initializer:
-    """N(0, sd^2), and in each column ceil(sparsity fan_out) entries, chosen at random, are 0: PyTorch's sparse_.
+def sparse(*, sparsity: float, std: float = 0.01) -> Initializer:
+    """N(0, std^2), and in each column ceil(sparsity fan_out) entries, chosen at random, are 0: PyTorch's sparse_.
 
     It cites Martens (2010), who limits the connections into each unit, a row: that is `martens_sparse`.
     """
     _require(0.0 <= sparsity <= 1.0, "sparsity", "from 0 to 1", sparsity)
-    _positive("sd", sd)
+    _positive("std", std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        W = random.normal(rng, (fan_out, fan_in)) * sd
+        W = random.normal(rng, (fan_out, fan_in)) * std
         W[matrices.chosen(rng, fan_in, fan_out, math.ceil(sparsity * fan_out)).T] = 0.0
         return W
 
     return init
 
 
-def martens_sparse(*, connections: int = 15, sd: float = 1.0) -> Initializer:
-    """Each unit has `connections` incoming weights N(0, sd^2), from inputs chosen at random; the others are 0.
+def martens_sparse(*, n_connections: int = 15, std: float = 1.0) -> Initializer:
+    """Each unit has `n_connections` incoming weights N(0, std^2), from inputs chosen at random; the others are 0.
 
-    Martens (2010, sec. 5; Sutskever et al. 2013, sec. 3.1): 15 of sd 1. A unit of fewer inputs has them all.
+    Martens (2010, sec. 5; Sutskever et al. 2013, sec. 3.1): 15 of std 1. A unit of fewer inputs has them all.
     """
-    _require(connections >= 1, "connections", "at least 1", connections)
-    _positive("sd", sd)
+    _require(n_connections >= 1, "n_connections", "at least 1", n_connections)
+    _positive("std", std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        W = random.normal(rng, (fan_out, fan_in)) * sd
-        W[~matrices.chosen(rng, fan_out, fan_in, connections)] = 0.0
+        W = random.normal(rng, (fan_out, fan_in)) * std
+        W[~matrices.chosen(rng, fan_out, fan_in, n_connections)] = 0.0
         return W
 
     return init
@@ -338,13 +344,13 @@ def _one_of(name: str, value: str, table: dict[str, T]) -> T:
     return table[value]
 
 
-def _require_mass(low: float, high: float, mean: float = 0.0, sd: float = 1.0) -> None:
-    """Rejection sampling must end: it keeps the draws of N(mean, sd^2) that fall between low and high.
+def _require_mass(low: float, high: float, mean: float = 0.0, std: float = 1.0) -> None:
+    """Rejection sampling must end: it keeps the draws of N(mean, std^2) that fall between low and high.
 
     Raises ValueError naming the bound that leaves less than 1 in 100 of them.
     """
     _require(low < high, "high", f"greater than low, which is {low}", high)
-    a, b = ((bound - mean) / sd / math.sqrt(2.0) for bound in (low, high))
+    a, b = ((bound - mean) / std / math.sqrt(2.0) for bound in (low, high))
     above, below = math.erfc(a) / 2.0, math.erfc(-b) / 2.0  # compared alone: no weight depends on their bits
     clause = "that at least 1 in 100 draws of the normal distribution lies"
     _require(above >= 0.01, "low", f"so small {clause} above it", low)

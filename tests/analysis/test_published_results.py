@@ -96,11 +96,11 @@ def test_the_name_of_an_initializer_does_not_matter() -> None:
     given = {
         "first": {"recipe": "he_normal"},
         "spelled_out": {"recipe": "he_normal", "gain": 1.0, "bias": 0, "layers": {2: {"recipe": "he_normal"}}},
-        "ten": {"recipe": "normal", "sd": 1, "gain": 10},
+        "ten": {"recipe": "normal", "std": 1, "gain": 10},
         "nothing": {"recipe": "constant", "value": 0},
         "he": {"recipe": "xavier_normal"},
         "zeros": {"recipe": "zeros", "bias": 0.1},
-        "random_x10": {"recipe": "normal", "sd": 10.0, "layers": {3: {"gain": 0.5}}},
+        "random_x10": {"recipe": "normal", "std": 10.0, "layers": {3: {"gain": 0.5}}},
     }
     P = experiment(initializers=given, comparison__reference="he")
     assert shown(P) == {"first": 0.9933, "spelled_out": 0.9933, "ten": 0.83, "nothing": 0.5}

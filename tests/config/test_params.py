@@ -76,9 +76,9 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
     assert {name: (recipe.recipe, recipe.settings) for name, recipe in P.initializers.items()} == {
         "zeros": ("zeros", {}),
         "constant": ("constant", {"value": 0.5}),
-        "small": ("normal", {"sd": 0.01}),
-        "normal": ("normal", {"sd": 1.0}),
-        "random_x10": ("normal", {"sd": 10.0}),
+        "small": ("normal", {"std": 0.01}),
+        "normal": ("normal", {"std": 1.0}),
+        "random_x10": ("normal", {"std": 10.0}),
         "xavier": ("xavier_normal", {}),
         "he": ("he_normal", {}),
         "orthogonal": ("orthogonal", {}),
@@ -106,7 +106,7 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
         ("  xavier: {", "  " + "x" * 64 + ": {"),
         ("  xavier: {", "  off: {"),  # text in YAML 1.2
         ("iterations: 15000", "iterations: 15_000"),
-        ("sd: 10.0", "sd: 10"),
+        ("std: 10.0", "std: 10"),
     ],
 )
 def test_what_may_stand_there(tmp_path: Path, old: str, new: str) -> None:
@@ -118,8 +118,8 @@ def test_seeds_may_be_written_as_a_row(tmp_path: Path) -> None:
 
 
 def test_a_whole_number_may_stand_for_a_real_one(tmp_path: Path) -> None:
-    P = load(changed("noise: 0.05", "noise: 0").replace("sd: 10.0", "sd: 10"), tmp_path)
-    assert type(P.data.noise) is type(P.initializers["random_x10"].settings["sd"]) is float
+    P = load(changed("noise: 0.05", "noise: 0").replace("std: 10.0", "std: 10"), tmp_path)
+    assert type(P.data.noise) is type(P.initializers["random_x10"].settings["std"]) is float
 
 
 def test_what_was_read_cannot_be_changed(tmp_path: Path) -> None:
@@ -268,9 +268,9 @@ BAD = [
     ("\nnetwork:", "\nnetwrok:", f"netwrok is unknown; there are {SECTIONS} (did you mean network?)."),
     (NOISE, NOISE + "\n  noise: 1", "data.noise stands on line 7 and again on line 8; once is enough."),
     (
-        "sd: 10.0",
-        "sd: 10.0, sd: 1.0",
-        "initializers.random_x10.sd stands on line 33 and again on line 33; once is enough.",
+        "std: 10.0",
+        "std: 10.0, std: 1.0",
+        "initializers.random_x10.std stands on line 33 and again on line 33; once is enough.",
     ),
     ("  he: {", "  zeros: {", "initializers.zeros stands on line 29 and again on line 35; once is enough."),
     # recipes and their settings
@@ -284,8 +284,8 @@ BAD = [
     ),
     (
         "recipe: he_normal",
-        "recipe: he_normal, sd: 1.0",
-        "initializers.he.sd is unknown; the recipe he_normal has slope, fan, gain, bias, layers.",
+        "recipe: he_normal, std: 1.0",
+        "initializers.he.std is unknown; the recipe he_normal has negative_slope, mode, gain, bias, layers.",
     ),
     (
         "recipe: orthogonal",
@@ -293,23 +293,23 @@ BAD = [
         "initializers.orthogonal.gian is unknown; the recipe orthogonal has gain, bias, layers (did you mean gain?).",
     ),
     (
-        ", sd: 10.0",
+        ", std: 10.0",
         "",
-        "initializers.random_x10.sd is missing; the recipe normal needs it, and it must be a finite number.",
+        "initializers.random_x10.std is missing; the recipe normal needs it, and it must be a finite number.",
     ),
-    ("sd: 10.0", "sd: ten", "initializers.random_x10.sd holds the text 'ten'; it must be a finite number."),
-    ("sd: 10.0", "sd: true", "initializers.random_x10.sd holds true; it must be a finite number."),
-    ("sd: 10.0", "sd: .nan", "initializers.random_x10.sd holds nan; it must be a finite number."),
-    ("sd: 10.0", "sd: -10.0", "initializers.random_x10.sd holds -10.0; it must be greater than 0."),
+    ("std: 10.0", "std: ten", "initializers.random_x10.std holds the text 'ten'; it must be a finite number."),
+    ("std: 10.0", "std: true", "initializers.random_x10.std holds true; it must be a finite number."),
+    ("std: 10.0", "std: .nan", "initializers.random_x10.std holds nan; it must be a finite number."),
+    ("std: 10.0", "std: -10.0", "initializers.random_x10.std holds -10.0; it must be greater than 0."),
     (
         "recipe: he_normal",
-        "recipe: variance_scaling, scale: 1, fan: in",
-        "initializers.he.fan holds the text 'in'; it must be one of fan_in, fan_out, fan_avg, fan_geo_avg.",
+        "recipe: variance_scaling, scale: 1, mode: in",
+        "initializers.he.mode holds the text 'in'; it must be one of fan_in, fan_out, fan_avg, fan_geo_avg.",
     ),
     (
         "recipe: he_normal",
-        "recipe: variance_scaling, scale: 1, fan: 2",
-        "initializers.he.fan holds 2; it must be text.",
+        "recipe: variance_scaling, scale: 1, mode: 2",
+        "initializers.he.mode holds 2; it must be text.",
     ),
     (
         "recipe: he_normal",
@@ -344,8 +344,8 @@ BAD = [
     ),
     (
         "recipe: he_normal",
-        "recipe: he_normal, layers: {3: {sd: 2}}",
-        "initializers.he.layers[3].sd is unknown; a layer has recipe, its settings, gain and bias.",
+        "recipe: he_normal, layers: {3: {std: 2}}",
+        "initializers.he.layers[3].std is unknown; a layer has recipe, its settings, gain and bias.",
     ),
     (
         "recipe: he_normal",
@@ -355,7 +355,7 @@ BAD = [
     (
         "recipe: he_normal",
         "recipe: he_normal, layers: {3: {recipe: normal}}",
-        "initializers.he.layers[3].sd is missing; the recipe normal needs it, and it must be a finite number.",
+        "initializers.he.layers[3].std is missing; the recipe normal needs it, and it must be a finite number.",
     ),
     (
         "recipe: he_normal",
@@ -437,25 +437,15 @@ def test_what_may_not_stand_there(tmp_path: Path, old: str, new: str, sentence: 
     assert said == [sentence] if sentence else (len(said) == 1 and "line " in said[0])
 
 
-@pytest.mark.parametrize(
-    ("iterations", "every", "expected"), [(10, 5, [0, 5, 10]), (11, 5, [0, 5, 10, 11]), (1, 1, [0, 1]), (3, 3, [0, 3])]
-)
-def test_costs_are_recorded_at(iterations: int, every: int, expected: list[int]) -> None:
-    section = schema.Training(
-        iterations=iterations, learning_rate=0.1, batch_size="full", momentum=0.0, record_every=every
-    )
-    assert section.record_at.tolist() == expected
-
-
 def test_each_problem_has_its_sentence_at_once(tmp_path: Path) -> None:
-    text = changed(RATE, "learning_rate: -1").replace("n_test: 100", "n_test: 0").replace("sd: 10.0", "sd: -10.0")
+    text = changed(RATE, "learning_rate: -1").replace("n_test: 100", "n_test: 0").replace("std: 10.0", "std: -10.0")
     text = text.replace("record_every: 100", "record_every: 20000").replace("recipe: he_normal", "recipe: he")
     said = {sentence.split(" ")[0] for sentence in complaints(text.replace(SEEDS, "seeds: [1, 1, -1]"), tmp_path)}
     assert said == {
         "training.learning_rate",
         "training.record_every",
         "data.n_test",
-        "initializers.random_x10.sd",
+        "initializers.random_x10.std",
         "initializers.he.recipe",
         "seeds",
         "seeds[2]",
@@ -573,7 +563,7 @@ CHARACTERS = st.characters(codec=None)  # lone surrogates too
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(CHARACTERS, max_size=5) | st.dates()
 LEAVES |= st.sampled_from(["1e-3", "he", "zeros", "normal"]) | st.integers(300, 6000).map(lambda digits: 10**digits)
 WORDS = ["data", "network", "hidden_sizes", "training", "iterations", "record_every", "seeds", "first", "last"]
-WORDS += ["initializers", "he", "recipe", "sd"]
+WORDS += ["initializers", "he", "recipe", "std"]
 DOCUMENTS = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | LEAVES, inner, max_size=4),
@@ -607,7 +597,7 @@ def test_no_document_raises_anything_else(document: object) -> None:
 
 @given(
     st.sampled_from(["data", "data noise", "network hidden_sizes", "training record_every", "training other", "seeds"])
-    | st.sampled_from(["initializers", "initializers he", "initializers he recipe", "initializers small sd", "x"]),
+    | st.sampled_from(["initializers", "initializers he", "initializers he recipe", "initializers small std", "x"]),
     DOCUMENTS,
 )
 def test_nothing_in_one_place_raises_anything_else(path: str, value: object) -> None:
@@ -692,7 +682,7 @@ def test_keys_are_suggested_whatever_their_case(tmp_path: Path) -> None:
         ("batch_size: full", "batch_size: 300", []),
         ("name: circles", "name: digits", ["data.noise holds 0.05, and digits is measured data: "]),
         ("  noise: 0.05", "  noise: 0", []),
-        ("sd: 0.01", "sd: 1", ["initializers.small and initializers.normal are the same recipe: "]),
+        ("std: 0.01", "std: 1", ["initializers.small and initializers.normal are the same recipe: "]),
         ("  xavier: {", "  xavier: {gain: 2, ", []),
     ],
 )

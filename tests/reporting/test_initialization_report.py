@@ -96,7 +96,7 @@ INITS = {
     "he": Recipe("he_normal", {}),
     "zeros": Recipe("zeros", {}),
     "constant": Recipe("constant", {"value": 0.5}),
-    "x10": Recipe("normal", {"sd": 10.0}),
+    "x10": Recipe("normal", {"std": 10.0}),
 }
 
 
@@ -291,7 +291,7 @@ def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str
 @pytest.mark.parametrize("sd", [1e-170, 1e100, 1e150])
 def test_networks_beyond_the_range_of_numbers_are_told(sd: float, activation: str) -> None:
     _, text, _ = newborn(
-        {"far": Recipe("normal", {"sd": sd}), "he": Recipe("he_normal", {})}, [2, 4, 4, 4, 1], activation
+        {"far": Recipe("normal", {"std": sd}), "he": Recipe("he_normal", {})}, [2, 4, 4, 4, 1], activation
     )
     assert len(tables(text)) == 4
 

@@ -47,14 +47,14 @@ def test_a_clone_without_cache_gives_the_same_bytes(finished: Laboratory, labora
 
 
 def test_changing_one_initializer_trains_it_alone(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "sd: 0.01", "sd: 0.02")
+    laboratory.change("params.yaml", "std: 0.01", "std: 0.02")
     assert laboratory.repro() == ["recipes", "train@small", "diagnose@small", "birth", "aggregate", "track"]
-    laboratory.change("params.yaml", "sd: 0.02", "sd: 0.01")
+    laboratory.change("params.yaml", "std: 0.02", "std: 0.01")
     assert "train@small" not in laboratory.repro()  # restored from DVC's run cache
 
 
 def test_a_new_initializer_trains_alone_and_a_dropped_one_leaves_the_table(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "  small: {recipe: normal, sd: 0.01}\n", "  big: {recipe: normal, sd: 5.0}\n")
+    laboratory.change("params.yaml", "  small: {recipe: normal, std: 0.01}\n", "  big: {recipe: normal, std: 5.0}\n")
     assert laboratory.repro() == ["recipes", "train@big", "diagnose@big", "birth", "aggregate", "track"]
     table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
     assert table["initializer"].tolist() == ["zeros", "big", "he"]

@@ -34,7 +34,9 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def measured(layers_dims: list[int] | None = None) -> measure.Measurements:
     """Of three models, one of zeros: it has nan where the others have numbers."""
     layers_dims = layers_dims or [2, 4, 3, 1]
-    models = [initialize_parameters(init, 3, layers_dims) for init in (he_normal(), zeros(), he_normal(slope=1.0))]
+    models = [
+        initialize_parameters(init, 3, layers_dims) for init in (he_normal(), zeros(), he_normal(negative_slope=1.0))
+    ]
     return measure.measure(stack(models), X, Y, [ACTIVATIONS["relu"]] * (len(layers_dims) - 2))
 
 

@@ -404,7 +404,7 @@ def test_a_store_that_is_gone_comes_back_whole(laboratory: Laboratory) -> None:
 
 
 def test_an_unreachable_server_costs_nothing_but_the_publishing(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "sd: 0.01", "sd: 0.02")
+    laboratory.change("params.yaml", "std: 0.01", "std: 0.02")
     done = laboratory.run("dvc", "repro", check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode != 0
     assert "MLflow's store http://127.0.0.1:9 cannot be used" in done.stdout
