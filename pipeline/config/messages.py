@@ -8,7 +8,7 @@ from typing import Any
 
 
 def dotted(key: str, *path: Any) -> str:
-    """training.iterations, network.hidden[1]; a key that is no plain word is quoted."""
+    """training.iterations, network.hidden_sizes[1]; a key that is no plain word is quoted."""
     for part in path:
         if isinstance(part, int) and not isinstance(part, bool):
             key += f"[{part}]"

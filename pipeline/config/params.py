@@ -121,7 +121,7 @@ def _seed_row(row: dict[str, Any], problems: list[str]) -> Any:
 def _comparison_problems(comparison: dict[str, Any], initializers: Any, seeds: Any) -> list[str]:
     """Sentences for a reference that is no initializer and a seed that is not trained, where both sides are valid."""
     problems = []
-    reference, seed = comparison.get("reference"), comparison.get("tutorial_seed")
+    reference, seed = comparison.get("reference"), comparison.get("highlight_seed")
     names = list(initializers) if isinstance(initializers, dict) else []
     valid = names and all(map(_is_name, [*names, reference]))
     if isinstance(reference, str) and valid and reference not in names:
@@ -130,7 +130,7 @@ def _comparison_problems(comparison: dict[str, Any], initializers: Any, seeds: A
     trained = seeds if isinstance(seeds, list) and all(map(_is_seed, seeds)) else []
     if _is_seed(seed) and trained and seed not in trained:
         allowed = f"one of the seeds that are trained, which are {_several(trained)}"
-        problems.append(f"comparison.tutorial_seed holds {seed}; it must be {allowed}.")
+        problems.append(f"comparison.highlight_seed holds {seed}; it must be {allowed}.")
     return problems
 
 
@@ -188,7 +188,7 @@ def _recipes(given: dict[Any, Any], n_layers: int | None, problems: list[str]) -
 
 
 def _n_layers(network: Any) -> int | None:
-    hidden = network.get("hidden") if isinstance(network, dict) else None
+    hidden = network.get("hidden_sizes") if isinstance(network, dict) else None
     return len(hidden) + 1 if isinstance(hidden, list) else None
 
 
@@ -200,10 +200,10 @@ def _size_problems(name: Any = None, n_train: Any = None, n_test: Any = None, **
     return [f"data.n_train and data.n_test hold {shown(n_train)} and {shown(n_test)}; they must be {allowed}."]
 
 
-def _activation_problems(hidden: Any = None, activation: Any = None, **_: Any) -> list[str]:
-    if not isinstance(hidden, list) or not isinstance(activation, list) or len(hidden) == len(activation):
+def _activation_problems(hidden_sizes: Any = None, activation: Any = None, **_: Any) -> list[str]:
+    if not isinstance(hidden_sizes, list) or not isinstance(activation, list) or len(hidden_sizes) == len(activation):
         return []
-    allowed = f"one activation for each hidden layer, of which there are {len(hidden)}, or a single one for all"
+    allowed = f"one activation for each hidden layer, of which there are {len(hidden_sizes)}, or a single one for all"
     return [f"network.activation holds {len(activation)} activations; it must be {allowed}."]
 
 

@@ -54,7 +54,7 @@ def setting_problems(recipe: str, settings: dict[str, Any], key: str) -> list[st
 
 
 def factory_problems(recipe: str, settings: dict[str, Any], key: str) -> list[str]:
-    """What the factory itself says against its settings: "sd must be greater than 0, not -1.0"."""
+    """What the factory itself says against its settings: "std must be greater than 0, not -1.0"."""
     try:
         find(recipe)(**settings)
     except (ValueError, ArithmeticError) as error:

@@ -49,7 +49,7 @@ def _names(registry: Iterable[str]) -> Any:
 # Each description ends the sentence "... holds X; it must be ..."
 WHOLE, SEED = "a whole number of at least 1", f"a whole number from 0 to {MAX_SEED}"
 NAMED = "a letter, then up to 63 letters, digits or underscores, and no device name of Windows such as nul"
-ENTRIES = {"hidden": WHOLE, "seeds": SEED}  # what an entry of a list must be
+ENTRIES = {"hidden_sizes": WHOLE, "seeds": SEED}  # what an entry of a list must be
 Number = Annotated[float, BeforeValidator(_finite)]
 Positive = Annotated[Number, Field(gt=0, description="a number greater than 0")]
 Count = Annotated[StrictInt, Field(ge=1, description=WHOLE)]
@@ -99,7 +99,7 @@ class Data(Section):
 class Network(Section):
     """The layers between the inputs and the output."""
 
-    hidden: Annotated[tuple[Count, ...], Field(description=f"a list, each entry {WHOLE}")]
+    hidden_sizes: Annotated[tuple[Count, ...], Field(description=f"a list, each entry {WHOLE}")]
     activation: Annotated[
         str | tuple[str, ...],
         PlainValidator(_activation),
@@ -109,7 +109,7 @@ class Network(Section):
     @property
     def activation_names(self) -> list[str]:
         """The name of each hidden layer's activation."""
-        return [self.activation] * len(self.hidden) if isinstance(self.activation, str) else list(self.activation)
+        return [self.activation] * len(self.hidden_sizes) if isinstance(self.activation, str) else list(self.activation)
 
     @property
     def activations(self) -> list[Activation]:
@@ -135,7 +135,7 @@ class Training(Section):
 class Comparison(Section):
     """What the tables and figures single out: one of the trained seeds and one of the initializers, and targets."""
 
-    tutorial_seed: Seed
+    highlight_seed: Seed
     reference: Annotated[StrictStr, AfterValidator(_file_name), Field(description=f"an initializer's name: {NAMED}")]
     target_cost: Positive
     target_accuracy: Annotated[Number, Field(gt=0, le=1, description="a number greater than 0 and at most 1")]
@@ -156,7 +156,7 @@ class Params(Section):
     def layers_dims(self) -> list[int]:
         """The seed's name for the sizes of all layers: inputs, hidden units, and a logit, or one for each class."""
         n_classes = self.data.n_classes
-        return [self.data.n_inputs, *self.network.hidden, 1 if n_classes == 2 else n_classes]
+        return [self.data.n_inputs, *self.network.hidden_sizes, 1 if n_classes == 2 else n_classes]
 
 
 class SeedRow(Section):

@@ -68,17 +68,17 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
         "train_seed": 1,
         "test_seed": 2,
     }
-    assert (P.network.hidden, P.network.activation) == ((10, 5), "relu")
+    assert (P.network.hidden_sizes, P.network.activation) == ((10, 5), "relu")
     assert (P.training.iterations, P.training.learning_rate) == (15000, 0.01)
     assert 1000 % P.training.record_every == 0  # the published costs are one in a thousand
     assert P.seeds == tuple(range(100))
-    assert P.comparison.tutorial_seed == 3
+    assert P.comparison.highlight_seed == 3
     assert {name: (recipe.recipe, recipe.settings) for name, recipe in P.initializers.items()} == {
         "zeros": ("zeros", {}),
         "constant": ("constant", {"value": 0.5}),
-        "small": ("normal", {"sd": 0.01}),
-        "normal": ("normal", {"sd": 1.0}),
-        "random_x10": ("normal", {"sd": 10.0}),
+        "small": ("normal", {"std": 0.01}),
+        "normal": ("normal", {"std": 1.0}),
+        "random_x10": ("normal", {"std": 10.0}),
         "xavier": ("xavier_normal", {}),
         "he": ("he_normal", {}),
         "orthogonal": ("orthogonal", {}),
@@ -95,18 +95,18 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
         (SEEDS, "seeds: [4294967295, 3]"),
         (SEEDS, "seeds: {first: 3, last: 3}"),
         (SEEDS, f"seeds: {{first: 1, last: {MAX_SEEDS}}}"),
-        ("hidden: [10, 5]", "hidden: []"),  # logistic regression
-        ("hidden: [10, 5]", "hidden: [1]"),
+        ("hidden_sizes: [10, 5]", "hidden_sizes: []"),  # logistic regression
+        ("hidden_sizes: [10, 5]", "hidden_sizes: [1]"),
         ("noise: 0.05", "noise: 0"),
         ("noise: 0.05", "noise: 1e-3"),
         ("iterations: 15000", "iterations: 100"),  # as many as record_every
         ("target_accuracy: 0.99", "target_accuracy: 1"),
-        ("tutorial_seed: 3", "tutorial_seed: 77"),
+        ("highlight_seed: 3", "highlight_seed: 77"),
         ("reference: he", "reference: zeros"),
         ("  xavier: {", "  " + "x" * 64 + ": {"),
         ("  xavier: {", "  off: {"),  # text in YAML 1.2
         ("iterations: 15000", "iterations: 15_000"),
-        ("sd: 10.0", "sd: 10"),
+        ("std: 10.0", "std: 10"),
     ],
 )
 def test_what_may_stand_there(tmp_path: Path, old: str, new: str) -> None:
@@ -118,8 +118,8 @@ def test_seeds_may_be_written_as_a_row(tmp_path: Path) -> None:
 
 
 def test_a_whole_number_may_stand_for_a_real_one(tmp_path: Path) -> None:
-    P = load(changed("noise: 0.05", "noise: 0").replace("sd: 10.0", "sd: 10"), tmp_path)
-    assert type(P.data.noise) is type(P.initializers["random_x10"].settings["sd"]) is float
+    P = load(changed("noise: 0.05", "noise: 0").replace("std: 10.0", "std: 10"), tmp_path)
+    assert type(P.data.noise) is type(P.initializers["random_x10"].settings["std"]) is float
 
 
 def test_what_was_read_cannot_be_changed(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ BAD = [
     ("n_test: 100", "n_test: -5", f"data.n_test holds -5; it must be {WHOLE}."),
     ("train_seed: 1", "train_seed: -1", f"data.train_seed holds -1; it must be {SEED}."),
     ("test_seed: 2", "test_seed: 4294967296", f"data.test_seed holds 4294967296; it must be {SEED}."),
-    ("tutorial_seed: 3", "tutorial_seed: 3.0", f"comparison.tutorial_seed holds 3.0; it must be {SEED}."),
+    ("highlight_seed: 3", "highlight_seed: 3.0", f"comparison.highlight_seed holds 3.0; it must be {SEED}."),
     ("target_cost: 0.1", "target_cost: 0", f"comparison.target_cost holds 0; it must be {ABOVE_0}."),
     (
         "target_accuracy: 0.99",
@@ -207,12 +207,12 @@ BAD = [
         ]
     ),
     (
-        "tutorial_seed: 3",
-        "tutorial_seed: 300",
-        f"comparison.tutorial_seed holds 300; it must be {A_SEED}, which are 0 to 99.",
+        "highlight_seed: 3",
+        "highlight_seed: 300",
+        f"comparison.highlight_seed holds 300; it must be {A_SEED}, which are 0 to 99.",
     ),
-    (SEEDS, "seeds: {first: 0, last: 2}", f"comparison.tutorial_seed holds 3; it must be {A_SEED}, which are 0 to 2."),
-    (SEEDS, "seeds: [14, 15]", f"comparison.tutorial_seed holds 3; it must be {A_SEED}, which are 14, 15."),
+    (SEEDS, "seeds: {first: 0, last: 2}", f"comparison.highlight_seed holds 3; it must be {A_SEED}, which are 0 to 2."),
+    (SEEDS, "seeds: [14, 15]", f"comparison.highlight_seed holds 3; it must be {A_SEED}, which are 14, 15."),
     (
         "reference: he",
         "reference: He",
@@ -231,9 +231,13 @@ BAD = [
         "names must differ in more than case.",
     ),
     # lists
-    ("hidden: [10, 5]", "hidden: [10, 0]", f"network.hidden[1] holds 0; it must be {WHOLE}."),
-    ("hidden: [10, 5]", "hidden: [10.0, 5]", f"network.hidden[0] holds 10.0; it must be {WHOLE}."),
-    ("hidden: [10, 5]", "hidden: 10", f"network.hidden holds 10; it must be a list, each entry {WHOLE}."),
+    ("hidden_sizes: [10, 5]", "hidden_sizes: [10, 0]", f"network.hidden_sizes[1] holds 0; it must be {WHOLE}."),
+    ("hidden_sizes: [10, 5]", "hidden_sizes: [10.0, 5]", f"network.hidden_sizes[0] holds 10.0; it must be {WHOLE}."),
+    (
+        "hidden_sizes: [10, 5]",
+        "hidden_sizes: 10",
+        f"network.hidden_sizes holds 10; it must be a list, each entry {WHOLE}.",
+    ),
     (SEEDS, "seeds: []", "seeds holds no seed; it must hold at least one."),
     (SEEDS, "seeds: [3, 1, 3]", "seeds holds 3 more than once; each seed may stand once."),
     (SEEDS, "seeds: [-1]", f"seeds[0] holds -1; it must be {SEED}."),
@@ -264,9 +268,9 @@ BAD = [
     ("\nnetwork:", "\nnetwrok:", f"netwrok is unknown; there are {SECTIONS} (did you mean network?)."),
     (NOISE, NOISE + "\n  noise: 1", "data.noise stands on line 7 and again on line 8; once is enough."),
     (
-        "sd: 10.0",
-        "sd: 10.0, sd: 1.0",
-        "initializers.random_x10.sd stands on line 33 and again on line 33; once is enough.",
+        "std: 10.0",
+        "std: 10.0, std: 1.0",
+        "initializers.random_x10.std stands on line 33 and again on line 33; once is enough.",
     ),
     ("  he: {", "  zeros: {", "initializers.zeros stands on line 29 and again on line 35; once is enough."),
     # recipes and their settings
@@ -280,8 +284,8 @@ BAD = [
     ),
     (
         "recipe: he_normal",
-        "recipe: he_normal, sd: 1.0",
-        "initializers.he.sd is unknown; the recipe he_normal has slope, fan, gain, bias, layers.",
+        "recipe: he_normal, std: 1.0",
+        "initializers.he.std is unknown; the recipe he_normal has negative_slope, mode, gain, bias, layers.",
     ),
     (
         "recipe: orthogonal",
@@ -289,23 +293,23 @@ BAD = [
         "initializers.orthogonal.gian is unknown; the recipe orthogonal has gain, bias, layers (did you mean gain?).",
     ),
     (
-        ", sd: 10.0",
+        ", std: 10.0",
         "",
-        "initializers.random_x10.sd is missing; the recipe normal needs it, and it must be a finite number.",
+        "initializers.random_x10.std is missing; the recipe normal needs it, and it must be a finite number.",
     ),
-    ("sd: 10.0", "sd: ten", "initializers.random_x10.sd holds the text 'ten'; it must be a finite number."),
-    ("sd: 10.0", "sd: true", "initializers.random_x10.sd holds true; it must be a finite number."),
-    ("sd: 10.0", "sd: .nan", "initializers.random_x10.sd holds nan; it must be a finite number."),
-    ("sd: 10.0", "sd: -10.0", "initializers.random_x10.sd holds -10.0; it must be greater than 0."),
+    ("std: 10.0", "std: ten", "initializers.random_x10.std holds the text 'ten'; it must be a finite number."),
+    ("std: 10.0", "std: true", "initializers.random_x10.std holds true; it must be a finite number."),
+    ("std: 10.0", "std: .nan", "initializers.random_x10.std holds nan; it must be a finite number."),
+    ("std: 10.0", "std: -10.0", "initializers.random_x10.std holds -10.0; it must be greater than 0."),
     (
         "recipe: he_normal",
-        "recipe: variance_scaling, scale: 1, fan: in",
-        "initializers.he.fan holds the text 'in'; it must be one of fan_in, fan_out, fan_avg, fan_geo_avg.",
+        "recipe: variance_scaling, scale: 1, mode: in",
+        "initializers.he.mode holds the text 'in'; it must be one of fan_in, fan_out, fan_avg, fan_geo_avg.",
     ),
     (
         "recipe: he_normal",
-        "recipe: variance_scaling, scale: 1, fan: 2",
-        "initializers.he.fan holds 2; it must be text.",
+        "recipe: variance_scaling, scale: 1, mode: 2",
+        "initializers.he.mode holds 2; it must be text.",
     ),
     (
         "recipe: he_normal",
@@ -340,8 +344,8 @@ BAD = [
     ),
     (
         "recipe: he_normal",
-        "recipe: he_normal, layers: {3: {sd: 2}}",
-        "initializers.he.layers[3].sd is unknown; a layer has recipe, its settings, gain and bias.",
+        "recipe: he_normal, layers: {3: {std: 2}}",
+        "initializers.he.layers[3].std is unknown; a layer has recipe, its settings, gain and bias.",
     ),
     (
         "recipe: he_normal",
@@ -351,7 +355,7 @@ BAD = [
     (
         "recipe: he_normal",
         "recipe: he_normal, layers: {3: {recipe: normal}}",
-        "initializers.he.layers[3].sd is missing; the recipe normal needs it, and it must be a finite number.",
+        "initializers.he.layers[3].std is missing; the recipe normal needs it, and it must be a finite number.",
     ),
     (
         "recipe: he_normal",
@@ -411,7 +415,11 @@ BAD = [
     (NOISE, NOISE + "\n  on: 1", "data.on is unknown; data has name, n_train, n_test, noise, train_seed, test_seed."),
     ("recipe: he_normal", "recipe: own.example:mirrored", "line 35 is not YAML: found unexpected ':'."),
     (NOISE, "noise: 2001-99-99", "data.noise holds 2001-99-99, which cannot be read as timestamp; write it in full."),
-    ("hidden: [10, 5]", "hidden: &a [*a]", "network.hidden[0] holds an alias; write the value itself."),
+    (
+        "hidden_sizes: [10, 5]",
+        "hidden_sizes: &a [*a]",
+        "network.hidden_sizes[0] holds an alias; write the value itself.",
+    ),
     (NOISE, "<<: {noise: 0.05}", "data.'<<' merges another section; write its keys themselves."),
     # no YAML at all
     (NOISE, "noise: [1", "line 8 is not YAML: expected ',' or ']', but got '<scalar>'."),
@@ -430,14 +438,14 @@ def test_what_may_not_stand_there(tmp_path: Path, old: str, new: str, sentence: 
 
 
 def test_each_problem_has_its_sentence_at_once(tmp_path: Path) -> None:
-    text = changed(RATE, "learning_rate: -1").replace("n_test: 100", "n_test: 0").replace("sd: 10.0", "sd: -10.0")
+    text = changed(RATE, "learning_rate: -1").replace("n_test: 100", "n_test: 0").replace("std: 10.0", "std: -10.0")
     text = text.replace("record_every: 100", "record_every: 20000").replace("recipe: he_normal", "recipe: he")
     said = {sentence.split(" ")[0] for sentence in complaints(text.replace(SEEDS, "seeds: [1, 1, -1]"), tmp_path)}
     assert said == {
         "training.learning_rate",
         "training.record_every",
         "data.n_test",
-        "initializers.random_x10.sd",
+        "initializers.random_x10.std",
         "initializers.he.recipe",
         "seeds",
         "seeds[2]",
@@ -523,7 +531,7 @@ def test_what_is_no_mapping(tmp_path: Path, text: str, message: str) -> None:
             "data: 3\n",
             "data holds 3; it must be a section with the keys name, n_train, n_test, noise, train_seed, test_seed.",
         ),
-        ("seeds: [1]\n", "network is missing; it must be a section with the keys hidden, activation."),
+        ("seeds: [1]\n", "network is missing; it must be a section with the keys hidden_sizes, activation."),
         ("initializers: {}\n", "initializers holds no initializer; it must hold at least one."),
         ("initializers: [he]\n", "initializers holds ['he']; it must be a mapping from names to recipes."),
         ("data: {}\n", "initializers is missing; it must be a mapping from names to recipes."),
@@ -554,8 +562,8 @@ def test_a_byte_order_mark_and_carriage_returns_do_no_harm(tmp_path: Path) -> No
 CHARACTERS = st.characters(codec=None)  # lone surrogates too
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(CHARACTERS, max_size=5) | st.dates()
 LEAVES |= st.sampled_from(["1e-3", "he", "zeros", "normal"]) | st.integers(300, 6000).map(lambda digits: 10**digits)
-WORDS = ["data", "network", "hidden", "training", "iterations", "record_every", "seeds", "first", "last"]
-WORDS += ["initializers", "he", "recipe", "sd"]
+WORDS = ["data", "network", "hidden_sizes", "training", "iterations", "record_every", "seeds", "first", "last"]
+WORDS += ["initializers", "he", "recipe", "std"]
 DOCUMENTS = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | LEAVES, inner, max_size=4),
@@ -588,8 +596,8 @@ def test_no_document_raises_anything_else(document: object) -> None:
 
 
 @given(
-    st.sampled_from(["data", "data noise", "network hidden", "training record_every", "training other", "seeds"])
-    | st.sampled_from(["initializers", "initializers he", "initializers he recipe", "initializers small sd", "x"]),
+    st.sampled_from(["data", "data noise", "network hidden_sizes", "training record_every", "training other", "seeds"])
+    | st.sampled_from(["initializers", "initializers he", "initializers he recipe", "initializers small std", "x"]),
     DOCUMENTS,
 )
 def test_nothing_in_one_place_raises_anything_else(path: str, value: object) -> None:
@@ -674,7 +682,7 @@ def test_keys_are_suggested_whatever_their_case(tmp_path: Path) -> None:
         ("batch_size: full", "batch_size: 300", []),
         ("name: circles", "name: digits", ["data.noise holds 0.05, and digits is measured data: "]),
         ("  noise: 0.05", "  noise: 0", []),
-        ("sd: 0.01", "sd: 1", ["initializers.small and initializers.normal are the same recipe: "]),
+        ("std: 0.01", "std: 1", ["initializers.small and initializers.normal are the same recipe: "]),
         ("  xavier: {", "  xavier: {gain: 2, ", []),
     ],
 )
