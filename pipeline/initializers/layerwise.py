@@ -151,7 +151,7 @@ def he_uniform(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initiali
 
 
 def he_truncated_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
-    """Truncated normal of variance 2 / ((1 + negative_slope^2) n): He normal in Keras and JAX, for slope 0 and fan_in."""
+    """Truncated normal of variance 2 / ((1 + negative_slope^2) n): He normal in Keras and JAX, for slope 0, fan_in."""
     return _he(negative_slope, mode, "truncated_normal")
 
 

@@ -136,7 +136,8 @@ def test_a_damaged_lock_is_named_and_may_be_deleted(laboratory: Laboratory, fini
     for damaged, named in (
         ("", "'./dvc.lock' validation failed"),
         (whole[:40] + "\0", "'dvc.lock', YAML file structure is corrupted"),
-        (whole.replace("  train@he:", "    ):
+        (whole.replace("  train@he:", "<<<<<<< HEAD\n  train@he:"), "'./dvc.lock' is invalid"),
+    ):
         lock.write_text(damaged)
         done = laboratory.run("dvc", "repro", check=False)
         assert done.returncode != 0
@@ -247,7 +248,6 @@ def sizes(laboratory: Laboratory, *hidden: int) -> None:
 @pytest.mark.parametrize("stage", ["train", "diagnose"])
 def test_a_network_that_does_not_fit_into_memory(laboratory: Laboratory, stage: str) -> None:
     """3 GB of addresses; a matrix of 20,000 x 20,000 doubles takes 3.2 GB."""
-<<<<<<< HEAD
     sizes(laboratory, 20000, 20000)
     before = laboratory.results()
     limited = f"ulimit -v 3000000; exec python -m pipeline.stages.{stage} --initializer he"
