@@ -12,7 +12,8 @@ from pipeline.analysis import comparison
 from pipeline.datasets import DATASETS
 from pipeline.diagnostics import labels as verdicts
 from pipeline.diagnostics import measure, signals
-from pipeline.diagnostics.outcomes import class_counts, outcomes
+from pipeline.diagnostics.classes import class_counts
+from pipeline.diagnostics.outcomes import outcomes
 from pipeline.diagnostics.symmetry import distinct_units
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Layer, Recipe, sample_parameters
