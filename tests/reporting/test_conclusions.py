@@ -110,6 +110,9 @@ def test_differences_in_either_direction() -> None:
         sentences(runs, "a")[2] == f"Compared with a, the test accuracy is significantly higher for b, c and d {text}"
     )
     assert sentences(runs, "d")[2] == f"Compared with d, the test accuracy is significantly lower for a, b and c {text}"
+    # 7 seeds that differ: p = 2 / 2**7 = 0.016, and 5 times that after Holm's correction
+    runs = of_test(a=[0.25] * 7 + [0.5], b=[0.5] * 8, c=[0.5] * 8, d=[1.0] * 8)
+    assert "for d; not significantly different for a and c (" in sentences(runs)[2]
     runs = of_test(a=[0.25, 0.75] * 8, b=[0.5] * 16)
     assert sentences(runs)[2] == "No test accuracy differs significantly from that of b (5 % level, Holm's correction)."
     assert sentences(runs, "x")[2] == "The reference, x, is not among the initializers."
