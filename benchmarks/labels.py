@@ -21,6 +21,7 @@ import numpy as np
 from pipeline.datasets import DATASETS
 from pipeline.diagnostics import labels as verdicts
 from pipeline.diagnostics import measure
+from pipeline.diagnostics.classes import class_counts
 from pipeline.diagnostics.labels import KINDS, RATES, Plan, Verdict
 from pipeline.initializers import recipes
 from pipeline.initializers.networkwise import NetworkSpec
@@ -187,7 +188,7 @@ def final_costs(problem: Problem, seed: int) -> dict[str, list[float]]:
 def labels(problem: Problem, seed: int) -> tuple[list[list[Verdict]], float]:
     """The label of each network for each of LEARNING_RATES, and the entropy of the classes."""
     X, Y, activations, found = networks(problem, seed)
-    entropy = measure.class_entropy(Y)
+    entropy = class_counts(Y).entropy
     n_layers = len(problem.hidden) + 1
     B = measure.measure(stack(list(found.values())), X, Y, activations)
     columns = {name: values.ravel() for name, values in B.layers.items()}

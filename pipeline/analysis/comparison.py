@@ -1,7 +1,7 @@
-"""Runs to tidy tables: what each model did, how initializers compare over seeds, and how sure that is. Pure.
+"""The tables of the trained models: one row per model, statistics over seeds, paired tests, quantiles of costs.
 
-Whatever is stored comes from correctly rounded sums (`math.fsum`), + - * / and square roots, or exact integers, so
-that the tables have the same bits on every computer.
+All stored numbers come from correctly rounded sums (`math.fsum`), + - * /, square roots and exact integers, so that
+the tables have the same bits on every computer.
 """
 
 import math
@@ -26,21 +26,21 @@ from pipeline.analysis.estimators import (
 from pipeline.numerics.sums import integer_sum
 
 Table = pd.DataFrame
-Columns = Mapping[str, Any]  # from a name to as many values as there are rows
+Columns = Mapping[str, Any]  # name -> array with one value per row
 ACCURACIES = ("train_accuracy", "test_accuracy")
 PAIRED = ["initializer", "metric", "seeds", "mean_difference", "sd", "wins", "ties", "losses", "p", "p_holm"]
 
 
 class Behaviour(NamedTuple):
-    """A word for how a model learned, and the rule that gives it."""
+    """A label of the training of a model, its rule in words, and the rule as a function of a row of runs.csv."""
 
     word: str
     rule: str
     holds: Callable[[Mapping[str, Any]], bool]
 
 
-# The first rule that holds gives the word. Gradient descent on a smooth cost never goes up while the learning rate is
-# below 2 / curvature (Nesterov 2004, section 1.2.3), so a rise shows steps too long; 1 % is far above rounding.
+# The first rule that applies gives the label. Gradient descent on a smooth cost never increases it if the learning rate
+# is below 2 / curvature (Nesterov 2004, section 1.2.3), so a rise shows too large a step; 1 % is far above rounding.
 UNSTABLE = 0.01
 BEHAVIOURS = (
     Behaviour("diverged", "a recorded cost is not finite", lambda run: not run["finite"]),
@@ -52,7 +52,7 @@ BEHAVIOURS = (
     ),
     Behaviour(
         "symmetric units",
-        "after training, all units of a hidden layer are equal",
+        "all units of a hidden layer are identical after training",
         lambda run: run["distinct_units"] == 1,
     ),
     Behaviour(
@@ -61,17 +61,21 @@ BEHAVIOURS = (
         lambda run: run["largest_rise"] > UNSTABLE,
     ),
     Behaviour(
-        "slow", "the recorded cost never came down to the target", lambda run: run["iterations_to_target"] is None
+        "target not reached",
+        "no recorded cost is at or below the target",
+        lambda run: run["iterations_to_target"] is None,
     ),
-    Behaviour("smooth", "none of these", lambda run: True),
+    Behaviour("target reached", "none of these", lambda run: True),
 )
 
 
 def runs_table(metrics: Mapping[str, Columns], curves: Table, outcomes: Table, target: float) -> Table:
-    """One row per model: its measurements and its behaviour.
+    """The table of runs.csv: one row per model, with its measurements and the label of its training.
 
-    `metrics` holds the columns of `outcomes.metrics` for each initializer, and initial_label and initial_label_reason;
-    `outcomes` is the table of the module of that name; `target` is the cost to be reached.
+    `metrics` has the columns of `outcomes.metrics`, seed, and the label at initialization and its measurement, of each
+    initializer; `curves` is the table of `curves_table`, `outcomes` that of `outcomes.outcomes`; `target` is a cost in
+    nats. iterations_to_target is the first recorded iteration with a cost of at most the target, or missing;
+    largest_rise is a share of the cost before.
     """
     only_biases = outcomes.set_index(["initializer", "seed"])["only_biases"]
     of_model = dict(iter(curves.groupby(["initializer", "seed"])))
@@ -93,12 +97,16 @@ def runs_table(metrics: Mapping[str, Columns], curves: Table, outcomes: Table, t
 
 
 def behaviour(run: Mapping[str, Any]) -> str:
-    """The word of the first rule of BEHAVIOURS that holds."""
+    """The label of the first rule of BEHAVIOURS that applies to the measurements `run` of a model."""
     return next(kind.word for kind in BEHAVIOURS if kind.holds(run))
 
 
 def comparison(runs: Table, confidence: float, target_accuracy: float) -> Table:
-    """A row an initializer: how its models fared over the seeds, in the order of the runs."""
+    """The table of comparison.csv: one row per initializer, in the order of `runs`, with statistics over the seeds.
+
+    Accuracies and `target_accuracy` are shares, costs are in nats. The limits of an interval are nan where all seeds
+    give the same model; median_iterations_to_target is nan where that many models did not reach the target.
+    """
     rows = []
     for name in runs["initializer"].unique():
         group = runs[runs["initializer"] == name]
@@ -125,14 +133,15 @@ def label_counts(labels: Sequence[str]) -> str:
 
 
 def seed_matters(group: Table) -> bool:
-    """Whether the models of an initializer differ; where they are one model many times, nothing is uncertain."""
+    """Whether the models of an initializer differ between seeds, or there is only one."""
     return len(group) == 1 or len(group.drop_duplicates(["initial_cost", "final_cost"])) > 1
 
 
 def paired(runs: Table, reference: str, n_train: int, n_test: int) -> Table:
-    """A row for each other initializer and accuracy: its difference from the reference over the same seeds.
+    """The table of paired.csv: one row per initializer and accuracy, with its paired differences from the reference.
 
-    The p-values are of `paired_test` on the numbers of samples predicted right; `p_holm` corrects for all of them.
+    Differences are shares, initializer minus reference, over the same seeds. The p-values are those of `paired_test` on
+    the numbers of correct predictions; p_holm corrects for all rows. No rows if the reference is not in `runs`.
     """
     base = runs[runs["initializer"] == reference].set_index("seed")
     rows: list[dict[str, Any]] = []
@@ -158,13 +167,13 @@ def paired(runs: Table, reference: str, n_train: int, n_test: int) -> Table:
 
 
 def curves_table(costs: Mapping[str, Columns]) -> Table:
-    """A row a recorded cost, from the columns of each initializer's costs.csv."""
+    """One row per recorded cost, from the columns seed, iteration and cost of each initializer."""
     tables = [pd.DataFrame({"initializer": name} | dict(columns)) for name, columns in costs.items()]
     return pd.concat(tables, ignore_index=True)
 
 
 def cost_bands(curves: Table) -> Table:
-    """A row an initializer and recorded iteration: smallest, quartiles and largest cost over the seeds."""
+    """The table of cost_curves.csv: minimum, quartiles and maximum of the cost per initializer and iteration."""
     shares = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
     rows = []
     for (name, iteration), group in curves.groupby(["initializer", "iteration"], sort=False):
@@ -175,7 +184,7 @@ def cost_bands(curves: Table) -> Table:
 
 
 def metrics(compared: Table) -> dict[str, dict[str, float | None]]:
-    """The few numbers an initializer that DVC shows and compares between experiments; None for one that is nan."""
+    """The numbers of metrics.json, per initializer, that DVC compares between experiments; None instead of nan."""
     chosen = {
         "train_accuracy": "train_accuracy_mean",
         "test_accuracy": "test_accuracy_mean",

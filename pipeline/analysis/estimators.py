@@ -12,23 +12,22 @@ from pipeline.numerics.sums import integer_sum, sum_in_order
 
 
 def largest_rise(cost: Sequence[float]) -> float:
-    """How far, as a share, a cost lies above the one before it, at most; 0 if the costs never rise."""
+    """The largest increase of a cost over the one before, as a share of that one; 0 if the costs never increase."""
     return max((after / before - 1.0 for before, after in pairwise(cost) if 0.0 < before < after), default=0.0)
 
 
 def mean(values: Sequence[float]) -> float:
-    """The correctly rounded sum over the number; nan if a value is not finite."""
+    """The correctly rounded sum divided by the number of values; nan if a value is not finite."""
     if not all(map(math.isfinite, values)):
         return math.nan
     try:
         return math.fsum(values) / len(values)
-    except OverflowError:  # the sum is beyond the largest number, the mean is not
+    except OverflowError:  # the sum overflows, the mean does not
         return 2.0 * math.fsum(value / len(values) / 2.0 for value in values)
 
 
 def deviation(values: Sequence[float]) -> float:
-    """The sample standard deviation (n - 1); nan for a single value or one that is not finite, inf where the squares
-    are beyond the largest number."""
+    """The sample standard deviation (n - 1); nan for one value or if one is not finite, inf if the squares overflow."""
     centre = mean(values)
     if len(values) < 2 or not math.isfinite(centre):
         return math.nan
@@ -51,18 +50,18 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 QUANTILES = (("min", 0.0), ("median", 0.5), ("max", 1.0))
-BETS = 50  # the bettor spreads the stake evenly over this many fractions of what may be bet
-HALVINGS = 60  # of the unit interval: to the last bit
+BETS = 50  # the stake is divided equally among this many betting fractions
+HALVINGS = 60  # bisection steps on the unit interval: to rounding level
 
 
 def mean_interval(values: Sequence[float], confidence: float) -> tuple[float, float]:
-    """A confidence interval for the mean of independent values known to lie in [0, 1], at any number of values.
+    """A confidence interval for the mean of independent values in [0, 1], valid for any number of values.
 
     The betting interval (Waudby-Smith & Ramdas 2024, JRSS B 86:1, section 4; the stake spread over fixed fractions as
-    by Orabona & Jun 2024, IEEE Trans. Inf. Theory 70:1): a mean m is refused when a bettor who plays fair games at odds
-    set by m, prod(1 + c (x / m - 1)), would have multiplied the stake by 2 / (1 - confidence). By Markov's inequality
-    that happens to the true mean with probability at most 1 - confidence, whatever the law: skewed, with ties, or with
-    all values equal, where Student's t and the bootstrap give width 0 and cover far less than they say.
+    by Orabona & Jun 2024, IEEE Trans. Inf. Theory 70:1): a mean m is rejected if the wealth of bets that are
+    fair under m, prod(1 + c (x / m - 1)), reaches 2 / (1 - confidence). By Markov's inequality the true mean is
+    rejected with probability at most 1 - confidence, for any distribution: also for skewed ones, for ties and for equal
+    values, where the intervals of Student's t and the bootstrap have width 0 and far less coverage than stated.
     The order of the values does not matter.
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
@@ -71,36 +70,36 @@ def mean_interval(values: Sequence[float], confidence: float) -> tuple[float, fl
 
 
 def _lower_limit(ordered: Any, threshold: float) -> float:
-    """The smallest mean against which a bet on larger values does not win `threshold` times the stake."""
+    """The smallest mean that bets on larger values do not reject: wealth below `threshold` times the stake."""
     fractions = (np.arange(BETS) + 1.0) / BETS
-    refused, kept = 0.0, 1.0
+    rejected, kept = 0.0, 1.0
     for _ in range(HALVINGS):
-        candidate = (refused + kept) / 2.0
+        candidate = (rejected + kept) / 2.0
         with np.errstate(over="ignore"):
             gains = 1.0 + fractions * (ordered[:, None] / candidate - 1.0)
             wealth = np.multiply.reduce(gains, axis=0)  # over the first axis: row after row, on every computer
         if sum_in_order(wealth.tolist()) / BETS < threshold:
             kept = candidate
         else:
-            refused = candidate
-    return refused
+            rejected = candidate
+    return rejected
 
 
 def paired_test(differences: Sequence[int]) -> float:
     """The exact two-sided p-value of the paired sign-flip test (Fisher 1935; Pitman 1937).
 
-    If the two of each pair were exchangeable, every difference could as well have had the other sign; p is the share
-    of the 2**n sign patterns whose sum is at least as far from 0 as the one seen. Counted exactly in whole numbers.
+    Under the null hypothesis the two values of each pair are exchangeable, and p is the share of the 2**n sign patterns
+    of the differences whose |sum| is at least the observed one. The count is exact.
     """
-    sizes, seen = [abs(difference) for difference in differences], abs(integer_sum(differences))
-    if seen == 0:
+    sizes, observed = [abs(difference) for difference in differences], abs(integer_sum(differences))
+    if observed == 0:
         return 1.0
-    # The number of subsets with sum s stands in slot s of one long integer; a pattern's sum is 2 s - sum(sizes).
+    # Slot s of one long integer has the number of subsets with sum s; the sum of a sign pattern is 2 s - sum(sizes).
     slot = len(sizes) // 8 + 1  # bytes, for counts up to 2**n
     ways = 1
     for size in sizes:
         ways += ways << (8 * slot * size)
-    tail = ways >> (8 * slot * ((integer_sum(sizes) + seen) // 2))
+    tail = ways >> (8 * slot * ((integer_sum(sizes) + observed) // 2))
     digits = tail.to_bytes(tail.bit_length() // 8 + slot, "little")
     extreme = integer_sum(
         int.from_bytes(digits[start : start + slot], "little") for start in range(0, len(digits), slot)
@@ -109,24 +108,24 @@ def paired_test(differences: Sequence[int]) -> float:
 
 
 def smallest_p(unequal: int) -> float:
-    """The smallest p-value that `paired_test` can give for so many differences that are not 0.
+    """The smallest p-value that `paired_test` can give for `unequal` differences that are not 0.
 
-    Only two of the 2**unequal sign patterns are as extreme as the one where all have the same sign. A difference of 0
-    leaves every sum as it is, so it doubles both the extreme patterns and all of them.
+    Two of the 2**unequal sign patterns are as extreme as the one in which all have the same sign. A difference of 0
+    doubles both numbers of patterns.
     """
     return min(1.0, 2.0 ** (1 - unequal))
 
 
 def smallest_holm_p(unequal: Sequence[int]) -> float:
-    """The smallest p-value after `holm` that tests of so many differences that are not 0 can give.
+    """The smallest p-value that `holm` can give for tests with these numbers of differences that are not 0.
 
-    The smallest of k p-values is multiplied by k, and none of the others may be smaller than that.
+    The smallest of k p-values is multiplied by k, and the others are at least as large.
     """
     return min(holm([smallest_p(n) for n in unequal]), default=1.0)
 
 
 def seeds_needed(n_tests: int, level: float) -> int:
-    """The smallest number of seeds at which so many tests can give a p-value of at most `level` after `holm`."""
+    """The smallest number of seeds for which `n_tests` tests can give a p-value of at most `level` after `holm`."""
     n = 1
     while n_tests * smallest_p(n) > level:
         n += 1
@@ -134,7 +133,7 @@ def seeds_needed(n_tests: int, level: float) -> int:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number (Holm 1979): the chance of any false claim stays below the level."""
+    """p-values adjusted for multiple comparisons (Holm 1979), which controls the family-wise error rate."""
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
@@ -143,6 +142,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def censored_median(values: Sequence[float]) -> float:
-    """The median of values of which some are infinite: not reached while observed. nan where that is infinite too."""
+    """The median of values of which those censored, not reached while observed, are infinite; nan if it is one."""
     median = quantile(values, 0.5)
     return median if math.isfinite(median) else math.nan

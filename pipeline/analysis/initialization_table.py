@@ -1,6 +1,6 @@
-"""Measurements at initialization beside the predictions of theory, as a tidy table: reports/initialization.csv.
+"""The table of reports/initialization.csv: measurements at initialization, statistics over seeds, and predictions.
 
-As in `statistics`, sums are correctly rounded, so the table has the same bits on every computer.
+Sums are correctly rounded, so that the table has the same bits on every computer.
 """
 
 import math
@@ -14,11 +14,12 @@ from pipeline.analysis.comparison import Columns, Table
 from pipeline.analysis.estimators import QUANTILES, deviation, mean, quantile
 from pipeline.theory.predictions import Predicted
 
-LAYERS_SHOWN = 8  # of a deep network
-ROUNDING = 1e-12  # relative: what lies closer is equal
+LAYERS_SHOWN = 8  # at most, of a deep network
+FAR = 3.0  # standard errors from which a measured mean counts as different from its prediction
+ROUNDING = 1e-12  # relative difference up to which a mean and its prediction count as equal
 
 LAYER_QUANTITIES = {
-    "units": "units of the layer",
+    "units": "number of units",
     "weight_mean": "mean of the weights",
     "weight_square": "mean square of the weights",
     "bias_mean": "mean of the biases",
@@ -29,45 +30,45 @@ LAYER_QUANTITIES = {
     "a_square": "mean square of the activations",
     "a_mean": "mean of the activations",
     "a_sd": "standard deviation of the activations",
-    "gradient": "root mean square of the derivative of the cost by the pre-activations",
-    "gradient_ratio": "its square over that of the last layer",
+    "gradient": "root mean square of the derivative of the cost with respect to the pre-activations",
+    "gradient_ratio": "square of gradient over that of the last layer",
     "weight_gradient": "root mean square of the gradient of the weights",
-    "saturated": "share of saturated units, over units and samples; in the last layer of saturated outputs",
-    "dead": "units whose slope is 0 on every sample",
-    "dead_for_all": "units that are so for every seed",
-    "distinct": "different units by their incoming weights and biases",
-    "told_apart": "different units by their outgoing weights too",
-    "distinct_activations": "different units by their activations on the data",
+    "saturated": "share of saturated units, over units and samples; of saturated outputs in the last layer",
+    "dead": "number of units whose slope is 0 at every sample",
+    "dead_for_all": "number of units that are dead for every seed",
+    "distinct": "number of distinct units by their incoming weights and biases",
+    "told_apart": "number of distinct units by their incoming weights, biases and outgoing weights",
+    "distinct_activations": "number of distinct units by their activations at all samples",
     "largest_cosine": "largest |cosine| between the incoming weights of two units",
     "effective_rank": "effective rank of the weights",
-    "correlation": "correlation of the pre-activations of two inputs at a right angle",
+    "correlation": "correlation of the pre-activations of two orthogonal inputs",
 }
 MODEL_QUANTITIES = {
-    "cost": "cost before the first step",
+    "cost": "initial cost, in nats",
     "sharpness": "largest eigenvalue of the Gauss-Newton matrix of the cost, all classes taken as equally probable",
-    "centered_gradient": "norm of the gradient of all weights by the residuals less their mean over the samples",
+    "centered_gradient": "norm of the gradient of all weights by the residuals minus their mean over the samples",
     "weight_norm": "norm of all weights",
     "jacobian_square": "sum of squares of the Jacobian of the last hidden layer, over the number of inputs",
-    "jacobian_largest": "its largest singular value",
-    "jacobian_smallest": "its smallest singular value",
-    "silent": "share of samples at which some hidden layer lets nothing pass",
+    "jacobian_largest": "largest singular value of that Jacobian, on average over samples",
+    "jacobian_smallest": "smallest singular value of that Jacobian, on average over samples",
+    "silent": "share of blocked inputs: samples at which all slopes of some hidden layer are 0",
     "log_growth": "log of the mean square of the last activations over that of the input",
 }
 
 
 class Newborn(NamedTuple):
-    """All that is known of the newborn models of an initializer."""
+    """The measurements of the models of an initializer at initialization, and the predictions of theory."""
 
-    layers: Columns  # columns of layers.csv: a row a model and layer
-    models: Columns  # columns of models.csv
-    dead: Sequence[Any]  # of each hidden layer (models, n_l)
-    predicted: Predicted | None  # None where theory is silent
+    layers: Columns  # the columns of layers.csv, one row per model and layer
+    models: Columns  # the columns of models.csv, one row per model
+    dead: Sequence[Any]  # (models, n_l) of each hidden layer: whether a unit is dead
+    predicted: Predicted | None  # None where theory makes no prediction
 
 
 def table(newborn: Mapping[str, Newborn]) -> Table:
-    """A row for each initializer, quantity and layer; the layer is missing where the quantity is the whole model's.
+    """One row per initializer, quantity and layer; the layer is missing for quantities of the whole model.
 
-    Models of which the quantity is not defined are left out, and a row of which none is left.
+    Models with an undefined (nan) quantity are left out, and rows without models.
     """
     rows: list[dict[str, Any]] = []
     for name, one in newborn.items():
@@ -84,7 +85,7 @@ def table(newborn: Mapping[str, Newborn]) -> Table:
 
 
 def of_layers(one: Newborn, quantity: str) -> list[list[float]]:
-    """The values of every model, layer by layer."""
+    """The values of a quantity: for each layer, one per model."""
     if quantity == "dead_for_all":
         return [[float(np.count_nonzero(units.all(axis=0)))] for units in one.dead]
     n_layers = int(one.layers["layer"].max())
@@ -97,7 +98,7 @@ def of_layers(one: Newborn, quantity: str) -> list[list[float]]:
 
 
 def row(name: str, quantity: str, layer: int | None, values: Sequence[float], predicted: float) -> dict[str, Any]:
-    """Mean and spread of the values that are not nan, and how far the mean lies from what is predicted."""
+    """A row of the table: statistics of the values that are not nan, the prediction, and the z-score of the mean."""
     kept = [float(value) for value in values if not math.isnan(value)]
     made: dict[str, Any] = {"initializer": name, "quantity": quantity, "layer": layer, "seeds": len(kept)}
     if kept:
@@ -108,7 +109,7 @@ def row(name: str, quantity: str, layer: int | None, values: Sequence[float], pr
 
 
 def standard_errors(measured: float, sd: float, n: int, predicted: float) -> float:
-    """(measured - predicted) / (sd / sqrt(n)); 0 where they are equal up to rounding, nan where that says nothing."""
+    """The z-score (measured - predicted) / (sd / sqrt(n)): 0 if equal up to rounding, nan if not finite or sd is 0."""
     if not math.isfinite(measured - predicted):
         return math.nan
     if abs(measured - predicted) <= ROUNDING * abs(predicted):
@@ -116,8 +117,14 @@ def standard_errors(measured: float, sd: float, n: int, predicted: float) -> flo
     return (measured - predicted) / (sd / math.sqrt(n)) if 0.0 < sd < math.inf else math.nan
 
 
+def compared_with_theory(measured: Table) -> tuple[Table, Table]:
+    """The rows of `table` whose z-score is defined, and of those the ones in which it is beyond FAR."""
+    compared = measured[measured["predicted"].notna() & measured["deviation"].notna()]
+    return compared, compared[compared["deviation"].abs() > FAR]
+
+
 def chosen(n_layers: int) -> list[int]:
-    """All layers, or of a deep network the first, the last and some evenly between."""
+    """The numbers of the layers that are shown: all, or of a deep network the first, the last and some between."""
     if n_layers <= LAYERS_SHOWN:
         return list(range(1, n_layers + 1))
     return [1 + round(place * (n_layers - 1) / (LAYERS_SHOWN - 1)) for place in range(LAYERS_SHOWN)]

@@ -13,7 +13,7 @@ Counts = NDArray[np.int64]
 
 
 def histogram(values: Array) -> Counts:
-    """The numbers of values (models, n, m) between `bin_edges`, (models, bins). A nan counts with the largest."""
+    """The counts (models, bins) of values (models, n, m) between `bin_edges`; nan counts in the last bin."""
     low, high = OCTAVES
     last = (high - low) * STEPS + 1
     fraction, exponent = np.frexp(np.abs(values))  # exact: fraction is in [1/2, 1)
@@ -28,8 +28,11 @@ def histogram(values: Array) -> Counts:
 
 
 def bin_edges() -> Array:
-    """Those between the bins of a `histogram`: the one in the middle holds 0 and all below 2^-100, the outer ones have
-    no end. A bin above 0 holds its lower edge and not its upper one, a bin below 0 the other way round."""
+    """The edges between the bins of a `histogram`, (bins - 1,), in ascending order.
+
+    The middle bin has 0 and all |values| below 2^-100; the outer bins are unbounded. A bin of positive values includes
+    its lower edge and excludes its upper one, and the reverse for negative values.
+    """
     low, high = OCTAVES
     octaves = np.arange(low, high)[:, None]
     above = np.append(np.ldexp(1.0 + np.arange(STEPS) / STEPS, octaves).ravel(), math.ldexp(1.0, high))

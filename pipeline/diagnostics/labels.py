@@ -2,20 +2,20 @@
 
 All rules and thresholds are here. docs/diagnostics.md derives them and shows how often each label was right.
 
-Long because the rules share what they measure, and each has its reason beside it.
+Long because the rules share functions, and each is stated with its reason.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from pipeline.diagnostics.measure import class_entropy
+from pipeline.diagnostics.classes import class_counts
 from pipeline.numerics.elementary import log
 from pipeline.numerics.sums import Array
 
-Model = Mapping[str, Any]  # columns of births of one model: a list with a value per layer, or one value of the model
+Model = Mapping[str, Any]  # the measurements of one model: a list with a value per layer, or one value
 
-SLOWEST, FASTEST = 0.003, 1.0  # the learning rates among which training is expected to find one that works
+SLOWEST, FASTEST = 0.003, 1.0  # the range of learning rates in which a model is expected to have one that works
 UNSTABLE = 50.0  # times 2 / sharpness
 MOST_OF_A_LAYER = 0.4  # of the norm of its weights, changed in one step
 CHAOTIC_SHARPNESS, CHAOTIC_RATIO = 1e6, 1e3
@@ -28,7 +28,7 @@ FEW = 0.25  # of the units of a layer
 
 
 class Plan(NamedTuple):
-    """What the rules need to know of the training."""
+    """The settings of the training and of the data on which the rules depend."""
 
     learning_rate: float  # over 1 - momentum
     steps: int
@@ -37,11 +37,11 @@ class Plan(NamedTuple):
 
 def plan(learning_rate: float, momentum: float, steps: int, Y: Array) -> Plan:
     """The plan of a training of so many steps on the class numbers Y (1, m)."""
-    return Plan(learning_rate / (1.0 - momentum), steps, class_entropy(Y))
+    return Plan(learning_rate / (1.0 - momentum), steps, class_counts(Y).entropy)
 
 
 class Verdict(NamedTuple):
-    """The label, and the measurement that gave it; empty if there is none."""
+    """A label, and the measurement that gave it as text; "" if there is none."""
 
     word: str
     measured: str
@@ -51,7 +51,10 @@ class Verdict(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A label, its rule, the reason for it, and the rule as code: returns the measurement as text, or "" ."""
+    """A label, its rule and the reason for it in words, and the rule as a function.
+
+    The function returns the measurement as text if the rule applies, else "".
+    """
 
     word: str
     rule: str
@@ -211,7 +214,7 @@ KINDS = (
         "symmetric",
         f"in some hidden layer at most {100 * FEW:g} % of the units, or one, are distinct by their weights in and out",
         "equal weights in and out remain equal during training (Goodfellow et al. 2016, section 8.4), so the layer "
-        "acts as one of so many units; it fails unless so few units suffice",
+        "is equivalent to one of so many units; training fails unless so few units suffice",
         symmetric,
     ),
     Kind(
@@ -220,8 +223,8 @@ KINDS = (
         f"stable one (2 / sharpness), a step changes some layer by more than {100 * MOST_OF_A_LAYER:g} % of its norm; "
         f"or the sharpness is above {short(CHAOTIC_SHARPNESS)} and above {CHAOTIC_RATIO:,g} times the square of the "
         "cost",
-        "the step that one layer tolerates is too short for the others (Pascanu et al. 2013). Large logits alone are "
-        "no failure: the sharpness grows with their square, and with it the scale of the weights",
+        "the largest step that is stable for one layer is too short for the others (Pascanu et al. 2013). Large logits "
+        "alone are no failure: the sharpness grows with their square, and with it the scale of the weights",
         exploding,
     ),
     Kind(
@@ -231,16 +234,16 @@ KINDS = (
         f"tanh |z| > 1.82); or the cost is above {COSTLY:g} times the entropy of the classes and at least "
         f"{100 * BLOCKED:g} % of the inputs are blocked, or above {HUGE:g} times and fewer than {NARROW} units of some "
         "hidden layer are active",
-        "saturated units pass on little of the gradient (Glorot & Bengio 2010, section 3). Large logits leave the "
+        "gradients through saturated units are small (Glorot & Bengio 2010, section 3). Large logits leave the "
         "hidden layers nearly as they are (Chizat et al. 2019), and with few active units that is not enough",
         saturated,
     ),
     Kind(
         "collapsed",
-        f"the network stalls as under vanishing and the correlation of two inputs at a right angle is above "
+        f"the network stalls as under vanishing and the correlation of two orthogonal inputs is above "
         f"{COLLAPSED:g} in the last hidden layer",
         "different inputs have nearly the same activations; the learning rate is bounded by what they have in common, "
-        "and what tells them apart is learned too slowly (Schoenholz et al. 2017; Xiao et al. 2020)",
+        "and their differences are learned too slowly (Schoenholz et al. 2017; Xiao et al. 2020)",
         collapsed,
     ),
     Kind(
@@ -257,7 +260,7 @@ KINDS = (
     Kind(
         "dead",
         f"in some hidden layer less than {100 * FEW:g} % of the units have a slope other than 0 on any sample",
-        "the others have no gradient and the layer is too narrow without them",
+        "the other units have no gradient, and the layer is too narrow without them",
         dead,
     ),
     Kind(
@@ -280,7 +283,7 @@ RATES = ("learning rate too small", "learning rate too large", "healthy")  # lab
 
 
 def verdict(model: Model, plan: Plan) -> Verdict:
-    """The first of KINDS whose rule holds.
+    """The label of the first of KINDS whose rule applies.
 
     `model` has the columns units, told_apart, dead, saturated, z_square, weight_square, weight_gradient and
     correlation, a value per layer, and cost, silent, sharpness, centered_gradient and weight_norm, one value each.
@@ -292,7 +295,7 @@ def verdict(model: Model, plan: Plan) -> Verdict:
 
 
 def verdicts(layers: Mapping[str, Any], models: Mapping[str, Any], n_layers: int, plan: Plan) -> list[Verdict]:
-    """Those of all models: `layers` has a row per model and layer, `models` one per model, as births stores them."""
+    """The verdict on each model; `layers` has one row per model and layer, `models` one per model."""
     found = []
     for i in range(len(layers["layer"]) // n_layers):
         model: dict[str, Any] = {

@@ -1,6 +1,5 @@
-"""All that is measured of newborn models, as the columns of tables. Pure; the same bits on every computer."""
+"""Measurements of a stack of models, as columns of tables; the bits are the same on every processor."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,28 +10,27 @@ from pipeline.diagnostics import sharpness, signals, spectra, symmetry
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters
 from pipeline.networks.probes import N_JACOBIANS, orthogonal_inputs
-from pipeline.numerics.elementary import log
 from pipeline.numerics.sums import Array, lane_sum, pad
 
 
 class Measurements(NamedTuple):
-    """What is measured of a stack of models."""
+    """The columns of layers.csv and models.csv, and the arrays of units.npz, of a stack of models."""
 
     layers: dict[str, NDArray[Any]]  # each (models, L)
     models: dict[str, NDArray[Any]]  # each (models,)
-    Z_counts: NDArray[np.int64]  # (models, L, bins), the histograms of all pre-activations
-    A_counts: NDArray[np.int64]  # (models, L - 1, bins), and of all activations
-    dead: list[NDArray[np.bool_]]  # of each hidden layer (models, n_l)
+    Z_counts: NDArray[np.int64]  # (models, L, bins), histograms of the pre-activations
+    A_counts: NDArray[np.int64]  # (models, L - 1, bins), histograms of the activations
+    dead: list[NDArray[np.bool_]]  # (models, n_l) of each hidden layer: the units with slope 0 at every sample
 
 
 @np.errstate(all="ignore")
 def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Measurements:
-    """Everything, of a stack of models on X (n_0, m) and Y (1, m).
+    """The measurements of a stack of models on the inputs X (n_0, m) and the class numbers Y (1, m).
 
-    What a layer lacks is nan: the last one has no activations; where there is one unit there is no angle.
+    Undefined entries are nan: activations of the last layer, and angles in layers of one unit.
     """
     S = signals.signals(parameters, X, Y, activations)
-    alike = symmetry.symmetry(parameters)
+    unique = symmetry.symmetry(parameters)
     singular = spectra.jacobians(parameters, X[:, :N_JACOBIANS], activations).hidden
     n_models = len(S.cost)
     weights, biases = ([signals.moments(layer[i]) for layer in parameters] for i in range(2))
@@ -58,9 +56,9 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
         "saturated": hidden(S.saturated, S.saturated_outputs[:, None]),
         "dead": hidden(np.array([units.sum(axis=1) for units in S.dead]).reshape(-1, n_models).T.astype(np.int64), 0),
         "distinct_activations": S.distinct,
-        "distinct": alike.distinct,
-        "told_apart": alike.told_apart,
-        "largest_cosine": alike.largest_cosine,
+        "distinct": unique.distinct,
+        "told_apart": unique.told_apart,
+        "largest_cosine": unique.largest_cosine,
         "full_rank": np.tile([min(W.shape[1:]) for W, _ in parameters], (n_models, 1)),
         "effective_rank": spectra.rounded(spectra.effective_ranks(parameters)),
         "correlation": signals.correlations(parameters, *orthogonal_inputs(X), activations),
@@ -82,7 +80,7 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
 
 
 def _descent(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> tuple[Array, Array]:
-    """Sharpness and norm of the centered gradient, each (models,)."""
+    """The sharpness and the norm of the centered gradient, each (models,)."""
     Z, A = signals.forward(parameters, X, activations)
     return (
         sharpness.sharpness(parameters, Z, A, activations),
@@ -90,15 +88,8 @@ def _descent(parameters: Parameters, X: Array, Y: Array, activations: Sequence[A
     )
 
 
-def class_entropy(Y: Array) -> float:
-    """-sum_k p_k ln p_k in nats, of the shares of the class numbers Y (1, m): the cost of the best constant output."""
-    counts = np.bincount(Y.astype(np.int64).ravel())
-    shares = counts[counts > 0] / Y.size
-    return math.fsum((-shares * log(shares)).tolist())
-
-
 def concatenate(parts: Sequence[Measurements]) -> Measurements:
-    """Those of several stacks of models as one."""
+    """The measurements of several stacks of models, in their order, as those of one stack."""
     layers = {name: np.concatenate([part.layers[name] for part in parts]) for name in parts[0].layers}
     models = {name: np.concatenate([part.models[name] for part in parts]) for name in parts[0].models}
     Z_counts = np.concatenate([part.Z_counts for part in parts])
@@ -108,5 +99,5 @@ def concatenate(parts: Sequence[Measurements]) -> Measurements:
 
 
 def _mean(values: Array) -> Array:
-    """Over the samples of values (models, m)."""
+    """The mean over the samples, (models,), of values (models, m)."""
     return np.asarray(lane_sum(pad(values)) / values.shape[1])

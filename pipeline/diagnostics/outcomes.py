@@ -1,8 +1,7 @@
-"""What is measured of trained models: the columns of reports/runs.csv, and what the remarks need."""
+"""Measurements of trained models: columns of reports/runs.csv, and the table from which the remarks are made."""
 
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,30 +12,7 @@ from pipeline.diagnostics.symmetry import distinct_units
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, take
-from pipeline.numerics.elementary import log
-from pipeline.numerics.sums import Array, integer_sum
-
-
-class Classes(NamedTuple):
-    """How often each class occurs among the training samples."""
-
-    counts: list[int]  # of class 0, 1, ...
-
-    @property
-    def entropy(self) -> float:
-        """In nats: the smallest cost of a network whose output is the same for every training sample."""
-        m = integer_sum(self.counts)
-        return -math.fsum(n / m * float(log(np.float64(n / m))) for n in self.counts if n)
-
-    @property
-    def balanced(self) -> bool:
-        """Whether all classes occur equally often."""
-        return len(set(self.counts)) == 1
-
-
-def class_counts(Y: Array, n_classes: int) -> Classes:
-    """Of the labels Y (1, m)."""
-    return Classes(np.bincount(Y[0].astype(np.int64), minlength=n_classes).tolist())
+from pipeline.numerics.sums import Array
 
 
 def metrics(
@@ -78,9 +54,9 @@ def outcomes(
     activations: Sequence[Activation],
     blocked: Sequence[float],
 ) -> pd.DataFrame:
-    """A table with one row per model of an initializer.
+    """A table with one row per model of the initializer `name`.
 
-    constant_output: whether its output is the same for every training sample, in every bit; output_class: the class
+    constant_output: whether the output is the same for every training sample, in every bit; output_class: the class
     predicted for the first of them. only_biases: whether, with such an output, something changed in training but no
     weight did. largest_weight: the largest |weight| after training. blocked: whether, before training, every sample is
     blocked by some hidden layer whose derivatives are all 0.

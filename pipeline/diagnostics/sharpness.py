@@ -1,4 +1,4 @@
-"""How gradient descent starts: the largest eigenvalue of the Gauss-Newton matrix and the centered gradient.
+"""The largest eigenvalue of the Gauss-Newton matrix and the norm of the centered gradient.
 
 Both are of a stack of models, W (models, n_l, n_{l-1}) and b (models, n_l, 1), and have the same bits on every
 processor.
@@ -15,17 +15,17 @@ from pipeline.networks.reference import cost_slope
 from pipeline.numerics.matmul import product
 from pipeline.numerics.sums import Array, lane_sum, pad
 
-POWER_STEPS = 12  # of the power iteration; the eigenvalue is then good to some percent, and the rules use factors of 3
+POWER_STEPS = 12  # of the power iteration; the error is then some percent, and the rules use factors of 3
 
 
 def centered_gradient(
     parameters: Parameters, Z: list[Array], A: list[Array], Y: Array, activations: Sequence[Activation]
 ) -> Array:
-    """The norm (models,) of the gradient of all W by that part of the residuals that differs between samples.
+    """The norm (models,) of the gradient of all W by the part of the residuals that differs between samples.
 
     The residual of a sample is the derivative of its cost by the logits; from it the mean over the samples is
-    subtracted, which is what the biases of the output can remove. What is left tells inputs apart. `Z` and `A` are
-    those of `diagnostics.forward`, and Y is (1, m).
+    subtracted, which is what the biases of the output can remove. The rest depends on the
+    input. `Z` and `A` are returned by `signals.forward`, and Y is (1, m).
     """
     m = Y.shape[1]
     residual = cost_slope(Z[-1], Y)
@@ -86,9 +86,9 @@ def _change_of_logits(
 
 
 def _norm(arrays: Sequence[Array]) -> Array:
-    """The root (models,) of the sum of the squares of all arrays (models, n, k), which may leave the range of doubles.
+    """The root (models,) of the sum of the squares of all arrays (models, n, k), scaled so that no square overflows.
 
-    inf or nan if a number is.
+    inf or nan if an element is.
     """
     largest = np.max([np.abs(array).max(axis=(1, 2)) for array in arrays], axis=0)
     unit = np.where((largest > 0.0) & np.isfinite(largest), largest, 1.0)

@@ -1,11 +1,10 @@
-"""What is measured of a stack of models, apart from cost and accuracy: at birth, or of any snapshot. Pure.
+"""Signals and gradients in a stack of models on a set of samples, at initialization or at any later iteration.
 
-A stack is what `network` takes: W (models, n_l, n_{l-1}) and b (models, n_l, 1) of each layer l = 1 ... L, samples X
+A stack of models is W (models, n_l, n_{l-1}) and b (models, n_l, 1) of each layer l = 1 ... L, samples X
 (n_0, m), and an activation for each of the L - 1 hidden layers. In an array (models, layers) layer 1 comes first.
 
-The bits are the same on every processor. How alike units are is in `symmetry`; what is made of singular values, whose
-last bits are LAPACK's, in `spectra`. A diverged model gives inf and nan, not an error. Squares leave the range of
-doubles for numbers beyond 1e154 and below 1e-162.
+The bits are the same on every processor. A diverged model gives inf and nan, not an error. Squares overflow for
+numbers above 1e154 and underflow for numbers below 1e-162.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,15 +23,15 @@ from pipeline.numerics.elementary import log, sigmoid
 from pipeline.numerics.matmul import product, product_over_samples
 from pipeline.numerics.sums import Array, integer_sum, lane_sum, pad
 
-FLAT = 0.1  # of its largest slope: where an activation has less it is flat; k flat layers leave less than 10^-k
-FAR = 40.0  # where a bounded activation has met its asymptotes
-PIECE = 2**22  # pre-activations that are held at a time, if they are of several models
+FLAT = 0.1  # share of the largest slope below which an activation is flat; k flat layers scale gradients by < 10^-k
+FAR = 40.0  # |z| at which bounded activations equal their asymptotes
+PIECE = 2**22  # pre-activations held in memory at a time, if they are of more than one model
 
 Mask = NDArray[np.bool_]
 
 
 class Moments(NamedTuple):
-    """Over all units and samples of a layer."""
+    """Moments over all units and samples of a layer."""
 
     mean: Array
     sd: Array  # divided by n, not n - 1
@@ -40,16 +39,16 @@ class Moments(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """What goes through a stack of models, forward and back; the layers of A are 1 ... L - 1, the hidden ones."""
+    """Statistics of one forward and one backward pass of a stack of models; A has the hidden layers 1 ... L - 1."""
 
     cost: Array  # (models,)
     Z: Moments  # each (models, L): pre-activations
     A: Moments  # each (models, L - 1): activations
     dZ: Array  # (models, L), root mean square over units and samples of the derivative of the cost by Z
     dW: Array  # (models, L), root mean square of the gradient of W
-    saturated: Array  # (models, L - 1), share of (unit, sample) pairs
-    saturated_outputs: Array  # (models,), share of samples
-    dead: list[Mask]  # of each hidden layer (models, n_l)
+    saturated: Array  # (models, L - 1), share of (unit, sample) pairs, see `saturated`
+    saturated_outputs: Array  # (models,), share of samples, see `saturated_outputs`
+    dead: list[Mask]  # (models, n_l) of each hidden layer, see `dead`
     distinct: Counts  # (models, L), different rows of A, and of the last Z
     silent: Array  # (models,), share of samples at which all slopes of some hidden layer are 0
     log_growth: Array  # (models,), `log_growth` of the last hidden layer
@@ -58,7 +57,7 @@ class Signals(NamedTuple):
 
 
 def weight_change(before: Parameters, after: Parameters) -> Array:
-    """The largest |after - before| over all W and b of each model (models,); exactly 0 if nothing moved."""
+    """The largest |after - before| over all W and b of each model (models,); exactly 0 if nothing changed."""
     changes = [
         np.abs(new - old).max(axis=(-1, -2))
         for layer_before, layer_after in zip(before, after, strict=True)
@@ -69,7 +68,7 @@ def weight_change(before: Parameters, after: Parameters) -> Array:
 
 
 def forward(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> tuple[list[Array], list[Array]]:
-    """Z_1 ... Z_L and A_0 ... A_{L-1}, bit for bit those of `network.forward_propagation`."""
+    """Pre-activations Z_1 ... Z_L and A_0 = X, A_1 ... A_{L-1}, with the bits of `reference.forward_propagation`."""
     Z: list[Array] = []
     A = [X]
     for l, (W, b) in enumerate(parameters):
@@ -82,9 +81,9 @@ def forward(parameters: Parameters, X: Array, activations: Sequence[Activation])
 def backward(
     parameters: Parameters, Z: list[Array], A: list[Array], Y: Array, activations: Sequence[Activation]
 ) -> tuple[list[Array], list[Array]]:
-    """The derivatives of the mean cost over the samples, by Z_1 ... Z_L and by W_1 ... W_L, from what `forward` gives.
+    """The derivatives of the mean cost over the samples with respect to Z_1 ... Z_L and W_1 ... W_L.
 
-    The latter are bit for bit those of `network.backward_propagation`.
+    `Z` and `A` are returned by `forward`. The derivatives by W have the bits of `reference.backward_propagation`.
     """
     return propagate_back(parameters, Z, A, cost_slope(Z[-1], Y) * (1.0 / Y.shape[1]), activations)
 
@@ -92,7 +91,7 @@ def backward(
 def propagate_back(
     parameters: Parameters, Z: list[Array], A: list[Array], dZ_L: Array, activations: Sequence[Activation]
 ) -> tuple[list[Array], list[Array]]:
-    """The derivatives by Z_1 ... Z_L and W_1 ... W_L of anything whose derivative by Z_L is dZ_L (models, n_L, m)."""
+    """The derivatives by Z_1 ... Z_L and W_1 ... W_L of a function whose derivative by Z_L is dZ_L (models, n_L, m)."""
     dZ = [dZ_L]
     for l in range(len(parameters) - 1, 0, -1):
         W, _ = parameters[l]
@@ -101,7 +100,7 @@ def propagate_back(
 
 
 def signals(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Signals:
-    """All that one pass forward and back tells, on X (n_0, m) and Y (1, m)."""
+    """The statistics of one forward and one backward pass on the inputs X (n_0, m) and the class numbers Y (1, m)."""
     with np.errstate(all="ignore"):
         parts = [_signals(part, X, Y, activations) for part in pieces(parameters, X.shape[1])]
     return Signals(*map(_joined, zip(*parts, strict=True)))
@@ -132,7 +131,7 @@ def _signals(parameters: Parameters, X: Array, Y: Array, activations: Sequence[A
 def blocked_inputs(hidden: Sequence[tuple[Array, Array, Activation]], n_samples: int, n_models: int) -> Array:
     """The share (models,) of samples at which all slopes of some hidden layer, (Z, A, activation), are 0.
 
-    Nothing passes there, up or down: with ReLU the network is dead at that input (Lu et al. 2019).
+    No gradient passes such a layer: with ReLU the network is dead at that input (Lu et al. 2019).
     """
     stopped = np.zeros((n_models, n_samples), dtype=np.bool_)
     for Z, A, activation in hidden:
@@ -141,9 +140,10 @@ def blocked_inputs(hidden: Sequence[tuple[Array, Array, Activation]], n_samples:
 
 
 def log_growth(X: Array, A: Array) -> Array:
-    """ln of the mean square of A (models, n, m) over that of X (n_0, m), at each sample, on average (models,).
+    """The mean over the samples, (models,), of ln of the mean square of A (models, n, m) over that of X (n_0, m).
 
-    Over the samples at which neither is 0: what the typical input meets, and not the few that are large; nan if none.
+    Samples at which either is 0 or not finite are left out; nan if none is left. It describes a typical input, unlike
+    a ratio of means, which a few large values dominate.
     """
     before, after = _unit_mean_square(X[None]), _unit_mean_square(A)
     live = (before > 0.0) & (after > 0.0) & np.isfinite(after)
@@ -152,7 +152,7 @@ def log_growth(X: Array, A: Array) -> Array:
 
 
 def moments(values: Array) -> Moments:
-    """Of values (models, n, m), each (models,)."""
+    """The moments, each (models,), of values (models, n, m)."""
     size = values[0].size
     mean = _total(values) / size
     deviations = values - mean[:, None, None]
@@ -160,7 +160,7 @@ def moments(values: Array) -> Moments:
 
 
 def root_mean_square(values: Array) -> Array:
-    """Of values (models, n, m), (models,)."""
+    """The root mean square (models,) of values (models, n, m)."""
     return np.asarray(np.sqrt(_total(values * values) / values[0].size))
 
 
@@ -168,10 +168,10 @@ def root_mean_square(values: Array) -> Array:
 def flat_below(activation: Activation) -> float:
     """The |slope| below which a unit is saturated: a tenth of the activation's largest; 0 if it is not bounded.
 
-    To be saturated is to be close to an asymptotic end of a bounded activation (Rakitianskaia & Engelbrecht 2015); how
-    close, the slope says, which is what the gradient is multiplied by. tanh: |a| > sqrt(0.9) = 0.9487, |z| > 1.8184.
-    sigmoid: a outside [0.0257, 0.9743], |z| > 3.6369. Those that are flat on one side at most, such as the relatives
-    of ReLU, have no saturated units: what makes ReLU's 0 there is sparse, and fatal only to a unit that is `dead`.
+    A saturated unit is close to an asymptote of a bounded activation (Rakitianskaia & Engelbrecht 2015), measured by
+    the slope, which scales the gradient. tanh: |a| > sqrt(0.9) = 0.9487, |z| > 1.8184. sigmoid: a outside
+    [0.0257, 0.9743], |z| > 3.6369. Activations that are flat on at most one side, such as ReLU and its variants, have
+    no saturated units: their zeros are sparsity, which matters only if a unit is `dead`.
     """
     z = np.linspace(-FAR, FAR, 5121)  # steps of 1/64, exactly
     slopes = np.abs(activation.slope(z, activation.phi(z)))
@@ -182,7 +182,7 @@ def flat_below(activation: Activation) -> float:
 def saturated(Z: Array, A: Array, activation: Activation) -> Array:
     """The share (models,) of (unit, sample) pairs of a hidden layer, Z and A (models, n, m), that are saturated.
 
-    Where an activation is flat from 0 on, as relu6 is up to 0, a unit is inactive, however small Z is, not saturated.
+    Where an activation is constant on one side of 0, as relu6 is for Z < 0, a unit is inactive, not saturated.
     """
     flat = np.abs(activation.slope(Z, A)) < flat_below(activation)
     for side in (-1.0, 1.0):
@@ -216,10 +216,10 @@ def dead(Z: Array, A: Array, activation: Activation) -> Mask:
 
 
 def correlations(parameters: Parameters, x: Array, y: Array, activations: Sequence[Activation]) -> Array:
-    """c_l = <z_l(x), z_l(y)> / (|z_l(x)| |z_l(y)|) of the pre-activations of two inputs (n_0,), (models, L).
+    """c_l = <z_l(x), z_l(y)> / (|z_l(x)| |z_l(y)|), (models, L), of the pre-activations of two inputs (n_0,).
 
-    No mean is taken off. In wide networks c_l goes to c_{l+1} by the correlation map (Poole et al. 2016). nan where
-    z_l of an input is 0; a layer of one unit has -1 or 1.
+    The mean is not subtracted. In wide networks the correlation map gives c_{l+1} (Poole et al. 2016). nan where z_l of
+    an input is 0; a layer of one unit has -1 or 1.
     """
     with np.errstate(all="ignore"):
         Z, _ = forward(parameters, np.stack([x, y], axis=1), activations)
@@ -227,21 +227,21 @@ def correlations(parameters: Parameters, x: Array, y: Array, activations: Sequen
 
 
 def _cosine(Z: Array) -> Array:
-    """Of the two columns of Z (models, n, 2)."""
+    """The cosine (models,) between the two columns of Z (models, n, 2)."""
     x, y = np.moveaxis(Z / np.abs(Z).max(axis=1, keepdims=True), 2, 0)
     xy, xx, yy = (lane_sum(pad(product)) for product in (x * y, x * x, y * y))
     return np.asarray(np.clip(xy / np.sqrt(xx * yy), -1.0, 1.0))
 
 
 def pieces(parameters: Parameters, n_columns: int) -> Iterator[Parameters]:
-    """The models of a stack, so many at a time that their pre-activations of all layers fit into `PIECE`, or one."""
+    """Parts of a stack of models: at most `PIECE` pre-activations of all layers at a time, but at least one model."""
     size = max(1, PIECE // (n_columns * integer_sum(W.shape[1] for W, _ in parameters)))
     for i in range(0, len(parameters[0][0]), size):
         yield take(parameters, slice(i, i + size))
 
 
 def _total(values: Array) -> Array:
-    """The sum over all but the first axis, unit by unit and then over the units (models,)."""
+    """The sum (models,) over all axes but the first: over the samples of each unit, then over the units."""
     return lane_sum(pad(lane_sum(pad(values))))
 
 
@@ -254,7 +254,7 @@ def _unit_mean_square(values: Array) -> Array:
 
 
 def _layers(numbers: Iterable[NDArray[Any]], n_models: int) -> NDArray[Any]:
-    """(models,) of each layer, as (models, layers)."""
+    """Arrays (models,), one per layer, as one array (models, layers)."""
     return np.array(list(numbers)).reshape(-1, n_models).T
 
 
@@ -264,7 +264,7 @@ def _moments(layers: Sequence[Array], n_models: int) -> Moments:
 
 
 def _joined(parts: Sequence[Any]) -> Any:
-    """Numbers of several stacks of models as those of one."""
+    """Arrays, or tuples and lists of arrays, of several stacks of models concatenated along their first axis."""
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
     fields = [_joined(field) for field in zip(*parts, strict=True)]

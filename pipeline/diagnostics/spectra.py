@@ -1,6 +1,6 @@
-"""Singular values, of weights and of what a network does to a small change of its inputs.
+"""Singular values of weights and of the Jacobians of a network with respect to its inputs.
 
-They are LAPACK's, whose last bits depend on the processor: `rounded` makes the same numbers of them everywhere.
+They come from LAPACK, whose rounding depends on the processor: use `rounded` for numbers that are stored.
 """
 
 from collections.abc import Sequence
@@ -20,24 +20,24 @@ EPSILON = float(np.finfo(np.float64).eps)
 
 
 class Jacobians(NamedTuple):
-    """Singular values, the largest first, of the derivatives by the inputs at each sample."""
+    """Singular values in descending order of the derivatives with respect to the inputs, at each sample."""
 
     hidden: Array  # (models, m, min(n_{L-1}, n_0)), of the last hidden layer's activations
     logits: Array  # (models, m, min(n_L, n_0))
 
 
 def rounded(values: Array, digits: int = 6) -> Array:
-    """To so many significant digits, by Python's correctly rounded conversions; -0 becomes 0.
+    """The values rounded to `digits` significant digits by Python's correctly rounded conversions; -0 becomes 0.
 
-    Numbers a rounding error apart become one, unless a tie lies between them: at an error of 1e-15 and six digits
-    that is to be expected once in a billion.
+    Two values that differ by a rounding error become equal unless a tie lies between them: for a relative error of
+    1e-15 and six digits the probability is about 1e-9.
     """
     numbers = [float(f"{value:.{digits - 1}e}") + 0.0 for value in values.ravel().tolist()]
     return np.array(numbers).reshape(values.shape)
 
 
 def singular_values(M: Array) -> Array:
-    """Of matrices (..., n, k), the largest first, (..., min(n, k)); nan where a matrix is not finite.
+    """The singular values (..., min(n, k)) of matrices (..., n, k), in descending order; nan if one is not finite.
 
     The errors are some 1e-15 of the largest. Those below max(n, k) 2^-52 of the largest are 0, NumPy's rule for
     the rank. If the shorter side has `WIDE` or more, they are the roots of the eigenvalues of M M', found five times as
@@ -61,7 +61,7 @@ def singular_values(M: Array) -> Array:
 
 
 def effective_ranks(parameters: Parameters) -> Array:
-    """`effective_rank` of the W of every layer (models, L)."""
+    """The `effective_rank` of W, (models, L)."""
     return np.stack([effective_rank(W) for W, _ in parameters], axis=1)
 
 
@@ -78,10 +78,10 @@ def effective_rank(W: Array) -> Array:
 
 
 def jacobians(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Jacobians:
-    """Of the maps from the input to the last hidden layer and to the logits, at each sample of X (n_0, m).
+    """The singular values of the Jacobians from the input to the last hidden layer and to the logits, at X (n_0, m).
 
-    The sum of the squares over n_0 is, for the last hidden layer, n_{L-1} / n_0 on average for He's start with ReLU:
-    1 if widths are equal. This costs as much as n_0 m samples forward: X may hold but a few of the samples.
+    For the last hidden layer, the sum of squares over n_0 is n_{L-1} / n_0 on average with He initialization and ReLU.
+    The cost is that of a forward pass over n_0 m samples, so X should have only a few samples.
     """
     n_0, m = X.shape
     hidden: list[Array] = []

@@ -1,4 +1,4 @@
-"""How alike the units of a layer are. Pure, for a stack of models as in `diagnostics`, and the same bits everywhere."""
+"""Identical and similar units of a layer, for a stack of models as in `signals`, with the same bits everywhere."""
 
 from typing import NamedTuple
 
@@ -13,15 +13,15 @@ Counts = NDArray[np.int64]
 
 
 class Symmetry(NamedTuple):
-    """How alike the units of a layer are, each (models, L)."""
+    """Numbers of distinct units of each layer and the similarity of their weights, each (models, L)."""
 
-    distinct: Counts  # different rows of [W b]
-    told_apart: Counts  # different pairs of a row of [W b] and of what leaves the unit, a column of the next layer's W
-    largest_cosine: Array  # of two rows of W
+    distinct: Counts  # distinct rows of [W b]
+    told_apart: Counts  # distinct pairs of a row of [W b] and a column of the next W, the outgoing weights
+    largest_cosine: Array  # the largest |cosine| between two rows of W
 
 
 def distinct_rows(rows: Array) -> Counts:
-    """The number of different rows of each matrix (models, n, k), (models,). A row with a nan equals no other."""
+    """The number (models,) of distinct rows of each matrix (models, n, k). A row with a nan equals no other."""
     plain = rows + 0.0  # without -0
     broken = np.asarray(np.isnan(rows).any(axis=2))
     counts = [
@@ -32,19 +32,19 @@ def distinct_rows(rows: Array) -> Counts:
 
 
 def distinct_units(parameters: Parameters) -> Counts:
-    """The number of different units, rows of [W b], in the hidden layer that has fewest (models,).
+    """The smallest number (models,) of distinct units, rows of [W b], over the hidden layers.
 
-    Hidden layers of a single unit do not count; 0 if there is no other.
+    Hidden layers of one unit are left out; 0 if there is no other.
     """
     counts = [distinct_rows(np.concatenate([W, b], axis=2)) for W, b in parameters[:-1] if W.shape[1] > 1]
     return np.min(counts, axis=0) if counts else np.zeros(len(parameters[0][0]), dtype=np.int64)
 
 
 def symmetry(parameters: Parameters) -> Symmetry:
-    """Of every layer. The cosine of a layer of one unit is nan.
+    """The numbers of distinct units and the largest cosines of all layers; the cosine is nan in a layer of one unit.
 
-    Two units that are not told apart have equal activations and equal gradients: gradient descent leaves them equal for
-    ever, to the last bit.
+    Two units with identical incoming and outgoing weights have identical activations and gradients, so they remain
+    identical during gradient descent, in every bit.
     """
     incoming = [np.concatenate([W, b], axis=2) for W, b in parameters]
     leaving = [*(W.swapaxes(1, 2) for W, _ in parameters[1:]), incoming[-1][:, :, :0]]
@@ -56,9 +56,9 @@ def symmetry(parameters: Parameters) -> Symmetry:
 
 
 def largest_cosine(W: Array) -> Array:
-    """The largest |cosine| of the angle between the incoming weights, biases left out, of two units (models,).
+    """The largest |cosine| (models,) between the incoming weights, without biases, of two units of W (models, n, k).
 
-    Exactly 1 for two units that are equal. Units whose weights are all 0 do not count; nan if less than two are left.
+    Exactly 1 for identical units. Units whose weights are all 0 are left out; nan if fewer than two are left.
     """
     cosines: Array = np.full(len(W), np.nan)
     for model, every in enumerate(W):
@@ -69,4 +69,4 @@ def largest_cosine(W: Array) -> Array:
             squares = gram.diagonal().copy()
             np.fill_diagonal(gram, 0.0)
             cosines[model] = np.max(np.abs(gram) / np.sqrt(squares[:, None] * squares))
-    return np.minimum(cosines, 1.0)  # a rounding may be beyond
+    return np.minimum(cosines, 1.0)  # rounding can give more

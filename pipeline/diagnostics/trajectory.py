@@ -1,4 +1,4 @@
-"""What becomes of symmetry, saturation and a last bit while a model is trained, from its snapshots. Pure."""
+"""Symmetry, saturation and the effect of a perturbation during the training of a model, from its snapshots."""
 
 import math
 from collections.abc import Sequence
@@ -23,12 +23,14 @@ def follow(
     Y: Array,
     activations: Sequence[Activation],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Two tables, from stacks of a model and its twin at each of `iterations`.
+    """Two tables of the model of the initializer `name`, from its snapshots at `iterations`.
 
-    A row an iteration and layer: all that `births` measures of a layer of the model. And a row an iteration: its cost,
-    the |difference| of the twin's, and the largest |difference| of a weight or bias.
+    Each snapshot is a stack of two models: the model and its copy that was perturbed by 1 ulp before training. The
+    first table has one row per iteration and layer, with the columns of `measure` for layers. The second has one row
+    per iteration: the cost of the model in nats, the |difference| from that of the copy, and the largest |difference|
+    of a weight or bias.
     """
-    models, others = (concatenate([take(stack, [i]) for stack in snapshots]) for i in range(2))
+    models, perturbed = (concatenate([take(stack, [i]) for stack in snapshots]) for i in range(2))
     B = measure.measure(models, X, Y, activations)
     n_layers = len(models)
     measured = {
@@ -37,23 +39,23 @@ def follow(
         "layer": np.tile(np.arange(1, n_layers + 1), len(iterations)),
     }
     with np.errstate(over="ignore", invalid="ignore"):
-        cost = reference.cost(others, reference.samples(X, Y), activations)
-        twins = {
+        cost = reference.cost(perturbed, reference.samples(X, Y), activations)
+        copies = {
             "initializer": name,
             "iteration": iterations,
             "cost": B.models["cost"],
             "cost_difference": np.abs(cost - B.models["cost"]),
-            "weight_difference": weight_change(models, others),
+            "weight_difference": weight_change(models, perturbed),
         }
     columns = {column: values.ravel() for column, values in B.layers.items()}
-    return pd.DataFrame(measured | columns), pd.DataFrame(twins)
+    return pd.DataFrame(measured | columns), pd.DataFrame(copies)
 
 
 def shares(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row an initializer and iteration: shares of what is possible, over the hidden layers of what `follow` gives.
+    """One row per initializer and iteration, from the first table of `follow`: four shares, each from 0 to 1.
 
-    distinct: distinct units. rank: effective rank of the weights over full rank. dead: units. saturated: outputs.
-    All are nan where a weight is not finite; the first three without hidden layers.
+    distinct and dead: of the hidden units; rank: the effective rank of the hidden layers' weights over their full rank;
+    saturated: of the outputs. All are nan if a weight is not finite, and all but saturated without hidden layers.
     """
     made = []
     for (name, iteration), group in rows.groupby(["initializer", "iteration"], sort=False):

@@ -1,1 +1,1 @@
-"""The figures: tables in, a matplotlib Figure out."""
+"""Figures: functions from tables to a matplotlib Figure."""

@@ -15,17 +15,17 @@ from pipeline.numerics.sums import Array
 
 EXTENT = 1.5  # the square [-1.5, 1.5] x [-1.5, 1.5] of the decision boundaries, larger if samples lie outside
 GRID = 241  # points along its side
-PIXELS = 8  # the side of a picture among the data
+PIXELS = 8  # side of an image in the data
 CLASSES = [  # marker and colour
     *[("o", DARK), ("s", LIGHT), ("^", "#ffffff"), ("D", "#6b8f71"), ("v", "#b3261e")],
     *[("P", "#d9d9d9"), ("X", "#7b5ea7"), ("<", "#f7e08b"), (">", "#8c8c8c"), ("*", "#000000")],
 ]
-REGIONS = ["#c9d6df", "#fdf0e1"]  # where a model sees which
+REGIONS = ["#c9d6df", "#fdf0e1"]  # colours of the predicted classes 0 and 1
 NO_OUTPUT = "diverged: output is NaN"
 
 
 def extent(X: Array) -> float:
-    """Half the side of the square about 0 in which all samples X (2, m) lie: EXTENT, or a larger multiple of 0.5."""
+    """Half the side of a square about 0 that contains all samples X (2, m): EXTENT or a larger multiple of 0.5."""
     return max(EXTENT, math.ceil(2.04 * float(np.abs(X[:2]).max(initial=0.0))) / 2)
 
 
@@ -37,9 +37,9 @@ def square(half: float = EXTENT) -> Array:
 
 @styled
 def data(train: tuple[Array, Array], test: tuple[Array, Array]) -> Figure:
-    """The training and the test samples, X (n_0, m) and Y (1, m) each: as points of the plane, or as pictures.
+    """The training and the test samples, X (n_0, m) and Y (1, m) each, as points in the plane or as images.
 
-    Of more than two inputs that are no picture the first two are drawn; a single one against the class.
+    With more than two inputs that are no image the first two are drawn; a single input is drawn against the class.
     """
     n_inputs = len(train[0])
     if n_inputs == PIXELS * PIXELS:
@@ -63,7 +63,7 @@ def data(train: tuple[Array, Array], test: tuple[Array, Array]) -> Figure:
 
 
 def _pictures(train: tuple[Array, Array]) -> Figure:
-    """The first training samples as grey pictures, their classes above."""
+    """The first training samples as grey-scale images with their classes as titles."""
     X, Y = train
     n_rows = min(3, -(-Y.shape[1] // 8))
     figure = Figure(figsize=(8, 0.6 + n_rows), layout="compressed")
@@ -81,7 +81,7 @@ def _pictures(train: tuple[Array, Array]) -> Figure:
 
 @styled
 def boundaries(probabilities: Mapping[str, Array], X: Array, Y: Array, seed: int) -> Figure:
-    """The class that the trained model of `seed` predicts in the plane, one panel per initializer, and its samples.
+    """The class predicted in the plane by the trained model of `seed`, and the samples: one panel per initializer.
 
     Each of `probabilities` is (GRID, GRID) over the square of half side `extent(X)`, rows along x2; a model that
     diverged has nan.
@@ -133,7 +133,7 @@ def confusions(counts: Mapping[str, Array], seed: int) -> Figure:
 
 
 def boundary(ax: Axes, probability: Array, X: Array, Y: Array) -> None:
-    """Both regions, the line between them, and the samples; no region where the output of the model is nan."""
+    """Draw the two regions, the boundary and the samples; no region where the output of the model is nan."""
     axis = np.linspace(-extent(X), extent(X), len(probability))
     defined = ~np.isnan(probability)
     if defined.any():

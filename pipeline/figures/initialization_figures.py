@@ -1,4 +1,4 @@
-"""The figures of newborn networks, in the manner of `figures`: tidy values in, a Figure out."""
+"""Figures of networks at initialization and of the highlighted models during training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -30,10 +30,10 @@ from pipeline.figures.style import (
 from pipeline.numerics.sums import Array
 
 LABEL = 1.1  # inches, of an initializer's name beside its row
-RIDGE_BINS = 120  # even: 0 lies between two, and a ridge of ReLU starts there
-NARROW = 1 / 20  # of a panel: a ridge within it is told in words
-INSIDE = 0.99  # the share of the widest layer's values that a panel shows
-RIDGE = 0.62  # the height of a ridge over the distance of two; the rest is room for its text
+RIDGE_BINS = 120  # even, so that 0 is an edge
+NARROW = 1 / 20  # of a panel: the width of a narrower ridge is given as text
+INSIDE = 0.99  # share of the values of the widest layer within the limits of a panel
+RIDGE = 0.62  # height of a ridge as a share of the distance between ridges; the rest is for text
 SMALLEST = 1e-100  # of signals and gradients; smaller ones are drawn here
 SMALLEST_DIFFERENCE = 1e-18  # between a model and its perturbed copy; smaller ones are drawn here
 
@@ -46,14 +46,16 @@ class Histogram(NamedTuple):
 
 
 def pooled(units: Mapping[str, Any], n_layers: int) -> list[Histogram]:
-    """The activations of each hidden layer, and the logits, over all models of units.npz."""
+    """The histograms of the activations of each hidden layer, and of the logits, over all models of units.npz."""
     keys = [*(f"a{l}" for l in range(1, n_layers)), f"z{n_layers}"]
     return [Histogram(int(units[f"{key}_first"]), units[key].sum(axis=0)) for key in keys]
 
 
 def cumulative(histogram: Histogram) -> tuple[Array, Array, int]:
-    """Edges, how many values other than 0 lie below each, and how many are 0 or nearly. What lies beyond the last edges
-    is left out."""
+    """The bin edges, the number of values other than 0 below each, and the number of values in the bin of 0.
+
+    Values beyond the first and the last edge are left out.
+    """
     edges = bin_edges()
     counts = np.zeros(len(edges) + 1)
     counts[histogram.first : histogram.first + len(histogram.counts)] = histogram.counts
@@ -64,7 +66,7 @@ def cumulative(histogram: Histogram) -> tuple[Array, Array, int]:
 
 
 def reach(histogram: Histogram) -> float:
-    """The |value| within which INSIDE of the values lie that are not 0; 0 if all are."""
+    """The |value| below which a share INSIDE of the values other than 0 lies; 0 if all values are 0."""
     edges, below, _ = cumulative(histogram)
     above = edges[len(edges) // 2 :]
     within = np.interp(above, edges, below) - np.interp(-above, edges, below)
@@ -73,7 +75,7 @@ def reach(histogram: Histogram) -> float:
 
 @styled
 def activations(histograms: Mapping[str, Sequence[Histogram]]) -> Figure:
-    """The distribution of the activations in each layer, and of the logits, a panel an initializer: a ridge a layer."""
+    """Histograms of the activations in each layer and of the logits: a panel per initializer, a ridge per layer."""
     n_layers = max(map(len, histograms.values()))
     shown = chosen(n_layers)
     names = list(histograms)
@@ -101,14 +103,14 @@ def activations(histograms: Mapping[str, Sequence[Histogram]]) -> Figure:
 
 
 def _beyond(histogram: Histogram) -> int:
-    """How many values lie beyond the last edges or are not finite."""
+    """The number of values beyond the outer bin edges or not finite."""
     _, below, zeros = cumulative(histogram)
     return int(histogram.counts.sum()) - zeros - int(below[-1])
 
 
 def _ridge(ax: Axes, histogram: Histogram, base: float, extent: float) -> None:
-    """One layer: its density on `base`, and above it, on the left, the share of zeros; on the right, of what is off
-    scale, or how narrow the ridge is."""
+    """The histogram of one layer at height `base`; above it the share of zeros on the left, and on the right the share
+    of values off scale or the width of a narrow ridge."""
     edges, below, zeros = cumulative(histogram)
     bins = np.linspace(-extent, extent, RIDGE_BINS + 1)
     density = np.diff(np.interp(bins, edges, below))
@@ -179,7 +181,7 @@ def depth(measured: pd.DataFrame) -> Figure:
 
 
 class Quantity(NamedTuple):
-    """A column of the figure of the training: what it shows, and the labels of its axis at 0, 1/2 and 1."""
+    """A column of `along_training`: the column of its table, the title, and the tick labels at 0, 1/2 and 1."""
 
     column: str
     title: str
@@ -264,7 +266,7 @@ def reproducibility(copies: pd.DataFrame, seed: int) -> Figure:
 
 
 def _share(count: int, total: int) -> str:
-    """50 %; never 0 % for some, nor 100 % for less than all."""
+    """A share as text: 50 %; "< 1 %" and "> 99 %" instead of 0 % for some and 100 % for less than all."""
     percent = 100.0 * count / total
     if count == total:
         return "100 %"
@@ -272,7 +274,7 @@ def _share(count: int, total: int) -> str:
 
 
 def _iterations(ax: Axes, rows: pd.DataFrame) -> None:
-    """A logarithmic axis that has 0, with a tick there, at 1 and at powers of 10."""
+    """Give `ax` an iteration axis that is linear below 1 and logarithmic above, with ticks at 0 and powers of 10."""
     last = int(rows["iteration"].max())
     decades = range(0, len(str(last)), 2)
     ax.set_xscale("symlog", linthresh=1.0, linscale=0.5)

@@ -1,4 +1,4 @@
-"""What all figures share: colours, panels, legends, and how a figure becomes PNG bytes."""
+"""Style shared by all figures: colours, panels, legends, logarithmic axes, and output as PNG."""
 
 import io
 import math
@@ -36,7 +36,7 @@ STYLE = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
 }
-PANELS = 4  # in a row
+PANELS = 4  # per row
 COLUMN = 2.6  # inches, the width of a column of panels
 LEGEND_COLUMN = 2.05  # inches
 TITLE_WIDTH = 2.0  # inches, of a panel's title
@@ -51,7 +51,7 @@ LIGHTEST, MIDDLE, ACCENT = "#e6e6e6", "#bcbcbc", "#b3261e"
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw in STYLE, over matplotlib's defaults and not the reader's own."""
+    """A decorator that draws in STYLE over matplotlib's defaults, whatever the user's settings are."""
 
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with matplotlib.style.context(["default", STYLE]):
@@ -61,7 +61,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def png(figure: Figure) -> bytes:
-    """The picture as PNG without date or version: the same figure, the same bytes."""
+    """The figure as PNG without date and version, so that equal figures have equal bytes."""
     buffer = io.BytesIO()
     with matplotlib.style.context(["default", STYLE]):
         figure.savefig(buffer, format="png", metadata={"Software": None})
@@ -92,7 +92,7 @@ def wrapped(text: str, width: float, size: float, weight: str = "normal") -> str
 
 
 def subtitles(panels: Sequence[Axes], texts: Sequence[Sequence[str]]) -> None:
-    """Write the lines of each panel's text between its title and its axes, and make the figure higher by as much."""
+    """Write lines of text between the title and the axes of each panel, and increase the figure height accordingly."""
     n_lines = max(map(len, texts))
     if not n_lines:
         return
@@ -110,9 +110,9 @@ def subtitles(panels: Sequence[Axes], texts: Sequence[Sequence[str]]) -> None:
 
 
 class LogScale(NamedTuple):
-    """A logarithmic axis with a line for 0 below it."""
+    """A logarithmic axis with a separate line for 0 below it."""
 
-    bottom: float  # the smallest value with a place of its own
+    bottom: float  # smaller values are drawn here
     top: float
     zero: float  # where 0 is drawn; nan if no value is 0
     ticks: Sequence[float]
@@ -137,9 +137,9 @@ class LogScale(NamedTuple):
 
 
 def log_scale(values: Iterable[ArrayLike], least: float, low: float, high: float, room: float = 1.25) -> LogScale:
-    """A logarithmic axis for all finite `values` of at least 0, and from `low` to `high` in any case.
+    """A logarithmic axis that contains all finite non-negative `values` and the range from `low` to `high`.
 
-    Values below `least` share its place, and its label says so; there are `room`-fold margins.
+    Values below `least` are drawn at `least`, whose label is then "≤"; the margins are factors of `room`.
     """
     found = np.concatenate([np.asarray(part, dtype=np.float64).ravel() for part in values])
     found = found[np.isfinite(found) & (found >= 0.0)]
@@ -194,7 +194,7 @@ def small_multiples(names: Sequence[str], layout: Layout, *, height: float, **sh
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist], title: str = "") -> None:
-    """A legend over all panels, in as many columns as the figure is wide; it gets higher with every further line."""
+    """A legend above all panels, with as many columns as fit; the figure height increases with its lines."""
     columns = max(1, min(len(handles), int(figure.get_figwidth() / LEGEND_COLUMN)))
     title = wrapped(title, figure.get_figwidth() - 0.3, 9.0)
     n_lines = -(-len(handles) // columns) + (title.count("\n") + 1 if title else 0)
@@ -203,7 +203,7 @@ def legend_above(figure: Figure, handles: Sequence[Artist], title: str = "") -> 
 
 
 def _heading(figure: Figure, text: str) -> None:
-    """A line of text over all panels; the figure gets higher by as much."""
+    """A line of text above all panels; the figure height increases accordingly."""
     lines = wrapped(text, figure.get_figwidth() - 0.2, 10.0)
     figure.set_figheight(figure.get_figheight() + 0.2 * (1 + lines.count("\n")))
     figure.suptitle(lines, x=0.01, ha="left", fontsize=10)

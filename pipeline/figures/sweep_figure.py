@@ -1,4 +1,4 @@
-"""The figure of a study, in the manner of `figures`: tidy values in, a Figure out."""
+"""The figure of a parameter sweep."""
 
 import math
 from typing import Any
@@ -15,16 +15,17 @@ from pipeline.figures.style import ACCENT, COST_TOP, DARK, LIGHTEST, MIDDLE, PAN
 
 LOWEST = 1e-4  # nats; lower costs lie at the edge
 LONGEST = 24  # characters of a name
-DECADE = 10.0  # from here on, the values stand on a logarithmic axis
+DECADE = 10.0  # ratio of largest to smallest value from which the axis is logarithmic
 
 
 @styled
 def study(
     compared: pd.DataFrame, best: pd.DataFrame, parameter: str, usual: Any, target: float, confidence: float
 ) -> Figure:
-    """Final cost and share of seeds at the target against a parameter, a panel of each an initializer.
+    """Final cost and share of seeds that reach the target against a parameter: two panels per initializer.
 
-    `compared` and `best` are the tables of `study`; `usual` is the value in params.yaml, if that is a number.
+    `compared` and `best` are the tables of `experiments.sweep`; `usual` is the value in params.yaml, drawn if it is a
+    number; `target` and `confidence` are shares.
     """
     names = compared["initializer"].unique().tolist()
     n_columns = min(len(names), PANELS)
@@ -103,12 +104,12 @@ def _costs(ax: Axes, rows: pd.DataFrame, chosen: Any) -> None:
 
 
 def _clipped(costs: pd.Series) -> pd.Series:
-    """Costs of at most COST_TOP; one that is not finite counts as larger."""
+    """The costs limited to COST_TOP; one that is not finite counts as larger."""
     return costs.where(costs < COST_TOP, COST_TOP)
 
 
 def _short(name: str) -> str:
-    """A name that fits above a panel."""
+    """A name shortened to LONGEST characters."""
     return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[-LONGEST // 2 + 1 :]}"
 
 

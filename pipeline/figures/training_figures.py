@@ -1,6 +1,6 @@
-"""The figures: tidy values in, a Figure out; nothing is shown or saved here. Made to be read in black and white too.
+"""Figures of the training: costs and accuracies. They are readable in black and white.
 
-Whatever the reader's own matplotlib settings are, the picture is the same.
+A function returns a Figure, which does not depend on the user's matplotlib settings.
 """
 
 import math
@@ -36,7 +36,7 @@ from pipeline.figures.style import (
 from pipeline.numerics.sums import Array
 
 COST_LEAST = 1e-8  # nats: smaller costs are drawn here
-BEYOND = 1e308  # drawn for a cost that is not finite: it counts as above all others
+BEYOND = 1e308  # drawn for a cost that is not finite
 
 
 @styled
@@ -45,8 +45,8 @@ def cost_curves(bands: pd.DataFrame, curves: pd.DataFrame, published: pd.DataFra
 
     `bands` has columns initializer, iteration, min, q25, median, q75, max; `curves`, of all seeds, initializer, seed,
     iteration, cost; `published`, which may be empty, of models of `seed`: initializer, iteration, cost_median. A cost
-    that is not finite counts as above all others. All panels share the axis of costs, up to COST_TOP, but those of
-    which the median ends above it; how many seeds diverged is written in the panel.
+    that is not finite counts as above all others. All panels share the cost axis, up to COST_TOP, except those whose
+    median ends above it; the number of seeds that diverged is written in the panel.
     """
     names = bands["initializer"].unique().tolist()
     height = 2.25 if len(names) > 2 else 3.4  # one or two panels have room
@@ -120,7 +120,7 @@ def _cost_scales(
 
 
 def _cost_notes(band: pd.DataFrame, models: pd.DataFrame, scale: LogScale, other: bool) -> list[str]:
-    """What the curves cannot show: where they start beyond the axis, how many seeds diverged or ended high."""
+    """Text for a panel: a start above the axis, and the numbers of seeds that diverged or ended above COST_TOP."""
     notes = ["separate cost axis"] if other else []
     start = band["max"].iloc[0]
     if scale.top < start < math.inf:
@@ -137,7 +137,7 @@ def _cost_notes(band: pd.DataFrame, models: pd.DataFrame, scale: LogScale, other
 
 
 def _thousands(ax: Axes, last: int) -> str:
-    """Ticks of an axis of iterations, in thousands or millions where there are many; gives the axis's label."""
+    """Set the ticks of an iteration axis, in thousands or millions if `last` is large, and return the axis label."""
     unit, name = (1, "") if last < 2000 else (1000, " (thousands)") if last < 2_000_000 else (10**6, " (millions)")
     ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=True))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda iteration, _: f"{iteration / unit:g}"))
@@ -146,9 +146,10 @@ def _thousands(ax: Axes, last: int) -> str:
 
 @styled
 def accuracy(runs: pd.DataFrame, compared: pd.DataFrame, seed: int, target: float, confidence: float) -> Figure:
-    """The accuracy of every model as a point, with the mean over seeds, its interval, and one seed marked.
+    """The accuracy of every model as a point, with the mean over seeds and its interval; one seed is marked.
 
-    How many models of an initializer diverged stands below its name.
+    `runs` and `compared` are the tables of runs.csv and comparison.csv. The number of models that diverged is written
+    below the name of the initializer.
     """
     names = runs["initializer"].unique().tolist()
     labels = []
@@ -188,7 +189,7 @@ def accuracy(runs: pd.DataFrame, compared: pd.DataFrame, seed: int, target: floa
 
 
 def _swarm(values: Sequence[float], width: float = 0.012, height: float = 0.5) -> Array:
-    """Heights that keep points with nearly the same value apart: stacked about 0 in order, within `height`."""
+    """Vertical offsets that separate points with nearly equal values: stacked about 0 in order, within `height`."""
     bins: dict[int, list[int]] = {}
     for index, value in enumerate(values):
         bins.setdefault(round(value / width), []).append(index)

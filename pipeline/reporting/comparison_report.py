@@ -1,8 +1,9 @@
-"""The tables as Markdown for a reader: reports/comparison.md. Pure."""
+"""reports/comparison.md: the tables of the trained models in Markdown."""
 
 from pipeline.analysis.comparison import BEHAVIOURS, Table
 from pipeline.analysis.estimators import seeds_needed, smallest_holm_p, smallest_p
-from pipeline.diagnostics.outcomes import Classes
+from pipeline.diagnostics.classes import Classes
+from pipeline.reporting import conclusions
 from pipeline.reporting.formatting import (
     format_cost,
     format_count,
@@ -21,7 +22,7 @@ def comparison(
     compared: Table,
     paired: Table,
     published: Table,
-    twins: Table,
+    copies: Table,
     outcomes: Table,
     classes: Classes,
     *,
@@ -32,32 +33,38 @@ def comparison(
     target_accuracy: float,
     confidence: float,
 ) -> str:
-    """The comparison of the initializers, from the tables of `statistics`, the published accuracies if any, the table
-    of `outcomes` in the order of `runs`, the frequencies of the classes among the training samples, and what
-    `along_training` tells of a model of `shown_seed` and its twin."""
+    """The text of reports/comparison.md.
+
+    `runs`, `compared` and `paired` are the tables of runs.csv, comparison.csv and paired.csv; `published` has the
+    published accuracies of models of `highlight_seed` and may be empty; `copies` is the second table of
+    `diagnostics.trajectory.follow`, of the models of `shown_seed`; `outcomes` is the table of
+    `diagnostics.outcomes.outcomes` in the order of `runs`; `classes` counts the training samples of each class.
+    `target_cost` is in nats; `target_accuracy` and `confidence` are shares.
+    """
     remarks = _published_remarks(runs, compared, published, highlight_seed, target_accuracy)
     remarks += _outcome_remarks(runs, outcomes, classes)
     parts = [
-        "# How the weights were born, and how they learned",
-        f"{len(compared)} initializers, {len(runs)} models. Every number here comes from runs.csv, comparison.csv and "
-        "paired.csv beside this file, which hold all digits.",
-        f"## Seed {highlight_seed} alone"
-        if published.empty
-        else f"## The tutorial's table: seed {highlight_seed} alone",
+        "# Comparison of initializers",
+        conclusions.of_comparison(
+            runs, compared, paired, reference=reference, target_cost=target_cost, confidence=confidence
+        ),
+        f"{len(compared)} initializers, {len(runs)} models. The numbers are rounded; runs.csv, comparison.csv and "
+        "paired.csv in this folder have all digits.",
+        f"## Seed {highlight_seed}" if published.empty else f"## Seed {highlight_seed}, as in the tutorial",
         _one_seed(runs, published, highlight_seed, target_cost),
-        "## The same over all seeds",
+        "## All seeds",
         _distribution(compared, target_accuracy, target_cost, confidence),
-        f"## Against {reference}, seed by seed",
+        f"## Paired differences from {reference}",
         _paired(paired, reference, reference in compared["initializer"].tolist(), confidence),
         *(["## Remarks", "\n".join(remarks)] if remarks else []),
-        f"## A last bit in the first weights of seed {shown_seed}",
-        _last_bit(twins),
+        f"## Effect of a perturbation by 1 ulp, seed {shown_seed}",
+        _perturbation(copies),
         "## Figures",
         "![Cost against iterations](figures/cost_curves.png)",
-        f"![What the models of seed {shown_seed} predict](figures/boundaries.png)",
+        f"![Predicted classes, seed {shown_seed}](figures/boundaries.png)",
         "![Accuracy of every model](figures/accuracy.png)",
-        "![Symmetry and saturation along training](figures/along_training.png)",
-        "![A last bit, and what becomes of it](figures/reproducibility.png)",
+        "![Symmetry and saturation during training](figures/along_training.png)",
+        "![Differences from the perturbed copies](figures/reproducibility.png)",
         "![The data](figures/data.png)",
     ]
     return "\n\n".join(parts) + "\n"
@@ -66,7 +73,7 @@ def comparison(
 def _one_seed(runs: Table, published: Table, seed: int, target_cost: float) -> str:
     shown = runs[runs["seed"] == seed]
     if shown.empty:
-        return f"Seed {seed} is not among the trained seeds."
+        return f"No model was trained with seed {seed}."
     facts = published.set_index("initializer")
     rows = []
     for _, run in shown.iterrows():
@@ -90,17 +97,16 @@ def _one_seed(runs: Table, published: Table, seed: int, target_cost: float) -> s
         )
     beside = [] if facts.empty else ["published"]
     heads = ["initializer", "train", *beside, "test", *beside]
-    heads += ["first cost", "final cost", f"cost ≤ {target_cost:g} at", "at birth", "behaviour"]
+    heads += ["initial cost", "final cost", f"cost ≤ {target_cost:g} at", "at initialization", "in training"]
     rules = [f"- **{kind.word}**: {kind.rule};" for kind in BEHAVIOURS]
     rules[-1] = rules[-1].rstrip(";") + "."
-    source = "Published: what the tutorial's exercise prints, where it has the initializer. " if not facts.empty else ""
+    source = "Published: the accuracies printed in the tutorial's exercise. " if not facts.empty else ""
     return "\n".join(
         [
             table(heads, rows, left=(0, len(heads) - 2, len(heads) - 1)),
             "",
-            f"{source}At birth: a word from measurements before the first step, by rules that stand in "
-            "[initialization.md](initialization.md). The behaviour is the first of these rules that the "
-            "measurements of the training fulfil:",
+            f"{source}At initialization: the label from measurements before the first step, by the rules in "
+            "[initialization.md](initialization.md). In training: the label of the first of these rules that applies:",
             "",
             *rules,
         ]
@@ -135,21 +141,21 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
     heads += ["models at initialization", "models in training"]
     parts += ["### Final cost", table(heads, rows, left=(0, 8, 9))]
     parts.append(
-        "The interval of a mean is a betting interval (Waudby-Smith & Ramdas 2024): it holds at least as often as it "
-        "says for any values between 0 % and 100 %, few or many, skewed or all equal. It is wide for few seeds because "
-        "few seeds say little, and empty where all seeds gave one model. “≥” is the share of seeds whose training "
-        "accuracy is at least that; “median at” is the median, over all seeds, of the iteration at which the target "
-        "cost was reached: a seed that did not reach it counts as later than any that did, and “–” stands where the "
-        "median is such a seed. The last two columns count the models with each label."
+        "Intervals of means are betting intervals (Waudby-Smith & Ramdas 2024): their coverage is at least the stated "
+        "one for any distribution on [0 %, 100 %] and any number of seeds, so they are wide for few seeds; “–” where "
+        "all seeds give the same model. “≥” is the share of seeds whose training accuracy is at least the target. "
+        "“median at” is the median over all seeds of the iteration at which the target cost was reached; seeds that "
+        "did not reach it count as later than all others, and “–” means that the median is one of them. The last two "
+        "columns count the models with each label."
     )
     return "\n\n".join(parts)
 
 
 def _paired(paired: Table, reference: str, is_trained: bool, confidence: float) -> str:
     if not is_trained:
-        return f"There is nothing to compare with: {reference} is not among the initializers."
+        return f"No comparison: {reference} is not among the initializers."
     if paired.empty:
-        return f"There is nothing to compare: {reference} is the only initializer."
+        return f"No comparison: {reference} is the only initializer."
     words = {"train_accuracy": "train", "test_accuracy": "test"}
     rows = [
         [
@@ -166,8 +172,8 @@ def _paired(paired: Table, reference: str, is_trained: bool, confidence: float) 
     heads = ["initializer", "accuracy", "mean difference", "sd", "better / equal / worse"]
     parts = [
         table([*heads, "p", "p (Holm)"], rows, left=(0, 1)),
-        f"Differences in percentage points, initializer minus {reference}, between models of the same seed, which draw "
-        "from the same random stream. p: exact two-sided sign-flip test on the numbers of samples predicted right; "
+        f"Differences in percentage points, initializer minus {reference}, between models of the same seed, which use "
+        "the same random stream. p: exact two-sided sign-flip test on the numbers of correct predictions; "
         f"p (Holm): corrected for the {len(paired)} comparisons of this table.",
     ]
     unequal = (paired["wins"] + paired["losses"]).tolist()
@@ -180,24 +186,24 @@ def _paired(paired: Table, reference: str, is_trained: bool, confidence: float) 
             f"{format_p(smallest_p(max(unequal)))} and p (Holm) at least {format_p(lowest)}."
         )
     parts.append(
-        "The smallest p that n seeds can give is 2^(1−n), where all differ in the same direction; a seed without a "
-        f"difference does not count. Here that is {smallest_p(n_seeds):.3g}, and after Holm's correction "
+        "The smallest possible p for n seeds is 2^(1−n), if all differ in the same direction; seeds without a "
+        f"difference do not count. Here that is {smallest_p(n_seeds):.3g}, and after Holm's correction "
         f"{smallest_holm_p([n_seeds] * len(paired)):.3g}. A p (Holm) of at most {level:.3g} needs at least "
         f"{seeds_needed(len(paired), level)} seeds."
     )
     return "\n\n".join(parts)
 
 
-def _last_bit(twins: Table) -> str:
+def _perturbation(copies: Table) -> str:
     rows = [
         [row["initializer"], *(f"{row[column]:.1e}" for column in ("cost", "cost_difference", "weight_difference"))]
-        for _, row in twins.groupby("initializer", sort=False).tail(1).iterrows()
+        for _, row in copies.groupby("initializer", sort=False).tail(1).iterrows()
     ]
     return "\n\n".join(
         [
-            table(["initializer", "final cost", "costs differ by", "weights differ by up to"], rows),
-            "Two models were trained alike, of which one was born with every weight of its first layer a last bit, "
-            "1 ulp, larger. Where that grows, a rounding error does too, and ordinary matrix products give another "
-            "result on another processor; here they give the same.",
+            table(["initializer", "final cost", "difference of cost", "largest difference of weights"], rows),
+            "Absolute differences from a copy that is perturbed by 1 ulp in every weight of the first layer, and "
+            "trained in the same way. Where they grow, rounding errors grow as well, and ordinary matrix products give "
+            "different results on different processors; the products used here give the same bits on all of them.",
         ]
     )

@@ -32,3 +32,11 @@ def format_count(iterations: Any) -> str:
 
 def format_p(p: float) -> str:
     return "< 0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def format_number(value: float) -> str:
+    """Three significant digits, or a whole number from 1,000 to 99,999."""
+    if math.isnan(value):
+        return "–"
+    text = f"{value:,.0f}" if 999.5 <= abs(value) < 1e5 else f"{value:.3g}"
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e").replace("-", "−")

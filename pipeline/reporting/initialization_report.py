@@ -1,4 +1,4 @@
-"""The newborn models as Markdown for a reader: reports/initialization.md. Pure."""
+"""reports/initialization.md: the measurements at initialization beside theory, in Markdown."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -6,12 +6,12 @@ from itertools import groupby
 from typing import Any
 
 from pipeline.analysis.comparison import Table, label_counts
-from pipeline.analysis.initialization_table import ROUNDING, chosen
+from pipeline.analysis.initialization_table import FAR, ROUNDING, chosen, compared_with_theory
 from pipeline.diagnostics.labels import KINDS, Verdict
 from pipeline.numerics.sums import integer_sum
+from pipeline.reporting import conclusions
+from pipeline.reporting.formatting import format_number
 from pipeline.reporting.markdown import table
-
-FAR = 3.0  # standard errors
 
 Shown = Callable[[float], str]
 Cells = Mapping[tuple[str, str, int], Any]  # from (initializer, quantity, layer or 0) to a row of initialization.csv
@@ -24,47 +24,51 @@ def birth(
     layers_dims: Sequence[int],
     estimated: Sequence[str] = (),
 ) -> str:
-    """What the networks were at birth, from initialization.csv and the verdict on every model.
+    """The text of reports/initialization.md.
 
-    `silence` says why theory is silent on some initializers; `estimated` names those whose variances were measured.
+    `measured` is the table of initialization.csv and `verdicts` has the label of every model of each initializer.
+    `silence` has, for each initializer for which theory makes no prediction, the reason as a verb phrase; `estimated` names those
+    whose variances were estimated from the weights themselves. `layers_dims` is [n_0, ..., n_L].
     """
     names, n_layers, n_classes = list(verdicts), len(layers_dims) - 1, max(2, layers_dims[-1])
     cells = {(row.initializer, row.quantity, int(row.layer) if row.layer > 0 else 0): row for row in _rows(measured)}
     n_models = integer_sum(map(len, verdicts.values()))
     n_seeds = max(map(len, verdicts.values()))
     parts = [
-        "# What the networks were at birth",
+        "# Networks at initialization",
+        conclusions.of_initialization(measured, verdicts, list(silence), n_layers),
         f"{len(names)} initializers, {n_models} models, layers {_sizes(layers_dims)}: measured on the "
-        "training data before the first step, beside what theory predicts. Every number comes from "
-        "initialization.csv beside this file, which holds all digits.",
-        "## In a word",
-        _words(cells, verdicts, n_layers),
-        f"With zero logits the cost is ln {n_classes} = {math.log(n_classes):.4g}. The label is the first of "
-        "these that applies. All but the last three predict that training fails at any learning rate within the "
-        "configured number of steps; docs/diagnostics.md shows how often each label was right. An input is blocked if "
-        "some hidden layer has slope 0 in all units there; the sharpness is the largest eigenvalue of the Gauss-Newton "
-        "matrix of the cost, with all classes taken as equally probable.",
+        "training data before the first step, with the predictions of theory. The numbers are rounded; "
+        "initialization.csv in this folder has all digits.",
+        "## Labels",
+        _labels(cells, verdicts, n_layers),
+        f"With zero logits the cost is ln {n_classes} = {math.log(n_classes):.4g}. The label is the first of these "
+        "that applies; the example is the measurement that gave it in one model. All labels but the last three predict "
+        "that training fails at any learning rate within the configured number of steps; docs/diagnostics.md shows how "
+        "often each label was right. An input is blocked if some hidden layer has slope 0 in all units there; the "
+        "sharpness is the largest eigenvalue of the Gauss-Newton matrix of the cost, with all classes taken as equally "
+        "probable.",
         "\n".join(f"- **{kind.word}**: {kind.rule}.{f' Why: {kind.why}.' if kind.why else ''}" for kind in KINDS),
-        "## Signals and gradients, layer by layer",
+        "## Signals and gradients by layer",
         _layers(cells, names, n_layers, n_seeds),
         "Mean over the seeds ± standard deviation. Signal: the mean square of the pre-activations. Gradient: the mean "
-        "square of the derivative of the cost by them, over that of the last layer. Off: measured minus predicted, in "
-        "standard errors of the mean over the seeds. “(72 of 100)” stands behind a mean over only those "
-        "models for which the quantity is defined.",
+        "square of the derivative of the cost by them, over that of the last layer. z: measured minus predicted, in "
+        "standard errors of the mean over the seeds. “(72 of 100)” after a mean: the quantity is defined for 72 of 100 "
+        "models, and the mean is over those.",
         "## From the input to the last hidden layer",
         _maps(cells, names, n_layers, n_seeds),
-        f"Angle: the correlation, in layer {max(1, n_layers - 1)}, of the images of two inputs at a right angle. "
-        "Stretch: the sum of the squared singular values of the Jacobian, over the number of inputs; beside it the "
-        "largest and the smallest singular value.",
+        f"Correlation: of the pre-activations of layer {max(1, n_layers - 1)} at two orthogonal inputs. Jacobian: the "
+        "sum of the squared singular values of the Jacobian of the last hidden layer, divided by the number of inputs; "
+        "and its largest and smallest singular value.",
         _typical(cells, names, n_seeds),
-        "Silent: the share of samples at which some hidden layer lets nothing pass. Log growth: the log of the mean "
-        "square over that of the input, over the samples that get through. It tells of the typical network, while the "
-        "signal above, a mean over all, hangs on few large ones.",
-        "## What theory knows, and what it assumes",
+        "Blocked inputs: the share of samples at which some hidden layer has slope 0 in all units. Log growth: the "
+        "logarithm of the mean square of the last activations over that of the input, averaged over the other samples. "
+        "It describes a typical network, while the mean of the signal above is dominated by a few large values.",
+        "## Theory and its assumptions",
         _assumptions(measured, silence, [name for name in estimated if name not in silence]),
         "## Figures",
-        "![Signal and gradient against depth](figures/depth.png)",
-        "![Activations layer by layer](figures/activations.png)",
+        "![Signal and gradient by layer](figures/depth.png)",
+        "![Activations by layer](figures/activations.png)",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -79,7 +83,7 @@ def _rows(measured: Table) -> list[Any]:
     return list(measured.astype({"layer": float}).itertuples(index=False))
 
 
-def _words(cells: Cells, verdicts: Mapping[str, Sequence[Verdict]], n_layers: int) -> str:
+def _labels(cells: Cells, verdicts: Mapping[str, Sequence[Verdict]], n_layers: int) -> str:
     rows = []
     for name, of_models in verdicts.items():
         words = [verdict.word for verdict in of_models]
@@ -102,12 +106,12 @@ def _words(cells: Cells, verdicts: Mapping[str, Sequence[Verdict]], n_layers: in
                 "; ".join(shown) or "–",
                 *_beside(cells.get((name, "cost", 0)), len(of_models)),
                 _percent(cells[name, "saturated", n_layers].mean),
-                f"{_number(told_apart)} of {_number(units)}",
-                f"{_number(dead)}, {_number(all_dead)}",
+                f"{format_number(told_apart)} of {format_number(units)}",
+                f"{format_number(dead)}; {format_number(all_dead)}",
             ]
         )
-    heads = ["initializer", "at birth", "such as", "first cost", "predicted", "off", "saturated outputs"]
-    heads += ["distinct units", "dead units, for all seeds"]
+    heads = ["initializer", "label", "example", "initial cost", "predicted", "z", "saturated outputs"]
+    heads += ["distinct units", "dead units; in all seeds"]
     return table(heads, rows, left=(0, 1, 2))
 
 
@@ -119,7 +123,7 @@ def _layers(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> 
             row += _beside(cells.get((name, "gradient_ratio", l)), n_seeds)
             row.append(_mean(cells.get((name, "saturated", l)), n_seeds, _percent))
             rows.append([*row, _mean(cells.get((name, "effective_rank", l)), n_seeds)])
-    heads = ["initializer", "layer", "signal", "predicted", "off", "gradient", "predicted", "off"]
+    heads = ["initializer", "layer", "signal", "predicted", "z", "gradient", "predicted", "z"]
     return table([*heads, "saturated", "effective rank"], rows)
 
 
@@ -130,7 +134,7 @@ def _maps(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> st
         row += _beside(cells.get((name, "jacobian_square", 0)), n_seeds)
         ends = [_mean(cells.get((name, f"jacobian_{end}", 0)), n_seeds) for end in ("largest", "smallest")]
         rows.append([*row, ", ".join(ends)])
-    heads = ["initializer", "angle", "predicted", "off", "stretch", "predicted", "off", "largest, smallest"]
+    heads = ["initializer", "correlation", "predicted", "z", "Jacobian", "predicted", "z", "largest, smallest"]
     return table(heads, rows)
 
 
@@ -139,37 +143,36 @@ def _typical(cells: Cells, names: Sequence[str], n_seeds: int) -> str:
     for name in names:
         silent = _beside(cells.get((name, "silent", 0)), n_seeds, _percent)
         rows.append([name, *silent, *_beside(cells.get((name, "log_growth", 0)), n_seeds)])
-    return table(["initializer", "silent", "predicted", "off", "log growth", "predicted", "off"], rows)
+    return table(["initializer", "blocked inputs", "predicted", "z", "log growth", "predicted", "z"], rows)
 
 
 def _assumptions(measured: Table, silence: Mapping[str, str], estimated: Sequence[str]) -> str:
-    compared = measured[measured["predicted"].notna() & measured["deviation"].notna()]
-    far = compared[compared["deviation"].abs() > FAR]
+    compared, far = compared_with_theory(measured)
     parts = [
-        "Mean-field theory follows variances through layers that are wide (Poole et al. 2016, Schoenholz et al. 2017). "
-        "It takes pre-activations for normal, and the weights that carry the gradient down for others than those that "
-        "carried the signal up. The signal of ReLU without biases it predicts exactly at any width (He et al. 2015); "
-        "exact are silent (Lu et al. 2019) and log growth too, for normal weights. The rest is off by what the width "
-        "leaves out, about 1 / n a layer, and a hundred seeds are enough to see it. In networks deep for their width a "
-        "few large models make the mean (Hanin & Rolnick 2018): there a few seeds stay below it, and log growth is the "
-        "better witness.",
-        f"Of {len(compared)} predictions {len(compared) - len(far)} lie within {FAR:g} standard errors of what was "
-        "measured" + (":" if silence or estimated or len(far) else "."),
+        "Mean-field theory computes variances in wide layers (Poole et al. 2016, Schoenholz et al. 2017). It assumes "
+        "that pre-activations are normal, and that the weights of the backward pass are independent of those of the "
+        "forward pass. For ReLU without biases the signal is exact at any width (He et al. 2015); with normal weights, "
+        "blocked inputs (Lu et al. 2019) and log growth are exact too. The other predictions have errors of about "
+        "1 / n per layer of n units, which a hundred seeds are enough to show. In networks that are deep for their "
+        "width a few large models dominate the mean (Hanin & Rolnick 2018): the mean over a few seeds is then usually "
+        "below the expected value, and log growth is the more reliable measure.",
+        f"{len(compared) - len(far)} of {len(compared)} measured means lie within {FAR:g} standard errors of the "
+        "prediction" + (":" if silence or estimated or len(far) else "."),
     ]
     remarks = []
     if len(far):
         beyond = [
             f"{row.initializer} {row.quantity}{f' in layer {row.layer:.0f}' if row.layer > 0 else ''} "
-            f"({_number(row.mean)}, not {_number(row.predicted)})"
+            f"({format_number(row.mean)}, not {format_number(row.predicted)})"
             for row in _rows(far.reindex(far["deviation"].abs().sort_values(ascending=False).index).head(12))
         ]
         more = "" if len(far) <= len(beyond) else f", and {len(far) - len(beyond)} more"
-        remarks.append(f"- beyond it lie {', '.join(beyond)}{more};")
+        remarks.append(f"- further away: {', '.join(beyond)}{more};")
     remarks += [
-        f"- of {name} theory knows the variances that its weights turned out to have, and takes them for uncorrelated;"
+        f"- {name}: predictions from the variances estimated from the weights, taken as uncorrelated;"
         for name in estimated
     ]
-    remarks += [f"- of {name} theory says nothing: it {reason};" for name, reason in silence.items()]
+    remarks += [f"- {name}: no prediction, because it {reason};" for name, reason in silence.items()]
     if remarks:
         remarks[-1] = remarks[-1].rstrip(";") + "."
         parts.append("\n".join(remarks))
@@ -177,31 +180,23 @@ def _assumptions(measured: Table, silence: Mapping[str, str], estimated: Sequenc
 
 
 def _beside(row: Any, n_seeds: int, shown: Shown | None = None) -> list[str]:
-    """Measured, predicted, and how far off; – where there is no such row of initialization.csv."""
+    """Measured mean, prediction and z-score, each "–" if it is undefined or initialization.csv has no such row."""
     if row is None:
         return ["–", "–", "–"]
     off = f"{row.deviation:+.1f}".replace("-", "−") if not math.isnan(row.deviation) else "–"
-    predicted = "–" if math.isnan(row.predicted) else (shown or _number)(row.predicted)
+    predicted = "–" if math.isnan(row.predicted) else (shown or format_number)(row.predicted)
     return [_mean(row, n_seeds, shown, spread=True), predicted, off]
 
 
 def _mean(row: Any, n_seeds: int, shown: Shown | None = None, *, spread: bool = False) -> str:
-    """The mean, with the standard deviation if `spread`, and the number of models that have the quantity if not all."""
+    """The mean, with the standard deviation if `spread`, and the number of models if not defined for all of them."""
     if row is None:
         return "–"
-    shown = shown or _number
+    shown = shown or format_number
     deviates = spread and ROUNDING * abs(row.mean) < row.sd < math.inf
     of = f" ({row.seeds} of {n_seeds})" if row.seeds < n_seeds else ""
     return f"{shown(row.mean)}{f' ± {shown(row.sd)}' if deviates else ''}{of}"
 
 
-def _number(value: float) -> str:
-    """Three digits."""
-    if math.isnan(value):
-        return "–"
-    text = f"{value:,.0f}" if 999.5 <= abs(value) < 1e5 else f"{value:.3g}"
-    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e").replace("-", "−")
-
-
 def _percent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{_number(100.0 * share)} %"
+    return "–" if math.isnan(share) else f"{format_number(100.0 * share)} %"

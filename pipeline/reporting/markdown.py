@@ -1,10 +1,10 @@
-"""Markdown that is to be read as plain text too."""
+"""Tables in Markdown."""
 
 from collections.abc import Sequence
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """A Markdown table that is aligned as plain text too; the columns in `left` are text, the others numbers."""
+    """A Markdown table with aligned columns: those in `left` to the left, the others to the right."""
     widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
 
     def line(cells: Sequence[str]) -> str:

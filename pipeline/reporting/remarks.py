@@ -1,8 +1,8 @@
-"""The remarks of reports/comparison.md, each printed only where its measurements support it."""
+"""The remarks in reports/comparison.md; each is printed only if measurements support it."""
 
 from pipeline.analysis.comparison import Table
 from pipeline.analysis.estimators import quantile
-from pipeline.diagnostics.outcomes import Classes
+from pipeline.diagnostics.classes import Classes
 from pipeline.reporting.formatting import format_cost, format_percent, format_share
 
 LEARNED = 0.01  # share by which a cost must lie below the entropy of the classes to show more than their frequencies
@@ -14,23 +14,24 @@ def _of(models: Table, group: Table) -> str:
 
 
 def _published_remarks(runs: Table, compared: Table, published: Table, seed: int, target: float) -> list[str]:
-    """Where a published accuracy is not typical of the seeds."""
+    """A remark for each published accuracy that differs from the mean over the seeds by at least 1 percentage point."""
     remarks = []
     for _, row in compared[compared["initializer"].isin(published["initializer"])].iterrows():
         name = row["initializer"]
         alone = runs[(runs["initializer"] == name) & (runs["seed"] == seed)]["train_accuracy"].tolist()
         if alone and abs(alone[0] - row["train_accuracy_mean"]) >= 0.01:
             remarks.append(
-                f"- **{name}: {format_percent(alone[0])} is seed {seed}.** Over {row['seeds']} seeds it averages "
-                f"{format_percent(row['train_accuracy_mean'])}, from {format_percent(row['train_accuracy_min'])} to "
-                f"{format_percent(row['train_accuracy_max'])}; {format_percent(row['share_at_target'])} of "
-                f"the seeds reach {format_share(target)}."
+                f"- **{name}: {format_percent(alone[0])} with seed {seed}, "
+                f"{format_percent(row['train_accuracy_mean'])} on average.** The training accuracy over {row['seeds']} "
+                f"seeds is between {format_percent(row['train_accuracy_min'])} and "
+                f"{format_percent(row['train_accuracy_max'])}; in {format_percent(row['share_at_target'])} of "
+                f"the seeds it is at least {format_share(target)}."
             )
     return remarks
 
 
 def _outcome_remarks(runs: Table, outcomes: Table, classes: Classes) -> list[str]:
-    """What the measurements of the trained models show of each initializer; nothing where they show nothing."""
+    """The remarks on each initializer that the measurements of its trained models support."""
     remarks = []
     every = runs.merge(outcomes, on=["initializer", "seed"], validate="one_to_one")
     for name in every["initializer"].unique():
@@ -48,7 +49,7 @@ def _frozen(group: Table, classes: Classes) -> str:
     remark = f"no weight and no bias changed in {_of(models, group)}.** "
     largest, n_blocked = models["largest_weight"].max(), int(models["blocked"].sum())
     if largest == 0.0:
-        remark += "This is not a failure of symmetry: every weight is 0, and so is the gradient of every weight"
+        remark += "The cause is not symmetry: every weight is 0, and so is the gradient of every weight"
     else:
         remark += f"Their weights are not 0 but up to {largest:.3g} in absolute value"
         if n_blocked:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from pipeline.analysis import comparison, published_results
 from pipeline.config import params, schema
 from pipeline.diagnostics import labels, outcomes, trajectory
+from pipeline.diagnostics.classes import class_counts
 from pipeline.figures import data_figures, initialization_figures, style, training_figures
 from pipeline.networks import reference
 from pipeline.networks.parameters import Parameters, take
@@ -69,7 +70,7 @@ def aggregate() -> None:
     paired = comparison.paired(runs, C.reference, P.data.n_train, P.data.n_test)
     bands = comparison.cost_bands(curves)
     printed = published_results.published(P, train[0])
-    classes = outcomes.class_counts(train[1], P.data.n_classes)
+    classes = class_counts(train[1], P.data.n_classes)
     text = comparison_report.comparison(
         runs, compared, paired, printed.accuracies, twins, ended, classes, shown_seed=shown, **C.model_dump()
     )

@@ -160,10 +160,10 @@ MEASURED = {
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({}, "smooth"),
-        ({"iterations_to_target": None}, "slow"),
+        ({}, "target reached"),
+        ({"iterations_to_target": None}, "target not reached"),
         ({"largest_rise": 0.02}, "unstable"),
-        ({"largest_rise": 0.01}, "smooth"),
+        ({"largest_rise": 0.01}, "target reached"),
         ({"distinct_units": 1, "largest_rise": 0.02}, "symmetric units"),
         ({"weight_change": 0.0, "distinct_units": 1}, "frozen"),
         ({"only_biases": True, "distinct_units": 1, "iterations_to_target": None}, "constant output"),
@@ -208,7 +208,7 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     runs = models({"b": [0.7, 0.9, 1.0], "a": [0.8, 0.8, 0.8]})
     assert runs["initializer"].tolist() == ["b"] * 3 + ["a"] * 3  # as in params.yaml, not sorted
     assert runs["iterations_to_target"].tolist() == [pd.NA, 10, 10, pd.NA, pd.NA, pd.NA]
-    assert runs["behaviour"].tolist() == ["slow", "smooth", "smooth", "slow", "slow", "slow"]
+    assert runs["behaviour"].tolist() == ["target not reached", *["target reached"] * 2, *["target not reached"] * 3]
 
     b, a = (row for _, row in comparison.comparison(runs, 0.95, 0.9).iterrows())
     assert (b["seeds"], b["train_accuracy_min"], b["train_accuracy_median"], b["train_accuracy_max"]) == (
@@ -220,7 +220,7 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     assert b["train_accuracy_mean"] == pytest.approx(2.6 / 3, abs=1e-15)
     assert b["train_accuracy_sd"] == pytest.approx(math.sqrt(0.14 / 6), abs=1e-15)
     assert (b["share_at_target"], b["reached_target_cost"], b["median_iterations_to_target"]) == (2 / 3, 2, 10)
-    assert (b["behaviour"], b["initial_label"]) == ("smooth 2, slow 1", "healthy 3")
+    assert (b["behaviour"], b["initial_label"]) == ("target reached 2, target not reached 1", "healthy 3")
     assert b["train_accuracy_low"] < b["train_accuracy_mean"] < b["train_accuracy_high"]
     assert math.isnan(a["train_accuracy_low"])  # three times one model: nothing to be uncertain of
     assert math.isnan(a["median_iterations_to_target"])

@@ -12,7 +12,8 @@ from pipeline.analysis import comparison
 from pipeline.datasets import DATASETS
 from pipeline.diagnostics import labels as verdicts
 from pipeline.diagnostics import measure
-from pipeline.diagnostics.outcomes import class_counts, metrics, outcomes
+from pipeline.diagnostics.classes import class_counts
+from pipeline.diagnostics.outcomes import metrics, outcomes
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Layer, Recipe, sample_parameters
 from pipeline.networks.activations import ACTIVATIONS

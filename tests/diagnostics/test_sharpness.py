@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.diagnostics import measure, sharpness, signals
+from pipeline.diagnostics import sharpness, signals
+from pipeline.diagnostics.classes import class_counts
 from pipeline.initializers.layerwise import he_normal
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters, stack
@@ -104,5 +105,5 @@ def test_beyond_the_largest_number_it_is_not_finite() -> None:
 def test_entropy_of_classes() -> None:
     Y = np.array([[2.0] * 5 + [0.0] * 3])
     expected = -5 / 8 * math.log(5 / 8) - 3 / 8 * math.log(3 / 8)
-    assert measure.class_entropy(Y) == pytest.approx(expected, rel=1e-15)
-    assert measure.class_entropy(np.zeros((1, 9))) == 0.0
+    assert class_counts(Y).entropy == pytest.approx(expected, rel=1e-15)
+    assert class_counts(np.zeros((1, 9))).entropy == 0.0

@@ -356,7 +356,7 @@ def test_every_model_is_a_point_at_its_own_accuracy() -> None:
 
 
 def test_accuracies_say_which_models_diverged_and_the_exact_target() -> None:
-    runs = RUNS.assign(behaviour=["diverged", "smooth", "diverged", "slow", "slow", "slow"])
+    runs = RUNS.assign(behaviour=["diverged", "target reached", "diverged", *["target not reached"] * 3])
     figure = training_figures.accuracy(runs, COMPARED, 0, 0.995, 0.999)
     assert labels_of(figure.axes[0]) == ["he\ndiverged: 2 of 3 seeds", "zeros"]
     assert legend_of(figure) == ["one model", "mean, 99.9 % interval", "seed 0", "target: 99.5 %"]

@@ -100,7 +100,7 @@ INITS = {
 }
 
 
-def test_in_a_word() -> None:
+def test_labels() -> None:
     words = {
         "b": [Verdict("healthy", ""), Verdict("saturated", "61 % of outputs"), Verdict("saturated", "85 % of outputs")]
     }
@@ -115,9 +115,9 @@ def test_in_a_word() -> None:
     }
     (row,), *_ = tables(written(cells, words=words))
     word = ["saturated 2, healthy 1", "saturated: 61 % of outputs"]  # the first of the two
-    assert row == ["b", *word, "0.792 ± 0.144", "0.788", "+0.2", "35.7 %", "4.5 of 7", "0.41, 2"]
+    assert row == ["b", *word, "0.792 ± 0.144", "0.788", "+0.2", "35.7 %", "4.5 of 7", "0.41; 2"]
     (row,), *_ = tables(written())
-    assert row == ["b", "healthy 3", "–", "1", "–", "–", "0 %", "7 of 7", "0, 0"]
+    assert row == ["b", "healthy 3", "–", "1", "–", "–", "0 %", "7 of 7", "0; 0"]
 
 
 def test_layer_by_layer() -> None:
@@ -161,7 +161,7 @@ def test_from_the_input_to_the_last_hidden_layer() -> None:
     assert maps[:4] == ["b", "0.29 ± 0.458", "0.318", "−0.6"]
     assert maps[4:] == ["1.14e−7 ± 6.58e−8", "1.25e−7", "−1.7", "0.000393, 0.000104"]
     assert typical == ["b", "4.46 % ± 8.67 %", "3.22 %", "+1.4", "−1.1 ± 1.01", "−0.931", "−1.7"]
-    assert "Angle: the correlation, in layer 2," in text
+    assert "Correlation: of the pre-activations of layer 2 at" in text
     nowhere = {("b", f"jacobian_{end}", 0): () for end in ("square", "largest", "smallest")}
     assert tables(written(nowhere))[-2][0][4:] == ["–", "–", "–", "–, –"]  # not finite in any model
     assert tables(written({("b", "log_growth", 0): ()}))[-1][0][4:] == ["–", "–", "–"]  # every sample is silent
@@ -215,38 +215,38 @@ def test_sizes_of_the_layers_and_the_cost_of_knowing_nothing(
     assert f"With zero logits the cost is {logarithm}. " in text
 
 
-def test_the_rule_of_every_word_is_told() -> None:
+def test_the_report_has_the_rule_of_every_label() -> None:
     text = written()
     for kind in KINDS:
         assert f"- **{kind.word}**: {kind.rule}." in text
         assert kind.why in text
 
 
-def told(text: str) -> str:
-    """What stands under the last heading before the figures, from the count of predictions on."""
-    return text.partition("Of ")[2].partition("\n\n## Figures")[0]
+def agreement(text: str) -> str:
+    """The end of the section before the figures, from the number of predictions that agree on."""
+    return text.partition("more reliable measure.\n\n")[2].partition("\n\n## Figures")[0]
 
 
 def test_where_theory_is_silent_is_said_and_why() -> None:
     silence = {"odd": "has weights of mean 0.5, and theory wants mean 0", "own": "has weights of your own making"}
     text = written(words={"b": HEALTHY, "odd": HEALTHY, "own": HEALTHY}, silence=silence)
-    assert told(text).endswith(
-        "of what was measured:\n\n"
-        "- of odd theory says nothing: it has weights of mean 0.5, and theory wants mean 0;\n"
-        "- of own theory says nothing: it has weights of your own making."
+    assert agreement(text).endswith(
+        "of the prediction:\n\n"
+        "- odd: no prediction, because it has weights of mean 0.5, and theory wants mean 0;\n"
+        "- own: no prediction, because it has weights of your own making."
     )
-    assert "says nothing" not in written()
+    assert "no prediction" not in written()
 
 
 def test_where_theory_hangs_on_the_weights_themselves_is_said() -> None:
     words = {"b": HEALTHY, "mine": HEALTHY, "odd": HEALTHY}
     text = written(words=words, silence={"odd": "is odd"}, estimated=["mine", "odd"])
-    assert told(text).endswith(
-        "of what was measured:\n\n"
-        "- of mine theory knows the variances that its weights turned out to have, and takes them for uncorrelated;\n"
-        "- of odd theory says nothing: it is odd."
+    assert agreement(text).endswith(
+        "of the prediction:\n\n"
+        "- mine: predictions from the variances estimated from the weights, taken as uncorrelated;\n"
+        "- odd: no prediction, because it is odd."
     )
-    assert told(written(words=words, estimated=["mine"])).endswith(" and takes them for uncorrelated.")
+    assert agreement(written(words=words, estimated=["mine"])).endswith(", taken as uncorrelated.")
 
 
 def test_what_lies_beyond_three_standard_errors_is_named_the_farthest_first() -> None:
@@ -257,22 +257,22 @@ def test_what_lies_beyond_three_standard_errors_is_named_the_farthest_first() ->
         ("b", "correlation", 2): (0.4, 1.0, 0.318, -12.0),
         ("b", "gradient_ratio", 1): (5.0, 0.0, 4.0, NAN),  # a prediction that nothing can be said about
     }
-    assert told(written(cells)) == (
-        "4 predictions 1 lie within 3 standard errors of what was measured:\n\n"
-        "- beyond it lie b correlation in layer 2 (0.4, not 0.318), b cost (0.9, not 0.7), "
+    assert agreement(written(cells)) == (
+        "1 of 4 measured means lie within 3 standard errors of the prediction:\n\n"
+        "- further away: b correlation in layer 2 (0.4, not 0.318), b cost (0.9, not 0.7), "
         "b z_square in layer 2 (0.767, not 0.83)."
     )
     within = {key: cell for key, cell in cells.items() if abs(cell[3]) <= 3.0}
-    assert told(written(within)) == "1 predictions 1 lie within 3 standard errors of what was measured."
+    assert agreement(written(within)) == "1 of 1 measured means lie within 3 standard errors of the prediction."
 
 
 def test_of_many_that_lie_beyond_twelve_are_named() -> None:
     cells = {("b", "z_square", l): (2.0, 1.0, 1.0, 3.0 + l) for l in range(1, 21)}
-    text = told(written(cells, [2, *[5] * 19, 1], silence={"odd": "is odd"}))
-    assert text.startswith("20 predictions 0 lie within")
+    text = agreement(written(cells, [2, *[5] * 19, 1], silence={"odd": "is odd"}))
+    assert text.startswith("0 of 20 measured means lie within")
     named = [int(layer) for layer in re.findall(r"in layer (\d+)", text)]
     assert named == list(range(20, 8, -1))
-    assert "(2, not 1), and 8 more;\n- of odd theory says nothing: it is odd." in text
+    assert "(2, not 1), and 8 more;\n- odd: no prediction, because it is odd." in text
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -283,7 +283,7 @@ def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str
     assert [row[0] for row in words] == [row[0] for row in maps] == [row[0] for row in typical] == list(INITS)
     assert len(layers) == len(INITS) * min(8, len(layers_dims) - 1)
     assert set(made["layer"].dropna()) == set(range(1, len(layers_dims)))
-    assert "of constant theory says nothing: it has weights of mean 0.5, and theory wants mean 0." in text
+    assert "- constant: no prediction, because it has weights of mean 0.5, and theory wants mean 0." in text
     assert not re.search(r"\bnan\b|<NA>|None", text)
 
 
