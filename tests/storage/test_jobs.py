@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.initializers.layerwise import he_normal, initialize_parameters
+from pipeline.initializers.layerwise import he_normal
 from pipeline.initializers.recipes import Layer, Recipe
 from pipeline.networks.parameters import take
 from pipeline.storage import jobs
 from pipeline.storage.atomic_files import FileError
 from pipeline.storage.jobs import ModelsJob, TrainingJob, TrajectoriesJob
+from tests.sampling import initialize_parameters
 
 LAYERS = {1: Layer("normal", {"sd": 0.1}), 3: Layer(gain=1e-300, bias=-0.1)}
 MODELS = (
