@@ -18,10 +18,13 @@ if any(os.environ.get(key) != value for key, value in ONE_THREAD.items()) or len
     os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]], CLEAN | ONE_THREAD)
 
 
+import numpy as np
+
 from benchmarks.measure import best, flops, in_turns, peak, phases, processor, seconds, spread_of
 from benchmarks.peers import PEERS, compiled, installed, stacked_numpy
 from pipeline.datasets import circles
-from pipeline.initializers import layerwise
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.initializers.recipes import Recipe, sample_parameters
 from pipeline.networks import parameters, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters
@@ -33,16 +36,15 @@ REPORT = Path("reports/benchmark.md")
 
 
 def he(widths: Sequence[int], n_models: int) -> Parameters:
-    init = layerwise.he_normal()
-    seeds = range(3, 3 + n_models)
-    return parameters.stack([layerwise.initialize_parameters(init, seed, widths) for seed in seeds])
+    """A stack of models with He's normal weights, from the seeds 3, 4, ..."""
+    spec = NetworkSpec(widths, [ACTIVATIONS["relu"]] * (len(widths) - 2), np.empty((widths[0], 0)))
+    return parameters.stack([sample_parameters(Recipe("he_normal"), 3 + k, spec) for k in range(n_models)])
 
 
 def cost(models: Parameters, X: Any, Y: Any) -> float:
-    """The reference's cost of the first model."""
-    first = [(W[:1], b[:1]) for W, b in models]
+    """The cost of the first model, computed by the reference implementation."""
     activations = [ACTIVATIONS["relu"]] * (len(models) - 1)
-    return float(reference.cost(first, reference.samples(X, Y), activations)[0])
+    return float(reference.cost(parameters.take(models, [0]), reference.samples(X, Y), activations)[0])
 
 
 def comparison() -> tuple[list[str], float]:

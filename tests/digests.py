@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.analysis.estimators import mean_interval
 from pipeline.datasets import DATASETS, circles
-from pipeline.initializers.layerwise import RECIPES, initialize_parameters
+from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS
@@ -19,6 +19,7 @@ from pipeline.theory.correlation import correlation_map
 from pipeline.training import gradient_descent
 from tests.initializers.test_layerwise import SETTINGS
 from tests.initializers.test_networkwise import NETWORK_SETTINGS
+from tests.sampling import initialize_parameters
 
 
 def digest(arrays: Iterable[Any]) -> str:

@@ -67,7 +67,7 @@ def dry_run(recipe: Recipe, seed: int, network: NetworkSpec) -> str:
     try:
         first, second = (sample_parameters(recipe, seed, network) for _ in range(2))
     except Exception as error:  # the user's code may raise anything
-        if isinstance(error, ValueError) and str(error).startswith("gives "):
+        if isinstance(error, ValueError) and str(error).startswith("returned "):
             return str(error)
         return f"raised {type(error).__name__}: {error}".splitlines()[0]
     pairs = [(a, b) for one, two in zip(first, second, strict=True) for a, b in zip(one, two, strict=True)]

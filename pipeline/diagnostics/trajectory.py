@@ -11,7 +11,7 @@ from pipeline.diagnostics import measure
 from pipeline.diagnostics.signals import weight_change
 from pipeline.networks import reference
 from pipeline.networks.activations import Activation
-from pipeline.networks.parameters import Parameters, concatenate
+from pipeline.networks.parameters import Parameters, concatenate, take
 from pipeline.numerics.sums import Array
 
 
@@ -28,7 +28,7 @@ def follow(
     A row an iteration and layer: all that `births` measures of a layer of the model. And a row an iteration: its cost,
     the |difference| of the twin's, and the largest |difference| of a weight or bias.
     """
-    models, others = (concatenate([_one(stack, i) for stack in snapshots]) for i in range(2))
+    models, others = (concatenate([take(stack, [i]) for stack in snapshots]) for i in range(2))
     B = measure.measure(models, X, Y, activations)
     n_layers = len(models)
     measured = {
@@ -72,7 +72,3 @@ def shares(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(made)
-
-
-def _one(stack: Parameters, index: int) -> Parameters:
-    return [(W[index : index + 1], b[index : index + 1]) for W, b in stack]

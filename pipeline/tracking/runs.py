@@ -15,7 +15,7 @@ from pipeline.config import schema
 from pipeline.figures import data_figures, style, training_figures
 from pipeline.initializers.recipes import Recipe
 from pipeline.networks import reference
-from pipeline.networks.parameters import Parameters
+from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array
 from pipeline.storage import atomic_files, jobs, measurements, reports, samples, trained
 from pipeline.tracking import provenance, pyfunc_model, thumbnails
@@ -35,7 +35,8 @@ def fingerprint(P: schema.Params) -> str:
         for name in P.initializers
         for file in sorted(measurements.DIAGNOSTICS_FILES)
     ]
-    for path in [*runs, *births, reports.REPORTS / "comparison.csv"]:
+    trajectories = [trained.TRAJECTORIES / f"{name}.npz" for name in P.initializers]
+    for path in [*runs, *births, *trajectories, reports.REPORTS / "comparison.csv"]:
         digest.update(hashlib.sha256(atomic_files.read_bytes(path)).digest())
     return digest.hexdigest()
 
@@ -132,7 +133,7 @@ def models(P: schema.Params, name: str, given: Given, folders: Iterator[Path]) -
         folder = next(folders)
         weights, picture = folder / "weights.npz", folder / "boundary.png"
         row: Any = table.loc[seed]
-        alone = [(W[index : index + 1], b[index : index + 1]) for W, b in stacked]
+        alone = take(stacked, [index])
         trained.write_weights(weights, [seed], alone)
         metrics = [("cost", cost, step) for step, cost in zip(when, costs[index], strict=True)]
         metrics += [(key, float(row[key]), 0) for key in FINAL if not pd.isna(row[key])]
@@ -164,7 +165,7 @@ def snapshots(P: schema.Params, name: str) -> Iterator[tuple[int, Parameters]]:
     """The model of the shown seed along its training, with its iterations."""
     when = jobs.read_training_job().snapshots_at
     for step, twins in zip(when.tolist(), trained.read_snapshots(name, when, P.layers_dims), strict=True):
-        yield step, [(W[:1], b[:1]) for W, b in twins]
+        yield step, take(twins, [0])
 
 
 def first_gradients(P: schema.Params, name: str) -> list[list[float]]:

@@ -235,6 +235,19 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     assert comparison.paired(runs, "absent", 10, 4).empty
 
 
+def test_pairs_are_of_one_seed_in_whatever_order_the_rows_come() -> None:
+    """Of seed s the models predict s and 9 - s of 10 training samples right: differences -9, -7, ..., 7, 9."""
+    runs = models({"a": [s / 10 for s in range(10)], "b": [(9 - s) / 10 for s in range(10)]})
+    expected = comparison.paired(runs, "b", 10, 4)
+    train = expected.iloc[0]
+    # deviation of the differences over 10: sqrt(2 (1 + 9 + 25 + 49 + 81) / 9) / 10
+    assert train["sd"] == pytest.approx(math.sqrt(330 / 9) / 10, abs=1e-15)
+    assert (train["wins"], train["ties"], train["losses"]) == (5, 0, 5)
+    for order in (runs.iloc[::-1], pd.concat([runs.iloc[:10], runs.iloc[:9:-1]]), runs.sort_values("final_cost")):
+        found = comparison.paired(order.reset_index(drop=True), "b", 10, 4)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
 INF = math.inf
 
 

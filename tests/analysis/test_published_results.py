@@ -12,6 +12,7 @@ from pipeline.config import params
 from pipeline.config.schema import Params
 from pipeline.datasets import DATASETS
 from pipeline.numerics.sums import Array
+from pipeline.storage import reports
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 ALL = {"zeros": 0.5, "random_x10": 0.83, "he": 0.9933}  # the printed training accuracies
@@ -108,7 +109,7 @@ def test_the_name_of_an_initializer_does_not_matter() -> None:
 
 def test_the_settings_are_those_of_the_publication() -> None:
     """scikit-learn's circles, 300 and 100 points, noise 0.05, seeds 1 and 2; layers 2, 10, 5, 1; rate 0.01; seed 3."""
-    Q = params.load(Path(published_results.__file__).parent / "published" / "params.yaml")
+    Q = params.load(reports.PUBLISHED / "params.yaml")
     assert Q.data.model_dump() == {
         "name": "circles",
         "n_train": 300,
@@ -118,8 +119,8 @@ def test_the_settings_are_those_of_the_publication() -> None:
         "test_seed": 2,
     }
     assert (Q.layers_dims, Q.network.activation_names) == ([2, 10, 5, 1], ["relu", "relu"])
-    assert (Q.training.iterations, Q.training.learning_rate, Q.training.samples_a_step) == (15000, 0.01, None)
+    assert (Q.training.iterations, Q.training.learning_rate, Q.training.samples_per_step) == (15000, 0.01, None)
     assert (Q.training.momentum, Q.seeds) == (0.0, (3,))
     for name in ("accuracies", "cost_curves"):
-        printed = pd.read_csv(Path(published_results.__file__).parent / "published" / f"{name}.csv")
+        printed = pd.read_csv(reports.PUBLISHED / f"{name}.csv")
         assert set(printed["initializer"]) == set(Q.initializers)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from pipeline.diagnostics import measure, sharpness, signals
-from pipeline.initializers.layerwise import he_normal, initialize_parameters
+from pipeline.initializers.layerwise import he_normal
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.sums import Array
 from pipeline.training import gradient_descent
+from tests.sampling import initialize_parameters
 
 RELU, LINEAR = ACTIVATIONS["relu"], ACTIVATIONS["linear"]
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from activation_cases import CASES
 
 from pipeline.datasets import circles
 from pipeline.diagnostics import histograms, spectra, symmetry
 from pipeline.diagnostics import signals as signals_module
 from pipeline.initializers import layerwise
-from pipeline.initializers.layerwise import Initializer, initialize_parameters
+from pipeline.initializers.layerwise import Initializer
 from pipeline.networks import parameters as network_parameters
 from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS, Activation
@@ -21,7 +20,9 @@ from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics import matmul
 from pipeline.numerics.sums import Array, lane_sum, pad
 from pipeline.training import gradient_descent
+from tests.activation_cases import CASES
 from tests.numerics.test_any_processor import IMITATIONS, run
+from tests.sampling import initialize_parameters
 
 LAYERS = [2, 10, 5, 1]
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
@@ -463,10 +464,12 @@ def test_rounded() -> None:
 SCRIPT = """
 import hashlib
 import numpy as np
-from pipeline import diagnostics, spectra, symmetry
-from pipeline.activations import ACTIVATIONS
 from pipeline.datasets import circles
-from pipeline.initializers import RECIPES, initialize_parameters, stack
+from pipeline.diagnostics import signals, spectra, symmetry
+from pipeline.initializers.layerwise import RECIPES
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.parameters import stack
+from tests.sampling import initialize_parameters
 
 X, Y = circles(300, 0.05, 1)
 x, y = X[:, 0], X[:, 1]
@@ -479,9 +482,9 @@ for recipe, layers, name in (
 ):
     models = stack([initialize_parameters(recipe, seed, layers) for seed in range(3)])
     activations = [ACTIVATIONS[name]] * (len(layers) - 2)
-    S = diagnostics.signals(models, X, Y, activations)
+    S = signals.signals(models, X, Y, activations)
     arrays = [array for field in S for array in (field if isinstance(field, (tuple, list)) else [field])]
-    arrays += [*symmetry.symmetry(models), diagnostics.correlations(models, x, y, activations)]
+    arrays += [*symmetry.symmetry(models), signals.correlations(models, x, y, activations)]
     print("exact", hashlib.sha256(b"".join(np.asarray(array).tobytes() for array in arrays)).hexdigest())
     J = spectra.jacobians(models, X[:, :4], activations)
     for values in (spectra.effective_ranks(models), J.hidden.mean(axis=2), J.hidden[..., 0], J.logits[..., 0]):
@@ -499,6 +502,7 @@ def here(cache: Path) -> str:
     return run(SCRIPT, cache)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMITATIONS)
 def test_the_same_on_another_processor(name: str, here: str, cache: Path) -> None:
     assert here.count("exact") == 5

@@ -11,8 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
 from pipeline.initializers import layerwise
-from pipeline.initializers.layerwise import RECIPES, initialize_parameters
+from pipeline.initializers.layerwise import RECIPES
 from pipeline.numerics import gram_schmidt, matrices, random
+from tests.sampling import initialize_parameters
 
 FAN_OUT, FAN_IN = 300, 400
 

@@ -138,14 +138,17 @@ def test_a_function_of_ones_own(own: str) -> None:
 @pytest.mark.parametrize(
     ("function", "told"),
     [
-        ("transposed", "gives W of shape (2, 10); it must be (10, 2)"),
-        ("single", "gives an array of float32 for W; it must be an array of float64"),
-        ("nan", "gives W with nan or inf; every number must be finite"),
-        ("nothing", "gives a NoneType for W; it must be an array of float64"),
-        ("three", "gives 3 things for a layer; it must give W, or W and b"),
-        ("flat_biases", "gives b of shape (10,); it must be (10, 1)"),
-        ("drawn_elsewhere", "gives other weights when called again with the same seed; it must draw from rng alone"),
-        ("broken", "does not work: ZeroDivisionError: division by zero"),
+        ("transposed", "returned W of shape (2, 10); expected (10, 2)"),
+        ("single", "returned an array of float32 for W; expected an array of float64"),
+        ("nan", "returned W with NaN or infinity; expected finite numbers"),
+        ("nothing", "returned a NoneType for W; expected an array of float64"),
+        ("three", "returned 3 values for a layer; expected W or (W, b)"),
+        ("flat_biases", "returned b of shape (10,); expected (10, 1)"),
+        (
+            "drawn_elsewhere",
+            "returned different weights when called again with the same seed; it must draw from rng only",
+        ),
+        ("broken", "raised ZeroDivisionError: division by zero"),
     ],
 )
 def test_what_is_wrong_with_a_function_of_ones_own(own: str, function: str, told: str) -> None:
@@ -157,7 +160,7 @@ def test_settings_of_a_function_of_ones_own(own: str) -> None:
     assert recipe_settings.setting_problems(f"{own}:good", {"wild": 1}, "initializers.x") == [
         "initializers.x.wild holds 1; it must be true or false."
     ]
-    with pytest.raises(ValueError, match="first arguments must be rng, fan_out, fan_in, and are fan_out, fan_in"):
+    with pytest.raises(ValueError, match="first arguments must be rng, fan_out, fan_in, not fan_out, fan_in"):
         recipes.find(f"{own}:wrong_arguments")
 
 

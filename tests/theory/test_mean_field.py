@@ -8,7 +8,6 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from activation_cases import case
 from scipy import integrate, special, stats
 
 from pipeline.networks import edge_of_chaos
@@ -17,6 +16,7 @@ from pipeline.theory import correlation, finite_width, initial_loss, mean_field
 from pipeline.theory.correlation import correlation_map, correlation_slope, fixed_correlation, pair_expectation, xi_c
 from pipeline.theory.mean_field import activation_of, chi_1, fixed_points, length_map, moments, xi_q
 from pipeline.tracking import model_code
+from tests.activation_cases import case
 
 RELU, TANH, LINEAR, GELU = (ACTIVATIONS[name] for name in ("relu", "tanh", "linear", "gelu"))
 COVERED = [name for name, activation in ACTIVATIONS.items() if not activation.without_theory]

@@ -174,7 +174,7 @@ def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
 def publishing(folder: Path, fingerprints: list[str]) -> list[int]:
     """The exit codes of as many processes, which publish twenty runs each, all at once."""
     code = (
-        "import sys; from pathlib import Path; from pipeline import tracking as t; folder = Path(sys.argv[1]);"
+        "import sys; from pathlib import Path; from pipeline.tracking import publish as t; folder = Path(sys.argv[1]);"
         "t.publish(f'sqlite:///{folder.as_posix()}/mlflow.db', folder, t.Result(sys.argv[2], t.Run('p', {}, {})),"
         "[t.Run(f'{i}', {}, {}) for i in range(20)])"
     )
@@ -302,14 +302,14 @@ def test_the_pipeline_publishes_every_model(finished: Laboratory, tmp_path: Path
     costs = atomic_files.read_csv(finished.root / "runs" / "he" / "costs.csv", trained.COSTS)
     history = client.get_metric_history(he.info.run_id, "cost")
     assert [m.value for m in history] == costs["cost"][costs["seed"] == 3].tolist()
-    layers = pd.read_csv(finished.root / "births" / "he" / "layers.csv").set_index("seed")
+    layers = pd.read_csv(finished.root / "diagnostics" / "he" / "layers.csv").set_index("seed")
     gradients = client.get_metric_history(he.info.run_id, "first_gradient")
     assert [(m.step, m.value) for m in gradients] == list(enumerate(layers.loc[3, "weight_gradient"], start=1))
     assert {"initializer": "he", "seed": "3", "recipe": "he_normal"}.items() <= he.data.params.items()
     table = pd.read_csv(finished.root / "reports" / "runs.csv").set_index(["initializer", "seed"])
     assert he.data.tags["behaviour"] == table.loc[("he", 3), "behaviour"]
     lock = YAML(typ="safe").load(finished.root / "dvc.lock")
-    known = {out["path"]: out["md5"] for out in lock["stages"]["generate"]["outs"]}
+    known = {out["path"]: out["md5"] for out in lock["stages"]["dataset"]["outs"]}
     used = {given.tags[0].value: given.dataset.digest for given in he.inputs.dataset_inputs}
     assert used == {"train": known["data/train.csv"], "test": known["data/test.csv"]}
 
