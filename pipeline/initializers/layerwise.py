@@ -137,7 +137,7 @@ def variance_scaling(*, scale: float, mode: str, distribution: str = "normal") -
 def he_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
     """W ~ N(0, 2 / ((1 + negative_slope^2) n)), for leaky ReLU of that negative slope (He et al. 2015, eqs. 10, 15).
 
-    PyTorch's kaiming_normal_(a=negative_slope, mode). Keras and JAX truncate: `he_truncated_normal`.
+    PyTorch's kaiming_normal_(a=negative_slope, mode=mode). Keras and JAX truncate: `he_truncated_normal`.
     """
     return _he(negative_slope, mode, "normal")
 
@@ -151,7 +151,7 @@ def he_uniform(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initiali
 
 
 def he_truncated_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
-    """Truncated normal of variance 2 / ((1 + negative_slope^2) n): He normal in Keras and JAX, for slope 0, fan_in."""
+    """Truncated normal of variance 2 / ((1 + negative_slope^2) n): He normal in Keras and JAX (with the defaults)."""
     return _he(negative_slope, mode, "truncated_normal")
 
 

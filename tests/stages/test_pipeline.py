@@ -134,7 +134,7 @@ def test_another_analysis_trains_nothing(laboratory: Laboratory) -> None:
     ran = laboratory.repro()
     assert [stage for stage in ran if stage.startswith("train@") or stage == "trajectories"] == []
     assert {"diagnose@he", "initialization", "aggregate", "track"} < set(ran)
-    laboratory.change("params.yaml", "tutorial_seed: 3", "tutorial_seed: 5")
+    laboratory.change("params.yaml", "highlight_seed: 3", "highlight_seed: 5")
     assert sorted(laboratory.repro()) == ["aggregate", "initialization", "resolve", "track", "trajectories"]
 
 
