@@ -33,7 +33,7 @@ def born(init: Initializer, seeds: Sequence[int] = (3,), layers: Sequence[int] =
     return stack([initialize_parameters(init, seed, layers) for seed in seeds])
 
 
-def at_birth(init: Initializer, activation: Activation = RELU, seeds: Sequence[int] = (3,)) -> signals_module.Signals:
+def measured(init: Initializer, activation: Activation = RELU, seeds: Sequence[int] = (3,)) -> signals_module.Signals:
     return signals_module.signals(born(init, seeds), X, Y, [activation] * 2)
 
 
@@ -163,14 +163,14 @@ def test_constant_units_are_one_before_and_after_training() -> None:
 
 
 def test_he_keeps_the_second_moment_of_the_data() -> None:
-    S = at_birth(layerwise.he_normal(), seeds=range(200))
+    S = measured(layerwise.he_normal(), seeds=range(200))
     assert np.mean(X[0] ** 2 + X[1] ** 2) == pytest.approx(0.830449, abs=5e-7)
     for l in range(3):
         assert_within_5_errors(S.Z.second[:, l], 0.830449)
 
 
 def test_the_first_cost_of_x10() -> None:
-    assert at_birth(layerwise.normal(std=10.0)).cost[0] == pytest.approx(1773.585954937, abs=1e-9)
+    assert measured(layerwise.normal(std=10.0)).cost[0] == pytest.approx(1773.585954937, abs=1e-9)
 
 
 def test_saturation_begins_at_a_tenth_of_the_slope() -> None:
@@ -202,8 +202,8 @@ def test_saturated_outputs() -> None:
 
 
 def test_tanh_is_saturated_by_x10_and_hardly_by_xavier() -> None:
-    wild = at_birth(layerwise.normal(std=10.0), TANH, range(20))
-    mild = at_birth(layerwise.xavier_normal(), TANH, range(20))
+    wild = measured(layerwise.normal(std=10.0), TANH, range(20))
+    mild = measured(layerwise.xavier_normal(), TANH, range(20))
     # z is N(0, 100 |x|^2) with |x| near 0.9: P(|z| > 1.818) = 0.84; next, of ten a near 1, N(0, 1000): 0.95;
     # the logits, of five, N(0, 500): P(|z| > 3.637) = 0.87
     assert (wild.saturated.mean(axis=0) > [0.8, 0.9]).all()
@@ -211,7 +211,7 @@ def test_tanh_is_saturated_by_x10_and_hardly_by_xavier() -> None:
     # z is N(0, |x|^2 / 6) with |x| at most 1.15: P(|z| > 1.818) = 1e-4
     assert (mild.saturated.mean(axis=0) < 0.001).all()
     assert (mild.saturated_outputs < 0.1).all()
-    assert not at_birth(layerwise.normal(std=10.0)).saturated.any()  # ReLU
+    assert not measured(layerwise.normal(std=10.0)).saturated.any()  # ReLU
 
 
 def test_dead_units() -> None:
@@ -392,7 +392,7 @@ def test_histogram() -> None:
 
 
 def test_histograms_of_a_network() -> None:
-    S = at_birth(layerwise.he_normal(), seeds=range(4))
+    S = measured(layerwise.he_normal(), seeds=range(4))
     assert S.Z_counts.sum(axis=2).tolist() == [[10 * 300, 5 * 300, 300]] * 4
     middle = len(histograms.bin_edges()) // 2
     assert not S.A_counts[:, :, :middle].any()
@@ -409,7 +409,7 @@ def test_silent_samples() -> None:
     Z, _ = signals_module.forward(models, X[:, :50], [RELU] * 2)
     slow = [[any((z[model, :, m] <= 0).all() for z in Z[:2]) for m in range(50)] for model in range(20)]
     assert S.silent[:20].tolist() == [sum(row) / 50 for row in slow]
-    assert not at_birth(layerwise.he_normal(), TANH).silent.any()
+    assert not measured(layerwise.he_normal(), TANH).silent.any()
 
 
 def test_log_growth() -> None:
@@ -420,7 +420,7 @@ def test_log_growth() -> None:
     for model in range(3):
         logs = [math.log(size) for size in sizes[model] if size > 0]
         assert S.log_growth[model] == pytest.approx(sum(logs) / len(logs), rel=1e-13)
-    assert np.isnan(at_birth(layerwise.zeros()).log_growth).all()
+    assert np.isnan(measured(layerwise.zeros()).log_growth).all()
 
 
 def test_units_that_are_told_apart() -> None:
