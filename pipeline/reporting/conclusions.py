@@ -37,8 +37,8 @@ def of_initialization(
 ) -> str:
     """Four sentences: labels, initial cost, gradients, and how far the measurements agree with theory.
 
-    `measured` is the table of initialization.csv, `verdicts` has the label of every model of each initializer, and `unpredicted`
-    names the initializers for which theory makes no prediction.
+    `measured` is the table of initialization.csv, `verdicts` has the label of every model of each initializer, and
+    `unpredicted` names the initializers for which theory makes no prediction.
     """
     gradient = "The network has no hidden layers."
     if n_layers > 1:
