@@ -196,7 +196,7 @@ def test_looks_linear_odd_units_hear_and_are_not_heard() -> None:
 def test_looks_linear_refuses_what_cannot_look_linear(activation: Activation) -> None:
     with pytest.raises(ValueError, match="looks_linear requires an activation with"):
         born("looks_linear", {}, birth([3, 4, 1], activation))
-    with pytest.raises(ValueError, match="two units or more in every hidden layer"):
+    with pytest.raises(ValueError, match="at least 2 units in every hidden layer"):
         born("looks_linear", {}, birth([3, 1, 1], RELU))
 
 
