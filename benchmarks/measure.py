@@ -58,7 +58,7 @@ def best(work: Callable[[], object], rounds: int = 5) -> float:
 
 
 def flops(widths: list[int], m: int) -> int:
-    """The multiplications and additions in the matrix products of a step: for Z, for dW, and for dA of hidden layers."""
+    """The multiplications and additions in the matrix products of a step: for Z, dW, and dA of hidden layers."""
     products = [n_in * n_out for n_in, n_out in pairwise(widths)]
     return 2 * m * (2 * sum(products) + sum(products[1:]))
 
