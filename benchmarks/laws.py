@@ -19,23 +19,23 @@ LEVEL = 1e-4  # of significance, for the two-sample Kolmogorov-Smirnov test
 # recipe, settings, and the call of the framework that fills or returns the matrix
 PYTORCH: list[tuple[str, dict[str, Any], Callable[[Any, Any], Any]]] = [
     ("uniform", {"low": -0.3, "high": 0.5}, lambda init, W: init.uniform_(W, -0.3, 0.5)),
-    ("normal", {"sd": 0.3}, lambda init, W: init.normal_(W, std=0.3)),
-    ("truncated_normal_absolute", {"sd": 1.5}, lambda init, W: init.trunc_normal_(W, std=1.5)),
-    ("he_normal", {"slope": 0.3}, lambda init, W: init.kaiming_normal_(W, a=0.3)),
-    ("he_normal", {"fan": "fan_out"}, lambda init, W: init.kaiming_normal_(W, mode="fan_out")),
+    ("normal", {"std": 0.3}, lambda init, W: init.normal_(W, std=0.3)),
+    ("truncated_normal_absolute", {"std": 1.5}, lambda init, W: init.trunc_normal_(W, std=1.5)),
+    ("he_normal", {"negative_slope": 0.3}, lambda init, W: init.kaiming_normal_(W, a=0.3)),
+    ("he_normal", {"mode": "fan_out"}, lambda init, W: init.kaiming_normal_(W, mode="fan_out")),
     ("he_uniform", {}, lambda init, W: init.kaiming_uniform_(W)),
     ("xavier_normal", {}, lambda init, W: init.xavier_normal_(W)),
     ("xavier_uniform", {}, lambda init, W: init.xavier_uniform_(W)),
     ("lecun_normal", {}, lambda init, W: init.kaiming_normal_(W, nonlinearity="linear")),
     ("orthogonal", {}, lambda init, W: init.orthogonal_(W)),
-    ("sparse", {"sparsity": 0.9, "sd": 0.2}, lambda init, W: init.sparse_(W, sparsity=0.9, std=0.2)),
+    ("sparse", {"sparsity": 0.9, "std": 0.2}, lambda init, W: init.sparse_(W, sparsity=0.9, std=0.2)),
     ("zeros", {}, lambda init, W: init.zeros_(W)),
     ("ones", {}, lambda init, W: init.ones_(W)),
     ("constant", {"value": 0.5}, lambda init, W: init.constant_(W, 0.5)),
     ("identity", {}, lambda init, W: init.eye_(W)),
 ]
 JAX: list[tuple[str, dict[str, Any], Callable[[Any], Any]]] = [
-    ("truncated_normal", {"sd": 0.3}, lambda init: init.truncated_normal(0.3)),
+    ("truncated_normal", {"std": 0.3}, lambda init: init.truncated_normal(0.3)),
     ("he_truncated_normal", {}, lambda init: init.he_normal()),
     ("he_uniform", {}, lambda init: init.he_uniform()),
     ("xavier_truncated_normal", {}, lambda init: init.glorot_normal()),
@@ -45,7 +45,7 @@ JAX: list[tuple[str, dict[str, Any], Callable[[Any], Any]]] = [
     ("orthogonal", {}, lambda init: init.orthogonal()),
     (
         "variance_scaling",
-        {"scale": 3.0, "fan": "fan_geo_avg", "distribution": "uniform"},
+        {"scale": 3.0, "mode": "fan_geo_avg", "distribution": "uniform"},
         lambda init: init.variance_scaling(3.0, "fan_geo_avg", "uniform"),
     ),
 ]

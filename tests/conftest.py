@@ -12,14 +12,14 @@ ROOT = Path(__file__).parent.parent
 
 MINIATURE = """\
 data: {name: circles, n_train: 30, n_test: 20, noise: 0.05, train_seed: 1, test_seed: 2}
-network: {hidden: [4, 3], activation: relu}
+network: {hidden_sizes: [4, 3], activation: relu}
 training: {iterations: 40, learning_rate: 0.1, batch_size: full, momentum: 0.0, record_every: 20}
 seeds: [3, 5]
 initializers:
   zeros: {recipe: zeros}
-  small: {recipe: normal, sd: 0.01}
+  small: {recipe: normal, std: 0.01}
   he: {recipe: he_normal}
-comparison: {tutorial_seed: 3, reference: he, target_cost: 0.1, target_accuracy: 0.99, confidence: 0.95}
+comparison: {highlight_seed: 3, reference: he, target_cost: 0.1, target_accuracy: 0.99, confidence: 0.95}
 """
 
 

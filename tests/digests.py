@@ -53,7 +53,7 @@ def cases() -> Iterator[tuple[str, str]]:
         yield name, digest(a for parameters in drawn for a in flat(parameters))
     for name, activation in ACTIVATIONS.items():
         for sd, steps in ((10.0, 3000), (1.0, 300)):
-            init = RECIPES["normal"](sd=sd)
+            init = RECIPES["normal"](std=sd)
             born = stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in range(4)])
             trained = gradient_descent.train(born, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps])
             yield f"{name} sd {sd}", digest([*flat(trained.parameters), trained.costs])

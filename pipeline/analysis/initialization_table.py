@@ -1,4 +1,4 @@
-"""What was measured of newborn models beside what theory predicts, as a tidy table: reports/birth.csv. Pure.
+"""Measurements at initialization beside the predictions of theory, as a tidy table: reports/initialization.csv.
 
 As in `statistics`, sums are correctly rounded, so the table has the same bits on every computer.
 """

@@ -75,50 +75,50 @@ def uniform(*, low: float, high: float) -> Initializer:
     return init
 
 
-def normal(*, sd: float) -> Initializer:
-    """W ~ N(0, sd^2), independent of the fans. `np.random.randn(...) * 10` in the seed document is sd = 10."""
-    _positive("sd", sd)
+def normal(*, std: float) -> Initializer:
+    """W ~ N(0, std^2), independent of the fans. `np.random.randn(...) * 10` in the seed document is std = 10."""
+    _positive("std", std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        return random.normal(rng, (fan_out, fan_in)) * sd
+        return random.normal(rng, (fan_out, fan_in)) * std
 
     return init
 
 
-def truncated_normal(*, sd: float, low: float = -2.0, high: float = 2.0) -> Initializer:
-    """W = sd T, where T is N(0, 1) truncated to [low, high]: the bounds are in units of sd.
+def truncated_normal(*, std: float, low: float = -2.0, high: float = 2.0) -> Initializer:
+    """W = std T, where T is N(0, 1) truncated to [low, high]: the bounds are in units of std.
 
-    As in Keras (always 2 sd) and JAX. As there, the variance is not corrected: truncated at 2 sd it is 0.7737 sd^2.
+    As in Keras (always 2 std) and JAX. As there, the variance is not corrected: truncated at 2 std it is 0.7737 std^2.
     `variance_scaling` corrects it, also in Keras and JAX.
     """
-    _positive("sd", sd)
+    _positive("std", std)
     _require_mass(low, high)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        return random.truncated_normal(rng, (fan_out, fan_in), low, high) * sd
+        return random.truncated_normal(rng, (fan_out, fan_in), low, high) * std
 
     return init
 
 
 def truncated_normal_absolute(
-    *, sd: float = 1.0, mean: float = 0.0, low: float = -2.0, high: float = 2.0
+    *, std: float = 1.0, mean: float = 0.0, low: float = -2.0, high: float = 2.0
 ) -> Initializer:
-    """W ~ N(mean, sd^2) truncated to [low, high]: PyTorch's trunc_normal_(mean, std, a, b).
+    """W ~ N(mean, std^2) truncated to [low, high]: PyTorch's trunc_normal_(mean, std, a, b).
 
-    The bounds are values of W. At sd = 0.02, common in vision transformers, the default bounds have no effect.
+    The bounds are values of W. At std = 0.02, common in vision transformers, the default bounds have no effect.
     """
-    _positive("sd", sd)
-    _require_mass(low, high, mean, sd)
+    _positive("std", std)
+    _require_mass(low, high, mean, std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        drawn = random.truncated_normal(rng, (fan_out, fan_in), (low - mean) / sd, (high - mean) / sd)
-        return np.clip(mean + sd * drawn, low, high)  # rounding may exceed the bounds
+        drawn = random.truncated_normal(rng, (fan_out, fan_in), (low - mean) / std, (high - mean) / std)
+        return np.clip(mean + std * drawn, low, high)  # rounding may exceed the bounds
 
     return init
 
 
-def variance_scaling(*, scale: float, fan: str, distribution: str = "normal") -> Initializer:
-    """Mean 0 and variance scale / n, where `fan` selects n from FANS (He et al. 2015, eq. 10).
+def variance_scaling(*, scale: float, mode: str, distribution: str = "normal") -> Initializer:
+    """Mean 0 and variance scale / n, where `mode` selects n from FANS (He et al. 2015, eq. 10).
 
     normal: N(0, scale / n). uniform: U(-r, r), r = sqrt(3 scale / n). truncated_normal: a normal distribution truncated
     at 2 standard deviations and widened so that the variance is exactly scale / n. Keras calls the first
@@ -126,7 +126,7 @@ def variance_scaling(*, scale: float, fan: str, distribution: str = "normal") ->
     sqrt(fan_in fan_out).
     """
     _positive("scale", scale)
-    size, draw = _one_of("fan", fan, FANS), _one_of("distribution", distribution, DISTRIBUTIONS)
+    size, draw = _one_of("mode", mode, FANS), _one_of("distribution", distribution, DISTRIBUTIONS)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
         return draw(rng, (fan_out, fan_in), scale / size(fan_in, fan_out))
@@ -134,26 +134,29 @@ def variance_scaling(*, scale: float, fan: str, distribution: str = "normal") ->
     return init
 
 
-def he_normal(*, slope: float = 0.0, fan: str = "fan_in") -> Initializer:
-    """W ~ N(0, 2 / ((1 + slope^2) n)), for leaky ReLU of that slope (He et al. 2015, eqs. 10, 15).
+def he_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
+    """W ~ N(0, 2 / ((1 + negative_slope^2) n)), for leaky ReLU of that negative slope (He et al. 2015, eqs. 10, 15).
 
-    PyTorch's kaiming_normal_(a=slope, mode=fan). Keras and JAX truncate: `he_truncated_normal`.
+    PyTorch's kaiming_normal_(a=negative_slope, mode=mode). Keras and JAX truncate: `he_truncated_normal`.
     """
-    return _he(slope, fan, "normal")
+    return _he(negative_slope, mode, "normal")
 
 
-def he_uniform(*, slope: float = 0.0, fan: str = "fan_in") -> Initializer:
-    """W ~ U(-r, r), r = sqrt(6 / ((1 + slope^2) n)): the variance of `he_normal`. kaiming_uniform_, HeUniform."""
-    return _he(slope, fan, "uniform")
+def he_uniform(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
+    """W ~ U(-r, r), r = sqrt(6 / ((1 + negative_slope^2) n)): the variance of `he_normal`.
+
+    PyTorch's kaiming_uniform_, Keras' HeUniform, JAX's he_uniform.
+    """
+    return _he(negative_slope, mode, "uniform")
 
 
-def he_truncated_normal(*, slope: float = 0.0, fan: str = "fan_in") -> Initializer:
-    """Truncated normal of variance 2 / ((1 + slope^2) n): He normal in Keras and JAX (slope 0, fan_in)."""
-    return _he(slope, fan, "truncated_normal")
+def he_truncated_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
+    """Truncated normal of variance 2 / ((1 + negative_slope^2) n): He normal in Keras and JAX (with the defaults)."""
+    return _he(negative_slope, mode, "truncated_normal")
 
 
-def _he(slope: float, fan: str, distribution: str) -> Initializer:
-    return variance_scaling(scale=2.0 / (1.0 + slope * slope), fan=fan, distribution=distribution)
+def _he(negative_slope: float, mode: str, distribution: str) -> Initializer:
+    return variance_scaling(scale=2.0 / (1.0 + negative_slope * negative_slope), mode=mode, distribution=distribution)
 
 
 def xavier_normal() -> Initializer:
@@ -161,32 +164,32 @@ def xavier_normal() -> Initializer:
 
     Keras and JAX truncate: `xavier_truncated_normal`. The "factor of 1" of the seed document is `lecun_normal`.
     """
-    return variance_scaling(scale=1.0, fan="fan_avg")
+    return variance_scaling(scale=1.0, mode="fan_avg")
 
 
 def xavier_uniform() -> Initializer:
     """W ~ U(-r, r), r = sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16): the default of Keras' Dense."""
-    return variance_scaling(scale=1.0, fan="fan_avg", distribution="uniform")
+    return variance_scaling(scale=1.0, mode="fan_avg", distribution="uniform")
 
 
 def xavier_truncated_normal() -> Initializer:
     """Truncated normal of variance 2 / (fan_in + fan_out): Glorot normal in Keras and JAX."""
-    return variance_scaling(scale=1.0, fan="fan_avg", distribution="truncated_normal")
+    return variance_scaling(scale=1.0, mode="fan_avg", distribution="truncated_normal")
 
 
 def lecun_normal() -> Initializer:
     """W ~ N(0, 1 / fan_in) (LeCun et al. 1998, eq. 16). Keras and JAX truncate: `lecun_truncated_normal`."""
-    return variance_scaling(scale=1.0, fan="fan_in")
+    return variance_scaling(scale=1.0, mode="fan_in")
 
 
 def lecun_uniform() -> Initializer:
     """W ~ U(-r, r), r = sqrt(3 / fan_in): the variance of `lecun_normal`."""
-    return variance_scaling(scale=1.0, fan="fan_in", distribution="uniform")
+    return variance_scaling(scale=1.0, mode="fan_in", distribution="uniform")
 
 
 def lecun_truncated_normal() -> Initializer:
     """Truncated normal of variance 1 / fan_in: LeCun normal in Keras and JAX, the default of Flax's Dense."""
-    return variance_scaling(scale=1.0, fan="fan_in", distribution="truncated_normal")
+    return variance_scaling(scale=1.0, mode="fan_in", distribution="truncated_normal")
 
 
 def pytorch_linear() -> Initializer:
@@ -238,33 +241,33 @@ def identity(*, value: float = 1.0) -> Initializer:
     return init
 
 
-def sparse(*, sparsity: float, sd: float = 0.01) -> Initializer:
-    """W ~ N(0, sd^2) with ceil(sparsity fan_out) randomly chosen zeros in each column: PyTorch's sparse_.
+def sparse(*, sparsity: float, std: float = 0.01) -> Initializer:
+    """W ~ N(0, std^2) with ceil(sparsity fan_out) randomly chosen zeros in each column: PyTorch's sparse_.
 
     PyTorch cites Martens (2010), who limits the incoming connections of a unit, a row of W: `martens_sparse`.
     """
     _require(0.0 <= sparsity <= 1.0, "sparsity", "from 0 to 1", sparsity)
-    _positive("sd", sd)
+    _positive("std", std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        W = random.normal(rng, (fan_out, fan_in)) * sd
+        W = random.normal(rng, (fan_out, fan_in)) * std
         W[matrices.chosen(rng, fan_in, fan_out, math.ceil(sparsity * fan_out)).T] = 0.0
         return W
 
     return init
 
 
-def martens_sparse(*, connections: int = 15, sd: float = 1.0) -> Initializer:
-    """W ~ N(0, sd^2) for `connections` randomly chosen inputs of each unit, 0 elsewhere.
+def martens_sparse(*, n_connections: int = 15, std: float = 1.0) -> Initializer:
+    """W ~ N(0, std^2) for `n_connections` randomly chosen inputs of each unit, 0 elsewhere.
 
-    Martens (2010, sec. 5; Sutskever et al. 2013, sec. 3.1): 15 of sd 1. Units with fewer inputs are fully connected.
+    Martens (2010, sec. 5; Sutskever et al. 2013, sec. 3.1): 15 of std 1. Units with fewer inputs are fully connected.
     """
-    _require(connections >= 1, "connections", "at least 1", connections)
-    _positive("sd", sd)
+    _require(n_connections >= 1, "n_connections", "at least 1", n_connections)
+    _positive("std", std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        W = random.normal(rng, (fan_out, fan_in)) * sd
-        W[~matrices.chosen(rng, fan_out, fan_in, connections)] = 0.0
+        W = random.normal(rng, (fan_out, fan_in)) * std
+        W[~matrices.chosen(rng, fan_out, fan_in, n_connections)] = 0.0
         return W
 
     return init
@@ -328,13 +331,13 @@ def _one_of(name: str, value: str, table: dict[str, T]) -> T:
     return table[value]
 
 
-def _require_mass(low: float, high: float, mean: float = 0.0, sd: float = 1.0) -> None:
-    """Check that rejection sampling of N(mean, sd^2) truncated to [low, high] terminates quickly.
+def _require_mass(low: float, high: float, mean: float = 0.0, std: float = 1.0) -> None:
+    """Check that rejection sampling of N(mean, std^2) truncated to [low, high] terminates quickly.
 
     Raises ValueError, naming the bound, if less than 1 in 100 draws would be accepted.
     """
     _require(low < high, "high", f"greater than low, which is {low}", high)
-    a, b = ((bound - mean) / sd / math.sqrt(2.0) for bound in (low, high))
+    a, b = ((bound - mean) / std / math.sqrt(2.0) for bound in (low, high))
     above, below = math.erfc(a) / 2.0, math.erfc(-b) / 2.0  # only compared: no weight depends on their bits
     clause = "that at least 1 in 100 draws of the normal distribution lies"
     _require(above >= 0.01, "low", f"so small {clause} above it", low)

@@ -25,7 +25,7 @@ def comparison(
     outcomes: Table,
     classes: Classes,
     *,
-    tutorial_seed: int,
+    highlight_seed: int,
     shown_seed: int,
     reference: str,
     target_cost: float,
@@ -35,14 +35,16 @@ def comparison(
     """The comparison of the initializers, from the tables of `statistics`, the published accuracies if any, the table
     of `outcomes` in the order of `runs`, the frequencies of the classes among the training samples, and what
     `along_training` tells of a model of `shown_seed` and its twin."""
-    remarks = _published_remarks(runs, compared, published, tutorial_seed, target_accuracy)
+    remarks = _published_remarks(runs, compared, published, highlight_seed, target_accuracy)
     remarks += _outcome_remarks(runs, outcomes, classes)
     parts = [
         "# How the weights were born, and how they learned",
         f"{len(compared)} initializers, {len(runs)} models. Every number here comes from runs.csv, comparison.csv and "
         "paired.csv beside this file, which hold all digits.",
-        f"## Seed {tutorial_seed} alone" if published.empty else f"## The tutorial's table: seed {tutorial_seed} alone",
-        _one_seed(runs, published, tutorial_seed, target_cost),
+        f"## Seed {highlight_seed} alone"
+        if published.empty
+        else f"## The tutorial's table: seed {highlight_seed} alone",
+        _one_seed(runs, published, highlight_seed, target_cost),
         "## The same over all seeds",
         _distribution(compared, target_accuracy, target_cost, confidence),
         f"## Against {reference}, seed by seed",
@@ -81,7 +83,8 @@ def _one_seed(runs: Table, published: Table, seed: int, target_cost: float) -> s
                 format_cost(run["initial_cost"]),
                 format_cost(run["final_cost"]),
                 format_count(run["iterations_to_target"]),
-                (run["at_birth_measured"] and f"{run['at_birth']}: {run['at_birth_measured']}") or run["at_birth"],
+                (run["initial_label_reason"] and f"{run['initial_label']}: {run['initial_label_reason']}")
+                or run["initial_label"],
                 run["behaviour"],
             ]
         )
@@ -96,8 +99,8 @@ def _one_seed(runs: Table, published: Table, seed: int, target_cost: float) -> s
             table(heads, rows, left=(0, len(heads) - 2, len(heads) - 1)),
             "",
             f"{source}At birth: a word from measurements before the first step, by rules that stand in "
-            "[birth.md](birth.md). The behaviour is the first of these rules that the measurements of the training "
-            "fulfil:",
+            "[initialization.md](initialization.md). The behaviour is the first of these rules that the "
+            "measurements of the training fulfil:",
             "",
             *rules,
         ]
@@ -111,7 +114,7 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
             [row["initializer"], f"{row['seeds']}", format_percent(row[f"{metric}_mean"])]
             + [format_interval(row[f"{metric}_low"], row[f"{metric}_high"])]
             + [format_percent(row[f"{metric}_{key}"]) for key in ("sd", "min", "median", "max")]
-            + ([format_percent(row["share_at_target_accuracy"])] if metric == "train_accuracy" else [])
+            + ([format_percent(row["share_at_target"])] if metric == "train_accuracy" else [])
             for _, row in compared.iterrows()
         ]
         heads = ["initializer", "seeds", "mean", f"{format_share(confidence)} interval", "sd", "min", "median", "max"]
@@ -123,7 +126,7 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
             *(format_cost(row[f"final_cost_{key}"]) for key in ("mean", "sd", "min", "median", "max")),
             f"{row['reached_target_cost']} of {row['seeds']}",
             format_count(row["median_iterations_to_target"]),
-            row["at_birth"],
+            row["initial_label"],
             row["behaviour"],
         ]
         for _, row in compared.iterrows()

@@ -1,4 +1,4 @@
-"""The newborn models as Markdown for a reader: reports/birth.md. Pure."""
+"""The newborn models as Markdown for a reader: reports/initialization.md. Pure."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from pipeline.reporting.markdown import table
 FAR = 3.0  # standard errors
 
 Shown = Callable[[float], str]
-Cells = Mapping[tuple[str, str, int], Any]  # from (initializer, quantity, layer or 0) to a row of birth.csv
+Cells = Mapping[tuple[str, str, int], Any]  # from (initializer, quantity, layer or 0) to a row of initialization.csv
 
 
 def birth(
@@ -24,7 +24,7 @@ def birth(
     layers_dims: Sequence[int],
     estimated: Sequence[str] = (),
 ) -> str:
-    """What the networks were at birth, from birth.csv and the verdict on every model.
+    """What the networks were at birth, from initialization.csv and the verdict on every model.
 
     `silence` says why theory is silent on some initializers; `estimated` names those whose variances were measured.
     """
@@ -35,8 +35,8 @@ def birth(
     parts = [
         "# What the networks were at birth",
         f"{len(names)} initializers, {n_models} models, layers {_sizes(layers_dims)}: measured on the "
-        "training data before the first step, beside what theory predicts. Every number comes from birth.csv beside "
-        "this file, which holds all digits.",
+        "training data before the first step, beside what theory predicts. Every number comes from "
+        "initialization.csv beside this file, which holds all digits.",
         "## In a word",
         _words(cells, verdicts, n_layers),
         f"With zero logits the cost is ln {n_classes} = {math.log(n_classes):.4g}. The label is the first of "
@@ -177,7 +177,7 @@ def _assumptions(measured: Table, silence: Mapping[str, str], estimated: Sequenc
 
 
 def _beside(row: Any, n_seeds: int, shown: Shown | None = None) -> list[str]:
-    """Measured, predicted, and how far off; – where there is no such row of birth.csv."""
+    """Measured, predicted, and how far off; – where there is no such row of initialization.csv."""
     if row is None:
         return ["–", "–", "–"]
     off = f"{row.deviation:+.1f}".replace("-", "−") if not math.isnan(row.deviation) else "–"

@@ -15,7 +15,7 @@ Made by `python -m pipeline.reporting.initializers_page` from what is registered
 settings behind its name; those with a value may be left out. Every recipe may be given besides
 
 - `gain`: a factor of all weights (1), and `bias`: a number added to all biases (0);
-- `layers`: what single layers have otherwise, as `{{3: {{gain: 0.5}}, 1: {{recipe: normal, sd: 1.0}}}}`; from 1.
+- `layers`: what single layers have otherwise, as `{{3: {{gain: 0.5}}, 1: {{recipe: normal, std: 1.0}}}}`; from 1.
 
 W has shape (fan_out, fan_in), as in PyTorch; JAX, Keras and scikit-learn store the transpose. Biases are born zero but
 where the law says otherwise. n_in is fan_in, n_out fan_out.
@@ -45,7 +45,7 @@ def table(registry: Mapping[str, Callable[..., Any]]) -> str:
 
 
 def law_and_use(name: str, factory: Callable[..., Any]) -> str:
-    """A recipe and its settings: `he_normal` slope = 0.0, fan = fan_in."""
+    """A recipe and its settings: `he_normal` negative_slope = 0.0, mode = fan_in."""
     settings = inspect.signature(factory).parameters.values()
     each = [s.name if s.default is s.empty else f"{s.name} = {s.default}" for s in settings]
     return " ".join([f"`{name}`", ", ".join(each)]).strip()

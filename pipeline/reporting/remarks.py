@@ -23,7 +23,7 @@ def _published_remarks(runs: Table, compared: Table, published: Table, seed: int
             remarks.append(
                 f"- **{name}: {format_percent(alone[0])} is seed {seed}.** Over {row['seeds']} seeds it averages "
                 f"{format_percent(row['train_accuracy_mean'])}, from {format_percent(row['train_accuracy_min'])} to "
-                f"{format_percent(row['train_accuracy_max'])}; {format_percent(row['share_at_target_accuracy'])} of "
+                f"{format_percent(row['train_accuracy_max'])}; {format_percent(row['share_at_target'])} of "
                 f"the seeds reach {format_share(target)}."
             )
     return remarks

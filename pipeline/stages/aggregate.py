@@ -40,7 +40,7 @@ def aggregate() -> None:
     costs = {name: trained.read_costs(name, P.seeds, training.record_at) for name in P.initializers}
     curves = comparison.curves_table(costs)
     C = P.comparison
-    shown = P.comparison.tutorial_seed
+    shown = P.comparison.highlight_seed
     initial = {name: jobs.read_models_job(name).initial_parameters(P.seeds, train[0]) for name in P.initializers}
     final = {name: trained.read_final_weights(name, P.seeds, P.layers_dims) for name in P.initializers}
     models = {name: take(stack, [P.seeds.index(shown)]) for name, stack in final.items()}
@@ -61,8 +61,9 @@ def aggregate() -> None:
         ignore_index=True,
     )
 
-    born = {name: dict(zip(("at_birth", "at_birth_measured"), np.array(words[name]).T, strict=True)) for name in words}
-    measured = {name: columns | born[name] for name, columns in measured.items()}
+    for name, verdicts in words.items():
+        label, reason = np.array(verdicts).T
+        measured[name] |= {"initial_label": label, "initial_label_reason": reason}
     runs = comparison.runs_table(measured, curves, ended, C.target_cost)
     compared = comparison.comparison(runs, C.confidence, C.target_accuracy)
     paired = comparison.paired(runs, C.reference, P.data.n_train, P.data.n_test)

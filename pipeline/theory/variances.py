@@ -136,21 +136,21 @@ def _uniform(fan_out: int, fan_in: int, low: float, high: float) -> Drawn:
     return Drawn((high - low) * (high - low) / 12.0, mean=0.5 * low + 0.5 * high)
 
 
-def _truncated(mean: float, sd: float, low: float, high: float) -> Drawn:
-    """N(mean, sd^2) truncated to mean + sd [low, high]; normal if the truncation does not change the variance."""
+def _truncated(mean: float, std: float, low: float, high: float) -> Drawn:
+    """N(mean, std^2) truncated to mean + std [low, high]; normal if the truncation does not change the variance."""
     shift, variance = truncated_moments(low, high)
-    return Drawn(sd * sd * variance, normal=variance == 1.0, mean=mean + sd * shift)
+    return Drawn(std * std * variance, normal=variance == 1.0, mean=mean + std * shift)
 
 
-def _scaling(fan_out: int, fan_in: int, scale: float, fan: str, distribution: str) -> Drawn:
-    return Drawn(scale / FANS[fan](fan_in, fan_out), normal=distribution == "normal")
+def _scaling(fan_out: int, fan_in: int, scale: float, mode: str, distribution: str) -> Drawn:
+    return Drawn(scale / FANS[mode](fan_in, fan_out), normal=distribution == "normal")
 
 
 def _scaled(distribution: str) -> dict[str, Callable[..., Drawn]]:
     """The laws of the named recipes that are `variance_scaling` with this distribution."""
     return {
-        f"he_{distribution}": lambda fan_out, fan_in, slope, fan: _scaling(
-            fan_out, fan_in, 2.0 / (1.0 + slope * slope), fan, distribution
+        f"he_{distribution}": lambda fan_out, fan_in, negative_slope, mode: _scaling(
+            fan_out, fan_in, 2.0 / (1.0 + negative_slope * negative_slope), mode, distribution
         ),
         f"xavier_{distribution}": lambda fan_out, fan_in: _scaling(fan_out, fan_in, 1.0, "fan_avg", distribution),
         f"lecun_{distribution}": lambda fan_out, fan_in: _scaling(fan_out, fan_in, 1.0, "fan_in", distribution),
@@ -162,9 +162,9 @@ def _square_bounds(square: float) -> Drawn:
     return Drawn(square / 3.0, bias=square / 3.0)
 
 
-def _sparse(sd: float, kept: int, n: int) -> Drawn:
-    """N(0, sd^2) for `kept` randomly chosen weights of n, and 0 for the others."""
-    return Drawn(sd * sd * (kept / n), normal=kept == n)
+def _sparse(std: float, kept: int, n: int) -> Drawn:
+    """N(0, std^2) for `kept` randomly chosen weights of n, and 0 for the others."""
+    return Drawn(std * std * (kept / n), normal=kept == n)
 
 
 def _over_fan_in(spec: NetworkSpec, sigma_w2: list[float], sigma_b2: float = 0.0) -> list[Drawn]:
@@ -189,10 +189,10 @@ LAYERS: dict[str, Callable[..., Drawn | str]] = {
     "ones": lambda fan_out, fan_in: Drawn(0.0, mean=1.0),
     "constant": lambda fan_out, fan_in, value: Drawn(0.0, mean=value),
     "uniform": _uniform,
-    "normal": lambda fan_out, fan_in, sd: Drawn(sd * sd, normal=True),
-    "truncated_normal": lambda fan_out, fan_in, sd, low, high: _truncated(0.0, sd, low, high),
-    "truncated_normal_absolute": lambda fan_out, fan_in, sd, mean, low, high: _truncated(
-        mean, sd, (low - mean) / sd, (high - mean) / sd
+    "normal": lambda fan_out, fan_in, std: Drawn(std * std, normal=True),
+    "truncated_normal": lambda fan_out, fan_in, std, low, high: _truncated(0.0, std, low, high),
+    "truncated_normal_absolute": lambda fan_out, fan_in, std, mean, low, high: _truncated(
+        mean, std, (low - mean) / std, (high - mean) / std
     ),
     "variance_scaling": _scaling,
     **{name: law for distribution in DISTRIBUTIONS for name, law in _scaled(distribution).items()},
@@ -200,8 +200,8 @@ LAYERS: dict[str, Callable[..., Drawn | str]] = {
     "sklearn_mlp": lambda fan_out, fan_in, activation: _square_bounds(SKLEARN_FACTORS[activation] / (fan_in + fan_out)),
     "orthogonal": lambda fan_out, fan_in: Drawn(1.0 / max(fan_in, fan_out)),
     "identity": _none(NOT_DRAWN),
-    "sparse": lambda fan_out, fan_in, sparsity, sd: _sparse(sd, fan_out - math.ceil(sparsity * fan_out), fan_out),
-    "martens_sparse": lambda fan_out, fan_in, connections, sd: _sparse(sd, min(connections, fan_in), fan_in),
+    "sparse": lambda fan_out, fan_in, sparsity, std: _sparse(std, fan_out - math.ceil(sparsity * fan_out), fan_out),
+    "martens_sparse": lambda fan_out, fan_in, n_connections, std: _sparse(std, min(n_connections, fan_in), fan_in),
     "zero_init": _none(NOT_DRAWN),
 }
 

@@ -23,11 +23,7 @@ from pipeline.tracking.publish import Data, Run
 
 FINAL = ("initial_cost", "final_cost", "train_accuracy", "test_accuracy", "iterations_to_target")
 SPREAD = ("min", "q25", "median", "q75", "max")  # columns of reports/cost_curves.csv
-OVER_SEEDS = {  # metrics of an initializer, and the columns of reports/comparison.csv that they are
-    "train_accuracy_mean": "train_accuracy_mean",
-    "test_accuracy_mean": "test_accuracy_mean",
-    "share_learned": "share_at_target_accuracy",
-}
+OVER_SEEDS = ("train_accuracy_mean", "test_accuracy_mean", "share_at_target")  # columns of reports/comparison.csv
 
 
 def fingerprint(P: schema.Params) -> str:
@@ -112,13 +108,13 @@ def initializers(P: schema.Params, published: pd.DataFrame, folders: Iterator[Pa
         costs = columns["cost"].reshape(len(P.seeds), len(steps)).T.tolist()
         metrics = [(f"cost_{key}", value, step) for key in SPREAD for step, value in zip(steps, band[key], strict=True)]
         metrics += [("cost_mean", estimators.mean(values), step) for step, values in zip(steps, costs, strict=True)]
-        metrics += [(metric, float(row[key]), 0) for metric, key in OVER_SEEDS.items()]
+        metrics += [(key, float(row[key]), 0) for key in OVER_SEEDS]
         path = next(folders) / "costs.png"
         atomic_files.write_bytes(
-            path, style.png(training_figures.cost_curves(band, curves, published, P.comparison.tutorial_seed))
+            path, style.png(training_figures.cost_curves(band, curves, published, P.comparison.highlight_seed))
         )
         given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
-        tags = {"level": "initializer", "behaviour": row["behaviour"], "at_birth": row["at_birth"]}
+        tags = {"level": "initializer", "behaviour": row["behaviour"], "initial_label": row["initial_label"]}
         yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
 
 
@@ -145,12 +141,12 @@ def models(P: schema.Params, name: str, given: Given, folders: Iterator[Path]) -
         images: Iterable[tuple[str, int, Image]] = ()
         if over is not None:
             atomic_files.write_bytes(picture, thumbnails.png(boundary(P, alone, points, over)))
-            if seed == P.comparison.tutorial_seed:
+            if seed == P.comparison.highlight_seed:
                 images = (("boundary", step, boundary(P, model, points, over)) for step, model in snapshots(P, name))
         yield Run(
             f"{name} seed {seed}",
             common | {"seed": seed},
-            {"level": "model", "behaviour": str(row["behaviour"]), "at_birth": str(row["at_birth"])},
+            {"level": "model", "behaviour": str(row["behaviour"]), "initial_label": str(row["initial_label"])},
             metrics,
             [] if over is None else [(picture, "")],
             pyfunc_model.Network(weights, P.data.n_inputs, P.network.activation_names),

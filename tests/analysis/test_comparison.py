@@ -188,8 +188,8 @@ def models(accuracies: dict[str, list[float]]) -> pd.DataFrame:
             "test_accuracy": np.full(n, 0.5),
             "weight_change": np.ones(n),
             "distinct_units": np.full(n, 3),
-            "at_birth": np.full(n, "healthy"),
-            "at_birth_measured": np.full(n, ""),
+            "initial_label": np.full(n, "healthy"),
+            "initial_label_reason": np.full(n, ""),
         }
         cost = np.stack([np.ones(n), final], axis=1).ravel()
         costs[name] = {"seed": np.repeat(np.arange(n), 2), "iteration": np.tile([0, 10], n), "cost": cost}
@@ -219,8 +219,8 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     )
     assert b["train_accuracy_mean"] == pytest.approx(2.6 / 3, abs=1e-15)
     assert b["train_accuracy_sd"] == pytest.approx(math.sqrt(0.14 / 6), abs=1e-15)
-    assert (b["share_at_target_accuracy"], b["reached_target_cost"], b["median_iterations_to_target"]) == (2 / 3, 2, 10)
-    assert (b["behaviour"], b["at_birth"]) == ("smooth 2, slow 1", "healthy 3")
+    assert (b["share_at_target"], b["reached_target_cost"], b["median_iterations_to_target"]) == (2 / 3, 2, 10)
+    assert (b["behaviour"], b["initial_label"]) == ("smooth 2, slow 1", "healthy 3")
     assert b["train_accuracy_low"] < b["train_accuracy_mean"] < b["train_accuracy_high"]
     assert math.isnan(a["train_accuracy_low"])  # three times one model: nothing to be uncertain of
     assert math.isnan(a["median_iterations_to_target"])

@@ -69,23 +69,23 @@ def test_what_does_not_change_a_model_does_not_matter(changes: dict[str, Any]) -
 @pytest.mark.parametrize(
     "changes",
     [
-        {"data__name": "digits", "data__n_train": 500, "network__hidden": [32]},
+        {"data__name": "digits", "data__n_train": 500, "network__hidden_sizes": [32]},
         {"data__name": "moons"},
         {"data__n_train": 299},
         {"data__n_test": 99},
         {"data__noise": 0.06},
         {"data__train_seed": 2},
         {"data__test_seed": 1},
-        {"network__hidden": [10, 6]},
-        {"network__hidden": [5, 10]},
+        {"network__hidden_sizes": [10, 6]},
+        {"network__hidden_sizes": [5, 10]},
         {"network__activation": "tanh"},
         {"network__activation": ["relu", "tanh"]},
         {"training__iterations": 14999},
         {"training__learning_rate": 0.003},
         {"training__batch_size": 299},
         {"training__momentum": 0.5},
-        {"comparison__tutorial_seed": 4},
-        {"seeds": [4, 5], "comparison__tutorial_seed": 4},
+        {"comparison__highlight_seed": 4},
+        {"seeds": [4, 5], "comparison__highlight_seed": 4},
     ],
     ids=lambda changes: " ".join(f"{key}={value}" for key, value in changes.items()),
 )
@@ -97,11 +97,11 @@ def test_the_name_of_an_initializer_does_not_matter() -> None:
     given = {
         "first": {"recipe": "he_normal"},
         "spelled_out": {"recipe": "he_normal", "gain": 1.0, "bias": 0, "layers": {2: {"recipe": "he_normal"}}},
-        "ten": {"recipe": "normal", "sd": 1, "gain": 10},
+        "ten": {"recipe": "normal", "std": 1, "gain": 10},
         "nothing": {"recipe": "constant", "value": 0},
         "he": {"recipe": "xavier_normal"},
         "zeros": {"recipe": "zeros", "bias": 0.1},
-        "random_x10": {"recipe": "normal", "sd": 10.0, "layers": {3: {"gain": 0.5}}},
+        "random_x10": {"recipe": "normal", "std": 10.0, "layers": {3: {"gain": 0.5}}},
     }
     P = experiment(initializers=given, comparison__reference="he")
     assert shown(P) == {"first": 0.9933, "spelled_out": 0.9933, "ten": 0.83, "nothing": 0.5}

@@ -29,7 +29,7 @@ def same(a, b) -> bool:
 def test_one_stream_layer_after_layer() -> None:
     """The seed's draws: np.random.seed(3), then randn for W1, W2, W3."""
     rng = np.random.RandomState(3)
-    for (W, b), (fan_in, fan_out) in zip(born(Recipe("normal", {"sd": 10.0})), pairwise(WIDTHS), strict=True):
+    for (W, b), (fan_in, fan_out) in zip(born(Recipe("normal", {"std": 10.0})), pairwise(WIDTHS), strict=True):
         np.testing.assert_allclose(W, rng.randn(fan_out, fan_in) * 10, rtol=1e-14)  # our logarithm is not NumPy's
         assert b.tobytes() == np.zeros((fan_out, 1)).tobytes()
 
@@ -53,7 +53,7 @@ def test_exceptions_for_layers() -> None:
 
 def test_a_layers_own_recipe_draws_in_its_turn() -> None:
     """The layers after it draw on from where it stopped."""
-    changed = born(Recipe("he_normal", layers={1: Layer("normal", {"sd": 1.0})}))
+    changed = born(Recipe("he_normal", layers={1: Layer("normal", {"std": 1.0})}))
     assert same(changed[1:], born(Recipe("he_normal"))[1:])
     without = born(Recipe("he_normal", layers={1: Layer("zeros")}))  # draws nothing
     rng = np.random.RandomState(3)

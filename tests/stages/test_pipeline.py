@@ -55,14 +55,14 @@ def test_a_clone_without_cache_gives_the_same_bytes(finished: Laboratory, labora
 
 
 def test_changing_one_initializer_trains_it_alone(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "sd: 0.01", "sd: 0.02")
+    laboratory.change("params.yaml", "std: 0.01", "std: 0.02")
     assert sorted(laboratory.repro()) == sorted(stages_of("small"))
-    laboratory.change("params.yaml", "sd: 0.02", "sd: 0.01")
+    laboratory.change("params.yaml", "std: 0.02", "std: 0.01")
     assert "train@small" not in laboratory.repro()  # restored from DVC's run cache
 
 
 def test_a_new_initializer_trains_alone_and_a_dropped_one_leaves_the_table(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "  small: {recipe: normal, sd: 0.01}\n", "  big: {recipe: normal, sd: 5.0}\n")
+    laboratory.change("params.yaml", "  small: {recipe: normal, std: 0.01}\n", "  big: {recipe: normal, std: 5.0}\n")
     assert sorted(laboratory.repro()) == sorted(stages_of("big"))
     table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
     assert table["initializer"].tolist() == ["zeros", "big", "he"]
@@ -134,7 +134,7 @@ def test_another_analysis_trains_nothing(laboratory: Laboratory) -> None:
     ran = laboratory.repro()
     assert [stage for stage in ran if stage.startswith("train@") or stage == "trajectories"] == []
     assert {"diagnose@he", "initialization", "aggregate", "track"} < set(ran)
-    laboratory.change("params.yaml", "tutorial_seed: 3", "tutorial_seed: 5")
+    laboratory.change("params.yaml", "highlight_seed: 3", "highlight_seed: 5")
     assert sorted(laboratory.repro()) == ["aggregate", "initialization", "resolve", "track", "trajectories"]
 
 
@@ -153,16 +153,16 @@ def test_an_activation_without_theory_is_measured_and_nothing_predicted(laborato
         "Activation(relu, relu_slope, kinks=(0.0,))",
         'Activation(relu, relu_slope, without_theory="as a test")',
     )
-    before = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    before = pd.read_csv(laboratory.root / "reports" / "initialization.csv")
     done = laboratory.stage("initialization")
     assert (done.returncode, done.stdout) == (0, "")
-    after = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    after = pd.read_csv(laboratory.root / "reports" / "initialization.csv")
     pd.testing.assert_frame_equal(
         before.drop(columns=["predicted", "deviation"]), after.drop(columns=["predicted", "deviation"])
     )
     assert before["predicted"].notna().any()
     assert not after["predicted"].notna().any()
-    text = (laboratory.root / "reports" / "birth.md").read_text()
+    text = (laboratory.root / "reports" / "initialization.md").read_text()
     for name in ("zeros", "small", "he"):
         assert (
             f"of {name} theory says nothing: it has the activation relu, which theory does not cover: as a test" in text
@@ -174,10 +174,10 @@ def test_an_activation_without_theory_is_measured_and_nothing_predicted(laborato
     [
         ("learning_rate: 0.1", "learning_rate: -0.1", "training.learning_rate holds -0.1"),
         ("seeds: [3, 5]", "seeds: [3, 3]", "seeds"),
-        ("hidden: [4, 3]", "hidden: [4, 0]", "network.hidden"),
+        ("hidden_sizes: [4, 3]", "hidden_sizes: [4, 0]", "network.hidden_sizes"),
         ("noise: 0.05", "noise: 0.05, colour: red", "data.colour"),
         ("reference: he", "reference: He", "comparison.reference holds the text 'He'"),
-        ("seeds: [3, 5]", "seeds: [4]", "comparison.tutorial_seed holds 3"),
+        ("seeds: [3, 5]", "seeds: [4]", "comparison.highlight_seed holds 3"),
     ],
 )
 def test_bad_parameters_stop_the_pipeline_with_a_sentence(

@@ -258,7 +258,7 @@ def test_a_network_that_does_not_fit_into_memory(laboratory: Laboratory, stage: 
     # (3 + 20001 + 1) 20,000 + 1 parameters of 8 bytes: 3.2008e9 bytes, divided by 2^30
     small = ": the weights of one model take 2.98 GiB" in sentence  # a computer with less than 12 GB
     assert sentence.startswith("Out of memory (Unable to allocate 2.98 GiB ") or small
-    assert sentence.endswith("; choose smaller network.hidden or fewer seeds.")
+    assert sentence.endswith("; choose smaller network.hidden_sizes or fewer seeds.")
     assert laboratory.results() == before
 
 
@@ -271,7 +271,10 @@ def test_a_network_larger_than_the_memory_of_the_computer(laboratory: Laboratory
     copies = {"train": "58.2 TiB", "diagnose": "29.1 TiB"}[stage]  # two of each of two models, or of one
     assert (done.returncode, done.stdout.count("\n")) == (1, 1)
     assert done.stdout.startswith(f"Out of memory (at least {copies} are needed, and this computer has ")
-    assert ": the weights of one model take 14.6 TiB); choose smaller network.hidden or fewer seeds.\n" in done.stdout
+    assert (
+        ": the weights of one model take 14.6 TiB); choose smaller network.hidden_sizes or fewer seeds.\n"
+        in done.stdout
+    )
 
 
 def test_in_a_subfolder(laboratory: Laboratory) -> None:

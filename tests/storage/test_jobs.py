@@ -17,7 +17,7 @@ from pipeline.storage.atomic_files import FileError
 from pipeline.storage.jobs import ModelsJob, TrainingJob, TrajectoriesJob
 from tests.sampling import initialize_parameters
 
-LAYERS = {1: Layer("normal", {"sd": 0.1}), 3: Layer(gain=1e-300, bias=-0.1)}
+LAYERS = {1: Layer("normal", {"std": 0.1}), 3: Layer(gain=1e-300, bias=-0.1)}
 MODELS = (
     ModelsJob("he", Recipe("he_normal"), (2, 4, 3, 1), ("relu", "tanh"), (3, 5), 30, 2),
     ModelsJob("own", Recipe("own.mine:halves", {"size": 1 / 3}), (64, 10), (), (2**32 - 1,), 20, 10, "0" * 64),

@@ -34,7 +34,9 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def measured(layers_dims: list[int] | None = None) -> measure.Measurements:
     """Of three models, one of zeros: it has nan where the others have numbers."""
     layers_dims = layers_dims or [2, 4, 3, 1]
-    models = [initialize_parameters(init, 3, layers_dims) for init in (he_normal(), zeros(), he_normal(slope=1.0))]
+    models = [
+        initialize_parameters(init, 3, layers_dims) for init in (he_normal(), zeros(), he_normal(negative_slope=1.0))
+    ]
     return measure.measure(stack(models), X, Y, [ACTIVATIONS["relu"]] * (len(layers_dims) - 2))
 
 
@@ -320,11 +322,11 @@ def test_a_table_reads_back_to_the_same_bits() -> None:
     made = pd.DataFrame(
         {"name": list("abcdefg"), "layer": pd.array([1, None, 3] * 2 + [4], dtype="Int64"), "x": values}
     )
-    reports.write_table("birth", made)
-    content = Path("reports/birth.csv").read_bytes()
+    reports.write_table("initialization", made)
+    content = Path("reports/initialization.csv").read_bytes()
     assert content.startswith(b"name,layer,x\na,1,0.1\nb,,0.3333333333333333\nc,3,5e-324\nd,1,-0.0\n")
     assert b"\r" not in content
-    back = atomic_files.read_csv(Path("reports/birth.csv"), {"name": str, "layer": str, "x": float}, 7)
+    back = atomic_files.read_csv(Path("reports/initialization.csv"), {"name": str, "layer": str, "x": float}, 7)
     assert back["x"].tobytes() == np.array(values).tobytes()
 
 

@@ -274,7 +274,7 @@ def test_the_pipeline_publishes_the_result(finished: Laboratory) -> None:
     assert files(client, parent) == {"params.yaml", "dvc.lock", "reports"}
     assert {"reports/comparison.md", "reports/comparison.csv"} < files(client, parent, "reports")
     assert "reports/figures/cost_curves.png" in files(client, parent, "reports/figures")
-    assert parent.data.params["network.hidden"] == "(4, 3)"
+    assert parent.data.params["network.hidden_sizes"] == "(4, 3)"
     tags = parent.data.tags
     start = finished.run("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
     assert tags["mlflow.source.git.commit"] == start
@@ -328,7 +328,7 @@ def test_the_pipeline_publishes_the_spread_over_the_seeds(finished: Laboratory) 
     table = pd.read_csv(finished.root / "reports" / "comparison.csv").set_index("initializer")
     assert he.data.metrics["train_accuracy_mean"] == table.loc["he", "train_accuracy_mean"]
     every = pd.read_csv(finished.root / "reports" / "runs.csv").set_index("initializer").loc["he"]
-    for labels in ("behaviour", "at_birth"):
+    for labels in ("behaviour", "initial_label"):
         assert set(he.data.tags[labels].split(", ")) == {f"{k} {n}" for k, n in every[labels].value_counts().items()}
     assert "costs.png" in files(client, he)
 
@@ -404,7 +404,7 @@ def test_a_store_that_is_gone_comes_back_whole(laboratory: Laboratory) -> None:
 
 
 def test_an_unreachable_server_costs_nothing_but_the_publishing(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "sd: 0.01", "sd: 0.02")
+    laboratory.change("params.yaml", "std: 0.01", "std: 0.02")
     done = laboratory.run("dvc", "repro", check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode != 0
     assert "MLflow's store http://127.0.0.1:9 cannot be used" in done.stdout

@@ -40,7 +40,7 @@ def test_every_file_of_a_result_is_in_its_fingerprint(file: str) -> None:
 
 @pytest.mark.usefixtures("result")
 @pytest.mark.parametrize(
-    ("old", "new"), [("confidence: 0.95", "confidence: 0.9"), ("tutorial_seed: 3", "tutorial_seed: 5")]
+    ("old", "new"), [("confidence: 0.95", "confidence: 0.9"), ("highlight_seed: 3", "highlight_seed: 5")]
 )
 def test_the_parameters_are_in_the_fingerprint(old: str, new: str) -> None:
     before = fingerprint(params.load())

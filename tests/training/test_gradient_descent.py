@@ -60,7 +60,7 @@ def test_he_gives_the_published_costs_and_accuracies() -> None:
 
 
 def test_x10_gives_the_published_costs_as_far_as_chaos_lets_it() -> None:
-    trained = run(layerwise.normal(sd=10.0))
+    trained = run(layerwise.normal(std=10.0))
     costs = dict(zip(range(0, 15001, 1000), trained.costs[0].tolist(), strict=True))
     facts = published("random_x10")
     assert len(facts) == 14
