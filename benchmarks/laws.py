@@ -1,6 +1,6 @@
-"""Our initializers against PyTorch's and JAX's own: two samples of one law, or the same numbers where nothing is drawn.
+"""Compare the initializers with those of PyTorch and JAX: equal distributions, or equal numbers if deterministic.
 
-Run by `make benchmark`, where both libraries are installed; exits with 1 if a law differs.
+Run by `make benchmark`, in an environment with both libraries; exits with 1 if a distribution differs.
 """
 
 import math
@@ -14,9 +14,9 @@ from scipy import stats
 from pipeline.initializers.layerwise import RECIPES
 
 FAN_OUT, FAN_IN = 300, 400
-LEVEL = 1e-4  # below this p-value of the two-sample Kolmogorov-Smirnov test a law counts as another
+LEVEL = 1e-4  # of significance, for the two-sample Kolmogorov-Smirnov test
 
-# recipe, its settings, and a call of the framework that fills or gives a (fan_out, fan_in) matrix
+# recipe, settings, and the call of the framework that fills or returns the matrix
 PYTORCH: list[tuple[str, dict[str, Any], Callable[[Any, Any], Any]]] = [
     ("uniform", {"low": -0.3, "high": 0.5}, lambda init, W: init.uniform_(W, -0.3, 0.5)),
     ("normal", {"std": 0.3}, lambda init, W: init.normal_(W, std=0.3)),
@@ -52,7 +52,7 @@ JAX: list[tuple[str, dict[str, Any], Callable[[Any], Any]]] = [
 
 
 def theirs() -> list[tuple[str, str, dict[str, Any], Any]]:
-    """Framework, recipe, settings and the framework's matrix (fan_out, fan_in), as far as frameworks are installed."""
+    """[(framework, recipe, settings, matrix (fan_out, fan_in)), ...] from each installed framework."""
     found: list[tuple[str, str, dict[str, Any], Any]] = []
     try:
         import torch
@@ -79,20 +79,21 @@ def theirs() -> list[tuple[str, str, dict[str, Any], Any]]:
 
 
 def main() -> int:
+    """Print one line per comparison; returns 1 if a distribution differs, else 0."""
     differ = 0
     for framework, name, settings, W in theirs():
         ours = RECIPES[name](**settings)(np.random.RandomState(0), FAN_OUT, FAN_IN)
         ours = ours[0] if isinstance(ours, tuple) else ours
-        if len(np.unique(ours)) < 3:  # nothing is drawn
-            same, told = bool((ours == W).all()), "every number equal" if (ours == W).all() else "other numbers"
+        if len(np.unique(ours)) < 3:  # deterministic
+            same, result = bool((ours == W).all()), "equal numbers" if (ours == W).all() else "different numbers"
         else:
             p = stats.ks_2samp(ours.ravel(), W.ravel()).pvalue
-            same, told = p > LEVEL, f"p = {p:.3f}, variance {W.var() / ours.var():.4f} of ours"
+            same, result = p > LEVEL, f"p = {p:.3f}, variance {W.var() / ours.var():.4f} of ours"
         differ += not same
         given = ", ".join(f"{key}={value}" for key, value in settings.items())
-        print(f"{framework:8} {name}({given}): {told}{'' if same else ' - NOT THE SAME LAW'}")
+        print(f"{framework:8} {name}({given}): {result}{'' if same else ' - DIFFERENT DISTRIBUTION'}")
     standard_error = math.sqrt(2 * 2 / (FAN_OUT * FAN_IN))
-    print(f"A variance agrees within about {3 * standard_error:.3f}; {differ} laws differ.")
+    print(f"Three standard errors of a variance ratio: {3 * standard_error:.3f}; {differ} distributions differ.")
     return int(differ > 0)
 
 

@@ -122,10 +122,10 @@ def standardize(X: Array, X_test: Array) -> tuple[Array, Array]:
     n = X.shape[1]
     mean = (lane_sum(pad(X)) / n)[:, None]
     centred = X - mean
-    sd = np.sqrt(lane_sum(pad(centred * centred)) / n)[:, None]
-    constant = (X == X[:, :1]).all(axis=1, keepdims=True)  # rounding of its mean may make sd nonzero
-    sd = np.where(constant, 1.0, sd)
-    return np.where(constant, 0.0, centred / sd), np.where(constant, 0.0, (X_test - mean) / sd)
+    std = np.sqrt(lane_sum(pad(centred * centred)) / n)[:, None]
+    constant = (X == X[:, :1]).all(axis=1, keepdims=True)  # rounding of its mean may make std nonzero
+    std = np.where(constant, 1.0, std)
+    return np.where(constant, 0.0, centred / std), np.where(constant, 0.0, (X_test - mean) / std)
 
 
 def synthetic(draw: Generator) -> DataSet:

@@ -43,8 +43,8 @@ UNMOVED = 1e-24  # a variance below this fraction of the squared mean is roundin
 def lsuv(*, tolerance: float = 0.02, max_iterations: int = 20) -> NetworkInitializer:
     """Layer-sequential unit variance (Mishkin & Matas 2016, algorithm 1).
 
-    W is orthonormal and b = 0; then, layer by layer, W <- W / sd(Z), with sd over all units and samples, until
-    |sd^2 - 1| <= tolerance, at most max_iterations times. Z and the defaults are those of the authors' script: Z is
+    W is orthonormal and b = 0; then, layer by layer, W <- W / std(Z), with std over all units and samples, until
+    |std^2 - 1| <= tolerance, at most max_iterations times. Z and the defaults are those of the authors' script: Z is
     taken before the activation. Since the same data are used every time, one division suffices up to rounding. A layer
     whose Z is constant on the data keeps its weights.
     """
@@ -56,10 +56,10 @@ def lsuv(*, tolerance: float = 0.02, max_iterations: int = 20) -> NetworkInitial
         for l, (fan_in, fan_out) in enumerate(spec.fans):
             W, b = orthonormal(rng, fan_out, fan_in), np.zeros((fan_out, 1))
             for _ in range(max_iterations):
-                _, sd = _mean_and_sd(product(W, A).reshape(1, -1))
-                if abs(sd.item() * sd.item() - 1.0) <= tolerance:
+                _, std = _mean_and_std(product(W, A).reshape(1, -1))
+                if abs(std.item() * std.item() - 1.0) <= tolerance:
                     break
-                W = W / sd
+                W = W / std
             parameters.append((W, b))
             A = _layer_output(spec, l, product(W, A))
         return parameters
@@ -70,7 +70,7 @@ def lsuv(*, tolerance: float = 0.02, max_iterations: int = 20) -> NetworkInitial
 def data_dependent(*, beta: float = 0.0) -> NetworkInitializer:
     """Data-dependent initialization within layers (Krähenbühl et al. 2016, algorithm 1).
 
-    W ~ N(0, 1); then, for each unit, W <- W / sd(Z) and b <- beta - mean(Z) / sd(Z), so that every pre-activation has
+    W ~ N(0, 1); then, for each unit, W <- W / std(Z) and b <- beta - mean(Z) / std(Z), so that every pre-activation has
     mean beta and variance 1 on the training inputs. Algorithm 2 of the paper, which equalizes rates of change between
     layers, is not included. The authors' script has beta = 0.1. A unit that is constant on the data keeps its weights.
     """
@@ -79,8 +79,8 @@ def data_dependent(*, beta: float = 0.0) -> NetworkInitializer:
         parameters, A = [], spec.X
         for l, (fan_in, fan_out) in enumerate(spec.fans):
             W = random.normal(rng, (fan_out, fan_in))
-            mean, sd = _mean_and_sd(product(W, A))
-            W, b = W / sd, beta - mean / sd
+            mean, std = _mean_and_std(product(W, A))
+            W, b = W / std, beta - mean / std
             parameters.append((W, b))
             A = _layer_output(spec, l, product(W, A) + b)
         return parameters
@@ -130,8 +130,8 @@ def random_walk(*, tanh_gain: float = 1.13) -> NetworkInitializer:
 
     def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
         gains = random_walk_gains(spec, tanh_gain)
-        sds = [gain / math.sqrt(fan_in) for gain, (fan_in, _) in zip(gains, spec.fans, strict=True)]
-        return _normal(rng, spec, sds, 0.0)
+        stds = [gain / math.sqrt(fan_in) for gain, (fan_in, _) in zip(gains, spec.fans, strict=True)]
+        return _normal(rng, spec, stds, 0.0)
 
     return init
 
@@ -169,8 +169,8 @@ def critical_normal(*, bias_variance: float = 0.0) -> NetworkInitializer:
 
     def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
         variances = critical_variances(spec, bias_variance)
-        sds = [math.sqrt(v / fan_in) for v, (fan_in, _) in zip(variances, spec.fans, strict=True)]
-        return _normal(rng, spec, sds, math.sqrt(bias_variance))
+        stds = [math.sqrt(v / fan_in) for v, (fan_in, _) in zip(variances, spec.fans, strict=True)]
+        return _normal(rng, spec, stds, math.sqrt(bias_variance))
 
     return init
 
@@ -190,12 +190,12 @@ NETWORK_RECIPES: dict[str, Callable[..., NetworkInitializer]] = {
 }
 
 
-def _normal(rng: np.random.RandomState, spec: NetworkSpec, sds: Iterable[float], bias_sd: float) -> Parameters:
-    """Normal weights with one standard deviation per layer, and normal biases, not drawn if bias_sd is 0."""
+def _normal(rng: np.random.RandomState, spec: NetworkSpec, stds: Iterable[float], bias_std: float) -> Parameters:
+    """Normal weights with one standard deviation per layer, and normal biases, not drawn if bias_std is 0."""
     parameters = []
-    for sd, (fan_in, fan_out) in zip(sds, spec.fans, strict=True):
-        W = random.normal(rng, (fan_out, fan_in)) * sd
-        b = random.normal(rng, (fan_out, 1)) * bias_sd if bias_sd > 0.0 else np.zeros((fan_out, 1))
+    for std, (fan_in, fan_out) in zip(stds, spec.fans, strict=True):
+        W = random.normal(rng, (fan_out, fan_in)) * std
+        b = random.normal(rng, (fan_out, 1)) * bias_std if bias_std > 0.0 else np.zeros((fan_out, 1))
         parameters.append((W, b))
     return parameters
 
@@ -205,7 +205,7 @@ def _layer_output(spec: NetworkSpec, l: int, Z: Array) -> Array:
     return np.asarray(spec.activations[l].phi(Z)) if l < len(spec.activations) else Z
 
 
-def _mean_and_sd(Z: Array) -> tuple[Array, Array]:
+def _mean_and_std(Z: Array) -> tuple[Array, Array]:
     """Mean and standard deviation (n, 1) of each row of Z (n, m); the latter is 1 for a constant row."""
     m = Z.shape[1]
     mean = lane_sum(pad(Z))[:, None] / m

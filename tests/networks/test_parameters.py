@@ -30,6 +30,17 @@ def test_taken_models_are_copies() -> None:
     assert numbers(models) == [[0.0], [1.0]]
 
 
+def test_models_taken_by_a_slice_are_views() -> None:
+    models = stack([model(number) for number in range(4)])
+    taken = take(models, slice(1, 9))  # beyond the end as for any slice
+    assert numbers(taken) == [[1.0], [2.0], [3.0]]
+    assert all(
+        np.shares_memory(a, b)
+        for one, other in zip(taken, models, strict=True)
+        for a, b in zip(one, other, strict=True)
+    )
+
+
 def test_a_place_that_is_not_there_is_refused() -> None:
     with pytest.raises(IndexError):
         take(stack([model(0)]), [1])

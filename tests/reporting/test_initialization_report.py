@@ -283,7 +283,7 @@ def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str
     assert [row[0] for row in words] == [row[0] for row in maps] == [row[0] for row in typical] == list(INITS)
     assert len(layers) == len(INITS) * min(8, len(layers_dims) - 1)
     assert set(made["layer"].dropna()) == set(range(1, len(layers_dims)))
-    assert "- constant: no prediction, because it has weights of mean 0.5, and theory wants mean 0." in text
+    assert "- constant: no prediction, because it has weights of mean 0.5, but theory assumes mean 0." in text
     assert not re.search(r"\bnan\b|<NA>|None", text)
 
 
