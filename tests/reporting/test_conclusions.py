@@ -117,7 +117,10 @@ def test_differences_in_either_direction() -> None:
     assert sentences(runs)[2] == "No test accuracy differs significantly from that of b (5 % level, Holm's correction)."
     assert sentences(runs, "x")[2] == "The reference, x, is not among the initializers."
     runs = of_test(a=[0.25] * 5, b=[0.5] * 5)  # p = 2 / 2**5 = 0.0625
-    assert sentences(runs)[2] == "No difference from b can be significant at the 5 % level: too few seeds with a difference."
+    assert (
+        sentences(runs)[2]
+        == "No difference from b can be significant at the 5 % level: too few seeds with a difference."
+    )
 
 
 LABELS = {"a": ["frozen"] * 2, "b": ["healthy", "frozen"], "c": ["saturated", "healthy"]}
