@@ -98,7 +98,7 @@ def _differences(compared: Table, paired: Table, reference: str, level: float) -
         return f"There is no other initializer to compare with {reference}."
     at_level = f"{format_share(level)} level"
     if smallest_holm_p((paired["wins"] + paired["losses"]).tolist()) > level:
-        return f"No difference from {reference} can be significant at the {at_level}: too few seeds differ."
+        return f"No difference from {reference} can be significant at the {at_level}: too few seeds with a difference."
     test = paired[paired["metric"] == "test_accuracy"]
     significant, below = test["p_holm"] <= level, test["mean_difference"] < 0.0
     if not significant.any():

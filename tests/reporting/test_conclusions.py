@@ -76,7 +76,7 @@ def test_all_models_diverged() -> None:
     target, accuracy, difference, labels = sentences(runs)
     assert target == "No model reaches the target cost of 0.15; training diverged with a in 2 of 2 seeds and b in 2."
     assert accuracy == "The mean test accuracy over 2 seeds is 50.0 % (a; b)."  # one model: no interval
-    assert difference == "No difference from b can be significant at the 5 % level: too few seeds differ."
+    assert difference == "No difference from b can be significant at the 5 % level: too few seeds with a difference."
     assert labels.endswith("0 of 4 models with another label: label and outcome agree for 4 of 4 models.")
 
 
@@ -117,7 +117,10 @@ def test_differences_in_either_direction() -> None:
     assert sentences(runs)[2] == "No test accuracy differs significantly from that of b (5 % level, Holm's correction)."
     assert sentences(runs, "x")[2] == "The reference, x, is not among the initializers."
     runs = of_test(a=[0.25] * 5, b=[0.5] * 5)  # p = 2 / 2**5 = 0.0625
-    assert sentences(runs)[2] == "No difference from b can be significant at the 5 % level: too few seeds differ."
+    assert (
+        sentences(runs)[2]
+        == "No difference from b can be significant at the 5 % level: too few seeds with a difference."
+    )
 
 
 LABELS = {"a": ["frozen"] * 2, "b": ["healthy", "frozen"], "c": ["saturated", "healthy"]}
