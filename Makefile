@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test lint types unit kills ui exps study benchmark docs lock clean
+.PHONY: help install repro test quick lint types unit kills ui exps study benchmark docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ scm: install  # a ZIP download has no .git: DVC then works without git, but for 
 	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || dvc config --local core.no_scm true
 
 test: lint types unit ## pass lint, types and the whole test suite
+
+quick: install ## pass lint, types and the tests that need no DVC, server or browser, in a minute
+	@set -e; mypy & types=$$!; ruff check .; ruff format --check .; wait $$types; \
+	pytest -q --dist worksteal -n $$(python -c 'import joblib; print(joblib.cpu_count())') -m "not dvc and not servers and not browser and not slow"
 
 lint: install ## check style with ruff
 	ruff check .

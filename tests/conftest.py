@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,6 +40,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
 
 
+def environment(home: Path) -> dict[str, str]:
+    """The variables for commands in a laboratory."""
+    keep = {name: os.environ[name] for name in ("LANG", "SYSTEMROOT", "NUMBA_CACHE_DIR") if name in os.environ}
+    return keep | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "HOME": str(home),
+        "GIT_AUTHOR_NAME": "A",
+        "GIT_AUTHOR_EMAIL": "a@example.org",
+        "GIT_COMMITTER_NAME": "A",
+        "GIT_COMMITTER_EMAIL": "a@example.org",
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
 class Laboratory:
     """A clone of the project's files in a folder of its own, and commands run there."""
 
@@ -65,18 +80,16 @@ class Laboratory:
             shutil.rmtree(self.root / "reports", ignore_errors=True)
             (self.root / "dvc.lock").unlink(missing_ok=True)
             self.write("params.yaml", params)
-        keep = {name: os.environ[name] for name in ("LANG", "SYSTEMROOT", "NUMBA_CACHE_DIR") if name in os.environ}
-        self.environment = keep | {
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "HOME": str(home),
-            "GIT_AUTHOR_NAME": "A",
-            "GIT_AUTHOR_EMAIL": "a@example.org",
-            "GIT_COMMITTER_NAME": "A",
-            "GIT_COMMITTER_EMAIL": "a@example.org",
-            "DVC_NO_ANALYTICS": "1",
-        }
+        self.environment = environment(home)
         self.run("git", "init", "-q", "-b", "main")
         self.commit("start")
+
+    @classmethod
+    def opened(cls, folder: Path) -> "Laboratory":
+        """The laboratory that another process made in `folder`."""
+        made = cls.__new__(cls)
+        made.root, made.environment = folder / "repository", environment(folder / "home")
+        return made
 
     @property
     def store(self) -> str:
@@ -166,10 +179,22 @@ class Laboratory:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    """A miniature laboratory in which everything has run; not to be changed."""
-    laboratory = Laboratory(tmp_path_factory.mktemp("finished"))
-    laboratory.repro()
-    laboratory.commit("results")
+    """A miniature laboratory in which everything has run; not to be changed.
+
+    It is made once for all workers of pytest-xdist: every worker but the one that makes it gets a copy.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent / "finished" if "PYTEST_XDIST_WORKER" in os.environ else own / "finished"
+    with FileLock(f"{shared}.lock"):
+        if (shared / "done").exists():
+            return Laboratory.opened(shared).copied(tmp_path_factory.mktemp("finished"))
+        shutil.rmtree(shared, ignore_errors=True)  # of a worker that failed
+        laboratory = Laboratory(shared)
+        laboratory.repro()
+        laboratory.commit("results")
+        for kernel in laboratory.root.glob("pipeline/__pycache__/*.nb*"):  # for the tests that come after
+            shutil.copy2(kernel, ROOT / "pipeline" / "__pycache__" / kernel.name)
+        (shared / "done").touch()
     return laboratory
 
 

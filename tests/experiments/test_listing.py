@@ -14,10 +14,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from pipeline.experiments import listing
+from pipeline.tracking import publish
 from tests.conftest import ROOT, Laboratory
+from tests.stores import runs
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 BLOCKED = ["--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=127.0.0.1:9"]  # nothing listens there
@@ -283,15 +286,17 @@ def left(laboratory: Laboratory) -> list[psutil.Process]:
     return found
 
 
-def test_a_queue_of_learning_rates_becomes_a_study(laboratory: Laboratory) -> None:
+def test_a_queue_of_learning_rates_becomes_a_study_and_every_result_is_published_once(laboratory: Laboratory) -> None:
+    """Queued experiments and those of `--temp` run in checkouts that are deleted, and publish to the repository's store."""
     rates = "training.learning_rate=0.05,0.2"
-    laboratory.run("dvc", "exp", "run", "--queue", "-n", "rate", "-S", rates, "aggregate")  # MLflow needs no queue
+    laboratory.run("dvc", "exp", "run", "--queue", "-n", "rate", "-S", rates)
     laboratory.run("dvc", "queue", "start", "-j", "2")
     try:
         end = time.monotonic() + 300
         while re.search(r"Queued|Running", said := laboratory.run("dvc", "queue", "status").stdout):
             assert time.monotonic() < end, said
             time.sleep(1)
+        logs = [laboratory.run("dvc", "queue", "logs", f"rate-{number}").stdout for number in (1, 2)]
     finally:
         laboratory.run("dvc", "queue", "stop", "--kill")
         _, alive = psutil.wait_procs(left(laboratory), timeout=20)
@@ -299,7 +304,10 @@ def test_a_queue_of_learning_rates_becomes_a_study(laboratory: Laboratory) -> No
             process.kill()
     assert not alive
     assert len(re.findall(r"rate-[12] .* Success", said)) == 2
+    assert all("Running stage 'train@he'" in log for log in logs)
+    assert not any("Compiling" in log for log in logs)  # what the repository has compiled is found from a checkout, too
     assert laboratory.run("git", "status", "--porcelain").stdout == ""  # the workspace is as it was
+
     told = laboratory.run("python", "-m", "pipeline.experiments.sweep", "--figure", "docs/learning_rates.png").stdout
     assert told.splitlines()[0] == "training.learning_rate: 0.05 (rate-1), 0.1 (main), 0.2 (rate-2)"
     commits = names(laboratory)
@@ -312,6 +320,15 @@ def test_a_queue_of_learning_rates_becomes_a_study(laboratory: Laboratory) -> No
     (he,) = [line.split("|")[1:-1] for line in told.splitlines() if line.startswith("| he ")]
     assert [he[1].strip(" *"), he[2].strip()] == [f"{best:g}", f"{medians[best]:.4g}"]
     assert (laboratory.root / "docs" / "learning_rates.png").read_bytes().startswith(b"\x89PNG")
+
+    # The result of rate-2 once more under another name, restored from DVC's cache
+    done = laboratory.run("dvc", "exp", "run", "-n", "again", "--temp", "-S", "training.learning_rate=0.2")
+    assert "Running stage 'train@he'" not in done.stdout
+    found = runs(MlflowClient(laboratory.store))
+    pipelines = [run for run in found if run.data.tags["level"] == "pipeline"]
+    assert sorted(run.data.tags.get(publish.EXPERIMENTS, "") for run in pipelines) == ["", "rate-1", "rate-2, again"]
+    assert len(found) == 3 * (1 + 3 + 6)
+    assert {run.info.status for run in found} == {"FINISHED"}
 
 
 def test_a_study_of_nothing_is_refused_with_a_sentence(finished: Laboratory) -> None:

@@ -111,42 +111,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def digests(folder: Path, **environment: str) -> dict[str, str]:
-    script = "from tests.digests import cases\nfor name, value in cases(): print(name, value, sep=': ')"
-    return dict(line.split(": ") for line in run(script, folder, **environment).splitlines())
-
-
-def test_this_processor(cache: Path) -> None:
-    assert digests(cache) == DIGESTS
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_compiled_for_another_processor(name: str, cache: Path) -> None:
-    assert digests(cache, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="") == DIGESTS
-
-
-@pytest.mark.skipif(not HOST.get("avx"), reason="this processor has no AVX to leave out")
-def test_compiled_without_avx(cache: Path) -> None:
-    assert digests(cache, NUMBA_CPU_FEATURES=WITHOUT_AVX) == DIGESTS
-
-
-@pytest.mark.parametrize("name", IMITATIONS)
-def test_blas_and_numpy_imitating_another_processor(name: str, cache: Path) -> None:
-    assert digests(cache, **IMITATIONS[name]) == DIGESTS
-
-
-def test_no_fused_multiply_add_in_the_generated_code(tmp_path: Path) -> None:
-    """Of all activations, compiled for this processor; a function that is allowed to fuse shows that it would be seen."""
-    script = """
+SCRIPT = """
+from tests.digests import cases
+for name, value in cases():
+    print(name, value, sep=": ")
+"""
+ASSEMBLY = """
 from numba import njit
-from pipeline.networks import kernel, kernel_passes, reference
-from pipeline.networks.activations import ACTIVATIONS
-from tests.networks.test_kernel import problem
-
-parameters, X, Y = problem([2, 10, 5, 1], 60, 1, 1.0)
-S, activations = reference.samples(X, Y), [ACTIVATIONS["relu"]] * 2
-models = kernel.descend(reference.at_rest(parameters), [S], activations, reference.Rule(0.1), 1)
-kernel.cost(models.parameters, S, activations)
+from pipeline.networks import kernel_passes
 
 @njit(fastmath=True)
 def fused(a, b, c):
@@ -154,10 +126,48 @@ def fused(a, b, c):
 
 fused(1.0, 2.0, 3.0)
 for function in (kernel_passes.descend_models, kernel_passes.evaluate_models, fused):
-    (text,) = function.inspect_asm().values()
-    print(text, end="=====")
+    print("=====", *function.inspect_asm().values(), sep="\\n")
 """
-    *kernel, allowed, _ = run(script, tmp_path).split("=====")
+
+
+def parsed(lines: str) -> dict[str, str]:
+    """The digests by their names."""
+    return dict(line.split(": ") for line in lines.split("=====")[0].split("\n") if line)
+
+
+@pytest.fixture(scope="module")
+def here(cache: Path) -> str:
+    """What is printed on this processor as it is: digests, then the generated code of all activations."""
+    return run(SCRIPT + ASSEMBLY, cache)
+
+
+def test_this_processor(here: str) -> None:
+    assert parsed(here) == DIGESTS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_compiled_for_another_processor(name: str, cache: Path) -> None:
+    assert parsed(run(SCRIPT, cache, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="")) == DIGESTS
+
+
+@pytest.mark.skipif(not HOST.get("avx"), reason="this processor has no AVX to leave out")
+def test_compiled_without_avx(cache: Path) -> None:
+    assert parsed(run(SCRIPT, cache, NUMBA_CPU_FEATURES=WITHOUT_AVX)) == DIGESTS
+
+
+OLD = ("openblas_nehalem", "c_library_without_avx", "numpy_baseline")  # together what an old processor does
+
+
+@pytest.mark.usefixtures("here")  # which compiles
+@pytest.mark.parametrize("names", [OLD, ("openblas_haswell",)], ids=["old", "haswell"])
+def test_libraries_imitating_another_processor(names: tuple[str, ...], cache: Path) -> None:
+    environment = {key: value for name in names for key, value in IMITATIONS[name].items()}
+    assert parsed(run(SCRIPT, cache, **environment)) == DIGESTS
+
+
+def test_no_fused_multiply_add_in_the_generated_code(here: str) -> None:
+    """A function that is allowed to fuse shows that it would be seen."""
+    _, *kernel, allowed = here.split("=====")
     fused = re.compile(r"\bv?f(n?m(add|sub)|ml[as])")
     multiply = re.compile(r"\bv?f?mul(pd)?\b")
     assert [len(fused.findall(text)) for text in kernel] == [0, 0]

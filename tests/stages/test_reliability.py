@@ -292,8 +292,8 @@ def test_in_a_subfolder(laboratory: Laboratory) -> None:
 
 def test_without_git_everything_works_but_experiments(laboratory: Laboratory, finished: Laboratory) -> None:
     """As after a ZIP download. Make sets DVC's core.no_scm; what needs git says so."""
-    laboratory.delete(".git")
-    laboratory.unmake()
+    laboratory.delete(".git", "dvc.lock", "reports", "jobs")  # DVC's cache has what trains
+    laboratory.unpublish()
     laboratory.environment = laboratory.environment | {"GIT_CEILING_DIRECTORIES": str(laboratory.root.parent)}
     assert "is not a git repository" in laboratory.run("dvc", "repro", check=False).stdout
     said = laboratory.run("make", "-o", "install", "repro").stdout

@@ -374,26 +374,6 @@ def test_a_publishing_that_fails_waits_for_the_run_that_is_being_made() -> None:
     assert made == [0, 1]
 
 
-def test_every_result_of_an_experiment_is_there_once(laboratory: Laboratory) -> None:
-    """In the repository's own store: `--temp` and `--queue` run in clones that are deleted, and restore from the cache."""
-    settings = ("-S", "comparison.target_cost=0.5", "-S", "training.learning_rate=0.2")
-    done = laboratory.run("dvc", "exp", "run", "-n", "wilder", "--temp", *settings)
-    assert "Running stage 'train@he'" in done.stdout
-    assert "Compiling" not in done.stdout  # what the repository has compiled is found from a clone, too
-    laboratory.run("dvc", "exp", "run", "--queue", *settings[2:], "-S", "comparison.target_cost=0.5,0.6")
-    laboratory.run("dvc", "queue", "start", "-j", "2")
-    deadline = time.monotonic() + 180
-    while "Running" in (status := laboratory.run("dvc", "queue", "status").stdout) or "Queued" in status:
-        assert time.monotonic() < deadline, status
-        time.sleep(2)
-    assert status.count("Success") == 2
-    parents = by_level(laboratory, "pipeline").values()
-    names = sorted(run.data.tags.get(publish.EXPERIMENTS, "").split(", ") for run in parents)
-    assert sorted(len(each) for each in names) == [1, 1, 2]
-    assert sum("wilder" in each for each in names) == 1
-    assert len(runs(f"sqlite:///{laboratory.root.as_posix()}/mlflow.db")) == 3 * (1 + 3 + 6)
-
-
 def test_a_store_that_is_gone_comes_back_whole(laboratory: Laboratory) -> None:
     uri = f"sqlite:///{laboratory.root.as_posix()}/mlflow.db"
     (laboratory.root / "mlflow.db").unlink()
@@ -404,7 +384,7 @@ def test_a_store_that_is_gone_comes_back_whole(laboratory: Laboratory) -> None:
 
 
 def test_an_unreachable_server_costs_nothing_but_the_publishing(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "std: 0.01", "std: 0.02")
+    laboratory.change("params.yaml", "confidence: 0.95", "confidence: 0.9")
     done = laboratory.run("dvc", "repro", check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode != 0
     assert "MLflow's store http://127.0.0.1:9 cannot be used" in done.stdout
