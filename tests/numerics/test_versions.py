@@ -58,7 +58,6 @@ ALLOWED = {
     "10 ** k": "integers",
     "2 ** len(sizes)": "integers",
     "4.0 ** k": "an exact power of two",
-    "(-1) ** (k + 1)": "integers",
     "2.0 ** (1 - n)": "an exact power of two",
     "math.log2(1.0 - confidence)": "rounded up to an integer, for a note that is printed",
     "random.uniform(0.01, 0.1)": "a time to wait",

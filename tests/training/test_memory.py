@@ -34,7 +34,7 @@ def test_models_that_do_not_fit_raise_before_anything_is_allocated(monkeypatch: 
     monkeypatch.setattr(os, "sysconf", pages.__getitem__)
     memory.require_memory([2, 4, 3, 1], 2)
     pages["SC_PHYS_PAGES"] = 61
-    expected = r"^at least 992 B are needed at once, and this computer has 976 B: the weights of one model take 248 B$"
+    expected = r"^at least 992 B are needed, and this computer has 976 B: the weights of one model take 248 B$"
     with pytest.raises(MemoryError, match=expected):
         memory.require_memory([2, 4, 3, 1], 2)
     memory.require_memory([2, 4, 3, 1], 1)
