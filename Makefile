@@ -41,7 +41,7 @@ unit: install ## run the test suite, on all cores
 	pytest -n $$(python -c 'import joblib; print(joblib.cpu_count())') --dist loadfile --no-loadscope-reorder
 
 kills: install ## kill the pipeline and the publishing fifty times (a quarter of an hour)
-	KILLS=50 pytest -q -s tests/test_kills.py
+	KILLS=50 pytest -q -s tests/stages/test_kills.py
 
 PORT ?= 5000
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001 takes another port)
@@ -82,5 +82,5 @@ lock: ## resolve the two lock files anew (needs uv)
 	sed -i "s/^torch==\(.*\) \\\\$$/torch==\1+cpu ; sys_platform == 'linux' and platform_machine == 'x86_64' \\\\\n    --hash=$(TORCH_CPU)\ntorch==\1 ; sys_platform != 'linux' or platform_machine != 'x86_64' \\\\/" requirements-benchmark.lock.part
 	mv requirements-benchmark.lock.part requirements-benchmark.lock
 
-clean: ## delete what the pipeline made, its cache included; reports/ stays
-	rm -rf births data recipes runs tracked.json .dvc/cache .dvc/tmp
+clean: ## delete what the pipeline made, its cache included; jobs/ and reports/ stay
+	rm -rf data diagnostics runs trajectories tracked.json .dvc/cache .dvc/tmp

@@ -1,1 +1,1 @@
-"""Speed of the kernel beside its peers: `make benchmark`."""
+"""Benchmarks of the kernel against other libraries, and validations: `make benchmark`."""

@@ -1,6 +1,6 @@
-"""Measures the kernel and its peers in one run, in turns, and writes reports/benchmark.md.
+"""Benchmark the kernel against other libraries in one process, in alternation, and write reports/benchmark.md.
 
-The comparison runs on one core; the peers' libraries are told to use one thread.
+The comparison runs on one core, and all libraries are configured to use one thread.
 """
 
 import importlib.metadata
@@ -18,35 +18,37 @@ if any(os.environ.get(key) != value for key, value in ONE_THREAD.items()) or len
     os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]], CLEAN | ONE_THREAD)
 
 
+import numpy as np
+
 from benchmarks.measure import best, flops, in_turns, peak, phases, processor, seconds, spread_of
 from benchmarks.peers import PEERS, compiled, installed, stacked_numpy
 from pipeline.datasets import circles
-from pipeline.initializers import layerwise
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.initializers.recipes import Recipe, sample_parameters
 from pipeline.networks import parameters, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters
 from pipeline.training import gradient_descent
 
 SEED_NETWORK, SAMPLES = [2, 10, 5, 1], 300
-ROUNDS, ROUND = 9, 0.25  # rounds of a comparison, and seconds of each peer in a round
+ROUNDS, ROUND = 9, 0.25  # rounds of a comparison, and seconds per peer in a round
 REPORT = Path("reports/benchmark.md")
 
 
 def he(widths: Sequence[int], n_models: int) -> Parameters:
-    init = layerwise.he_normal()
-    seeds = range(3, 3 + n_models)
-    return parameters.stack([layerwise.initialize_parameters(init, seed, widths) for seed in seeds])
+    """A stack of models with He's normal weights, from the seeds 3, 4, ..."""
+    spec = NetworkSpec(widths, [ACTIVATIONS["relu"]] * (len(widths) - 2), np.empty((widths[0], 0)))
+    return parameters.stack([sample_parameters(Recipe("he_normal"), 3 + k, spec) for k in range(n_models)])
 
 
 def cost(models: Parameters, X: Any, Y: Any) -> float:
-    """The reference's cost of the first model."""
-    first = [(W[:1], b[:1]) for W, b in models]
+    """The cost of the first model, computed by the reference implementation."""
     activations = [ACTIVATIONS["relu"]] * (len(models) - 1)
-    return float(reference.cost(first, reference.samples(X, Y), activations)[0])
+    return float(reference.cost(parameters.take(models, [0]), reference.samples(X, Y), activations)[0])
 
 
 def comparison() -> tuple[list[str], float]:
-    """The table of peers, each checked first, and the kernel's seconds for a step of a model."""
+    """The Markdown table of all peers, each checked for the same cost first, and the kernel's seconds per step."""
     X, Y = circles(SAMPLES, 0.05, 1)
     expected = cost(compiled(he(SEED_NETWORK, 1), X, Y)(1000), X, Y)
     works: dict[str, Callable[[], object]] = {}
@@ -55,7 +57,7 @@ def comparison() -> tuple[list[str], float]:
         run = peer.prepare(he(SEED_NETWORK, peer.n_models), X, Y)
         try:
             reached = cost(run(1000), X, Y)
-        except Exception as error:  # a library that is there and does not work: PyTorch's compiler needs one for C++
+        except Exception as error:  # installed, but not working: PyTorch's compiler requires a C++ compiler
             print(f"{peer.name}: left out, {type(error).__name__}: {str(error).splitlines()[0][:100]}")
             continue
         if abs(reached - expected) > 1e-9:
@@ -79,7 +81,7 @@ def comparison() -> tuple[list[str], float]:
 
 
 def limit(step: float) -> list[str]:
-    """How far from the arithmetic limit, and where the rest goes."""
+    """Markdown lines: the time of a step relative to the arithmetic limit, and its parts."""
     work, apart, fused = flops(SEED_NETWORK, SAMPLES), peak(fused=False), peak(fused=True)
     X, Y = circles(SAMPLES, 0.05, 1)
     parts = phases(he(SEED_NETWORK, 1), X, Y)
@@ -96,9 +98,9 @@ def limit(step: float) -> list[str]:
 
 
 def two_cores() -> list[str]:
-    """The same batch on one core and on two."""
+    """Markdown lines: the speed-up of training 80 models on two cores."""
     if not hasattr(os, "sched_setaffinity") or len(ALL_CORES) < 2:
-        return ["Not measured: this system has one core, or does not let a process choose."]
+        return ["Not measured: this system has one core, or does not support CPU affinity."]
     X, Y = circles(SAMPLES, 0.05, 1)
     models, activations = he(SEED_NETWORK, 80), [ACTIVATIONS["relu"]] * 2
 
@@ -116,7 +118,7 @@ def two_cores() -> list[str]:
 
 
 def growth() -> list[str]:
-    """Time against the number of models, width, depth and samples, with NumPy and its BLAS beside the widths."""
+    """Markdown tables: time of a step by number of models, width (also NumPy with BLAS), depth and samples."""
 
     def step(widths: Sequence[int], m: int, n_models: int = 1, prepare: Any = compiled) -> float:
         X, Y = circles(m, 0.05, 1)
@@ -147,6 +149,7 @@ def growth() -> list[str]:
 
 
 def versions() -> str:
+    """The versions of Python and the installed libraries, as text."""
     packages = ("numpy", "numba", "scikit-learn", "torch", "jax")
     found = []
     for package in packages:
@@ -158,6 +161,7 @@ def versions() -> str:
 
 
 def main() -> None:
+    """Run all benchmarks, print the report and write it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(ALL_CORES)[:1])
     peers, step = comparison()

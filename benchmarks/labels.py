@@ -122,7 +122,7 @@ SETS = {  # problems, and the seed of data and weights
 
 def initializers(n_layers: int) -> dict[str, Recipe]:
     """All recipes, gains from 0.3 to 100, biases, and first or last layers that are small, large or zero."""
-    normal = {f"normal {std:g}": Recipe("normal", {"sd": std}) for std in (1e-4, 0.01, 0.1, 1.0, 3.0, 10.0)}
+    normal = {f"normal {std:g}": Recipe("normal", {"std": std}) for std in (1e-4, 0.01, 0.1, 1.0, 3.0, 10.0)}
     plain = ["zeros", "he_normal", "he_uniform", "xavier_normal", "lecun_normal", "pytorch_linear", "sklearn_mlp"]
     plain += ["orthogonal", "identity", "zero_init", "lsuv", "data_dependent", "random_walk", "looks_linear"]
     scaled = [("xavier_normal", gain) for gain in (0.3, 5.0 / 3.0, 3.0, 10.0)]
@@ -134,12 +134,12 @@ def initializers(n_layers: int) -> dict[str, Recipe]:
         | {
             "constant 0.5": Recipe("constant", {"value": 0.5}),
             "ones × 0.1": Recipe("ones", gain=0.1),
-            "sparse": Recipe("sparse", {"sparsity": 0.8, "sd": 0.3}),
-            "martens_sparse": Recipe("martens_sparse", {"connections": 5}),
-            "truncated_normal 0.02": Recipe("truncated_normal", {"sd": 0.02}),
+            "sparse": Recipe("sparse", {"sparsity": 0.8, "std": 0.3}),
+            "martens_sparse": Recipe("martens_sparse", {"n_connections": 5}),
+            "truncated_normal 0.02": Recipe("truncated_normal", {"std": 0.02}),
             "uniform ± 0.5": Recipe("uniform", {"low": -0.5, "high": 0.5}),
             "uniform 0 to 1": Recipe("uniform", {"low": 0.0, "high": 1.0}),
-            "variance_scaling fan_out": Recipe("variance_scaling", {"scale": 2.0, "fan": "fan_out"}),
+            "variance_scaling fan_out": Recipe("variance_scaling", {"scale": 2.0, "mode": "fan_out"}),
             "he_normal, bias -1": Recipe("he_normal", bias=-1.0),
             "he_normal, bias 1": Recipe("he_normal", bias=1.0),
             "xavier_normal, bias 3": Recipe("xavier_normal", bias=3.0),

@@ -1,4 +1,4 @@
-"""Time: of competitors in turns, of pieces of the kernel, and of a core at its best."""
+"""Time measurements: of competitors in alternation, of parts of the kernel, and of the peak rate of a core."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ from pipeline.numerics.tiles import TILE, constant, loop
 
 
 class Spread(NamedTuple):
-    """The smallest, middle and largest of several measurements."""
+    """Minimum, median and maximum of several measurements."""
 
     low: float
     median: float
@@ -31,17 +31,19 @@ class Spread(NamedTuple):
 
 
 def spread_of(values: list[float]) -> Spread:
+    """The spread of a nonempty list of measurements."""
     return Spread(min(values), statistics.median(values), max(values))
 
 
 def seconds(work: Callable[[], object]) -> float:
+    """The wall-clock time of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def in_turns(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """The seconds of each work in each round; in a round all take their turn, so that a slow moment meets all."""
+    """The seconds of each work in each round; each round runs all works, so that disturbances affect all of them."""
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
@@ -50,19 +52,19 @@ def in_turns(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, l
 
 
 def best(work: Callable[[], object], rounds: int = 5) -> float:
-    """The least seconds of several rounds, each repeated until it takes 20 ms."""
+    """The minimum over several rounds of the seconds per call, with calls repeated for about 20 ms per round."""
     repeat = max(1, int(0.02 / max(seconds(work), 1e-7)))
     return min(seconds(lambda: [work() for _ in range(repeat)]) for _ in range(rounds)) / repeat
 
 
 def flops(widths: list[int], m: int) -> int:
-    """Multiplications and additions in the products of a step: forward, for dW, and back to every hidden layer."""
+    """The multiplications and additions in the matrix products of a step: for Z, dW, and dA of hidden layers."""
     products = [n_in * n_out for n_in, n_out in pairwise(widths)]
     return 2 * m * (2 * sum(products) + sum(products[1:]))
 
 
 def peak(fused: bool) -> float:
-    """Flops a second of one core on vectors that stay in registers: multiply-adds, fused or not."""
+    """The floating-point operations per second of one core for multiply-adds in registers, fused or not."""
 
     @intrinsic
     def rounds(typing_context: Any, n: Any) -> Any:
@@ -88,7 +90,7 @@ def peak(fused: bool) -> float:
 
 
 def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
-    """Seconds of the parts of a step of one model, from what a step takes with and without them."""
+    """Seconds of each part of a step of one model, from differences of times with and without the part."""
     S, activations = reference.samples(X, Y), [ACTIVATIONS["relu"]] * (len(models) - 1)
     prepared = kernel.prepare(models, [S], activations)
     P, (data, m, _, _), (_, work, layers) = prepared.packed.ctypes.data, prepared.data(), prepared.space()
@@ -111,7 +113,7 @@ def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
         for _ in range(n):
             kernel_passes.forward(P, data, m, blocks, work, layers)
 
-    def both(n: int) -> None:  # backward alone would scale its own results again and again, down to subnormals
+    def both(n: int) -> None:  # backward alone would repeatedly scale its own results, down to subnormals
         for _ in range(n):
             kernel_passes.forward(P, data, m, blocks, work, layers)
             kernel_passes.backward(P, data, m, blocks, work, layers)
@@ -128,7 +130,7 @@ def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
 
 
 def processor() -> str:
-    """What the system calls the processor."""
+    """The name of the processor as reported by the system."""
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as file:
             for line in file:

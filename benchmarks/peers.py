@@ -1,7 +1,7 @@
-"""The peers of the kernel: the tutorial's network and gradient descent as each library would have it written.
+"""The tutorial's network and gradient descent, implemented in the style of each library.
 
-A peer is prepared with starting weights and data; it then makes so many steps whenever it is called, and gives the
-weights back. All compute in float64. Libraries that are not installed are passed over.
+A peer is prepared with initial parameters and data, and returns a function that trains from these for a number of steps
+and returns the parameters. All compute in float64. Libraries that are not installed are skipped.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ RATE = 0.01
 
 
 class Peer(NamedTuple):
-    """`prepare(models, X, Y)` gives `run(steps) -> models`; how many models it trains at once, and what it needs."""
+    """An implementation: `prepare(models, X, Y)` returns `run(steps) -> models`; `needs` is the package it imports."""
 
     name: str
     n_models: int
@@ -29,13 +29,14 @@ class Peer(NamedTuple):
 
 
 def compiled(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
+    """The kernel of this project."""
     batch, activations = [reference.samples(X, Y)], [ACTIVATIONS["relu"]] * (len(models) - 1)
     start, rule = reference.at_rest(models), reference.Rule(RATE)
     return lambda steps: kernel.descend(start, batch, activations, rule, steps).parameters
 
 
 def as_in_the_seed(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """NumPy with `@`, `np.exp` and fresh arrays, as the tutorial's helper file has it."""
+    """NumPy with `@`, `np.exp` and newly allocated arrays, as in the tutorial."""
 
     def run(steps: int) -> Parameters:
         (W1, b1), (W2, b2), (W3, b3) = [(W[0], b[0]) for W, b in models]
@@ -61,7 +62,7 @@ def as_in_the_seed(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parame
 
 
 def stacked_numpy(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """NumPy for any number of layers and models at once: batched `@`, buffers reused. Its best."""
+    """NumPy for any number of layers and models: batched `@` and reused buffers, the fastest version found."""
     layers = [(W.copy(), b.copy()) for W, b in models]
     n_models, m = len(models[0][0]), X.shape[1]
     A = [np.broadcast_to(X, (n_models, *X.shape)), *(np.empty((n_models, W.shape[1], m)) for W, _ in models)]
@@ -99,7 +100,7 @@ def stacked_numpy(models: Parameters, X: Any, Y: Any) -> Callable[[int], Paramet
 
 
 def scikit_learn(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """MLPClassifier: plain gradient descent on the whole batch, without penalty, momentum or an early end."""
+    """MLPClassifier: full-batch gradient descent without penalty, momentum or early stopping."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
@@ -133,7 +134,7 @@ def scikit_learn(models: Parameters, X: Any, Y: Any) -> Callable[[int], Paramete
 
 
 def pytorch(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """nn.Sequential of Linear and ReLU, BCEWithLogitsLoss, optim.SGD, in eager mode: as everyone writes it."""
+    """nn.Sequential of Linear and ReLU, BCEWithLogitsLoss and optim.SGD in eager mode, the usual style."""
     import torch
 
     torch.set_num_threads(1)
@@ -162,7 +163,7 @@ def pytorch(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
 
 
 def compiled_pytorch(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """A whole step as a function of the weights, through torch.func.grad and torch.compile: PyTorch's best."""
+    """One step as a function of the parameters with torch.func.grad and torch.compile, PyTorch's fastest version."""
     import torch
 
     torch.set_num_threads(1)
@@ -191,7 +192,7 @@ def compiled_pytorch(models: Parameters, X: Any, Y: Any) -> Callable[[int], Para
 
 
 def jax(batched: bool) -> Callable[[Parameters, Any, Any], Callable[[int], Parameters]]:
-    """grad of the loss, the steps in a lax.scan, all in one jit; `batched`, vmap over the models."""
+    """The gradient of the loss, steps in a lax.scan, all in one jit; if `batched`, with vmap over the models."""
 
     def prepare(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
         import jax
@@ -244,7 +245,7 @@ PEERS = (
 
 
 def installed() -> Iterator[Peer]:
-    """The peers whose library is here."""
+    """The peers whose library is installed."""
     for peer in PEERS:
         with contextlib.suppress(ImportError):
             if importlib.util.find_spec(peer.needs):

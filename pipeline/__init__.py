@@ -1,1 +1,1 @@
-"""How does the way a network's weights are born decide how it learns? A reproducible laboratory."""
+"""How does weight initialization affect training? A reproducible pipeline of experiments."""

@@ -1,5 +1,5 @@
-"""The error that carries a message for the user."""
+"""The exception whose message is shown to the user."""
 
 
 class UserError(Exception):
-    """Something that the user can mend. The message is one sentence for each problem, and all that is shown."""
+    """An error that the user can correct: its message, one sentence per problem, is printed without a traceback."""

@@ -12,22 +12,29 @@ ROOT = Path(__file__).parent.parent
 
 MINIATURE = """\
 data: {name: circles, n_train: 30, n_test: 20, noise: 0.05, train_seed: 1, test_seed: 2}
-network: {hidden: [4, 3], activation: relu}
+network: {hidden_sizes: [4, 3], activation: relu}
 training: {iterations: 40, learning_rate: 0.1, batch_size: full, momentum: 0.0, record_every: 20}
 seeds: [3, 5]
 initializers:
   zeros: {recipe: zeros}
-  small: {recipe: normal, sd: 0.01}
+  small: {recipe: normal, std: 0.01}
   he: {recipe: he_normal}
-comparison: {tutorial_seed: 3, reference: he, target_cost: 0.1, target_accuracy: 0.99, confidence: 0.95}
+comparison: {highlight_seed: 3, reference: he, target_cost: 0.1, target_accuracy: 0.99, confidence: 0.95}
 """
 
 
-LONGEST = ("pipeline", "any_processor", "tracking", "reproduction", "kills", "reliability", "experiments", "team")
+RESULTS = ("data", "jobs", "runs", "trajectories", "diagnostics", "reports")
+LONGEST = ("any_processor", "pipeline", "reliability", "reproduction", "listing", "kills", "publish", "servers")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The modules that take longest first, so that no worker is left alone with one of them at the end."""
+    """Mark the tests that use a miniature laboratory as `dvc`; put the modules that take longest first.
+
+    So no worker of pytest-xdist is left alone with a long module at the end.
+    """
+    for item in items:
+        if {"finished", "new_laboratory"} & set(getattr(item, "fixturenames", ())):  # what they depend on included
+            item.add_marker("dvc")
     order = [f"test_{name}" for name in LONGEST]
     items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
 
@@ -135,7 +142,7 @@ class Laboratory:
 
     def unmake(self) -> None:
         """Delete everything that the pipeline made, DVC's cache and MLflow's store too; the kernel stays compiled."""
-        self.delete("data", "recipes", "births", "runs", "reports", "dvc.lock", ".dvc/cache", ".dvc/tmp")
+        self.delete(*RESULTS, "dvc.lock", ".dvc/cache", ".dvc/tmp")
         self.unpublish()
 
     def unpublish(self) -> None:
@@ -152,12 +159,7 @@ class Laboratory:
 
     def results(self) -> dict[str, bytes]:
         """Everything that the pipeline made and promises byte for byte."""
-        files = [
-            *self.root.glob("data/*"),
-            *self.root.glob("births/*/*"),
-            *self.root.glob("runs/*/*"),
-            *self.root.glob("reports/**/*"),
-        ]
+        files = [path for folder in RESULTS for path in (self.root / folder).rglob("*") if path.name != ".gitignore"]
         files += [self.root / "dvc.lock", self.root / "tracked.json"]
         return {file.relative_to(self.root).as_posix(): file.read_bytes() for file in files if file.is_file()}
 

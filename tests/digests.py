@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.analysis.estimators import mean_interval
 from pipeline.datasets import DATASETS, circles
-from pipeline.initializers.layerwise import RECIPES, initialize_parameters
+from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS
@@ -19,6 +19,7 @@ from pipeline.theory.correlation import correlation_map
 from pipeline.training import gradient_descent
 from tests.initializers.test_layerwise import SETTINGS
 from tests.initializers.test_networkwise import NETWORK_SETTINGS
+from tests.sampling import initialize_parameters
 
 
 def digest(arrays: Iterable[Any]) -> str:
@@ -52,7 +53,7 @@ def cases() -> Iterator[tuple[str, str]]:
         yield name, digest(a for parameters in drawn for a in flat(parameters))
     for name, activation in ACTIVATIONS.items():
         for sd, steps in ((10.0, 3000), (1.0, 300)):
-            init = RECIPES["normal"](sd=sd)
+            init = RECIPES["normal"](std=sd)
             born = stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in range(4)])
             trained = gradient_descent.train(born, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps])
             yield f"{name} sd {sd}", digest([*flat(trained.parameters), trained.costs])

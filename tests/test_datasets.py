@@ -24,7 +24,7 @@ from pipeline.datasets import (
     gaussian_quantiles,
     moons,
     spirals,
-    standardised,
+    standardize,
     xor,
 )
 from pipeline.numerics.random import normal
@@ -268,14 +268,14 @@ def test_standardising_is_the_fixed_order_of_sums() -> None:
         sd = math.sqrt(total([(a - mean) * (a - mean) for a in x]) / len(x))
         expected.append([(a - mean) / sd for a in x])
     for layout in (np.ascontiguousarray, np.asfortranarray):
-        for part in standardised(layout(X), layout(X)):
+        for part in standardize(layout(X), layout(X)):
             np.testing.assert_array_equal(part, expected)
 
 
 def test_constant_inputs_become_0() -> None:
     X = np.array([[0.1] * 6, [0.0] * 6, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])  # six 0.1, added and divided, are not 0.1
     X_test = np.array([[0.1, 7.0], [0.0, 1.0], [3.5, 3.5]])
-    train, test = standardised(X, X_test)
+    train, test = standardize(X, X_test)
     assert (train[:2] == 0).all()
     assert (test == 0).all()
     assert (train[2] != 0).all()
@@ -305,6 +305,7 @@ def content() -> str:
     return whole.hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imitation",
     [
@@ -317,8 +318,8 @@ def content() -> str:
 )
 def test_same_bits_on_another_processor(imitation: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", "from test_datasets import content; print(content())"],
-        cwd=Path(__file__).parent,
+        [sys.executable, "-W", "ignore", "-c", "from tests.test_datasets import content; print(content())"],
+        cwd=Path(__file__).parents[1],
         env=os.environ | imitation,
         capture_output=True,
         text=True,

@@ -18,12 +18,6 @@ def test_the_table_is_the_reports() -> None:
     assert f"<!-- from reports/comparison.md -->\n{table}<!-- end -->" in README
 
 
-def test_the_layout_names_every_module() -> None:
-    tree = README.partition("```text")[2].partition("```")[0]
-    modules = {path.name for path in (ROOT / "pipeline").glob("*.py")} - {"__init__.py"}
-    assert modules <= set(re.findall(r"\w+\.py\b", tree))
-
-
 @pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
 def test_every_file_named_is_there(text: str) -> None:
     named = set(re.findall(r"\]\((?!http)([^)#]+)\)", text)) | set(

@@ -118,11 +118,11 @@ def comparison(runs: Table, confidence: float, target_accuracy: float) -> Table:
             if metric in ACCURACIES:
                 interval = mean_interval(values, confidence) if seed_matters(group) else (math.nan, math.nan)
                 row[f"{metric}_low"], row[f"{metric}_high"] = interval
-        row["share_at_target_accuracy"] = int((group["train_accuracy"] >= target_accuracy).sum()) / len(group)
+        row["share_at_target"] = int((group["train_accuracy"] >= target_accuracy).sum()) / len(group)
         reached = group["iterations_to_target"]
         row["reached_target_cost"] = int(reached.notna().sum())
         row["median_iterations_to_target"] = censored_median(reached.astype(float).fillna(math.inf).tolist())
-        row |= {labels: label_counts(group[labels].tolist()) for labels in ("at_birth", "behaviour")}
+        row |= {labels: label_counts(group[labels].tolist()) for labels in ("initial_label", "behaviour")}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -189,7 +189,7 @@ def metrics(compared: Table) -> dict[str, dict[str, float | None]]:
         "train_accuracy": "train_accuracy_mean",
         "test_accuracy": "test_accuracy_mean",
         "final_cost": "final_cost_median",
-        "share_at_target": "share_at_target_accuracy",
+        "share_at_target": "share_at_target",
     }
     return {
         row["initializer"]: {key: None if math.isnan(row[column]) else row[column] for key, column in chosen.items()}

@@ -48,13 +48,13 @@ def same_settings(P: Params, Q: Params) -> bool:
 def _settings(P: Params) -> tuple[object, ...]:
     batch = min(P.training.samples_per_step or P.data.n_train, P.data.n_train)
     how = P.training.iterations, P.training.learning_rate, P.training.momentum, batch
-    return P.data, P.network.hidden, P.network.activation_names, how, P.comparison.tutorial_seed
+    return P.data, P.network.hidden_sizes, P.network.activation_names, how, P.comparison.highlight_seed
 
 
 def same_models(P: Params, Q: Params, X: Array) -> list[tuple[str, str]]:
     """Pairs of an initializer of P and one of Q that give equal initial parameters for the highlighted seed of P."""
     known = NetworkSpec(P.layers_dims, P.network.activations, X)
-    seed = P.comparison.tutorial_seed
+    seed = P.comparison.highlight_seed
     ours, theirs = (
         {name: sample_parameters(recipe, seed, known) for name, recipe in E.initializers.items()} for E in (P, Q)
     )

@@ -19,10 +19,13 @@ class Row(NamedTuple):
     use: str
 
 
-def scaled(scale: str, fan: str, distribution: str) -> tuple[str, str]:
+def scaled(scale: str, mode: str, distribution: str) -> tuple[str, str]:
     """The calls of Keras and JAX that give a law for which they have no name."""
     keras = {"normal": "untruncated_normal"}.get(distribution, distribution)
-    return f"`VarianceScaling({scale}, '{fan}', '{keras}')`", f"`variance_scaling({scale}, '{fan}', '{distribution}')`"
+    return (
+        f"`VarianceScaling({scale}, '{mode}', '{keras}')`",
+        f"`variance_scaling({scale}, '{mode}', '{distribution}')`",
+    )
 
 
 FRAMEWORKS: dict[str, Row] = {
@@ -37,51 +40,51 @@ FRAMEWORKS: dict[str, Row] = {
         "a fixed range, whatever the width",
     ),
     "normal": Row(
-        "W ~ N(0, sd²)",
-        "`normal_(std=sd)`",
-        "`RandomNormal(stddev=sd)`",
-        "`normal(sd)`",
+        "W ~ N(0, std²)",
+        "`normal_(std=std)`",
+        "`RandomNormal(stddev=std)`",
+        "`normal(std)`",
         "a fixed scale, whatever the width",
     ),
     "truncated_normal": Row(
-        "W ~ N(0, sd²) within [low sd, high sd]; variance 0.7737 sd² for ±2",
-        "`trunc_normal_(std=sd, a=low*sd, b=high*sd)`",
-        "`TruncatedNormal(stddev=sd)`, for ±2",
-        "`truncated_normal(sd, lower=low, upper=high)`",
+        "W ~ N(0, std²) within [low std, high std]; variance 0.7737 std² for ±2",
+        "`trunc_normal_(std=std, a=low*std, b=high*std)`",
+        "`TruncatedNormal(stddev=std)`, for ±2",
+        "`truncated_normal(std, lower=low, upper=high)`",
         "normal without outliers",
     ),
     "truncated_normal_absolute": Row(
-        "W ~ N(mean, sd²) within [low, high]",
-        "`trunc_normal_(mean, sd, a=low, b=high)`",
+        "W ~ N(mean, std²) within [low, high]",
+        "`trunc_normal_(mean, std, a=low, b=high)`",
         "",
         "",
-        "to compare with PyTorch code; ±2 cuts nothing off a small sd",
+        "to compare with PyTorch code; ±2 cuts nothing off a small std",
     ),
     "variance_scaling": Row(
         "mean 0, variance scale / n, n = n_in, n_out, (n_in + n_out) / 2 or √(n_in n_out)",
         "",
         "`VarianceScaling`, without fan_geo_avg; its 'normal' is truncated",
         "`variance_scaling`",
-        "any law below with another scale, fan or distribution",
+        "any law below with another scale, mode or distribution",
     ),
     "he_normal": Row(
-        "W ~ N(0, 2 / ((1 + slope²) n_in)), or n_out",
-        "`kaiming_normal_(a=slope, mode=fan)`",
-        *scaled("2/(1+slope**2)", "fan_in", "normal"),
+        "W ~ N(0, 2 / ((1 + negative_slope²) n_in)), or n_out",
+        "`kaiming_normal_(a=negative_slope, mode=mode)`",
+        *scaled("2/(1+negative_slope**2)", "fan_in", "normal"),
         "ReLU and leaky ReLU",
     ),
     "he_uniform": Row(
-        "W ~ U(±√(6 / ((1 + slope²) n_in))), or n_out",
-        "`kaiming_uniform_(a=slope, mode=fan)`",
-        "`HeUniform`, for slope 0",
-        "`he_uniform`, for slope 0",
+        "W ~ U(±√(6 / ((1 + negative_slope²) n_in))), or n_out",
+        "`kaiming_uniform_(a=negative_slope, mode=mode)`",
+        "`HeUniform`, for negative_slope 0",
+        "`he_uniform`, for negative_slope 0",
         "ReLU and leaky ReLU",
     ),
     "he_truncated_normal": Row(
-        "truncated at ±2 sd, variance 2 / ((1 + slope²) n_in), or n_out",
+        "truncated at ±2 std, variance 2 / ((1 + negative_slope²) n_in), or n_out",
         "",
-        "`HeNormal`, for slope 0",
-        "`he_normal`, for slope 0",
+        "`HeNormal`, for negative_slope 0",
+        "`he_normal`, for negative_slope 0",
         "ReLU and leaky ReLU, without outliers",
     ),
     "xavier_normal": Row(
@@ -98,7 +101,7 @@ FRAMEWORKS: dict[str, Row] = {
         "tanh and sigmoid",
     ),
     "xavier_truncated_normal": Row(
-        "truncated at ±2 sd, variance 2 / (n_in + n_out)",
+        "truncated at ±2 std, variance 2 / (n_in + n_out)",
         "",
         "`GlorotNormal`",
         "`glorot_normal`",
@@ -118,7 +121,7 @@ FRAMEWORKS: dict[str, Row] = {
         "SELU; linear layers",
     ),
     "lecun_truncated_normal": Row(
-        "truncated at ±2 sd, variance 1 / n_in",
+        "truncated at ±2 std, variance 1 / n_in",
         "",
         "`LecunNormal`",
         "`lecun_normal`, the default of Flax's `Dense`",
@@ -153,14 +156,14 @@ FRAMEWORKS: dict[str, Row] = {
         "to pass the inputs on; units beyond the inputs are born 0",
     ),
     "sparse": Row(
-        "W ~ N(0, sd²); ⌈sparsity n_out⌉ zeros in each column",
-        "`sparse_(sparsity, sd)`",
+        "W ~ N(0, std²); ⌈sparsity n_out⌉ zeros in each column",
+        "`sparse_(sparsity, std)`",
         "",
         "",
         "to compare with PyTorch code",
     ),
     "martens_sparse": Row(
-        "N(0, sd²) for some inputs of each unit, 15 by default; 0 for the others",
+        "N(0, std²) for n_connections inputs of each unit; 0 for the others",
         "",
         "",
         "",

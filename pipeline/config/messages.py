@@ -1,4 +1,4 @@
-"""What is said to the user: the error that carries a sentence, and how keys and values are judged and put into one."""
+"""Parts of messages to the user: keys, values and suggestions for misspelled or renamed names."""
 
 import difflib
 import math
@@ -6,9 +6,19 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+# Keys of earlier versions, and what replaces their last part; * stands for any name
+OLD_KEYS = {
+    "network.hidden": "hidden_sizes",
+    "comparison.tutorial_seed": "highlight_seed",
+    "initializers.*.sd": "std",
+    "initializers.*.fan": "mode",
+    "initializers.*.slope": "negative_slope",
+    "initializers.*.connections": "n_connections",
+}
+
 
 def dotted(key: str, *path: Any) -> str:
-    """training.iterations, network.hidden[1]; a key that is no plain word is quoted."""
+    """The parts of a path as one key: training.iterations, network.hidden_sizes[1]. Names with blanks are quoted."""
     for part in path:
         if isinstance(part, int) and not isinstance(part, bool):
             key += f"[{part}]"
@@ -19,7 +29,7 @@ def dotted(key: str, *path: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value for a sentence: short, on one line, and never in Python's words where YAML has its own."""
+    """A value as text on one line of at most 60 characters, spelled as in YAML: true, nothing, the text 'he'."""
     if value is None:
         return "nothing"
     if isinstance(value, str):
@@ -30,34 +40,34 @@ def shown(value: Any) -> str:
         return "a number of more than 57 digits"
     try:
         return cut(" ".join((repr(value) if isinstance(value, float | int | list | dict) else str(value)).split()))
-    except (ValueError, RecursionError):  # Python spells no number of more than 4300 digits, in a list neither
+    except (ValueError, RecursionError):  # Python does not print integers of more than 4300 digits
         return f"a {type(value).__name__}"
 
 
-def word(key: Any) -> str:
-    """A key as printable text, whatever YAML made of it."""
+def printable(key: Any) -> str:
+    """A key of a YAML mapping, of any type, as printable text."""
     if isinstance(key, str):
-        return key if key.isprintable() else repr(key)[1:-1]  # pydantic takes no lone surrogates
+        return key if key.isprintable() else repr(key)[1:-1]  # pydantic rejects lone surrogates
     return shown(key)
 
 
 def cut(text: str) -> str:
-    """At most 60 characters of a text."""
+    """The text, shortened to at most 60 characters."""
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of a kind: a bool is no number, an int is a float, a float is no int, nan is neither."""
+    """Whether a value has the type `kind`. An int is a valid float; a bool, nan and inf are not."""
     if kind is not float:
         return type(value) is kind
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number beyond the floats
+    except OverflowError:  # an integer beyond the range of float
         return False
 
 
 def folded(name: str) -> str:
-    """A name without case and punctuation: heuniform for HeUniform and he_uniform_."""
+    """A name in lower case without punctuation: heuniform for HeUniform and he_uniform_."""
     return re.sub(r"[\W_]", "", name).lower()
 
 
@@ -68,5 +78,19 @@ def nearest(key: str, known: Iterable[str]) -> str:
 
 
 def hint(close: str) -> str:
-    """A question for the end of a sentence; empty if there is nothing to suggest."""
+    """(did you mean `close`?), to be put at the end of a message; empty if `close` is."""
     return f" (did you mean {close}?)" if close else ""
+
+
+def unknown_key(section: str, key: str, known: Iterable[str], owner: str) -> tuple[str, str]:
+    """The message for a key that `section` does not have, and the known key that replaces it ("" if none is similar).
+
+    `known` are the keys that `owner` has. A key of OLD_KEYS is answered with its new name.
+    """
+    known = list(known)
+    pattern = re.sub(r"^initializers\..*$", "initializers.*", section)
+    new = OLD_KEYS.get(f"{pattern}.{key}", "")
+    if new in known:
+        return f"{dotted(section, key)} was renamed; write {dotted(section, new)}.", new
+    close = nearest(key, known)
+    return f"{dotted(section, key)} is unknown; {owner} has {', '.join(known)}{hint(close)}.", close

@@ -1,25 +1,22 @@
-"""A recipe in params.yaml as a checked `Recipe`, and what is wrong with it."""
+"""Recipes of params.yaml as checked `Recipe` objects, and messages for what is invalid in them."""
 
 from typing import Any
 
 from pipeline.config import frameworks
-from pipeline.config.messages import dotted, fits, folded, hint, nearest, shown, word
+from pipeline.config.messages import fits, folded, hint, nearest, printable, shown, unknown_key
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.initializers.recipes import MUST_BE, OWN, Layer, Recipe, find, sample_parameters, settings_of
 
 SETTING_KINDS = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
-COMMON_SETTINGS = {
-    "gain": 1.0,
-    "bias": 0.0,
-}  # what every recipe may be given besides its settings, and what not given means
+COMMON_SETTINGS = {"gain": 1.0, "bias": 0.0}  # settings of all recipes, with their defaults
 
 
 def suggestion(name: str) -> str:
-    """The recipe to suggest for an unknown name, for the end of a question; empty if there is none.
+    """The recipe to suggest for an unknown name, with the framework that uses the name; empty if there is none.
 
-    A framework's name stands for the law that it has there: HeNormal is Keras', and truncated. Other names are compared
-    with the recipes and the frameworks' names, ignoring case and punctuation.
+    A name of a framework means its distribution there: HeNormal is that of Keras, a truncated normal. Other names are
+    compared with those of recipes and frameworks, ignoring case and punctuation.
     """
     own, others = [*RECIPES, *NETWORK_RECIPES], frameworks.framework_names()
     close = name if name in others else nearest(name, [*own, *others])
@@ -30,116 +27,114 @@ def suggestion(name: str) -> str:
 
 
 def setting_problems(recipe: str, settings: dict[str, Any], key: str) -> list[str]:
-    """Sentences for what is wrong with the settings of a recipe that can be found. Whole floats become floats."""
+    """Messages for invalid settings of an existing recipe at `key`. Ints for float settings are converted in place."""
     wanted = settings_of(recipe)
     missing = {s for s, parameter in wanted.items() if s not in settings and parameter.default is parameter.empty}
-    sentences = []
+    messages = []
     for setting in [s for s in settings if s not in wanted]:
-        close = nearest(setting, [*wanted, *COMMON_SETTINGS, "layers"])
-        missing.discard(close)  # one slip, one sentence
-        has = f"the recipe {recipe} has {', '.join([*wanted, *COMMON_SETTINGS, 'layers'])}{hint(close)}"
-        sentences.append(f"{dotted(key, setting)} is unknown; {has}.")
+        known = [*wanted, *COMMON_SETTINGS, "layers"]
+        message, replacement = unknown_key(key, setting, known, f"the recipe {recipe}")
+        missing.discard(replacement)  # one message for a misspelled or renamed key
+        messages.append(message)
     for setting, parameter in wanted.items():
         kind = parameter.annotation
         may_be = SETTING_KINDS.get(kind, "a number, text, true or false")
         if setting in missing:
-            sentences.append(f"{key}.{setting} is missing; the recipe {recipe} needs it, and it must be {may_be}.")
+            messages.append(f"{key}.{setting} is missing; the recipe {recipe} requires it: {may_be}.")
         elif setting in settings and not any(
             fits(settings[setting], k) for k in ([kind] if kind in SETTING_KINDS else SETTING_KINDS)
         ):
-            sentences.append(f"{key}.{setting} holds {shown(settings[setting])}; it must be {may_be}.")
+            messages.append(f"{key}.{setting} holds {shown(settings[setting])}; it must be {may_be}.")
         elif setting in settings and kind is float:
             settings[setting] = float(settings[setting])
-    return sentences or factory_problems(recipe, settings, key)
+    return messages or factory_problems(recipe, settings, key)
 
 
 def factory_problems(recipe: str, settings: dict[str, Any], key: str) -> list[str]:
-    """What the factory itself says against its settings: "sd must be greater than 0, not -1.0"."""
+    """Messages for settings that the factory rejects with a ValueError: "std must be greater than 0, not -1.0"."""
     try:
         find(recipe)(**settings)
     except (ValueError, ArithmeticError) as error:
         setting, _, clause = str(error).partition(" ")
         if setting not in settings:
-            return [f"{key} holds settings that do not work: {error}."]
+            return [f"{key} has invalid settings: {error}."]
         return [f"{key}.{setting} holds {shown(settings[setting])}; it {clause.partition(', not ')[0]}."]
     return []
 
 
-def dry_run(recipe: Recipe, seed: int, birth: NetworkSpec) -> str:
-    """The end of a sentence about what is wrong with the models of a recipe, or nothing: born twice from one seed."""
+def dry_run(recipe: Recipe, seed: int, network: NetworkSpec) -> str:
+    """Sample a model twice from one seed; return what is wrong with it, to follow the recipe's key, or ""."""
     try:
-        first, second = (sample_parameters(recipe, seed, birth) for _ in range(2))
-    except Exception as error:  # whatever the user's code does
-        if isinstance(error, ValueError) and str(error).startswith("gives "):
+        first, second = (sample_parameters(recipe, seed, network) for _ in range(2))
+    except Exception as error:  # the user's code may raise anything
+        if isinstance(error, ValueError) and str(error).startswith("returned "):
             return str(error)
-        return f"does not work: {type(error).__name__}: {error}".splitlines()[0]
+        return f"raised {type(error).__name__}: {error}".splitlines()[0]
     pairs = [(a, b) for one, two in zip(first, second, strict=True) for a, b in zip(one, two, strict=True)]
     if any(a.tobytes() != b.tobytes() for a, b in pairs):
-        return "gives other weights when called again with the same seed; it must draw from rng alone"
+        return "returned different weights when called again with the same seed; it must draw from rng only"
     return ""
 
 
 def read_recipe(given: dict[str, Any], key: str, n_layers: int | None) -> tuple[Recipe | None, list[str]]:
-    """A recipe as it stands in params.yaml under `key`, for a network of so many layers, and what is wrong with it."""
-    settings, sentences = dict(given), []
+    """The recipe in section `key` of params.yaml for a network of `n_layers` (None: unknown), or None and messages."""
+    settings, messages = dict(given), []
     recipe = settings.pop("recipe", None)
     layers = settings.pop("layers", {})
-    every, wrong = pop_common_settings(settings, key)
-    sentences += wrong
+    every, found = pop_common_settings(settings, key)
+    messages += found
     if "recipe" not in given:
-        sentences.append(f"{key}.recipe is missing; {MUST_BE}.")
+        messages.append(f"{key}.recipe is missing; {MUST_BE}.")
     else:
-        sentences += name_problems(recipe, settings, key)
+        messages += name_problems(recipe, settings, key)
     if not isinstance(layers, dict):
-        allowed = "a mapping from numbers of layers to what they have otherwise, as {3: {gain: 0.5}}"
-        sentences.append(f"{key}.layers holds {shown(layers)}; it must be {allowed}.")
+        allowed = "a mapping from layer numbers to the settings of these layers, such as {3: {gain: 0.5}}"
+        messages.append(f"{key}.layers holds {shown(layers)}; it must be {allowed}.")
         layers = {}
     exceptions = {}
     for number, layer in layers.items():
-        here = f"{key}.layers[{word(number)}]"
+        here = f"{key}.layers[{printable(number)}]"
         l = int(number) if isinstance(number, str) and number.isdecimal() else number
         if not fits(l, int) or l < 1 or (n_layers is not None and l > n_layers):
-            last = f" to {n_layers}, the output's" if n_layers is not None else ""
-            sentences.append(
-                f"{key}.layers holds {shown(number)}; a layer's number must be a whole number from 1{last}."
-            )
+            last = f" to {n_layers}, the output layer" if n_layers is not None else ""
+            messages.append(f"{key}.layers holds {shown(number)}; layer numbers must be whole numbers from 1{last}.")
         elif not isinstance(layer, dict):
-            sentences.append(f"{here} holds {shown(layer)}; it must be a recipe or options, as {{gain: 0.5}}.")
+            messages.append(f"{here} holds {shown(layer)}; it must be a recipe or settings, such as {{gain: 0.5}}.")
         else:
-            exceptions[l], wrong = read_layer(dict(layer), here)
-            sentences += wrong
-    if sentences:
-        return None, sentences
+            exceptions[l], found = read_layer(dict(layer), here)
+            messages += found
+    if messages:
+        return None, messages
     return Recipe(recipe, settings, **{**COMMON_SETTINGS, **every}, layers=exceptions), []
 
 
 def read_layer(settings: dict[str, Any], key: str) -> tuple[Layer, list[str]]:
-    """What one layer has otherwise, and what is wrong with it."""
+    """The exception for one layer, at `key`, and messages for what is invalid."""
     recipe = settings.pop("recipe", None)
-    every, sentences = pop_common_settings(settings, key)
+    every, messages = pop_common_settings(settings, key)
     if recipe in NETWORK_RECIPES:
-        sentences.append(f"{key}.recipe holds {shown(recipe)}, which makes whole networks; it must be one for a layer.")
+        messages.append(
+            f"{key}.recipe holds {shown(recipe)}, a recipe for whole networks; it must be a recipe for a layer."
+        )
     elif recipe is not None:
-        sentences += name_problems(recipe, settings, key)
+        messages += name_problems(recipe, settings, key)
     else:
-        has = "a layer has recipe, its settings, gain and bias"
-        sentences += [
-            f"{dotted(key, s)} is unknown; {has}{hint(nearest(s, ['recipe', *COMMON_SETTINGS]))}." for s in settings
-        ]
-    return Layer(recipe, settings, **every), sentences
+        known = ["recipe", *COMMON_SETTINGS]
+        messages += [unknown_key(key, s, known, "a layer without recipe")[0] for s in settings]
+    return Layer(recipe, settings, **every), messages
 
 
 def pop_common_settings(settings: dict[str, Any], key: str) -> tuple[dict[str, float], list[str]]:
-    """Gain and bias taken out of the settings, as far as they are given."""
+    """Remove gain and bias from the settings; return the valid ones, and messages for the others."""
     given = {name: settings.pop(name) for name in COMMON_SETTINGS if name in settings}
-    wrong = [
+    found = [
         f"{key}.{name} holds {shown(x)}; it must be a finite number." for name, x in given.items() if not fits(x, float)
     ]
-    return {name: float(x) for name, x in given.items() if fits(x, float)}, wrong
+    return {name: float(x) for name, x in given.items() if fits(x, float)}, found
 
 
 def name_problems(recipe: Any, settings: dict[str, Any], key: str) -> list[str]:
-    """What is wrong with a recipe's name or its settings."""
+    """Messages for an invalid recipe name or, if it is valid, for invalid settings."""
     if not isinstance(recipe, str):
         return [f"{key}.recipe holds {shown(recipe)}; {MUST_BE}."]
     try:

@@ -1,12 +1,26 @@
-"""The sections of params.yaml as pydantic models."""
+"""The sections of params.yaml as pydantic models.
+
+A validator raises ValueError with the allowed values, or without a text: then the description of the field has them.
+"""
 
 import re
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+)
 
-from pipeline.config.messages import fits
+from pipeline.config.messages import fits, shown
 from pipeline.datasets import DATASETS
 from pipeline.initializers.recipes import Recipe
 from pipeline.networks.activations import ACTIVATIONS, Activation
@@ -25,14 +39,14 @@ def _finite(value: Any) -> float:
 
 
 def _file_name(name: Any) -> str:
-    """A name that is also a file's, on every platform."""
+    """The name, if it is a valid file name on every platform. Raises ValueError."""
     if not isinstance(name, str) or not re.fullmatch(NAME, name) or name.lower() in DEVICES:
         raise ValueError
     return name
 
 
 def _member(registry: Iterable[str]) -> AfterValidator:
-    """A check that a name stands in `registry`."""
+    """A validator that rejects names that are not in `registry`."""
 
     def check(value: str) -> str:
         if value not in registry:
@@ -46,20 +60,23 @@ def _names(registry: Iterable[str]) -> Any:
     return Field(description=f"one of {', '.join(registry)}")
 
 
-# Each description ends the sentence "... holds X; it must be ..."
+# Allowed values, as in "training.momentum holds 2; it must be ..."
 WHOLE, SEED = "a whole number of at least 1", f"a whole number from 0 to {MAX_SEED}"
-NAMED = "a letter, then up to 63 letters, digits or underscores, and no device name of Windows such as nul"
-ENTRIES = {"hidden": WHOLE, "seeds": SEED}  # what an entry of a list must be
+NAMED = "a letter, then up to 63 letters, digits or underscores, and not a device name of Windows such as nul"
+ENTRIES = {"hidden_sizes": WHOLE, "seeds": SEED}  # allowed values of the entries of lists
 Number = Annotated[float, BeforeValidator(_finite)]
 Positive = Annotated[Number, Field(gt=0, description="a number greater than 0")]
 Count = Annotated[StrictInt, Field(ge=1, description=WHOLE)]
 Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED, description=SEED)]
 
 
-def _activation(value: Any) -> str | tuple[str, ...]:
+def _activation(value: Any, info: ValidationInfo) -> str | tuple[str, ...]:
     names = value if isinstance(value, list) else [value]
     if not all(isinstance(name, str) and name in ACTIVATIONS for name in names):
         raise ValueError
+    n_hidden = len(info.data.get("hidden_sizes", names))  # absent if invalid
+    if isinstance(value, list) and len(value) != n_hidden:
+        raise ValueError(f"a list of {n_hidden} activations, one for each hidden layer, or a single one for all")
     return tuple(names) if isinstance(value, list) else str(value)
 
 
@@ -70,7 +87,7 @@ def _batch_size(value: Any) -> int | str:
 
 
 class Section(BaseModel):
-    """A part of params.yaml: every key there, and no other; not to be changed."""
+    """A section of params.yaml: all keys are required, no other key is allowed, and instances are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,21 +102,33 @@ class Data(Section):
     train_seed: Seed
     test_seed: Seed
 
+    @field_validator("n_test")
+    @classmethod
+    def _within_measured_data(cls, n_test: int, info: ValidationInfo) -> int:
+        n_samples = DATASETS[info.data["name"]].n_samples if "name" in info.data else None
+        n_train = info.data.get("n_train", 0)
+        if n_samples is not None and n_train + n_test > n_samples:
+            name = info.data["name"]
+            raise ValueError(
+                f"at most {n_samples} together with data.n_train, {shown(n_train)}: {name} has no more samples"
+            )
+        return n_test
+
     @property
     def n_inputs(self) -> int:
-        """The features of a sample."""
+        """The number of features of a sample."""
         return DATASETS[self.name].n_inputs
 
     @property
     def n_classes(self) -> int:
-        """The classes of a sample."""
+        """The number of classes."""
         return DATASETS[self.name].n_classes
 
 
 class Network(Section):
     """The layers between the inputs and the output."""
 
-    hidden: Annotated[tuple[Count, ...], Field(description=f"a list, each entry {WHOLE}")]
+    hidden_sizes: Annotated[tuple[Count, ...], Field(description=f"a list, each entry {WHOLE}")]
     activation: Annotated[
         str | tuple[str, ...],
         PlainValidator(_activation),
@@ -109,7 +138,7 @@ class Network(Section):
     @property
     def activation_names(self) -> list[str]:
         """The name of each hidden layer's activation."""
-        return [self.activation] * len(self.hidden) if isinstance(self.activation, str) else list(self.activation)
+        return [self.activation] * len(self.hidden_sizes) if isinstance(self.activation, str) else list(self.activation)
 
     @property
     def activations(self) -> list[Activation]:
@@ -126,16 +155,24 @@ class Training(Section):
     momentum: Annotated[Number, Field(ge=0, lt=1, description="a number of at least 0 and less than 1")]
     record_every: Count
 
+    @field_validator("record_every")
+    @classmethod
+    def _within_training(cls, record_every: int, info: ValidationInfo) -> int:
+        iterations = info.data.get("iterations", record_every)  # absent if invalid
+        if record_every > iterations:
+            raise ValueError(f"a whole number from 1 to training.iterations, which is {shown(iterations)}")
+        return record_every
+
     @property
     def samples_per_step(self) -> int | None:
-        """The samples in a batch; None for all of them."""
+        """The number of samples in a batch; None for all of them."""
         return self.batch_size if isinstance(self.batch_size, int) else None
 
 
 class Comparison(Section):
-    """What the tables and figures single out: one of the trained seeds and one of the initializers, and targets."""
+    """What tables and figures emphasize: a trained seed, a reference initializer, targets and a confidence level."""
 
-    tutorial_seed: Seed
+    highlight_seed: Seed
     reference: Annotated[StrictStr, AfterValidator(_file_name), Field(description=f"an initializer's name: {NAMED}")]
     target_cost: Positive
     target_accuracy: Annotated[Number, Field(gt=0, le=1, description="a number greater than 0 and at most 1")]
@@ -143,7 +180,7 @@ class Comparison(Section):
 
 
 class Params(Section):
-    """The whole of params.yaml."""
+    """All sections of params.yaml."""
 
     data: Data
     network: Network
@@ -154,13 +191,13 @@ class Params(Section):
 
     @property
     def layers_dims(self) -> list[int]:
-        """The seed's name for the sizes of all layers: inputs, hidden units, and a logit, or one for each class."""
+        """The sizes of all layers: inputs, hidden units, and one logit for two classes or one per class for more."""
         n_classes = self.data.n_classes
-        return [self.data.n_inputs, *self.network.hidden, 1 if n_classes == 2 else n_classes]
+        return [self.data.n_inputs, *self.network.hidden_sizes, 1 if n_classes == 2 else n_classes]
 
 
-class SeedRow(Section):
-    """{first, last}, short for every whole number from one to the other."""
+class SeedRange(Section):
+    """{first, last}: all whole numbers from first to last, both included."""
 
     first: Seed
     last: Seed

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.diagnostics.histograms import Counts, _histograms
 from pipeline.diagnostics.symmetry import distinct_rows
 from pipeline.networks.activations import Activation
-from pipeline.networks.parameters import Parameters
+from pipeline.networks.parameters import Parameters, take
 from pipeline.networks.reference import compute_cost, cost_slope, samples, softmax
 from pipeline.numerics.elementary import log, sigmoid
 from pipeline.numerics.matmul import product, product_over_samples
@@ -237,7 +237,7 @@ def pieces(parameters: Parameters, n_columns: int) -> Iterator[Parameters]:
     """Parts of a stack of models: at most `PIECE` pre-activations of all layers at a time, but at least one model."""
     size = max(1, PIECE // (n_columns * integer_sum(W.shape[1] for W, _ in parameters)))
     for i in range(0, len(parameters[0][0]), size):
-        yield [(W[i : i + size], b[i : i + size]) for W, b in parameters]
+        yield take(parameters, slice(i, i + size))
 
 
 def _total(values: Array) -> Array:

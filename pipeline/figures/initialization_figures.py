@@ -140,7 +140,7 @@ SCALES = [  # quantity, its name, colour and marker
 def depth(measured: pd.DataFrame) -> Figure:
     """Size of signal and gradient in each layer, one panel per initializer: mean and range over seeds, and theory.
 
-    `measured` has the columns of birth.csv; what is drawn are roots of z_square and of gradient_ratio.
+    `measured` has the columns of initialization.csv; what is drawn are roots of z_square and of gradient_ratio.
     """
     names = measured["initializer"].unique().tolist()
     figure, panels = small_multiples(names, "constrained", height=2.25, sharex=True, sharey=True)

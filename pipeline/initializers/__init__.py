@@ -1,1 +1,1 @@
-"""Initializers: functions that draw the weights of a layer or of a whole network."""
+"""Initializers: functions that return the initial parameters of a layer or of a whole network."""

@@ -1,24 +1,23 @@
-"""The recipes by which the weights of a layer are born.
+"""Recipes for the initial parameters of a single layer.
 
-A recipe takes its settings and returns an initializer: a function (rng, fan_out, fan_in) -> W of shape
-(fan_out, fan_in), as in the seed and in PyTorch; JAX, Keras and scikit-learn store the transpose. Where the recipe has
-biases too, it returns W and b (fan_out, 1); elsewhere they are born zero. All normal recipes scale the same draws, and
-all uniform ones too, so two of them with one seed differ in scale alone: comparisons are paired.
+A recipe is a function of settings that returns an initializer: a function (rng, fan_out, fan_in) -> W of shape
+(fan_out, fan_in), as in the seed document and in PyTorch; JAX, Keras and scikit-learn store the transpose. An
+initializer that also sets biases returns (W, b) with b (fan_out, 1); otherwise biases are initialized to zero. All
+normal recipes scale the same draws, and so do all uniform ones: with the same seed they differ only in scale, so
+comparisons are paired. A recipe raises ValueError for invalid settings; the message begins with the setting's name.
 
-`config.frameworks` has the names that PyTorch, Keras and JAX give them. Left out: dirac_ (PyTorch) and delta_orthogonal
+`config.frameworks` lists the names in PyTorch, Keras and JAX. Not included are dirac_ (PyTorch) and delta_orthogonal
 (JAX), which are for convolutions, and STFT (Keras), which is for spectrograms.
 
-Long because every recipe for a layer is here, one short function each.
+Long because it has every recipe for a single layer, each a short function.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
-from pipeline.networks.parameters import Parameters
 from pipeline.numerics import matrices, random
 from pipeline.numerics.sums import Array
 
@@ -26,7 +25,7 @@ Initializer = Callable[[np.random.RandomState, int, int], Array | tuple[Array, A
 Draw = Callable[[np.random.RandomState, tuple[int, ...], float], Array]
 T = TypeVar("T")
 
-SD_WITHIN_2 = 0.87962566103423978  # standard deviation of N(0, 1) within [-2, 2]; Keras and JAX divide by this number
+SD_WITHIN_2 = 0.87962566103423978  # standard deviation of N(0, 1) truncated to [-2, 2], the divisor of Keras and JAX
 
 FANS: dict[str, Callable[[int, int], float]] = {
     "fan_in": lambda fan_in, fan_out: fan_in,
@@ -35,9 +34,9 @@ FANS: dict[str, Callable[[int, int], float]] = {
     "fan_geo_avg": lambda fan_in, fan_out: math.sqrt(fan_in * fan_out),
 }
 
-SKLEARN_FACTORS = {"identity": 6.0, "logistic": 2.0, "tanh": 6.0, "relu": 6.0}  # of `sklearn_mlp`, by activation
+SKLEARN_FACTORS = {"identity": 6.0, "logistic": 2.0, "tanh": 6.0, "relu": 6.0}  # f of `sklearn_mlp`, by activation
 
-# Draws of mean 0 and the variance given
+# (rng, shape, variance) -> independent draws of mean 0 and that variance
 DISTRIBUTIONS: dict[str, Draw] = {
     "normal": lambda rng, shape, variance: random.normal(rng, shape) * math.sqrt(variance),
     "truncated_normal": lambda rng, shape, variance: (
@@ -48,7 +47,7 @@ DISTRIBUTIONS: dict[str, Draw] = {
 
 
 def constant(*, value: float) -> Initializer:
-    """Every weight is `value`. All units of a layer stay equal for ever: the symmetry experiment."""
+    """W = `value` in every entry. The units of a layer stay identical during training: the symmetry experiment."""
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
         return np.full((fan_out, fan_in), float(value))
@@ -57,17 +56,17 @@ def constant(*, value: float) -> Initializer:
 
 
 def zeros() -> Initializer:
-    """Every weight is 0."""
+    """W = 0."""
     return constant(value=0.0)
 
 
 def ones() -> Initializer:
-    """Every weight is 1."""
+    """W = 1 in every entry."""
     return constant(value=1.0)
 
 
 def uniform(*, low: float, high: float) -> Initializer:
-    """W ~ U(low, high), whatever the fans. Keras has (-0.05, 0.05) by default, PyTorch (0, 1), JAX (0, 0.01)."""
+    """W ~ U(low, high), independent of the fans. Defaults: Keras (-0.05, 0.05), PyTorch (0, 1), JAX (0, 0.01)."""
     _require(low < high, "high", "greater than low", high)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
@@ -76,57 +75,58 @@ def uniform(*, low: float, high: float) -> Initializer:
     return init
 
 
-def normal(*, sd: float) -> Initializer:
-    """W ~ N(0, sd^2), whatever the fans. The seed's `np.random.randn(...) * 10` is sd = 10."""
-    _positive("sd", sd)
+def normal(*, std: float) -> Initializer:
+    """W ~ N(0, std^2), independent of the fans. `np.random.randn(...) * 10` in the seed document is std = 10."""
+    _positive("std", std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        return random.normal(rng, (fan_out, fan_in)) * sd
+        return random.normal(rng, (fan_out, fan_in)) * std
 
     return init
 
 
-def truncated_normal(*, sd: float, low: float = -2.0, high: float = 2.0) -> Initializer:
-    """W = sd T, where T ~ N(0, 1) within [low, high]: the bounds are in units of sd.
+def truncated_normal(*, std: float, low: float = -2.0, high: float = 2.0) -> Initializer:
+    """W = std T, where T is N(0, 1) truncated to [low, high]: the bounds are in units of std.
 
-    So Keras (always 2 sd) and JAX have it. None corrects the variance here: within 2 sd it is 0.7737 sd^2.
-    `variance_scaling` does correct it, in Keras and JAX too.
+    As in Keras (always 2 std) and JAX. As there, the variance is not corrected: truncated at 2 std it is 0.7737 std^2.
+    `variance_scaling` corrects it, also in Keras and JAX.
     """
-    _positive("sd", sd)
+    _positive("std", std)
     _require_mass(low, high)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        return random.truncated_normal(rng, (fan_out, fan_in), low, high) * sd
+        return random.truncated_normal(rng, (fan_out, fan_in), low, high) * std
 
     return init
 
 
 def truncated_normal_absolute(
-    *, sd: float = 1.0, mean: float = 0.0, low: float = -2.0, high: float = 2.0
+    *, std: float = 1.0, mean: float = 0.0, low: float = -2.0, high: float = 2.0
 ) -> Initializer:
-    """W ~ N(mean, sd^2) within [low, high]: PyTorch's trunc_normal_(mean, std, a, b).
+    """W ~ N(mean, std^2) truncated to [low, high]: PyTorch's trunc_normal_(mean, std, a, b).
 
-    The bounds are values of W. At sd = 0.02, common in vision transformers, the default bounds cut nothing off.
+    The bounds are values of W. At std = 0.02, common in vision transformers, the default bounds have no effect.
     """
-    _positive("sd", sd)
-    _require_mass(low, high, mean, sd)
+    _positive("std", std)
+    _require_mass(low, high, mean, std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        drawn = random.truncated_normal(rng, (fan_out, fan_in), (low - mean) / sd, (high - mean) / sd)
-        return np.clip(mean + sd * drawn, low, high)  # a rounding may leave the bounds
+        drawn = random.truncated_normal(rng, (fan_out, fan_in), (low - mean) / std, (high - mean) / std)
+        return np.clip(mean + std * drawn, low, high)  # rounding may exceed the bounds
 
     return init
 
 
-def variance_scaling(*, scale: float, fan: str, distribution: str = "normal") -> Initializer:
-    """Mean 0 and variance scale / n, n being the fan that `fan` names (He et al. 2015, eq. 10).
+def variance_scaling(*, scale: float, mode: str, distribution: str = "normal") -> Initializer:
+    """Mean 0 and variance scale / n, where `mode` selects n from FANS (He et al. 2015, eq. 10).
 
-    normal: N(0, scale / n). uniform: U(-r, r) with r = sqrt(3 scale / n). truncated_normal: within 2 standard
-    deviations of a normal law so much wider that the variance is exact. Keras calls the first untruncated_normal, and
-    by "normal" means the third. fan_avg is (fan_in + fan_out) / 2; fan_geo_avg, JAX's alone, sqrt(fan_in fan_out).
+    normal: N(0, scale / n). uniform: U(-r, r), r = sqrt(3 scale / n). truncated_normal: a normal distribution truncated
+    at 2 standard deviations and widened so that the variance is exactly scale / n. Keras calls the first
+    untruncated_normal and the third normal. fan_avg is (fan_in + fan_out) / 2; fan_geo_avg, only in JAX,
+    sqrt(fan_in fan_out).
     """
     _positive("scale", scale)
-    size, draw = _one_of("fan", fan, FANS), _one_of("distribution", distribution, DISTRIBUTIONS)
+    size, draw = _one_of("mode", mode, FANS), _one_of("distribution", distribution, DISTRIBUTIONS)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
         return draw(rng, (fan_out, fan_in), scale / size(fan_in, fan_out))
@@ -134,65 +134,68 @@ def variance_scaling(*, scale: float, fan: str, distribution: str = "normal") ->
     return init
 
 
-def he_normal(*, slope: float = 0.0, fan: str = "fan_in") -> Initializer:
-    """W ~ N(0, 2 / ((1 + slope^2) n)), for leaky ReLU of that slope (He et al. 2015, eqs. 10, 15).
+def he_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
+    """W ~ N(0, 2 / ((1 + negative_slope^2) n)), for leaky ReLU of that negative slope (He et al. 2015, eqs. 10, 15).
 
-    PyTorch's kaiming_normal_(a=slope, mode=fan). Keras and JAX truncate theirs: `he_truncated_normal`.
+    PyTorch's kaiming_normal_(a=negative_slope, mode=mode). Keras and JAX truncate: `he_truncated_normal`.
     """
-    return _he(slope, fan, "normal")
+    return _he(negative_slope, mode, "normal")
 
 
-def he_uniform(*, slope: float = 0.0, fan: str = "fan_in") -> Initializer:
-    """W ~ U(-r, r), r = sqrt(6 / ((1 + slope^2) n)): the variance of `he_normal`. kaiming_uniform_, HeUniform."""
-    return _he(slope, fan, "uniform")
+def he_uniform(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
+    """W ~ U(-r, r), r = sqrt(6 / ((1 + negative_slope^2) n)): the variance of `he_normal`.
+
+    PyTorch's kaiming_uniform_, Keras' HeUniform, JAX's he_uniform.
+    """
+    return _he(negative_slope, mode, "uniform")
 
 
-def he_truncated_normal(*, slope: float = 0.0, fan: str = "fan_in") -> Initializer:
-    """Truncated normal of variance 2 / ((1 + slope^2) n): what Keras and JAX call He normal (slope 0, fan_in)."""
-    return _he(slope, fan, "truncated_normal")
+def he_truncated_normal(*, negative_slope: float = 0.0, mode: str = "fan_in") -> Initializer:
+    """Truncated normal of variance 2 / ((1 + negative_slope^2) n): He normal in Keras and JAX (with the defaults)."""
+    return _he(negative_slope, mode, "truncated_normal")
 
 
-def _he(slope: float, fan: str, distribution: str) -> Initializer:
-    return variance_scaling(scale=2.0 / (1.0 + slope * slope), fan=fan, distribution=distribution)
+def _he(negative_slope: float, mode: str, distribution: str) -> Initializer:
+    return variance_scaling(scale=2.0 / (1.0 + negative_slope * negative_slope), mode=mode, distribution=distribution)
 
 
 def xavier_normal() -> Initializer:
     """W ~ N(0, 2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12): PyTorch's xavier_normal_.
 
-    Keras and JAX truncate theirs: `xavier_truncated_normal`. The seed's "factor of 1" is `lecun_normal`.
+    Keras and JAX truncate: `xavier_truncated_normal`. The "factor of 1" of the seed document is `lecun_normal`.
     """
-    return variance_scaling(scale=1.0, fan="fan_avg")
+    return variance_scaling(scale=1.0, mode="fan_avg")
 
 
 def xavier_uniform() -> Initializer:
-    """W ~ U(-r, r), r = sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16): Keras' default for Dense."""
-    return variance_scaling(scale=1.0, fan="fan_avg", distribution="uniform")
+    """W ~ U(-r, r), r = sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16): the default of Keras' Dense."""
+    return variance_scaling(scale=1.0, mode="fan_avg", distribution="uniform")
 
 
 def xavier_truncated_normal() -> Initializer:
-    """Truncated normal of variance 2 / (fan_in + fan_out): what Keras and JAX call Glorot normal."""
-    return variance_scaling(scale=1.0, fan="fan_avg", distribution="truncated_normal")
+    """Truncated normal of variance 2 / (fan_in + fan_out): Glorot normal in Keras and JAX."""
+    return variance_scaling(scale=1.0, mode="fan_avg", distribution="truncated_normal")
 
 
 def lecun_normal() -> Initializer:
-    """W ~ N(0, 1 / fan_in) (LeCun et al. 1998, eq. 16). Keras and JAX truncate theirs: `lecun_truncated_normal`."""
-    return variance_scaling(scale=1.0, fan="fan_in")
+    """W ~ N(0, 1 / fan_in) (LeCun et al. 1998, eq. 16). Keras and JAX truncate: `lecun_truncated_normal`."""
+    return variance_scaling(scale=1.0, mode="fan_in")
 
 
 def lecun_uniform() -> Initializer:
     """W ~ U(-r, r), r = sqrt(3 / fan_in): the variance of `lecun_normal`."""
-    return variance_scaling(scale=1.0, fan="fan_in", distribution="uniform")
+    return variance_scaling(scale=1.0, mode="fan_in", distribution="uniform")
 
 
 def lecun_truncated_normal() -> Initializer:
-    """Truncated normal of variance 1 / fan_in: what Keras and JAX call LeCun normal; the default of Flax's Dense."""
-    return variance_scaling(scale=1.0, fan="fan_in", distribution="truncated_normal")
+    """Truncated normal of variance 1 / fan_in: LeCun normal in Keras and JAX, the default of Flax's Dense."""
+    return variance_scaling(scale=1.0, mode="fan_in", distribution="truncated_normal")
 
 
 def pytorch_linear() -> Initializer:
-    """W, then b ~ U(-r, r), r = 1 / sqrt(fan_in): how PyTorch's nn.Linear is born.
+    """W, then b ~ U(-r, r), r = 1 / sqrt(fan_in): the default of PyTorch's nn.Linear.
 
-    It calls kaiming_uniform_(a=sqrt(5)) for W, whose variance 2 / ((1 + 5) fan_in) is that of r.
+    It calls kaiming_uniform_(a=sqrt(5)) for W, whose variance 2 / ((1 + 5) fan_in) is that of U(-r, r).
     """
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> tuple[Array, Array]:
@@ -206,8 +209,8 @@ def pytorch_linear() -> Initializer:
 def sklearn_mlp(*, activation: str = "relu") -> Initializer:
     """W, then b ~ U(-r, r), r = sqrt(f / (fan_in + fan_out)): f = 2 if the activation is logistic, else 6.
 
-    The rule of scikit-learn's MLPClassifier and MLPRegressor (after Glorot & Bengio 2010, eq. 16). The draws come in
-    scikit-learn's order, that of the transpose: one seed gives the weights of its `random_state`, bit for bit.
+    As in scikit-learn's MLPClassifier and MLPRegressor (after Glorot & Bengio 2010, eq. 16). W is drawn in the order of
+    its transpose, as there, so a seed reproduces the weights of the same `random_state` bit for bit.
     """
     f = _one_of("activation", activation, SKLEARN_FACTORS)
 
@@ -220,15 +223,15 @@ def sklearn_mlp(*, activation: str = "relu") -> Initializer:
 
 
 def orthogonal() -> Initializer:
-    """Orthonormal rows or columns, whichever are fewer, with the Haar law (Saxe et al. 2013).
+    """Haar-distributed W with orthonormal rows or columns, whichever are fewer (Saxe et al. 2013).
 
-    PyTorch, Keras and JAX correct the signs in the same way (Mezzadri 2007).
+    PyTorch, Keras and JAX fix the signs in the same way (Mezzadri 2007).
     """
     return matrices.orthonormal
 
 
 def identity(*, value: float = 1.0) -> Initializer:
-    """`value` on the diagonal, 0 elsewhere; the matrix need not be square. PyTorch's eye_; Keras' Identity(gain)."""
+    """W = `value` on the diagonal, 0 elsewhere; W need not be square. PyTorch's eye_; Keras' Identity(gain)."""
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
         W = np.zeros((fan_out, fan_in))
@@ -238,43 +241,43 @@ def identity(*, value: float = 1.0) -> Initializer:
     return init
 
 
-def sparse(*, sparsity: float, sd: float = 0.01) -> Initializer:
-    """N(0, sd^2), and in each column ceil(sparsity fan_out) entries, chosen at random, are 0: PyTorch's sparse_.
+def sparse(*, sparsity: float, std: float = 0.01) -> Initializer:
+    """W ~ N(0, std^2) with ceil(sparsity fan_out) randomly chosen zeros in each column: PyTorch's sparse_.
 
-    It cites Martens (2010), who limits the connections into each unit, a row: that is `martens_sparse`.
+    PyTorch cites Martens (2010), who limits the incoming connections of a unit, a row of W: `martens_sparse`.
     """
     _require(0.0 <= sparsity <= 1.0, "sparsity", "from 0 to 1", sparsity)
-    _positive("sd", sd)
+    _positive("std", std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        W = random.normal(rng, (fan_out, fan_in)) * sd
+        W = random.normal(rng, (fan_out, fan_in)) * std
         W[matrices.chosen(rng, fan_in, fan_out, math.ceil(sparsity * fan_out)).T] = 0.0
         return W
 
     return init
 
 
-def martens_sparse(*, connections: int = 15, sd: float = 1.0) -> Initializer:
-    """Each unit has `connections` incoming weights N(0, sd^2), from inputs chosen at random; the others are 0.
+def martens_sparse(*, n_connections: int = 15, std: float = 1.0) -> Initializer:
+    """W ~ N(0, std^2) for `n_connections` randomly chosen inputs of each unit, 0 elsewhere.
 
-    Martens (2010, sec. 5; Sutskever et al. 2013, sec. 3.1): 15 of sd 1. A unit of fewer inputs has them all.
+    Martens (2010, sec. 5; Sutskever et al. 2013, sec. 3.1): 15 of std 1. Units with fewer inputs are fully connected.
     """
-    _require(connections >= 1, "connections", "at least 1", connections)
-    _positive("sd", sd)
+    _require(n_connections >= 1, "n_connections", "at least 1", n_connections)
+    _positive("std", std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
-        W = random.normal(rng, (fan_out, fan_in)) * sd
-        W[~matrices.chosen(rng, fan_out, fan_in, connections)] = 0.0
+        W = random.normal(rng, (fan_out, fan_in)) * std
+        W[~matrices.chosen(rng, fan_out, fan_in, n_connections)] = 0.0
         return W
 
     return init
 
 
 def zero_init() -> Initializer:
-    """ZerO (Zhao et al. 2022, algorithm 1), without a draw: I* where fan_out <= fan_in, else c I* H_m I*.
+    """ZerO (Zhao et al. 2022, algorithm 1), which is deterministic: I* if fan_out <= fan_in, else c I* H_m I*.
 
-    I* has ones on its diagonal and zeros elsewhere, H_m is Sylvester's Hadamard matrix of 2^m >= fan_out rows, m as
-    small as can be, and c = 2^(-(m - 1) / 2). The authors' notebook has c = 2^(-m / 2), smaller by sqrt 2.
+    I* has ones on its diagonal and zeros elsewhere, H_m is Sylvester's Hadamard matrix with the smallest number
+    2^m >= fan_out of rows, and c = 2^(-(m - 1) / 2). The authors' notebook has c = 2^(-m / 2), smaller by sqrt(2).
     """
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
@@ -314,16 +317,6 @@ RECIPES: dict[str, Callable[..., Initializer]] = {
 }
 
 
-def initialize_parameters(init: Initializer, seed: int, layers_dims: Sequence[int]) -> Parameters:
-    """One model, born from `seed`: W (n_l, n_{l-1}) and b (n_l, 1), drawn layer after layer from one stream."""
-    rng = np.random.RandomState(seed)
-    parameters: Parameters = []
-    for fan_in, fan_out in pairwise(layers_dims):
-        drawn = init(rng, fan_out, fan_in)
-        parameters.append(drawn if isinstance(drawn, tuple) else (drawn, np.zeros((fan_out, 1))))
-    return parameters
-
-
 def _require(holds: bool, name: str, clause: str, value: Any) -> None:
     if not holds:
         raise ValueError(f"{name} must be {clause}, not {value}")
@@ -338,14 +331,14 @@ def _one_of(name: str, value: str, table: dict[str, T]) -> T:
     return table[value]
 
 
-def _require_mass(low: float, high: float, mean: float = 0.0, sd: float = 1.0) -> None:
-    """Rejection sampling must end: it keeps the draws of N(mean, sd^2) that fall between low and high.
+def _require_mass(low: float, high: float, mean: float = 0.0, std: float = 1.0) -> None:
+    """Check that rejection sampling of N(mean, std^2) truncated to [low, high] terminates quickly.
 
-    Raises ValueError naming the bound that leaves less than 1 in 100 of them.
+    Raises ValueError, naming the bound, if less than 1 in 100 draws would be accepted.
     """
     _require(low < high, "high", f"greater than low, which is {low}", high)
-    a, b = ((bound - mean) / sd / math.sqrt(2.0) for bound in (low, high))
-    above, below = math.erfc(a) / 2.0, math.erfc(-b) / 2.0  # compared alone: no weight depends on their bits
+    a, b = ((bound - mean) / std / math.sqrt(2.0) for bound in (low, high))
+    above, below = math.erfc(a) / 2.0, math.erfc(-b) / 2.0  # only compared: no weight depends on their bits
     clause = "that at least 1 in 100 draws of the normal distribution lies"
     _require(above >= 0.01, "low", f"so small {clause} above it", low)
     _require(below >= 0.01, "high", f"so large {clause} below it", high)

@@ -1,8 +1,8 @@
-"""The recipes by which the weights of a whole network are born: from the training inputs, or from the activations.
+"""Recipes for the initial parameters of a whole network, which depend on its activations or the training inputs.
 
-A recipe takes its settings and returns an initializer: a function (rng, birth) -> [(W, b), ...], W (n_l, n_{l-1})
-and b (n_l, 1) of each layer. PyTorch, Keras and JAX ship none of them. Those that draw normal weights scale the draws
-that the normal recipes of `initializers` scale, so comparisons stay paired.
+A recipe is a function of settings that returns an initializer: a function (rng, spec) -> [(W, b), ...] with W
+(n_l, n_{l-1}) and b (n_l, 1) of each layer. PyTorch, Keras and JAX have none of them. Recipes with normal weights scale
+the same draws as the normal recipes of `layerwise`, so comparisons stay paired.
 """
 
 import math
@@ -22,10 +22,10 @@ from pipeline.numerics.sums import Array, lane_sum, pad
 
 
 class NetworkSpec(NamedTuple):
-    """What is known of a network before it has weights."""
+    """The layer sizes, activations and training inputs of a network, on which its initializer may depend."""
 
     layers_dims: Sequence[int]  # n_0, ..., n_L
-    activations: Sequence[Activation]  # of each hidden layer; the last layer has none
+    activations: Sequence[Activation]  # of the hidden layers
     X: Array  # (n_0, m), the training inputs
 
     @property
@@ -36,75 +36,78 @@ class NetworkSpec(NamedTuple):
 
 NetworkInitializer = Callable[[np.random.RandomState, NetworkSpec], Parameters]
 
-PROBE = np.array([-3.0, -1.0, -0.25, 0.25, 1.0, 3.0])  # where activations are told apart
-UNMOVED = 1e-24  # a variance of this share of the mean square is rounding
+PROBE = np.array([-3.0, -1.0, -0.25, 0.25, 1.0, 3.0])  # points at which activations are compared
+UNMOVED = 1e-24  # a variance below this fraction of the squared mean is rounding error
 
 
 def lsuv(*, tolerance: float = 0.02, max_iterations: int = 20) -> NetworkInitializer:
-    """Layer-sequential unit variance (Mishkin & Matas 2016, algorithm 1): orthonormal W, b = 0, then layer by layer
-    W <- W / sd(Z), sd over all units and samples, until |sd^2 - 1| <= tolerance or max_iterations are done.
+    """Layer-sequential unit variance (Mishkin & Matas 2016, algorithm 1).
 
-    The defaults are those of the authors' script. Z is before the activation, as there. One division is enough up to
-    rounding, since the data are always the same. A layer that does not vary on the data keeps its weights.
+    W is orthonormal and b = 0; then, layer by layer, W <- W / std(Z), with std over all units and samples, until
+    |std^2 - 1| <= tolerance, at most max_iterations times. Z and the defaults are those of the authors' script: Z is
+    taken before the activation. Since the same data are used every time, one division suffices up to rounding. A layer
+    whose Z is constant on the data keeps its weights.
     """
     _positive("tolerance", tolerance)
     _positive("max_iterations", max_iterations)
 
-    def init(rng: np.random.RandomState, birth: NetworkSpec) -> Parameters:
-        parameters, A = [], birth.X
-        for l, (fan_in, fan_out) in enumerate(birth.fans):
+    def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
+        parameters, A = [], spec.X
+        for l, (fan_in, fan_out) in enumerate(spec.fans):
             W, b = orthonormal(rng, fan_out, fan_in), np.zeros((fan_out, 1))
             for _ in range(max_iterations):
-                _, sd = _mean_and_sd(product(W, A).reshape(1, -1))
-                if abs(sd.item() * sd.item() - 1.0) <= tolerance:
+                _, std = _mean_and_std(product(W, A).reshape(1, -1))
+                if abs(std.item() * std.item() - 1.0) <= tolerance:
                     break
-                W = W / sd
+                W = W / std
             parameters.append((W, b))
-            A = _passed(birth, l, product(W, A))
+            A = _layer_output(spec, l, product(W, A))
         return parameters
 
     return init
 
 
 def data_dependent(*, beta: float = 0.0) -> NetworkInitializer:
-    """W ~ N(0, 1), then unit by unit W <- W / sd(Z), b <- beta - mean(Z) / sd(Z): every pre-activation has mean beta
-    and variance 1 on the training inputs (Krähenbühl et al. 2016, algorithm 1, within layers).
+    """Data-dependent initialization within layers (Krähenbühl et al. 2016, algorithm 1).
 
-    Their algorithm 2, which evens out the rates of change between layers, is left out. Their script has beta = 0.1.
-    A unit that does not vary on the data keeps its weights.
+    W ~ N(0, 1); then, for each unit, W <- W / std(Z) and b <- beta - mean(Z) / std(Z), so that every pre-activation has
+    mean beta and variance 1 on the training inputs. Algorithm 2 of the paper, which equalizes rates of change between
+    layers, is not included. The authors' script has beta = 0.1. A unit that is constant on the data keeps its weights.
     """
 
-    def init(rng: np.random.RandomState, birth: NetworkSpec) -> Parameters:
-        parameters, A = [], birth.X
-        for l, (fan_in, fan_out) in enumerate(birth.fans):
+    def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
+        parameters, A = [], spec.X
+        for l, (fan_in, fan_out) in enumerate(spec.fans):
             W = random.normal(rng, (fan_out, fan_in))
-            mean, sd = _mean_and_sd(product(W, A))
-            W, b = W / sd, beta - mean / sd
+            mean, std = _mean_and_std(product(W, A))
+            W, b = W / std, beta - mean / std
             parameters.append((W, b))
-            A = _passed(birth, l, product(W, A) + b)
+            A = _layer_output(spec, l, product(W, A) + b)
         return parameters
 
     return init
 
 
 def looks_linear() -> NetworkInitializer:
-    """Mirrored blocks [W -W; -W W], W orthonormal: at birth the network is the product of the W (Balduzzi et al. 2017).
+    """Mirrored blocks [W -W; -W W] with orthonormal W: the initial network is linear (Balduzzi et al. 2017).
 
-    Units come in pairs that see h and -h, and the next layer takes W phi(h) - W phi(-h) = c W h. So it does not only
-    for ReLU (c = 1) but whenever phi(h) - phi(-h) = c h: leaky ReLU, GELU, SiLU, softplus; W is divided by c. An odd
-    unit of a hidden layer comes last: it sees a row of its own, and the next layer does not listen to it at birth.
+    Units are paired with pre-activations h and -h, and the next layer computes W phi(h) - W phi(-h) = c W h, so the
+    initial network is the product of the matrices W. This holds for every activation with phi(h) - phi(-h) = c h: ReLU
+    (c = 1), leaky ReLU, GELU, SiLU, softplus; W is divided by c. The last unit of a hidden layer of odd size is
+    unpaired: it has its own row, and its initial outgoing weights are 0. Raises ValueError for other activations and
+    for a hidden layer of one unit.
     """
 
-    def init(rng: np.random.RandomState, birth: NetworkSpec) -> Parameters:
-        parameters, last = [], len(birth.fans) - 1
-        for l, (fan_in, fan_out) in enumerate(birth.fans):
+    def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
+        parameters, last = [], len(spec.fans) - 1
+        for l, (fan_in, fan_out) in enumerate(spec.fans):
             inputs = fan_in if l == 0 else fan_in // 2
             outputs = fan_out if l == last else (fan_out + 1) // 2
             if inputs == 0:
-                raise ValueError("looks_linear needs two units or more in every hidden layer")
+                raise ValueError("looks_linear requires at least 2 units in every hidden layer")
             W = orthonormal(rng, outputs, inputs)
             if l > 0:
-                half = W / _odd_slope(birth.activations[l - 1])
+                half = W / _odd_slope(spec.activations[l - 1])
                 W = np.concatenate([half, -half, np.zeros((outputs, fan_in % 2))], axis=1)
             if l < last:
                 pairs = fan_out // 2
@@ -116,64 +119,66 @@ def looks_linear() -> NetworkInitializer:
 
 
 def random_walk(*, tanh_gain: float = 1.13) -> NetworkInitializer:
-    """W ~ N(0, g^2 / n), n = fan_in: the log of the gradient's norm walks without drift (Sussillo & Abbott 2014).
+    """W ~ N(0, g^2 / n), n = fan_in: log |gradient| is a random walk without drift (Sussillo & Abbott 2014).
 
-    g = sqrt(2) exp(1.2 / (max(n, 6) - 2.4)) for ReLU; g = exp(1 / (2 n)) for linear layers, the last one too. For tanh
-    there is no formula: the paper finds 1.1 to 1.3 good, and TensorFlow's code had 1.13. Other activations are refused.
-    The paper has layers of one width n; where widths differ n is fan_in, as in TensorFlow, and g the layer's own.
+    g = sqrt(2) exp(1.2 / (max(n, 6) - 2.4)) for ReLU and g = exp(1 / (2 n)) for linear layers, including the last one.
+    For tanh there is no formula: the paper recommends 1.1 to 1.3, and TensorFlow's implementation used 1.13. Raises
+    ValueError for other activations. The paper assumes layers of equal width n; here, as in TensorFlow, n is the fan_in
+    and g depends on the activation of the layer.
     """
     _positive("tanh_gain", tanh_gain)
 
-    def init(rng: np.random.RandomState, birth: NetworkSpec) -> Parameters:
-        gains = random_walk_gains(birth, tanh_gain)
-        sds = [gain / math.sqrt(fan_in) for gain, (fan_in, _) in zip(gains, birth.fans, strict=True)]
-        return _normal(rng, birth, sds, 0.0)
+    def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
+        gains = random_walk_gains(spec, tanh_gain)
+        stds = [gain / math.sqrt(fan_in) for gain, (fan_in, _) in zip(gains, spec.fans, strict=True)]
+        return _normal(rng, spec, stds, 0.0)
 
     return init
 
 
-def random_walk_gains(birth: NetworkSpec, tanh_gain: float) -> list[float]:
-    """g of each layer, by its own activation. Raises ValueError for one that has no gain."""
+def random_walk_gains(spec: NetworkSpec, tanh_gain: float) -> list[float]:
+    """g of each layer, which depends on its own activation. Raises ValueError for an activation without a gain."""
 
     def gain(activation: Activation | None, n: int) -> float:
         if activation is None:
             return float(elementary.exp(1.0 / (2.0 * n)))
         z = _probe(activation)
-        if _same(activation.phi(z), z):
+        if _equal(activation.phi(z), z):
             return float(elementary.exp(1.0 / (2.0 * n)))
-        if _same(activation.phi(z), relu(z)):
+        if _equal(activation.phi(z), relu(z)):
             return math.sqrt(2.0) * float(elementary.exp(1.2 / (max(n, 6) - 2.4)))
-        if _same(activation.phi(z), elementary.tanh(z)):
+        if _equal(activation.phi(z), elementary.tanh(z)):
             return tanh_gain
-        raise ValueError(f"random_walk has a gain for relu, tanh and linear layers, and none for {activation.name}")
+        raise ValueError(f"random_walk has gains for relu, tanh and linear layers only, not for {activation.name}")
 
-    own = [*birth.activations, None]
-    return [gain(own[l], fan_in) for l, (fan_in, _) in enumerate(birth.fans)]
+    own = [*spec.activations, None]
+    return [gain(own[l], fan_in) for l, (fan_in, _) in enumerate(spec.fans)]
 
 
 def critical_normal(*, bias_variance: float = 0.0) -> NetworkInitializer:
-    """W ~ N(0, sigma_w^2 / fan_in), b ~ N(0, bias_variance), sigma_w^2 such that the network is at the edge of chaos.
+    """W ~ N(0, sigma_w^2 / fan_in), b ~ N(0, bias_variance), with sigma_w^2 at the edge of chaos.
 
-    See `criticality` (Poole et al. 2016; Schoenholz et al. 2017). Without biases it is 2 / (1 + slope^2) for leaky
-    ReLU, that is He's, and 1 for tanh. The activation is the one that feeds the layer; for the first layer, which has
-    none, that which follows. ReLU allows no biases, softplus has no critical point, and GELU needs a bias_variance of
-    0.173 or more, SiLU of 0.556. b is drawn after W, and only if bias_variance > 0.
+    See `networks.edge_of_chaos` (Poole et al. 2016; Schoenholz et al. 2017). Without biases sigma_w^2 is
+    2 / (1 + slope^2) for leaky ReLU, as in He et al. (2015), and 1 for tanh. The activation is that of the layer below;
+    for the first layer, its own. ReLU requires bias_variance = 0, GELU at least 0.173, SiLU at least 0.556; softplus
+    has no critical point. b is drawn after W, and only if bias_variance > 0. Raises ValueError if there is no critical
+    point.
     """
     if not bias_variance >= 0.0:
         raise ValueError(f"bias_variance must be at least 0, not {bias_variance}")
 
-    def init(rng: np.random.RandomState, birth: NetworkSpec) -> Parameters:
-        variances = critical_variances(birth, bias_variance)
-        sds = [math.sqrt(v / fan_in) for v, (fan_in, _) in zip(variances, birth.fans, strict=True)]
-        return _normal(rng, birth, sds, math.sqrt(bias_variance))
+    def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
+        variances = critical_variances(spec, bias_variance)
+        stds = [math.sqrt(v / fan_in) for v, (fan_in, _) in zip(variances, spec.fans, strict=True)]
+        return _normal(rng, spec, stds, math.sqrt(bias_variance))
 
     return init
 
 
-def critical_variances(birth: NetworkSpec, bias_variance: float) -> list[float]:
-    """sigma_w^2 of each layer. Raises ValueError for an activation without a critical point."""
-    feeding = [*birth.activations[:1], *birth.activations]
-    return [critical_point(phi, bias_variance).weight_variance for phi in feeding] or [1.0]
+def critical_variances(spec: NetworkSpec, bias_variance: float) -> list[float]:
+    """The critical sigma_w^2 of each layer. Raises ValueError for an activation without a critical point."""
+    below = [*spec.activations[:1], *spec.activations]
+    return [critical_point(phi, bias_variance).weight_variance for phi in below] or [1.0]
 
 
 NETWORK_RECIPES: dict[str, Callable[..., NetworkInitializer]] = {
@@ -185,22 +190,23 @@ NETWORK_RECIPES: dict[str, Callable[..., NetworkInitializer]] = {
 }
 
 
-def _normal(rng: np.random.RandomState, birth: NetworkSpec, sds: Iterable[float], bias_sd: float) -> Parameters:
+def _normal(rng: np.random.RandomState, spec: NetworkSpec, stds: Iterable[float], bias_std: float) -> Parameters:
+    """Normal weights with one standard deviation per layer, and normal biases, not drawn if bias_std is 0."""
     parameters = []
-    for sd, (fan_in, fan_out) in zip(sds, birth.fans, strict=True):
-        W = random.normal(rng, (fan_out, fan_in)) * sd
-        b = random.normal(rng, (fan_out, 1)) * bias_sd if bias_sd > 0.0 else np.zeros((fan_out, 1))
+    for std, (fan_in, fan_out) in zip(stds, spec.fans, strict=True):
+        W = random.normal(rng, (fan_out, fan_in)) * std
+        b = random.normal(rng, (fan_out, 1)) * bias_std if bias_std > 0.0 else np.zeros((fan_out, 1))
         parameters.append((W, b))
     return parameters
 
 
-def _passed(birth: NetworkSpec, l: int, Z: Array) -> Array:
-    """What layer l, counted from 0, gives to the next."""
-    return np.asarray(birth.activations[l].phi(Z)) if l < len(birth.activations) else Z
+def _layer_output(spec: NetworkSpec, l: int, Z: Array) -> Array:
+    """The output of layer l, counted from 0: phi(Z) of a hidden layer, Z of the last one."""
+    return np.asarray(spec.activations[l].phi(Z)) if l < len(spec.activations) else Z
 
 
-def _mean_and_sd(Z: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation (n, 1) of each row; the latter is 1 where a row does not vary."""
+def _mean_and_std(Z: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation (n, 1) of each row of Z (n, m); the latter is 1 for a constant row."""
     m = Z.shape[1]
     mean = lane_sum(pad(Z))[:, None] / m
     variance = lane_sum(pad((Z - mean) * (Z - mean)))[:, None] / m
@@ -209,24 +215,24 @@ def _mean_and_sd(Z: Array) -> tuple[Array, Array]:
 
 
 def _odd_slope(activation: Activation) -> float:
-    """c where phi(z) - phi(-z) = c z."""
+    """c such that phi(z) - phi(-z) = c z. Raises ValueError if there is none or it is 0."""
     z = _probe(activation)
     ratios = (activation.phi(z) - activation.phi(-z)) / z
     c = float(ratios[-1])
     if not np.all(np.abs(ratios - c) <= 1e-12 * abs(c)) or c == 0.0:
         raise ValueError(
-            f"looks_linear needs an activation for which phi(z) - phi(-z) is c z, such as relu, not {activation.name}"
+            f"looks_linear requires an activation with phi(z) - phi(-z) = c z, such as relu, not {activation.name}"
         )
     return c
 
 
 def _probe(activation: Activation) -> Array:
-    """PROBE, preceded by points beyond every kink of the activation: between kinks it may look like another."""
+    """PROBE preceded by points beyond every kink of the activation, which between kinks may equal another one."""
     beyond = [2.0 * kink for kink in activation.kinks if kink != 0.0]
     return np.array([*beyond, *PROBE])
 
 
-def _same(values: Array, others: Array) -> bool:
+def _equal(values: Array, others: Array) -> bool:
     return bool(np.all(values == others))
 
 

@@ -1,1 +1,1 @@
-"""Networks: parameters, activations, losses, the reference in NumPy and the compiled kernel."""
+"""Networks: parameters, activations, losses, the NumPy reference and the compiled kernel."""

@@ -1,8 +1,8 @@
-"""Activations: phi and its derivative, one table.
+"""Activation functions phi and their derivatives, registered in ACTIVATIONS.
 
-Like the functions of `elementary`, which they are made of, they take NumPy arrays and the kernel's vectors. A slope
-made from a = phi(z) costs next to nothing, but is good to about 1e-15 only in absolute terms. A slope that needs
-functions of z asks for them as its phi does, in the same words, and the compiler evaluates them once.
+Like the functions of `elementary`, from which they are composed, they accept NumPy arrays and the kernel's vectors. A
+derivative computed from a = phi(z) costs almost nothing, but its error of about 1e-15 is absolute, not relative. A
+derivative that needs functions of z repeats the expressions of its phi, and the compiler evaluates them once.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ SELU_NEGATIVE = 1.7580993408473768  # lambda alpha
 
 
 def relu(z: Number) -> Number:
-    """max(0, z); nan stays nan."""
+    """max(0, z); NaN for NaN."""
     return select(z < 0.0, 0.0, z)
 
 
@@ -28,12 +28,12 @@ def relu_slope(z: Number, a: Number) -> Number:
 
 
 def leaky_relu(z: Number) -> Number:
-    """z, or 0.01 z where z < 0 (Maas et al. 2013; PyTorch's and JAX's default)."""
+    """z, or 0.01 z where z < 0 (Maas et al. 2013; the default slope of PyTorch and JAX)."""
     return select(z < 0.0, z * LEAK, z)
 
 
 def leaky_relu_slope(z: Number, a: Number) -> Number:
-    """1 where z > 0, else 0.01: at 0 as in PyTorch, where JAX has 1."""
+    """1 where z > 0, else 0.01; at z = 0 this agrees with PyTorch, while JAX has 1."""
     return select(z > 0.0, 1.0, LEAK)
 
 
@@ -48,12 +48,12 @@ def sigmoid_slope(z: Number, a: Number) -> Number:
 
 
 def linear(z: Number) -> Number:
-    """z: without an activation a deep network is a product of matrices (Saxe et al. 2014)."""
+    """z: a deep linear network is a product of matrices (Saxe et al. 2014)."""
     return z
 
 
 def linear_slope(z: Number, a: Number) -> Number:
-    """1, in the shape of z."""
+    """1, with the shape of z."""
     return select(z > 0.0, 1.0, 1.0)
 
 
@@ -68,7 +68,7 @@ def elu_slope(z: Number, a: Number) -> Number:
 
 
 def selu(z: Number) -> Number:
-    """lambda z, or lambda alpha (e**z - 1) where z <= 0 (Klambauer et al. 2017): keeps mean 0 and variance 1."""
+    """lambda z, or lambda alpha (e**z - 1) where z <= 0 (Klambauer et al. 2017): preserves mean 0, variance 1."""
     return select(z > 0.0, SELU_SCALE, SELU_NEGATIVE) * elu(z)
 
 
@@ -80,9 +80,9 @@ def selu_slope(z: Number, a: Number) -> Number:
 def gelu(z: Number) -> Number:
     """z Phi(z), Phi being the distribution function of N(0, 1) (Hendrycks & Gimpel 2016).
 
-    This is the exact one, PyTorch's default; JAX's default is an approximation by tanh that differs by up to 5e-4.
+    The exact definition, PyTorch's default; JAX's default is an approximation by tanh that differs by up to 5e-4.
     """
-    return select(z < -40.0, -40.0, z) * normal_cdf(z)  # below -39 Phi is 0, and 0 * inf would be nan
+    return select(z < -40.0, -40.0, z) * normal_cdf(z)  # Phi is 0 below -39, and 0 * inf is NaN
 
 
 def gelu_slope(z: Number, a: Number) -> Number:
@@ -93,13 +93,13 @@ def gelu_slope(z: Number, a: Number) -> Number:
 
 def silu(z: Number) -> Number:
     """z sigmoid(z) (Hendrycks & Gimpel 2016; Ramachandran et al. 2017 as "swish")."""
-    return select(z < -750.0, -750.0, z) * sigmoid(z)  # below -746 the sigmoid is 0, and 0 * inf would be nan
+    return select(z < -750.0, -750.0, z) * sigmoid(z)  # the sigmoid is 0 below -746, and 0 * inf is NaN
 
 
 def silu_slope(z: Number, a: Number) -> Number:
-    """s + z s (1 - s) with s = sigmoid(z), which is (1 + e + z e) / (1 + e)**2 with e = e**-|z|.
+    """s + z s (1 - s) with s = sigmoid(z).
 
-    For z < 0 the first 1 + e is e (1 + e).
+    With e = e**-|z| this is (1 + e + z e) / (1 + e)**2 for z >= 0 and (e (1 + e) + z e) / (1 + e)**2 for z < 0.
     """
     e = exp(-abs(z))
     y = select(z < -750.0, -750.0, select(z > 750.0, 750.0, z))  # where e is 0
@@ -112,49 +112,49 @@ def softplus_slope(z: Number, a: Number) -> Number:
 
 
 def hardtanh(z: Number) -> Number:
-    """z within [-1, 1], and the nearer end outside (Collobert 2004); nan stays nan."""
+    """z clipped to [-1, 1] (Collobert 2004); NaN for NaN."""
     return select(z < -1.0, -1.0, select(z > 1.0, 1.0, z))
 
 
 def hardtanh_slope(z: Number, a: Number) -> Number:
-    """1 where -1 < z < 1, else 0, at both ends too, as in PyTorch."""
+    """1 where -1 < z < 1, else 0; at z = -1 and 1 it is 0, as in PyTorch."""
     return select(z > -1.0, select(z < 1.0, 1.0, 0.0), 0.0)
 
 
 def relu6(z: Number) -> Number:
-    """min(max(0, z), 6) (Krizhevsky 2010); nan stays nan."""
+    """min(max(0, z), 6) (Krizhevsky 2010); NaN for NaN."""
     return select(z < 0.0, 0.0, select(z > RELU6_TOP, RELU6_TOP, z))
 
 
 def relu6_slope(z: Number, a: Number) -> Number:
-    """1 where 0 < z < 6, else 0, at both ends too, as in PyTorch."""
+    """1 where 0 < z < 6, else 0; at z = 0 and 6 it is 0, as in PyTorch."""
     return select(z > 0.0, select(z < RELU6_TOP, 1.0, 0.0), 0.0)
 
 
 def hard_sigmoid(z: Number) -> Number:
-    """relu6(z + 3) / 6, which is z / 6 + 1 / 2 within [-3, 3]: that of PyTorch, JAX and Keras 3.
+    """relu6(z + 3) / 6, which is z / 6 + 1 / 2 within [-3, 3], as in PyTorch, JAX and Keras 3.
 
-    Keras 2 had 0.2 z + 0.5 within [-2.5, 2.5].
+    Keras 2 used 0.2 z + 0.5 within [-2.5, 2.5].
     """
     return select(z < -HARD_SIGMOID_EDGE, 0.0, select(z > HARD_SIGMOID_EDGE, 1.0, (z + HARD_SIGMOID_EDGE) / RELU6_TOP))
 
 
 def hard_sigmoid_slope(z: Number, a: Number) -> Number:
-    """1 / 6 where -3 < z < 3, else 0, at both ends too, as in PyTorch."""
+    """1 / 6 where -3 < z < 3, else 0; at z = -3 and 3 it is 0, as in PyTorch."""
     return select(z > -HARD_SIGMOID_EDGE, select(z < HARD_SIGMOID_EDGE, 1.0 / RELU6_TOP, 0.0), 0.0)
 
 
 class Activation(NamedTuple):
-    """An activation function and what theory needs to know of it."""
+    """An activation function, its derivative, and the properties that mean-field theory depends on."""
 
     phi: Callable[[Number], Number]
-    slope: Callable[[Number, Number], Number]  # the derivative at z, given z and a = phi(z)
-    kinks: tuple[float, ...] = ()  # where phi is continuous but not analytic, such as where its slope jumps
-    without_theory: str = ""  # why `theory` does not cover this activation; empty if it does
+    slope: Callable[[Number, Number], Number]  # phi'(z), from z and a = phi(z)
+    kinks: tuple[float, ...] = ()  # points where phi is continuous but not analytic
+    without_theory: str = ""  # the reason if `theory` does not cover the activation
 
     @property
     def name(self) -> str:
-        """The name of phi, for messages."""
+        """The name of the function phi, for messages."""
         return getattr(self.phi, "__name__", "the activation")
 
 

@@ -1,16 +1,17 @@
-"""The arithmetic of `network`, compiled by Numba: the same bits, many times faster.
+"""The arithmetic of `reference`, compiled by Numba: the same bits, many times faster.
 
-`descend`, `cost` and `predict` have the names, arguments and results of the reference's. What makes them fast changes
-no bit, because no sum is formed in another order:
+`descend`, `cost` and `predict` have the names, arguments and results of those in `reference`. The optimizations keep
+the order of every sum, and therefore the bits:
 
-- Eight samples lie side by side in a vector (`lanes`), the eight lanes of every sum over samples.
-- A tile of a matrix product keeps its sums in registers (`tiles`), so that a number once loaded is used several times.
-- Samples are taken a chunk at a time, through all layers forward and back (`compiled`), so that what one layer writes
-  the next still finds in the cache. The sums over samples go on from chunk to chunk and are added up once a step.
-- A layer's bias is its last column of weights, for an input that is always 1: dZ * 1.0 is dZ, so the gradient of the
-  bias is one column more of the same sums.
+- A vector holds eight samples (`simd`), which are the eight lanes of every sum over samples.
+- A tile of a matrix product keeps its sums in registers (`tiles`), so that each loaded number is used several times.
+- Samples are processed in chunks, forward and backward through all layers (`kernel_passes`), so that the output of a
+  layer is still in the cache when the next layer reads it. Sums over samples continue from chunk to chunk; their lanes
+  are added once per step.
+- The bias of a layer is the last column of its weights, for an input that is always 1: dZ * 1.0 equals dZ, so the
+  gradient of the bias is one more column of the same sums.
 
-Threads share nothing: the compiled functions release the GIL, and each call has its own memory.
+Threads share no memory: the compiled functions release the GIL, and each call has its own buffers.
 """
 
 import contextlib
@@ -29,32 +30,32 @@ from pipeline.networks.reference import Models, Rule, Samples
 from pipeline.numerics.loops import BLOCK, DOUBLE
 from pipeline.numerics.sums import LANES, Array, integer_sum, pad
 
-CHUNK_BYTES = 256 * 1024  # of what a chunk of samples leaves behind in all layers: a part of the second-level cache
-CHUNK_MIN = 32  # blocks of eight samples; with fewer, wide layers fetch their sums over samples too often
+CHUNK_BYTES = 256 * 1024  # size of the intermediate results of a chunk of samples: a part of the second-level cache
+CHUNK_MIN = 32  # blocks of eight samples; with fewer, wide layers reload their sums over samples too often
 
 
 class Prepared(NamedTuple):
-    """What a call needs: everything that lies behind an address is held here while the call runs."""
+    """The arguments of a compiled call; holds references to all buffers whose addresses are passed."""
 
-    packed: Array  # (models, n_parameters), W and b of a layer as one matrix [W b], row after row
-    X: Array  # (n_0 + 1, m), a row of ones last
+    packed: Array  # (models, n_parameters), layer by layer the matrix [W b] in row-major order
+    X: Array  # (n_0 + 1, m), the last row is ones
     Y: Array
     weight: Array
     work: Array
-    layers: NDArray[np.int64]  # a row a layer: n_in, n_out, the places of [W b], D and A, the activation's code
+    layers: NDArray[np.int64]  # one row per layer: n_in, n_out, offsets of [W b], D and A, code of the activation
     chunk: int
 
     def data(self) -> tuple[int, int, int, int]:
-        """The addresses of the samples, and the step from a row of X to the next."""
+        """The address of X, its row stride in doubles, and the addresses of Y and weight."""
         return self.X.ctypes.data, self.X.shape[1], self.Y.ctypes.data, self.weight.ctypes.data
 
     def space(self) -> tuple[int, int, NDArray[np.int64]]:
-        """The blocks in a chunk, and where they are worked on."""
+        """The number of blocks in a chunk, the address of the work space, and the table of layers."""
         return self.chunk, self.work.ctypes.data, self.layers
 
 
 def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Sequence[Activation]) -> Prepared:
-    """Copy a stack of models and the samples to where the compiled code wants them, and lay out its memory."""
+    """Copy a stack of models and the samples into the layout of the compiled code, and allocate its work space."""
     n_0 = parameters[0][0].shape[2]
     widths = [n_0, *(W.shape[1] for W, _ in parameters)]
     n_blocks = max(S.X.shape[1] for S in batches) // LANES
@@ -73,23 +74,23 @@ def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Seq
     X, Y, weight = (np.concatenate(parts, axis=-1) for parts in zip(*batches, strict=True))
     return Prepared(
         pack(parameters),
-        aligned(np.concatenate([X, np.ones((1, X.shape[1]))])),
-        aligned(Y),
-        aligned(weight),
-        aligned(np.empty(place)),
+        aligned_copy(np.concatenate([X, np.ones((1, X.shape[1]))])),
+        aligned_copy(Y),
+        aligned_copy(weight),
+        aligned_copy(np.empty(place)),
         np.array(layers, dtype=np.int64),
         chunk,
     )
 
 
 def pack(parameters: Parameters) -> Array:
-    """(models, n_parameters): W and b of a layer as one matrix [W b], row after row, layer after layer."""
+    """Parameters as (models, n_parameters): layer by layer the matrix [W b] in row-major order."""
     layers = [np.concatenate([W, b], axis=2).reshape(len(W), -1) for W, b in parameters]
     return np.concatenate(layers, axis=1)
 
 
 def unpack(packed: Array, like: Parameters) -> Parameters:
-    """The layers again, in the shapes of `like`."""
+    """The inverse of `pack`: copies with the shapes of `like`."""
     layers, start = [], 0
     for W, b in like:
         stop = start + W[0].size + b[0].size
@@ -99,8 +100,8 @@ def unpack(packed: Array, like: Parameters) -> Parameters:
     return layers
 
 
-def aligned(values: Array) -> Array:
-    """A copy that starts at a multiple of a vector's size, so that no vector lies across two lines of the cache."""
+def aligned_copy(values: Array) -> Array:
+    """A copy aligned to the size of a vector, so that no vector crosses a cache line."""
     room = np.empty(values.size + LANES)
     start = -room.ctypes.data % BLOCK // DOUBLE
     copy = room[start : start + values.size].reshape(values.shape)
@@ -111,7 +112,7 @@ def aligned(values: Array) -> Array:
 def descend(
     models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: Rule, steps: int
 ) -> Models:
-    """The models after so many steps of gradient descent, one on each batch in turn."""
+    """The models after `steps` steps of gradient descent; step k uses batch k modulo the number of batches."""
     prepared = prepare(models.parameters, batches, activations)
     P, V = prepared.packed, pack(models.velocity) if rule.momentum > 0.0 else np.empty((0, 0))
     starts = np.cumsum([0, *(S.X.shape[1] // LANES for S in batches)])
@@ -121,12 +122,12 @@ def descend(
 
 
 def cost(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> Array:
-    """The cost (models,) on the samples."""
+    """The mean cross-entropy (models,) of the samples, in nats."""
     return evaluate(parameters, S, activations)[0]
 
 
 def predict(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Array:
-    """The probability (models, 1, m) that each sample is of class 1, or (models, classes, m) of each class."""
+    """The probability of class 1 (models, 1, m), or of each class (models, classes, m) if there are more than two."""
     m = X.shape[1]
     padded = pad(X)
     nothing = np.zeros((1, padded.shape[1]))
@@ -134,26 +135,26 @@ def predict(parameters: Parameters, X: Array, activations: Sequence[Activation])
 
 
 def evaluate(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> tuple[Array, Array]:
-    """Cost (models,) and probability (models, outputs, m) of the padded samples."""
+    """Cost (models,) in nats and probabilities (models, outputs, m) of the padded samples."""
     prepared = prepare(parameters, [S], activations)
     P, n_out = prepared.packed, parameters[-1][0].shape[1]
-    costs, probabilities = np.empty(len(P)), aligned(np.empty((len(P), n_out, S.X.shape[1])))
+    costs, probabilities = np.empty(len(P)), aligned_copy(np.empty((len(P), n_out, S.X.shape[1])))
     results = costs.ctypes.data, probabilities.ctypes.data
     evaluate_models(P.ctypes.data, *P.shape, *prepared.data(), *prepared.space(), *results)
     return costs, probabilities
 
 
 @contextlib.contextmanager
-def when_compiling(tell: Callable[[], object]) -> Iterator[None]:
-    """Call `tell` once if, in this context, the kernel is compiled and not found on disk."""
+def when_compiling(notify: Callable[[], object]) -> Iterator[None]:
+    """A context in which `notify` is called once if the kernel has to be compiled, not loaded from the disk cache."""
 
     class Listener(event.Listener):
-        told = False
+        notified = False
 
         def on_start(self, event: Any) -> None:
-            if not self.told:
-                self.told = True
-                tell()
+            if not self.notified:
+                self.notified = True
+                notify()
 
         def on_end(self, event: Any) -> None:
             pass

@@ -1,9 +1,9 @@
-"""The compiled half of `kernel`: whole networks, given by addresses.
+"""The compiled functions of `kernel`: forward and backward passes and updates of networks given by addresses.
 
-An address is that of the first double of something; places within it are counted in doubles. `layers` has a row a
-layer: n_in, n_out, the place of [W b] among a model's parameters, the places of D (Z, then phi'(Z), then dZ) and of
-A (phi(Z), then a row of ones) in `work`, and the code of the activation. `work` begins with the sums over samples,
-eight lanes for each parameter.
+An address is that of the first double of an array; offsets within arrays are in doubles. `layers` has one row per
+layer: n_in, n_out, the offset of [W b] among a model's parameters, the offsets in `work` of D (Z, then phi'(Z), then
+dZ) and A (phi(Z), then a row of ones), and the code of the activation. `work` begins with the sums over samples, eight
+lanes for each parameter.
 """
 
 from typing import Any
@@ -41,8 +41,11 @@ for module in (elementary, activations, losses):
     simd.compile_for_lanes(module)
 
 
-def chosen_by_code(code: int, activation: Activation, otherwise: Any) -> Any:
-    """apply(code, Z, A, n): A = phi(Z), and Z becomes phi'(Z), over n vectors; another code is passed on."""
+def dispatch(code: int, activation: Activation, otherwise: Any) -> Any:
+    """A compiled function apply(given, Z, A, n): if given == code, A = phi(Z) and Z = phi'(Z) over n vectors.
+
+    For any other code it calls `otherwise` with the same arguments.
+    """
     phi, slope = activation.phi, activation.slope
 
     @njit
@@ -60,20 +63,20 @@ def chosen_by_code(code: int, activation: Activation, otherwise: Any) -> Any:
 
 
 @njit
-def leave(given: int, Z: int, A: int, n: int) -> None:
-    """The end of the chain of activations, never reached."""
+def unknown_code(given: int, Z: int, A: int, n: int) -> None:
+    """The end of the chain of activations, which is never reached."""
 
 
-activate = leave
+activate = unknown_code
 for code, activation in enumerate(ACTIVATIONS.values()):
-    activate = chosen_by_code(code, activation, activate)
+    activate = dispatch(code, activation, activate)
 
 
 @njit
 def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDArray[np.int64]) -> None:
-    """Z of every layer of a chunk of samples into its place D; in hidden layers phi'(Z) there and phi(Z) into A."""
+    """Write, for a chunk of samples, phi'(Z) to D and phi(Z) to A of every hidden layer, and Z to D of the last."""
     inputs, step, own_step = X, X_step, n_blocks * LANES
-    for l in range(len(layers)):  # number by number: taking a row apart would cost more than a small layer
+    for l in range(len(layers)):  # element by element: unpacking a row costs more than a small layer
         n_in, n_out, W, Z = layers[l, 0], layers[l, 1], P + DOUBLE * layers[l, 2], work + DOUBLE * layers[l, 3]
         biased_product(W, n_in + 1, 1, n_out, n_in, inputs, step, Z, own_step, n_blocks)
         if l + 1 < len(layers):
@@ -85,7 +88,7 @@ def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDArr
 
 @njit
 def backward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDArray[np.int64]) -> None:
-    """From dZ of the last layer in its place D, the sums over samples of the gradients of every layer into `work`."""
+    """Add the gradients of all layers to the sums over samples in `work`, from dZ of the last layer in its D."""
     own_step = n_blocks * LANES
     for l in range(len(layers) - 1, -1, -1):
         n_in, n_out, W, dZ = layers[l, 0], layers[l, 1], layers[l, 2], work + DOUBLE * layers[l, 3]
@@ -98,7 +101,7 @@ def backward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDAr
 
 @njit
 def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, weight: int) -> None:
-    """Z of the last layer becomes dZ: the slope of each sample's cost, weighted."""
+    """Replace Z of the last layer by dZ: the weighted derivative of each sample's cost."""
     step = n_blocks * LANES
     for place in range(0, step, LANES):
         y, w = load(Y, place), load(weight, place)
@@ -113,7 +116,7 @@ def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, weight: int) -> Non
 
 @njit
 def softmax_terms(Z: int, n_out: int, step: int, place: int) -> Any:
-    """The largest logit and the sum of the terms of eight samples, whose logits become the terms."""
+    """The largest logit and the sum of e**(logit - largest) of eight samples; the terms replace the logits."""
     top = load(Z, place)
     for k in range(1, n_out):
         top = larger(top, load(Z, k * step + place))
@@ -130,7 +133,7 @@ def softmax_terms(Z: int, n_out: int, step: int, place: int) -> Any:
 def output_costs(
     Z: int, n_out: int, n_blocks: int, Y: int, weight: int, probabilities: int, P_step: int, sums: Any
 ) -> Any:
-    """`sums` and the weighted costs of the samples, lane by lane; the probabilities of the classes into their rows."""
+    """`sums` plus the weighted costs of the samples, lane by lane. Writes the probabilities to their rows."""
     step = n_blocks * LANES
     for place in range(0, step, LANES):
         y, w, z = load(Y, place), load(weight, place), load(Z, place)
@@ -150,7 +153,7 @@ def output_costs(
 
 @njit
 def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, momentum: float) -> None:
-    """A step against the gradient, or what momentum makes of it, whose lanes `sums` holds."""
+    """One step of gradient descent, with momentum if > 0, from the lanes of the gradient in `sums`."""
     n_whole = n_parameters // LANES * LANES
     for k in range(0, n_whole, LANES):
         step = eight_totals(sums, LANES * k)
@@ -167,7 +170,7 @@ def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, m
 
 
 def entry_points(sources: str) -> tuple[Any, Any]:
-    """The two compiled functions. `sources` makes part of the key under which Numba keeps them on disk."""
+    """The two compiled functions. `sources` is part of the key under which Numba caches them on disk."""
 
     @njit(nogil=True, cache=True)
     def descend_models(
@@ -187,7 +190,7 @@ def entry_points(sources: str) -> tuple[Any, Any]:
         momentum: float,
         steps: int,
     ) -> None:
-        """`batches` holds the first block of each batch, and the end of the last; a step takes the next in turn."""
+        """Train the models in place. `batches` has the first block of each batch and the end of the last."""
         _ = sources
         last, n_out = work + DOUBLE * layers[-1, 3], layers[-1, 1]
         for model in range(n_models):

@@ -1,9 +1,9 @@
-"""The network of the seed: forward and backward propagation, cost, update, predictions. Plain NumPy.
+"""The network of the seed document in plain NumPy: forward and backward propagation, cost, update, predictions.
 
-This is the reference: it can be read beside the seed, and it obeys the one order of operations that gives the same
-bits everywhere, so `@`, `sum` and `mean` do not occur. The notation is the seed's. A leading axis stacks models of
-the same layer sizes: W of layer l is (models, n_l, n_{l-1}), b (models, n_l, 1), and A and Z (models, n_l, m) hold
-one sample a column. Without that axis it is the network of the seed itself. The compiled `kernel` gives equal bits.
+This is the reference implementation: it follows the notation of the seed document, and it fixes the order of all
+operations, so `@`, `sum` and `mean` do not occur. A leading axis stacks models of equal layer sizes: W of layer l is
+(models, n_l, n_{l-1}), b is (models, n_l, 1), and A and Z are (models, n_l, m) with one sample per column. Without that
+axis it is the network of the seed document itself. The compiled `kernel` gives the same bits.
 """
 
 from collections.abc import Sequence
@@ -28,21 +28,21 @@ from pipeline.numerics.sums import Array, lane_sum, pad
 
 
 class Samples(NamedTuple):
-    """Training samples, padded with samples of weight 0 to whole lanes."""
+    """Samples, padded with samples of weight 0 to a multiple of eight."""
 
     X: Array  # (n_0, m)
     Y: Array  # (1, m), class numbers
-    weight: Array  # (m,), 1 / m for a sample and 0 for a pad: the weighted sum is the mean
+    weight: Array  # (m,), 1 / m for a sample and 0 for padding: the weighted sum is the mean
 
 
 def samples(X: Array, Y: Array) -> Samples:
-    """X (n_0, m) and Y (1, m) made ready for training."""
+    """The padded samples of X (n_0, m) and Y (1, m)."""
     m = X.shape[1]
     return Samples(pad(X), pad(Y), pad(np.full(m, 1.0 / m)))
 
 
 def product(W: Array, A: Array) -> Array:
-    """W @ A, adding the inputs one after another."""
+    """W @ A, summed sequentially over the inputs."""
     Z = W[..., :, :1] * A[..., :1, :]
     for j in range(1, W.shape[-1]):
         Z = Z + W[..., :, j : j + 1] * A[..., j : j + 1, :]
@@ -52,7 +52,7 @@ def product(W: Array, A: Array) -> Array:
 def forward_propagation(
     parameters: Parameters, X: Array, activations: Sequence[Activation]
 ) -> tuple[list[Array], list[Array]]:
-    """Z_1 ... Z_L, and A_0 ... A_{L-1}: A_0 is X, and A_l = phi(Z_l) in each hidden layer l; Z_L are the logits."""
+    """[Z_1, ..., Z_L] and [A_0, ..., A_{L-1}]: A_0 = X, A_l = phi_l(Z_l) in hidden layers; Z_L are the logits."""
     Z: list[Array] = []
     A = [X]
     for l, (W, b) in enumerate(parameters):
@@ -63,7 +63,7 @@ def forward_propagation(
 
 
 class Softmax(NamedTuple):
-    """The parts of a softmax over the classes, the second axis from the last."""
+    """The parts of a softmax over the classes, which are on the second-to-last axis."""
 
     top: Array  # the largest logit
     terms: Array  # e**(z - top) of each class
@@ -71,7 +71,7 @@ class Softmax(NamedTuple):
 
 
 def softmax(Z: Array) -> Softmax:
-    """Taken over the classes one after another."""
+    """The softmax of logits Z (..., classes, m), maximum and sum taken sequentially over the classes."""
     n_classes = Z.shape[-2]
     top = Z[..., :1, :]
     for k in range(1, n_classes):
@@ -84,7 +84,7 @@ def softmax(Z: Array) -> Softmax:
 
 
 def compute_cost(Z: Array, Y: Array, weight: Array) -> Array:
-    """The mean cross-entropy (models,) of the logits Z_L: one row for two classes, else a row a class."""
+    """The mean cross-entropy (models,) in nats of logits Z (models, 1, m), or (models, classes, m) for a softmax."""
     if Z.shape[-2] == 1:
         return lane_sum(weight * cross_entropy(Z, Y))[..., 0]
     top, _, total = softmax(Z)
@@ -95,7 +95,7 @@ def compute_cost(Z: Array, Y: Array, weight: Array) -> Array:
 
 
 def cost_slope(Z: Array, Y: Array) -> Array:
-    """The derivative of each sample's cross-entropy by its logits."""
+    """The derivative of each sample's cross-entropy with respect to its logits, with the shape of Z."""
     if Z.shape[-2] == 1:
         return np.asarray(cross_entropy_slope(Z, Y))
     _, terms, total = softmax(Z)
@@ -111,7 +111,7 @@ def backward_propagation(
     weight: Array,
     activations: Sequence[Activation],
 ) -> Parameters:
-    """The gradients (dW, db) of the cost in every layer, from the Z and A of forward_propagation."""
+    """The gradients (dW, db) of the cost in every layer, from Z and A of `forward_propagation`."""
     gradients: Parameters = []
     dZ = cost_slope(Z[-1], Y) * weight
     for l in range(len(parameters) - 1, -1, -1):
@@ -126,41 +126,41 @@ def backward_propagation(
 
 
 def update_parameters(parameters: Parameters, gradients: Parameters, learning_rate: float) -> Parameters:
-    """One step of gradient descent."""
+    """The parameters after one step of gradient descent."""
     return [
         (W - learning_rate * dW, b - learning_rate * db) for (W, b), (dW, db) in zip(parameters, gradients, strict=True)
     ]
 
 
 def cost(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> Array:
-    """The cost (models,) on the samples."""
+    """The mean cross-entropy (models,) of the samples, in nats."""
     Z, _ = forward_propagation(parameters, S.X, activations)
     return compute_cost(Z[-1], S.Y, S.weight)
 
 
 class Rule(NamedTuple):
-    """How gradients become steps: v = momentum v + gradient, W = W - learning_rate v (Polyak 1964; PyTorch's SGD)."""
+    """The update rule: v = momentum v + gradient, W = W - learning_rate v (Polyak 1964; as in PyTorch's SGD)."""
 
     learning_rate: float
     momentum: float = 0.0
 
 
 class Models(NamedTuple):
-    """A stack of models on their way."""
+    """The state of training of a stack of models."""
 
     parameters: Parameters
-    velocity: Parameters  # what momentum has gathered, zero at the start; not used without
+    velocity: Parameters  # v of the update rule, initially zero; unused if momentum is 0
 
 
 def at_rest(parameters: Parameters) -> Models:
-    """Models that have not moved."""
+    """The initial state of training: the parameters with zero velocity."""
     return Models(parameters, [(np.zeros_like(W), np.zeros_like(b)) for W, b in parameters])
 
 
 def descend(
     models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: Rule, steps: int
 ) -> Models:
-    """The models after so many steps of gradient descent, one on each batch in turn."""
+    """The models after `steps` steps of gradient descent; step k uses batch k modulo the number of batches."""
     parameters, velocity = models
     for step in range(steps):
         X, Y, weight = batches[step % len(batches)]
@@ -176,7 +176,7 @@ def descend(
 
 
 def predict(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Array:
-    """The probability (models, 1, m) that each sample is of class 1, or (models, classes, m) of each class."""
+    """The probability of class 1 (models, 1, m), or of each class (models, classes, m) if there are more than two."""
     Z, _ = forward_propagation(parameters, X, activations)
     if Z[-1].shape[-2] == 1:
         return np.asarray(sigmoid(Z[-1]))
@@ -185,13 +185,13 @@ def predict(parameters: Parameters, X: Array, activations: Sequence[Activation])
 
 
 def classes(probability: Array) -> NDArray[np.int64]:
-    """The class (models, m) that is predicted: by the seed's `> 0.5`, or the most probable one."""
+    """The predicted class (models, m): probability > 0.5 as in the seed document, or the most probable class."""
     if probability.shape[-2] == 1:
         return (probability[..., 0, :] > 0.5).astype(np.int64)
     return np.asarray(np.argmax(probability, axis=-2))
 
 
 def accuracy(probability: Array, Y: Array) -> Array:
-    """The share (models,) of samples predicted right."""
+    """The fraction (models,) of samples whose class is predicted correctly."""
     share: Array = np.count_nonzero(classes(probability) == Y[0], axis=-1) / Y.shape[-1]
     return share

@@ -1,1 +1,1 @@
-"""Arithmetic with the same bits on every processor: elementary functions, sums, draws, matrix products."""
+"""Arithmetic with the same bits on every processor: elementary functions, sums, random draws, matrix products."""

@@ -1,14 +1,14 @@
 """Elementary functions with the same bits on every computer.
 
-The C library's `exp` and NumPy's own differ in the last bit from one processor to the next, and a bit is
-enough to change a chaotic training run. Here each function is a fixed sequence of IEEE 754 additions,
-subtractions, multiplications, divisions and selections: no fused multiply-add, no library call.
-tests/test_elementary.py measures their errors against mpmath.
+The results of `exp` in the C library and in NumPy differ by 1 ulp between processors, which is enough to change
+a chaotic training run. Here each function is a fixed sequence of IEEE 754 additions, subtractions,
+multiplications, divisions and selections, without fused multiply-add and without library calls.
+tests/numerics/test_elementary.py measures the errors against mpmath.
 
-A function takes anything that has the four operators and comparisons and for which the primitives `select`,
-`copysign` and `power_of_two` are defined: NumPy arrays here, vectors of eight lanes in the compiled kernel.
-The coefficients are those of the Taylor series, so that they can be checked by eye; the ranges are reduced
-until the series, cut where it is, is good to a tenth of an ulp. TAIL alone is fitted.
+The functions accept any type that has the four arithmetic operators, comparisons and `abs`, and for which the
+primitives `select`, `copysign` and `power_of_two` are defined: NumPy arrays in this module, vectors of eight lanes
+in the compiled kernel. The coefficients are those of Taylor series, so they can be verified by inspection; arguments
+are reduced until the truncated series is accurate to a tenth of an ulp. Only TAIL is a fitted polynomial.
 """
 
 import math
@@ -21,18 +21,19 @@ Number = Any  # a float, an array or a vector of lanes
 LOG2_E = 1.4426950408889634
 LN2_HIGH = float.fromhex("0x1.62e42fefa0000p-1")  # ln 2 to 41 bits: k * LN2_HIGH is exact for |k| < 2**12
 LN2_LOW = float.fromhex("0x1.cf79abc9e3b3ap-40")  # ln 2 - LN2_HIGH
-ROUNDER = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to a whole number, in the low bits of the sum
+ROUNDER = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, held in the low bits of the sum
 EXP_MAX = 709.782712893384  # the last double whose exponential is finite
 EXP_MIN = -746.0  # below: exp rounds to 0
 NORMAL_MAX = 39.0  # above: the density of N(0, 1) and its tail round to 0
 NORMAL_GRID = 3221225472.0  # 1.5 * 2**31: adding it rounds to a multiple of 2**-21
 NORMAL_PEAK = 0.3989422804014327  # 1 / sqrt(2 pi)
 NORMAL_PEAK_LOW = -2.49232720227773e-17  # 1 / sqrt(2 pi) - NORMAL_PEAK
-TAIL_OFFSET = 0.8125  # about sqrt(2 / pi), so that what TAIL approximates stays between 0.40 and 0.48
-TAIL_CENTRE = 6.09375  # near where 22 terms serve best, and such that rounding TAIL[0] costs 2e-18 only
+TAIL_OFFSET = 0.8125  # about sqrt(2 / pi), so that the function approximated by TAIL stays between 0.40 and 0.48
+TAIL_CENTRE = 6.09375  # near the optimum for 22 terms, and such that rounding TAIL[0] costs only 2e-18
 TAIL_GRID = 50331648.0  # 1.5 * 2**25: adding it rounds to a multiple of 2**-27
-# The coefficients of the polynomial of degree 22 in s that `tail_ratio` names, through 23 Chebyshev points of
-# [-1, (39 - TAIL_CENTRE) / (39 + TAIL_CENTRE)], ends included. Error below 1e-17; tests/test_elementary.py makes them.
+# The coefficients of the polynomial of degree 22 in s of `tail_ratio`: interpolation at 23 Chebyshev points of
+# [-1, (39 - TAIL_CENTRE) / (39 + TAIL_CENTRE)], end points included. Error below 1e-17; recomputed by
+# tests/numerics/test_elementary.py.
 TAIL = (
     0.44083023746897676,
     -0.06161075975285123,
@@ -66,12 +67,12 @@ def select(condition: Number, yes: Number, no: Number) -> Number:
 
 
 def copysign(size: Number, sign: Number) -> Number:
-    """|size| with the sign of `sign`, that of a zero too."""
+    """|size| with the sign bit of `sign`, including that of -0."""
     return np.copysign(size, sign)
 
 
 def power_of_two(shifted: Number) -> Number:
-    """2**k as a double from k + ROUNDER, for whole k from -1022 to 1023."""
+    """2**k as a double, given k + ROUNDER, for integer k from -1022 to 1023."""
     bits = np.asarray(shifted, dtype=np.float64).view(np.int64)
     return ((bits + 1023) << 52).view(np.float64)
 
@@ -94,22 +95,22 @@ def expm1_series(r: Number) -> Number:
 
 
 def exp(x: Number) -> Number:
-    """e**x: with x = k ln 2 + r, 2**k e**r. Error below 1.5 ulp."""
+    """e**x, computed as 2**k e**r with x = k ln 2 + r. Error below 1.5 ulp."""
     y = select(x > EXP_MAX, EXP_MAX, select(x < EXP_MIN, EXP_MIN, x))
     k = (y * LOG2_E + ROUNDER) - ROUNDER
     r = (y - k * LN2_HIGH) - k * LN2_LOW
-    half_shifted = k * 0.5 + ROUNDER  # 2**k in two factors, since 2**-1075 and 2**1024 are no doubles
+    half_shifted = k * 0.5 + ROUNDER  # 2**k as two factors: 2**-1075 and 2**1024 are not doubles
     rest_shifted = (k - (half_shifted - ROUNDER)) + ROUNDER
     scaled = ((1.0 + expm1_series(r)) * power_of_two(half_shifted)) * power_of_two(rest_shifted)
     return select(x > EXP_MAX, math.inf, scaled)
 
 
 def expm1(x: Number) -> Number:
-    """e**x - 1, -0 for -0: with x = k ln 2 + r, 2**k (e**r - 1) + (2**k - 1). Error below 2.5 ulp."""
+    """e**x - 1 (-0 for -0), computed as 2**k (e**r - 1) + (2**k - 1) with x = k ln 2 + r. Error below 2.5 ulp."""
     y = select(x > EXP_MAX, EXP_MAX, select(x < -40.0, -40.0, x))  # e**-40 - 1 rounds to -1
     k = (y * LOG2_E + ROUNDER) - ROUNDER
     r = (y - k * LN2_HIGH) - k * LN2_LOW
-    last = select(k > 1023.0, 1.0, 0.0)  # 2**1024 is no double
+    last = select(k > 1023.0, 1.0, 0.0)  # 2**1024 is not a double
     scale = power_of_two((k - last) + ROUNDER)
     t = (scale * expm1_series(r) + (scale - 1.0)) * power_of_two(last + ROUNDER)
     return copysign(select(x > EXP_MAX, math.inf, t), x)
@@ -118,8 +119,8 @@ def expm1(x: Number) -> Number:
 def log1p_unit(x: Number) -> Number:
     """ln(1 + x) for x in [0, 1]: x - x**2 / 2 + s (x**2 / 2 + R) with s = x / (2 + x).
 
-    It is 2 artanh(s) = 2 s + s R, where R = 2 s**2 / 3 + 2 s**4 / 5 + ... + 2 s**34 / 35; put this way the
-    leading x is exact.
+    This equals 2 artanh(s) = 2 s + s R with R = 2 s**2 / 3 + 2 s**4 / 5 + ... + 2 s**34 / 35, rearranged so that the
+    leading term x is exact.
     """
     s = x / (x + 2.0)
     u = s * s
@@ -145,7 +146,7 @@ def log1p_unit(x: Number) -> Number:
 
 
 def log_of_sum(x: Number) -> Number:
-    """ln x for x in [1, 65536): with x = 2**k (1 + f), k ln 2 + ln(1 + f). Error below 2.5 ulp."""
+    """ln x for x in [1, 65536), computed as k ln 2 + ln(1 + f) with x = 2**k (1 + f). Error below 2.5 ulp."""
     k = select(x < 256.0, 0.0, 8.0)
     f = select(x < 256.0, x, x * (1 / 256))
     k = select(f < 16.0, k, k + 4.0)
@@ -169,7 +170,7 @@ def sigmoid(x: Number) -> Number:
 
 
 def tanh(x: Number) -> Number:
-    """t / (t + 2) with t = e**(2 |x|) - 1, the sign of x put back. Error below 2.5 ulp."""
+    """tanh x, computed as t / (t + 2) with t = e**(2 |x|) - 1 and the sign of x. Error below 2.5 ulp."""
     y = abs(x)
     y = select(y > 22.0, 22.0, y) * 2.0  # tanh 22 rounds to 1
     k = (y * LOG2_E + ROUNDER) - ROUNDER
@@ -180,9 +181,9 @@ def tanh(x: Number) -> Number:
 
 
 def gaussian(t: Number, high: Number, low: Number) -> Number:
-    """(high + low) e**(-t**2 / 2) for t in [0, 39], low being small beside high. Error below 1.5 ulp.
+    """(high + low) e**(-t**2 / 2) for t in [0, 39] and |low| much smaller than |high|. Error below 1.5 ulp.
 
-    t is split into a multiple of 2**-21, whose square is exact, and a rest.
+    t is split into a multiple of 2**-21, whose square is exact, and a remainder.
     """
     near = (t + NORMAL_GRID) - NORMAL_GRID
     x = (near * near) * -0.5
@@ -195,17 +196,17 @@ def gaussian(t: Number, high: Number, low: Number) -> Number:
 
 
 def normal_pdf(x: Number) -> Number:
-    """e**(-x**2 / 2) / sqrt(2 pi), the density of N(0, 1). Error below 1.5 ulp."""
+    """The density of N(0, 1) at x, e**(-x**2 / 2) / sqrt(2 pi). Error below 1.5 ulp."""
     t = abs(x)
     return gaussian(select(t > NORMAL_MAX, NORMAL_MAX, t), NORMAL_PEAK, NORMAL_PEAK_LOW)
 
 
 def tail_ratio(t: Number) -> tuple[Number, Number]:
-    """M(t) = e**(t**2 / 2) Phi(-t), Mills's ratio over sqrt(2 pi), as a sum of two. For multiples of 2**-21 in [0, 39].
+    """M(t) = e**(t**2 / 2) Phi(-t), the Mills ratio divided by sqrt(2 pi), as an unevaluated sum (high, low).
 
-    (t + TAIL_OFFSET) M(t) is the polynomial TAIL in s = (t - TAIL_CENTRE) / (t + TAIL_CENTRE), after Shepherd &
-    Laframboise 1981. Its even and its odd powers are added up apart, so that neither waits for the other. The second
-    part of M is what the last addition and the division round away.
+    t must be a multiple of 2**-21 in [0, 39]. (t + TAIL_OFFSET) M(t) is the polynomial TAIL in
+    s = (t - TAIL_CENTRE) / (t + TAIL_CENTRE), after Shepherd & Laframboise 1981. Even and odd powers are summed
+    separately, as two independent dependency chains. `low` is the rounding error of the final addition and division.
     """
     s = (t - TAIL_CENTRE) / (t + TAIL_CENTRE)
     u = s * s
@@ -235,15 +236,15 @@ def tail_ratio(t: Number) -> tuple[Number, Number]:
     product = TAIL[0] + change
     product_low = (TAIL[0] - product) + change
     inverse = 1.0 / (t + TAIL_OFFSET)
-    high = (product * inverse + TAIL_GRID) - TAIL_GRID  # of so few bits that its product with t + TAIL_OFFSET is exact
+    high = (product * inverse + TAIL_GRID) - TAIL_GRID  # few enough bits for an exact product with t + TAIL_OFFSET
     low = ((product - high * (t + TAIL_OFFSET)) + product_low) * inverse
     return high, low
 
 
 def normal_cdf(x: Number) -> Number:
-    """Phi(x), the distribution function of N(0, 1): for x < 0, M(-x) e**(-x**2 / 2). Error below 2 ulp.
+    """Phi(x), the distribution function of N(0, 1), computed as M(-x) e**(-x**2 / 2) for x < 0. Error below 2 ulp.
 
-    M comes from `tail_ratio` at a multiple of 2**-21, and from there by two terms of its Taylor series, in which
+    M is `tail_ratio` at the nearest multiple of 2**-21 plus two terms of the Taylor series about it, with
     M' = t M - 1 / sqrt(2 pi).
     """
     t = abs(x)
@@ -258,7 +259,7 @@ def normal_cdf(x: Number) -> Number:
 
 
 def log(x: Number) -> Number:
-    """ln x of positive, normal doubles: with x = 2**k (1 + f), k ln 2 + ln(1 + f). Error below 1 ulp. NumPy only."""
+    """ln x for positive normal doubles, as k ln 2 + ln(1 + f) with x = 2**k (1 + f). Error below 1 ulp. NumPy only."""
     significand, exponent = np.frexp(x)
     small = significand < math.sqrt(0.5)
     f = np.where(small, significand * 2.0, significand) - 1.0
@@ -273,7 +274,7 @@ def log(x: Number) -> Number:
 
 
 def circle(turns: Number) -> tuple[Number, Number]:
-    """The cosine and the sine of 2 pi * turns, for turns in [0, 1]. Error below 1e-15. NumPy only."""
+    """(cos(2 pi turns), sin(2 pi turns)) for turns in [0, 1]. Absolute error below 1e-15. NumPy only."""
     quarter = np.rint(turns * 4.0)
     angle = (turns - quarter * 0.25) * (2.0 * math.pi)  # within [-pi / 4, pi / 4]; the difference is exact
     u = angle * angle

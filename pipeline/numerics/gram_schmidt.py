@@ -1,4 +1,4 @@
-"""`matrices.orthonormal_rows` by the loops of the kernel: the same bits, for wide layers 15 to 80 times sooner."""
+"""`matrices.orthonormal_rows` compiled from the loops of the kernel: the same bits, 15 to 80 times faster if wide."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ from pipeline.numerics.tiles import load, store, store_double
 
 
 def orthonormal_rows(A: Array) -> Array:
-    """The rows of A (k, n), k <= n, made orthonormal one after another by Gram-Schmidt, each projected out twice."""
+    """Orthonormal rows (k, n) from those of A (k, n), k <= n, by Gram-Schmidt with two projections per row."""
     k, n = A.shape
     Q = np.ascontiguousarray(pad(np.concatenate([np.zeros((1, n)), A])))
     shares, sums = np.empty(k + 1), np.empty(LANES * k)
@@ -23,11 +23,14 @@ def orthonormal_rows(A: Array) -> Array:
 
 
 def entry_point(sources: str) -> Any:
-    """The compiled function. `sources` makes part of the key under which Numba keeps it on disk."""
+    """The compiled function `project`. `sources` is part of the key under which Numba caches it on disk."""
 
     @njit(nogil=True, cache=True)
     def project(Q: int, n_rows: int, step: int, shares: int, sums: int) -> None:
-        """Rows 1 to n_rows, in row 0 each while it is worked on: x - s_1 q_1 - ... is 1 x + (-s_1) q_1 + ..."""
+        """Orthonormalize rows 1 to n_rows of Q in place; row 0 is scratch space for the current row.
+
+        x - s_1 q_1 - ... is computed as 1 x + (-s_1) q_1 + ...
+        """
         _ = sources
         n_blocks = step // LANES
         store_double(1.0, shares, 0)
@@ -54,7 +57,7 @@ def entry_point(sources: str) -> Any:
 
 @njit
 def dot_products(rows: int, n_rows: int, x: int, step: int, sums: int) -> None:
-    """The lanes of the dot products of rows with x."""
+    """Write to `sums` the eight lanes of each row's dot product with x."""
     for j in range(n_rows):
         store(everywhere(0.0), sums, LANES * j)
     lane_sums(rows, step, n_rows, x, step, 1, step // LANES, sums)

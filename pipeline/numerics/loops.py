@@ -1,4 +1,4 @@
-"""Products of matrices and sums over samples, compiled by Numba from the inner loops of `tiles`."""
+"""Matrix products and sums over samples, compiled by Numba from the inner loops of `tiles`."""
 
 from typing import Any
 
@@ -13,7 +13,11 @@ STRIP = TILE[0]  # rows
 
 
 def strip_by_strip(strip: Any) -> Any:
-    """run(...): Z (n_rows, n_blocks) = W A + b, or W A times Z; W (n_rows, n_terms) has any two steps."""
+    """A compiled function run(...) that applies `strip` to horizontal strips of nearly equal height.
+
+    It computes Z = W A + b or Z = (W A) * Z for W (n_rows, n_terms) with any row and column strides, and A and Z of
+    n_blocks blocks of eight samples. Addresses are in bytes, strides in doubles.
+    """
 
     @njit
     def run(
@@ -29,7 +33,7 @@ def strip_by_strip(strip: Any) -> Any:
         n_blocks: int,
     ) -> None:
         n_strips = (n_rows + STRIP - 1) // STRIP
-        for s in range(n_strips):  # of nearly the same height
+        for s in range(n_strips):
             i = s * n_rows // n_strips
             rows = (s + 1) * n_rows // n_strips - i
             w, z = W + DOUBLE * i * row_step, Z + DOUBLE * i * Z_step
@@ -43,7 +47,7 @@ biased_product, scaled_product = strip_by_strip(biased_product_strip), strip_by_
 
 @njit
 def lane_sums(D: int, D_step: int, n_rows: int, A: int, A_step: int, n_columns: int, n_blocks: int, G: int) -> None:
-    """G (n_rows, n_columns) of eight lanes += D A'."""
+    """Add D A', as eight lanes per entry, to G (n_rows, n_columns, 8)."""
     n_strips = (n_rows + STRIP - 1) // STRIP
     for s in range(n_strips):
         i = s * n_rows // n_strips

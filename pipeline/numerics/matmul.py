@@ -1,8 +1,8 @@
-"""Products of the matrices of a stack of models: the bits of `network`, by the inner loops of the kernel.
+"""Matrix products for a stack of models: the bits of `networks.reference`, by the inner loops of the kernel.
 
-What lies inside a network, layer by layer, the kernel does not keep, and NumPy's loops take minutes for layers of a
-thousand units. BLAS would not do, rounded or not: it adds in an order of the processor's own, and of a last bit a deep
-network in chaos makes another state before it has taken a step.
+The diagnostics need the signals and gradients of each layer, which the training kernel does not keep, and NumPy loops
+take minutes for layers of 1,000 units. BLAS cannot be used, not even with rounded results: its order of summation
+depends on the processor, and a deep chaotic network amplifies 1 ulp to a different state within one forward pass.
 """
 
 from typing import Any
@@ -16,13 +16,16 @@ from pipeline.numerics.simd import everywhere, lane_total
 from pipeline.numerics.sums import LANES, Array, pad
 from pipeline.numerics.tiles import load, store, store_double
 
-CHUNK = 32  # blocks of eight columns that pass through all rows before the next do, so that they stay in the cache
+CHUNK = 32  # blocks of eight columns processed for all rows before the next, so that they stay in the cache
 
 
 def product(W: Array, A: Array) -> Array:
-    """W A (models, n, m), as `network.product` adds it: W (models, n, k); A (models, k, m), or (k, m) for them all."""
+    """W A (models, n, m), summed in the order of `reference.product`.
+
+    W is (models, n, k); A is (models, k, m), or (k, m) shared by all models.
+    """
     n_models, n, k = W.shape
-    inputs = np.ascontiguousarray(pad(A))  # NumPy pads a transposed matrix into a transposed one
+    inputs = np.ascontiguousarray(pad(A))  # np.pad keeps the memory order of a transposed matrix
     steps = [step // DOUBLE for step in W.strides]
     A_step = inputs.shape[-1]
     A_model = k * A_step if A.ndim == 3 else 0
@@ -32,9 +35,9 @@ def product(W: Array, A: Array) -> Array:
 
 
 def product_over_samples(D: Array, A: Array) -> Array:
-    """D A' (models, n, k), summed over samples by `lane_sum`: D (models, n, m); A (models, k, m), or one (k, m).
+    """D A' (models, n, k), summed over samples in the order of `lane_sum`: weight gradients from D = dZ.
 
-    The gradient of the weights from that of the pre-activations.
+    D is (models, n, m); A is (models, k, m), or (k, m) shared by all models.
     """
     n_models, n, _ = D.shape
     slopes, inputs = np.ascontiguousarray(pad(D)), np.ascontiguousarray(pad(A))
@@ -47,7 +50,7 @@ def product_over_samples(D: Array, A: Array) -> Array:
 
 
 def entry_points(sources: str) -> tuple[Any, Any]:
-    """The two compiled functions. `sources` makes part of the key under which Numba keeps them on disk."""
+    """The two compiled functions. `sources` is part of the key under which Numba caches them on disk."""
 
     def products(
         W: int,
@@ -62,7 +65,7 @@ def entry_points(sources: str) -> tuple[Any, Any]:
         A_step: int,
         Z: int,
     ) -> None:
-        """Z, which holds ones, times W A."""
+        """Multiply Z, which must hold ones, elementwise by W A."""
         _ = sources
         n_blocks = A_step // LANES
         for model in range(n_models):

@@ -1,4 +1,4 @@
-"""Matrices of a given structure, from which recipes for weights are made."""
+"""Structured matrices used by the initializers: orthonormal, Hadamard, random masks."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,14 +6,15 @@ from numpy.typing import NDArray
 from pipeline.numerics.random import normal
 from pipeline.numerics.sums import Array, lane_sum, pad
 
-WIDE = 64  # rows, from which on it pays to compile
+WIDE = 64  # rows; from here on the compiled version is faster, its compilation included
 
 
 def orthonormal(rng: np.random.RandomState, rows: int, columns: int) -> Array:
-    """Orthonormal rows or columns, whichever are fewer, with the Haar law.
+    """A Haar-distributed matrix (rows, columns) with orthonormal rows or columns, whichever are fewer.
 
-    The Q of the QR decomposition of a normal matrix whose R has a positive diagonal (Mezzadri 2007). LAPACK's bits
-    depend on the processor; this is Gram-Schmidt, twice (Giraud et al. 2005).
+    This is Q of the QR decomposition of a matrix of N(0, 1) draws, with the diagonal of R positive (Mezzadri 2007). The
+    results of LAPACK depend on the processor, so it is computed by Gram-Schmidt with reorthogonalization (Giraud et
+    al. 2005).
     """
     drawn = normal(rng, (rows, columns))
     work = orthonormal_rows
@@ -27,7 +28,7 @@ def orthonormal(rng: np.random.RandomState, rows: int, columns: int) -> Array:
 
 
 def orthonormal_rows(A: Array) -> Array:
-    """The rows of A (k, n), k <= n, made orthonormal one after another by Gram-Schmidt, each projected out twice."""
+    """Orthonormal rows (k, n) from those of A (k, n), k <= n, by Gram-Schmidt with two projections per row."""
     n = A.shape[1]
     Q = pad(A)
     for k in range(len(Q)):
@@ -40,7 +41,7 @@ def orthonormal_rows(A: Array) -> Array:
 
 
 def hadamard(m: int) -> Array:
-    """Sylvester's Hadamard matrix of 2**m rows: H_0 = [1], H_m = [H H; H -H] with H = H_{m-1}."""
+    """Sylvester's Hadamard matrix (2**m, 2**m): H_0 = [1], H_m = [H H; H -H] with H = H_{m-1}."""
     H = np.ones((1, 1))
     for _ in range(m):
         H = np.block([[H, H], [H, -H]])
@@ -48,9 +49,9 @@ def hadamard(m: int) -> Array:
 
 
 def chosen(rng: np.random.RandomState, rows: int, columns: int, k: int) -> NDArray[np.bool_]:
-    """k true entries in each row of (rows, columns), every set of k places equally likely.
+    """A random mask (rows, columns) with min(k, columns) true entries per row, every such subset equally likely.
 
-    They are at the k smallest of uniform draws, one draw an entry.
+    The true entries of a row are at its k smallest of independent uniform draws, one per entry.
     """
     places = np.argsort(rng.random_sample((rows, columns)), axis=1, kind="stable")[:, :k]
     is_chosen = np.zeros((rows, columns), dtype=np.bool_)

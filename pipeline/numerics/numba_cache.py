@@ -1,13 +1,14 @@
-"""Where Numba keeps what it has compiled, and how it names it.
+"""Location and keys of Numba's on-disk cache of compiled functions.
 
-It lies beside the pipeline's files, in the repository that DVC was called in: an experiment in a queue runs in a
-checkout of its own that is deleted afterwards, and would compile all anew.
+The cache is in `pipeline/__pycache__` of the repository in which DVC was called: a queued experiment runs in a
+temporary checkout that is deleted afterwards, and would otherwise compile everything again.
 
-Numba numbers functions as a process compiles them, and the linker takes functions of one name and number for one and
-the same. Two processes that compile in another order make a cache in which they are not, and who loads both gets wrong
-numbers without a word (numba/numba#10486). Numbers drawn at random never meet.
+Numba numbers functions in the order in which a process compiles them, and the linker treats functions with equal name
+and number as identical. If two processes compile in different orders, loading both results from the cache silently
+gives wrong numbers (numba/numba#10486). `install` therefore replaces the sequential numbers by random 64-bit numbers.
 
-Numba itself compares only the file that defines a cached function. `source_digest` covers the modules it imports too.
+Numba invalidates a cached function only when the file that defines it changes. `source_digest` also covers the modules
+that this file imports.
 """
 
 import ast
@@ -30,10 +31,10 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def source_digest(module: str) -> str:
-    """The SHA-256 of everything that machine code compiled in a module can depend on, in hexadecimal.
+    """The SHA-256, in hexadecimal, of everything on which machine code compiled in a module can depend.
 
-    That is the source of the module `module` (a dotted name), of every module of this package that it imports, directly
-    or through others, and the versions of Numba and llvmlite. To be part of the key of every compiled function.
+    That is the source of the module with the dotted name `module`, of every module of this package that it imports
+    directly or indirectly, and the versions of Numba and llvmlite. Must be part of the key of every compiled function.
     """
     digest = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
     for path in sorted(import_closure(module)):
@@ -60,7 +61,7 @@ def import_closure(module: str) -> set[Path]:
 
 @functools.cache
 def imported_files(path: Path) -> list[Path]:
-    """The source files of this package that a source file imports, wherever in it the statement stands."""
+    """The source files of this package that a source file imports, including imports inside functions."""
     package = path.relative_to(PACKAGE.parent).with_suffix("").parts[:-1]
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -75,20 +76,22 @@ def imported_files(path: Path) -> list[Path]:
 
 
 def _ancestors(name: str) -> list[str]:
-    """a, a.b and a.b.c for a.b.c: importing a module runs the `__init__` of every package above it."""
+    """[a, a.b, a.b.c] for the name a.b.c: importing a module runs the `__init__` of every parent package."""
     parts = name.split(".")
     return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def _source(name: str) -> Path | None:
-    """The source file of a module, or None if the name is not a module's."""
+    """The source file of the module with this dotted name, or None if there is no such module."""
     path = PACKAGE.parent.joinpath(*name.split("."))
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
 class InRepository(InTreeCacheLocator):
-    """For the pipeline's own functions. The names of the files carry a digest of the source, so that checkouts that
-    differ do not share what is compiled."""
+    """Cache location of the functions of this package.
+
+    File names include a digest of the source, so that checkouts with different sources do not share compiled code.
+    """
 
     def __init__(self, py_func: Any, py_file: str) -> None:
         super().__init__(py_func, py_file)
@@ -105,9 +108,10 @@ class InRepository(InTreeCacheLocator):
 
 
 def install() -> None:
-    """Let Numba ask here, after a folder of the user's, NUMBA_CACHE_DIR; of others' functions it keeps as it would.
+    """Register `InRepository` and random function numbers with Numba.
 
-    To be called before anything is compiled.
+    The user's NUMBA_CACHE_DIR takes precedence; functions of other packages are cached as by default. Must be called
+    before anything is compiled.
     """
     FunctionIdentity._unique_ids = iter(partial(secrets.randbits, NUMBER_BITS), -1)
     first, *others = [locator.__qualname__ for locator in CacheImpl._locator_classes]

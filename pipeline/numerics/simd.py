@@ -1,9 +1,9 @@
-"""Eight doubles side by side as a Numba type, so that one source serves NumPy and the compiled kernel.
+"""A Numba type for vectors of eight doubles, so that one source serves both NumPy and the compiled kernel.
 
-`elementary` and `activations` are written with the four operators, comparisons, abs, and the primitives `select`,
-`copysign` and `power_of_two`. Here these are told how to act on the LLVM vector <8 x double>, which LLVM lowers to
-whatever vectors the processor has: eight, four, two lanes or one at a time, with the same bits. Operations carry no
-fast-math flag, so LLVM neither reorders nor fuses them.
+`elementary` and `activations` use only the four arithmetic operators, comparisons, abs, and the primitives `select`,
+`copysign` and `power_of_two`. This module implements these for the LLVM vector <8 x double>, which LLVM lowers to the
+vector width of the processor (eight, four, two lanes or one) with the same bits. Operations carry no fast-math flag, so
+LLVM neither reorders nor fuses them.
 """
 
 import inspect
@@ -24,11 +24,11 @@ BITS = ir.VectorType(ir.IntType(64), LANES)
 
 
 class Lanes(types.Type):
-    """Eight float64."""
+    """The Numba type of eight float64 values."""
 
 
 class Mask(types.Type):
-    """Eight truth values, from a comparison."""
+    """The Numba type of eight truth values, the result of a comparison of lanes."""
 
 
 PRIMITIVES = (elementary.select, elementary.copysign, elementary.power_of_two)
@@ -49,19 +49,22 @@ class MaskModel(models.PrimitiveModel):
 
 
 def spread(builder: Any, scalar: Any) -> Any:
-    """A double in every lane."""
+    """Emit a vector with the double `scalar` in every lane."""
     first = builder.insert_element(ir.Constant(DOUBLES, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
     return builder.shuffle_vector(first, ir.Constant(DOUBLES, ir.Undefined), order)
 
 
 def as_lanes(context: Any, builder: Any, value: Any, kind: Any) -> Any:
-    """A value as <8 x double>: lanes as they are, a number spread."""
+    """Emit `value` of Numba type `kind` as <8 x double>; a number is broadcast to all lanes."""
     return value if kind == lanes else spread(builder, context.cast(builder, value, kind, types.float64))
 
 
-def emitted(result: Any, emit: Callable[..., Any]) -> Any:
-    """An intrinsic that turns its arguments into lanes and emits `emit(builder, *vectors)`."""
+def lanes_intrinsics(result: Any, emit: Callable[..., Any]) -> Any:
+    """Intrinsics, by number of arguments (1 to 3), that convert these to lanes and emit `emit(builder, *vectors)`.
+
+    `result` maps the argument types to the signature.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vectors = [
@@ -70,7 +73,7 @@ def emitted(result: Any, emit: Callable[..., Any]) -> Any:
         ]
         return emit(builder, *vectors)
 
-    # Numba reads the number of arguments from the signature.
+    # One function per number of arguments: Numba takes that number from the Python signature.
     @intrinsic
     def one(typing_context: Any, x: Any) -> Any:
         return result(x), codegen
@@ -86,8 +89,8 @@ def emitted(result: Any, emit: Callable[..., Any]) -> Any:
     return {1: one, 2: two, 3: three}
 
 
-def call(name: str) -> Callable[..., Any]:
-    """The LLVM intrinsic function `name` of vectors."""
+def llvm_function(name: str) -> Callable[..., Any]:
+    """A function that emits a call of the LLVM intrinsic `name` for vectors of doubles."""
 
     def emit(builder: Any, *vectors: Any) -> Any:
         kind = ir.FunctionType(DOUBLES, [DOUBLES] * len(vectors))
@@ -98,19 +101,20 @@ def call(name: str) -> Callable[..., Any]:
 
 
 def shift_to_exponent(builder: Any, vector: Any) -> Any:
-    """`elementary.power_of_two`."""
+    """Emit `elementary.power_of_two` for a vector."""
     bits = builder.bitcast(vector, BITS)
     exponent = builder.add(bits, ir.Constant(BITS, [1023] * LANES))
     return builder.bitcast(builder.shl(exponent, ir.Constant(BITS, [52] * LANES)), DOUBLES)
 
 
 def is_lanes(kind: Any) -> bool:
+    """Whether a Numba type is `Lanes`."""
     return isinstance(kind, Lanes)
 
 
 def unary(function: Any, emit: Callable[..., Any]) -> None:
-    """Tell Numba what a function does to lanes."""
-    intrinsics = emitted(lanes, emit)[1]
+    """Register the implementation of a function of one argument for lanes."""
+    intrinsics = lanes_intrinsics(lanes, emit)[1]
 
     @overload(function, strict=False)
     def of_lanes(x: Any) -> Any:
@@ -118,8 +122,8 @@ def unary(function: Any, emit: Callable[..., Any]) -> None:
 
 
 def binary(function: Any, emit: Callable[..., Any], result: Any = lanes) -> None:
-    """Tell Numba what a function does to lanes and lanes, or lanes and a number."""
-    intrinsics = emitted(result, emit)[2]
+    """Register the implementation of a function of two arguments, lanes or numbers, at least one of them lanes."""
+    intrinsics = lanes_intrinsics(result, emit)[2]
 
     @overload(function, strict=False)
     def of_lanes(x: Any, y: Any) -> Any:
@@ -127,8 +131,8 @@ def binary(function: Any, emit: Callable[..., Any], result: Any = lanes) -> None
         return (lambda x, y: intrinsics(x, y)) if numbers and (is_lanes(x) or is_lanes(y)) else None
 
 
-def add_up(builder: Any, vector: Any) -> Any:
-    """The sum of the lanes by the tree of `sums.lane_sum`: those four apart, then two, then one."""
+def sum_of_lanes(builder: Any, vector: Any) -> Any:
+    """Emit the sum of the lanes by the tree of `sums.lane_sum`: pairs four lanes apart, then two, then one."""
     parts = [builder.extract_element(vector, ir.Constant(ir.IntType(32), lane)) for lane in range(LANES)]
     while len(parts) > 1:
         half = len(parts) // 2
@@ -136,18 +140,19 @@ def add_up(builder: Any, vector: Any) -> Any:
     return parts[0]
 
 
-everywhere = emitted(lambda x: lanes(x), lambda builder, x: x)[1]
-lane_total = emitted(lambda x: types.float64(x), add_up)[1]
+everywhere = lanes_intrinsics(lambda x: lanes(x), lambda builder, x: x)[1]
+lane_total = lanes_intrinsics(lambda x: types.float64(x), sum_of_lanes)[1]
 
 
 def compile_for_lanes(module: Any) -> None:
-    """Let Numba compile the functions that a module defines, but for the primitives, which it has otherwise."""
+    """Let Numba compile the functions defined in a module, except the primitives, which are overloaded here."""
     for function in vars(module).values():
         if inspect.isfunction(function) and function.__module__ == module.__name__ and function not in PRIMITIVES:
             register_jitable(function)
 
 
 def install() -> None:
+    """Register operators, comparisons and primitives for lanes."""
     for sign, function in {
         "fadd": operator.add,
         "fsub": operator.sub,
@@ -158,11 +163,11 @@ def install() -> None:
     for sign, function in {"<": operator.lt, ">": operator.gt}.items():
         binary(function, lambda builder, x, y, sign=sign: builder.fcmp_ordered(sign, x, y), mask)
     unary(operator.neg, lambda builder, x: builder.fneg(x))
-    unary(abs, call("fabs"))
+    unary(abs, llvm_function("fabs"))
     unary(elementary.power_of_two, shift_to_exponent)
-    binary(elementary.copysign, call("copysign"))
+    binary(elementary.copysign, llvm_function("copysign"))
 
-    choose = emitted(lanes, lambda builder, condition, yes, no: builder.select(condition, yes, no))[3]
+    choose = lanes_intrinsics(lanes, lambda builder, condition, yes, no: builder.select(condition, yes, no))[3]
 
     @overload(elementary.select, strict=False)
     def of_lanes(condition: Any, yes: Any, no: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Sums in one fixed order, so that no vector width and no thread changes their last bit.
+"""Sums in one fixed order, so that neither vector width nor number of threads affects the result.
 
-Lane v of eight adds the elements v, v + 8, v + 16, ... one after another, starting from 0; then the lanes are
-added as a tree. Any machine can do that eight, four, two or one at a time and get the same bits.
+Lane v of eight adds the elements v, v + 8, v + 16, ... sequentially, starting from 0; then the lanes are
+added as a tree. Processing eight, four, two lanes or one at a time gives the same bits.
 """
 
 import operator
@@ -16,14 +16,14 @@ Array = NDArray[np.float64]
 
 
 def pad(x: Array) -> Array:
-    """`x` with zeros appended to its last axis until that is a whole number of lanes."""
+    """`x` with zeros appended to its last axis until its length is a multiple of eight."""
     missing = -x.shape[-1] % LANES
     return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
 
 
 def lane_sum(x: Array) -> Array:
-    """The sum over the last axis, whose length is a multiple of eight; shape (..., 8 k) gives (...)."""
-    # A reduction over any but the last axis adds row after row; over the last one NumPy would add pairwise.
+    """The sum over the last axis, whose length must be a multiple of eight: (...) from (..., 8 k)."""
+    # NumPy reduces over any axis but the last sequentially; over the last axis it sums pairwise.
     lanes: Array = np.add.reduce(x.reshape(*x.shape[:-1], x.shape[-1] // LANES, LANES), axis=-2, initial=0.0)
     lanes = lanes[..., :4] + lanes[..., 4:]
     lanes = lanes[..., :2] + lanes[..., 2:]
@@ -32,17 +32,17 @@ def lane_sum(x: Array) -> Array:
 
 
 def integer_sum(values: Iterable[int]) -> int:
-    """The sum of integers or truth values, exact. Raises TypeError for a float.
+    """The exact sum of integers or truth values. Raises TypeError for a float.
 
-    Use it instead of the built-in `sum`, which adds floats in one way up to Python 3.11 and in another since.
+    Use it instead of the built-in `sum`, whose result for floats changed with Python 3.12.
     """
     return sum(map(operator.index, values))
 
 
 def sum_in_order(values: Iterable[float]) -> float:
-    """The sum of floats, added one after another from the first to the last, each time rounded.
+    """The sum of floats added sequentially from first to last, rounded after each addition.
 
-    Where no stored bits depend on that order, `math.fsum` is more accurate.
+    Where no stored bits depend on the order, `math.fsum` is more accurate.
     """
     total = 0.0
     for value in values:

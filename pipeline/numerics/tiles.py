@@ -1,8 +1,8 @@
-"""The two inner loops of the kernel, for a tile of a matrix whose sums stay in registers.
+"""The two inner loops of the kernel, each for a tile of a matrix whose sums stay in registers.
 
-Rows of a matrix of samples are vectors of eight lanes, one block of eight samples after another. Matrices are given by
-the address of their first double and the distance, in doubles, from a row to the next. Each sum is formed one term
-after another in the order of the reference; a tile only does several sums at a time, so its size changes no bit.
+A row of a matrix of samples is a sequence of vectors of eight lanes, one vector per block of eight samples. A matrix is
+given by the address of its first double and its row stride in doubles. Each sum is formed term by term in the order of
+the reference; a tile only interleaves several sums, so its size does not affect the bits.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,35 +18,36 @@ from pipeline.numerics.simd import DOUBLES, lanes, spread
 from pipeline.numerics.sums import LANES
 
 INDEX = ir.IntType(64)
-# Sums of a tile: as many as there are registers for, 32 of eight lanes with AVX-512, elsewhere 16 or 32 of fewer.
-OTHER_PROCESSOR = (
-    config.CPU_NAME or config.CPU_FEATURES is not None
-)  # than this one is what Numba is told to compile for
+OTHER_PROCESSOR = config.CPU_NAME or config.CPU_FEATURES is not None  # Numba compiles for another processor than this
+# Rows and columns of a tile, whose sums fill the registers: 32 of eight lanes with AVX-512, otherwise 16 or 32 shorter.
 TILE = (6, 4) if not OTHER_PROCESSOR and llvmlite.binding.get_host_cpu_features().get("avx512f") else (3, 2)
 
 
 def constant(value: int) -> Any:
+    """An LLVM constant of type INDEX."""
     return ir.Constant(INDEX, value)
 
 
 def double_at(builder: Any, address: Any, offset: Any) -> Any:
-    """A pointer to the double `offset` doubles after `address`."""
+    """Emit a pointer to the double `offset` doubles after `address`."""
     return builder.gep(builder.inttoptr(address, ir.DoubleType().as_pointer()), [offset])
 
 
 def load_lanes(builder: Any, address: Any, offset: Any) -> Any:
+    """Emit a load of the eight doubles `offset` doubles after `address`."""
     vector = builder.load(builder.bitcast(double_at(builder, address, offset), DOUBLES.as_pointer()))
-    vector.align = LANES  # bytes: that of a double; addresses need no more
+    vector.align = LANES  # bytes: the alignment of a double
     return vector
 
 
 def store_lanes(builder: Any, vector: Any, address: Any, offset: Any) -> None:
+    """Emit a store of eight doubles `offset` doubles after `address`."""
     builder.store(vector, builder.bitcast(double_at(builder, address, offset), DOUBLES.as_pointer()), align=LANES)
 
 
 @intrinsic
 def load(typing_context: Any, address: Any, offset: Any) -> Any:
-    """The lanes `offset` doubles after `address`."""
+    """Load the lanes `offset` doubles after `address`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return load_lanes(builder, *arguments)
@@ -56,7 +57,7 @@ def load(typing_context: Any, address: Any, offset: Any) -> Any:
 
 @intrinsic
 def store(typing_context: Any, value: Any, address: Any, offset: Any) -> Any:
-    """Put lanes `offset` doubles after `address`."""
+    """Store lanes `offset` doubles after `address`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         store_lanes(builder, *arguments)
@@ -67,7 +68,7 @@ def store(typing_context: Any, value: Any, address: Any, offset: Any) -> Any:
 
 @intrinsic
 def load_double(typing_context: Any, address: Any, offset: Any) -> Any:
-    """The double `offset` doubles after `address`."""
+    """Load the double `offset` doubles after `address`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(double_at(builder, *arguments))
@@ -77,7 +78,7 @@ def load_double(typing_context: Any, address: Any, offset: Any) -> Any:
 
 @intrinsic
 def store_double(typing_context: Any, value: Any, address: Any, offset: Any) -> Any:
-    """Put a double `offset` doubles after `address`."""
+    """Store a double `offset` doubles after `address`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, *place = arguments
@@ -89,9 +90,9 @@ def store_double(typing_context: Any, value: Any, address: Any, offset: Any) -> 
 
 @intrinsic
 def eight_totals(typing_context: Any, address: Any, offset: Any) -> Any:
-    """The sums of the lanes of eight vectors that lie one after another, each by the tree of `sums.lane_sum`.
+    """The sums over the lanes of eight consecutive vectors, each by the tree of `sums.lane_sum`, as one vector.
 
-    Halves of two vectors are put side by side and added, until what is left is a vector of eight sums.
+    Halves of pairs of vectors are combined into one vector and added, until one vector of eight sums is left.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -112,6 +113,7 @@ def eight_totals(typing_context: Any, address: Any, offset: Any) -> Any:
 
 
 def lane_numbers(order: Sequence[int]) -> Any:
+    """An LLVM constant of eight lane numbers, the mask of a shuffle."""
     return ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(order))
 
 
@@ -119,7 +121,7 @@ Emit = Callable[[Any, int, int, Any, Sequence[Any]], None]
 
 
 def strip(emit: Emit, n_arguments: int) -> Any:
-    """An intrinsic (n_rows, n_columns, arguments): tiles side by side, in a strip at most a tile high.
+    """An intrinsic (n_rows, n_columns, arguments) for a strip of tiles, at most TILE[0] rows high.
 
     `emit(builder, rows, columns, start, arguments)` emits one tile, whose first column is `start`.
     """
@@ -130,14 +132,14 @@ def strip(emit: Emit, n_arguments: int) -> Any:
         n_whole = builder.udiv(n_columns, constant(TILE[1]))
         rest = builder.mul(n_whole, constant(TILE[1]))
         n_rest = builder.sub(n_columns, rest)
-        for rows in one_of(builder, n_rows, TILE[0]):
+        for rows in switch_cases(builder, n_rows, TILE[0]):
 
             def whole(tile: Any, sums: Sequence[Any], rows: int = rows) -> list[Any]:
                 emit(builder, rows, TILE[1], builder.mul(tile, constant(TILE[1])), arguments)
                 return []
 
             loop(builder, constant(0), n_whole, [], whole)
-            for columns in one_of(builder, n_rest, TILE[1] - 1):
+            for columns in switch_cases(builder, n_rest, TILE[1] - 1):
                 emit(builder, rows, columns, rest, arguments)
         return context.get_dummy_value()
 
@@ -148,8 +150,8 @@ def strip(emit: Emit, n_arguments: int) -> Any:
     return tiles
 
 
-def one_of(builder: Any, number: Any, largest: int) -> Iterator[int]:
-    """Emit code for each case: what is emitted while 1, 2, ... `largest` is given runs if `number` is that."""
+def switch_cases(builder: Any, number: Any, largest: int) -> Iterator[int]:
+    """Emit a switch: code emitted while the iterator yields k, for k = 1 ... `largest`, runs if `number` equals k."""
     end = builder.append_basic_block("end")
     chosen = builder.switch(number, end)
     for case in range(1, largest + 1):
@@ -164,7 +166,7 @@ def one_of(builder: Any, number: Any, largest: int) -> Iterator[int]:
 def loop(
     builder: Any, start: Any, stop: Any, initial: Sequence[Any], body: Callable[[Any, Sequence[Any]], Sequence[Any]]
 ) -> list[Any]:
-    """for index in range(start, stop): sums = body(index, sums); the sums at the end."""
+    """Emit `for index in range(start, stop): sums = body(index, sums)` from `initial` sums; returns the final sums."""
     before = builder.block
     head, inside, after = (builder.append_basic_block(name) for name in ("head", "inside", "after"))
     builder.branch(head)
@@ -186,9 +188,9 @@ def loop(
 
 
 def emit_product(scaled: bool) -> Emit:
-    """Z[i, b] = W[i, 0] A[0, b] + W[i, 1] A[1, b] + ... over n terms.
+    """A function that emits Z[i, b] = W[i, 0] A[0, b] + W[i, 1] A[1, b] + ... over n terms for one tile.
 
-    Then either, if `scaled`, times what stood in Z[i, b]; or plus W[i, n], the bias.
+    If `scaled`, the sum is multiplied by the previous Z[i, b]; otherwise the bias W[i, n] is added.
     """
 
     def emit(builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
@@ -223,7 +225,7 @@ def emit_product(scaled: bool) -> Emit:
 
 
 def emit_lane_sums(builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
-    """G[i, j] += D[i, 0] A[j, 0] + D[i, 1] A[j, 1] + ..., lane by lane; G[i, j] are eight lanes."""
+    """Emit G[i, j] += D[i, 0] A[j, 0] + D[i, 1] A[j, 1] + ... for one tile, lane by lane; G[i, j] has eight lanes."""
     D, D_step, A, A_step, n_blocks, G, G_step = arguments
     first = builder.mul(start, constant(LANES))
     places = [

@@ -26,7 +26,7 @@ def comparison(
     outcomes: Table,
     classes: Classes,
     *,
-    tutorial_seed: int,
+    highlight_seed: int,
     shown_seed: int,
     reference: str,
     target_cost: float,
@@ -36,12 +36,12 @@ def comparison(
     """The text of reports/comparison.md.
 
     `runs`, `compared` and `paired` are the tables of runs.csv, comparison.csv and paired.csv; `published` has the
-    published accuracies of models of `tutorial_seed` and may be empty; `copies` is the second table of
+    published accuracies of models of `highlight_seed` and may be empty; `copies` is the second table of
     `diagnostics.trajectory.follow`, of the models of `shown_seed`; `outcomes` is the table of
     `diagnostics.outcomes.outcomes` in the order of `runs`; `classes` counts the training samples of each class.
     `target_cost` is in nats; `target_accuracy` and `confidence` are shares.
     """
-    remarks = _published_remarks(runs, compared, published, tutorial_seed, target_accuracy)
+    remarks = _published_remarks(runs, compared, published, highlight_seed, target_accuracy)
     remarks += _outcome_remarks(runs, outcomes, classes)
     parts = [
         "# Comparison of initializers",
@@ -50,8 +50,8 @@ def comparison(
         ),
         f"{len(compared)} initializers, {len(runs)} models. The numbers are rounded; runs.csv, comparison.csv and "
         "paired.csv in this folder have all digits.",
-        f"## Seed {tutorial_seed}" if published.empty else f"## Seed {tutorial_seed}, as in the tutorial",
-        _one_seed(runs, published, tutorial_seed, target_cost),
+        f"## Seed {highlight_seed}" if published.empty else f"## Seed {highlight_seed}, as in the tutorial",
+        _one_seed(runs, published, highlight_seed, target_cost),
         "## All seeds",
         _distribution(compared, target_accuracy, target_cost, confidence),
         f"## Paired differences from {reference}",
@@ -90,7 +90,8 @@ def _one_seed(runs: Table, published: Table, seed: int, target_cost: float) -> s
                 format_cost(run["initial_cost"]),
                 format_cost(run["final_cost"]),
                 format_count(run["iterations_to_target"]),
-                (run["at_birth_measured"] and f"{run['at_birth']}: {run['at_birth_measured']}") or run["at_birth"],
+                (run["initial_label_reason"] and f"{run['initial_label']}: {run['initial_label_reason']}")
+                or run["initial_label"],
                 run["behaviour"],
             ]
         )
@@ -105,7 +106,7 @@ def _one_seed(runs: Table, published: Table, seed: int, target_cost: float) -> s
             table(heads, rows, left=(0, len(heads) - 2, len(heads) - 1)),
             "",
             f"{source}At initialization: the label from measurements before the first step, by the rules in "
-            "[birth.md](birth.md). In training: the label of the first of these rules that applies:",
+            "[initialization.md](initialization.md). In training: the label of the first of these rules that applies:",
             "",
             *rules,
         ]
@@ -119,7 +120,7 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
             [row["initializer"], f"{row['seeds']}", format_percent(row[f"{metric}_mean"])]
             + [format_interval(row[f"{metric}_low"], row[f"{metric}_high"])]
             + [format_percent(row[f"{metric}_{key}"]) for key in ("sd", "min", "median", "max")]
-            + ([format_percent(row["share_at_target_accuracy"])] if metric == "train_accuracy" else [])
+            + ([format_percent(row["share_at_target"])] if metric == "train_accuracy" else [])
             for _, row in compared.iterrows()
         ]
         heads = ["initializer", "seeds", "mean", f"{format_share(confidence)} interval", "sd", "min", "median", "max"]
@@ -131,7 +132,7 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
             *(format_cost(row[f"final_cost_{key}"]) for key in ("mean", "sd", "min", "median", "max")),
             f"{row['reached_target_cost']} of {row['seeds']}",
             format_count(row["median_iterations_to_target"]),
-            row["at_birth"],
+            row["initial_label"],
             row["behaviour"],
         ]
         for _, row in compared.iterrows()

@@ -37,8 +37,8 @@ def of_initialization(
 ) -> str:
     """Four sentences: labels, initial cost, gradients, and how far the measurements agree with theory.
 
-    `measured` is the table of birth.csv, `verdicts` has the label of every model of each initializer, and `unpredicted`
-    names the initializers for which theory makes no prediction.
+    `measured` is the table of initialization.csv, `verdicts` has the label of every model of each initializer, and
+    `unpredicted` names the initializers for which theory makes no prediction.
     """
     gradient = "The network has no hidden layers."
     if n_layers > 1:
@@ -117,7 +117,7 @@ def _differences(compared: Table, paired: Table, reference: str, level: float) -
 
 def _labels_and_outcomes(runs: Table) -> str:
     """How many models labelled healthy, and how many others, reach the target cost."""
-    healthy, reached = runs["at_birth"] == HEALTHY, runs["iterations_to_target"].notna()
+    healthy, reached = runs["initial_label"] == HEALTHY, runs["iterations_to_target"].notna()
     parts = []
     for models, label in ((healthy, f"labelled {HEALTHY} at initialization"), (~healthy, "with another label")):
         if models.any():

@@ -1,4 +1,4 @@
-"""reports/birth.md: the measurements at initialization beside theory, in Markdown."""
+"""reports/initialization.md: the measurements at initialization beside theory, in Markdown."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from pipeline.reporting.formatting import format_number
 from pipeline.reporting.markdown import table
 
 Shown = Callable[[float], str]
-Cells = Mapping[tuple[str, str, int], Any]  # from (initializer, quantity, layer or 0) to a row of birth.csv
+Cells = Mapping[tuple[str, str, int], Any]  # from (initializer, quantity, layer or 0) to a row of initialization.csv
 
 
 def birth(
@@ -24,11 +24,11 @@ def birth(
     layers_dims: Sequence[int],
     estimated: Sequence[str] = (),
 ) -> str:
-    """The text of reports/birth.md.
+    """The text of reports/initialization.md.
 
-    `measured` is the table of birth.csv and `verdicts` has the label of every model of each initializer. `silence` has,
-    for each initializer for which theory makes no prediction, the reason as a verb phrase; `estimated` names those
-    whose variances were estimated from the weights themselves. `layers_dims` is [n_0, ..., n_L].
+    `measured` is the table of initialization.csv and `verdicts` has the label of every model of each initializer.
+    `silence` has, for each initializer for which theory makes no prediction, the reason as a verb phrase; `estimated`
+    names those whose variances were estimated from the weights themselves. `layers_dims` is [n_0, ..., n_L].
     """
     names, n_layers, n_classes = list(verdicts), len(layers_dims) - 1, max(2, layers_dims[-1])
     cells = {(row.initializer, row.quantity, int(row.layer) if row.layer > 0 else 0): row for row in _rows(measured)}
@@ -38,8 +38,8 @@ def birth(
         "# Networks at initialization",
         conclusions.of_initialization(measured, verdicts, list(silence), n_layers),
         f"{len(names)} initializers, {n_models} models, layers {_sizes(layers_dims)}: measured on the "
-        "training data before the first step, with the predictions of theory. The numbers are rounded; birth.csv in "
-        "this folder has all digits.",
+        "training data before the first step, with the predictions of theory. The numbers are rounded; "
+        "initialization.csv in this folder has all digits.",
         "## Labels",
         _labels(cells, verdicts, n_layers),
         f"With zero logits the cost is ln {n_classes} = {math.log(n_classes):.4g}. The label is the first of these "
@@ -180,7 +180,7 @@ def _assumptions(measured: Table, silence: Mapping[str, str], estimated: Sequenc
 
 
 def _beside(row: Any, n_seeds: int, shown: Shown | None = None) -> list[str]:
-    """Measured mean, prediction and z-score, each "–" if it is undefined or birth.csv has no such row."""
+    """Measured mean, prediction and z-score, each "–" if it is undefined or initialization.csv has no such row."""
     if row is None:
         return ["–", "–", "–"]
     off = f"{row.deviation:+.1f}".replace("-", "−") if not math.isnan(row.deviation) else "–"

@@ -24,7 +24,7 @@ def _published_remarks(runs: Table, compared: Table, published: Table, seed: int
                 f"- **{name}: {format_percent(alone[0])} with seed {seed}, "
                 f"{format_percent(row['train_accuracy_mean'])} on average.** The training accuracy over {row['seeds']} "
                 f"seeds is between {format_percent(row['train_accuracy_min'])} and "
-                f"{format_percent(row['train_accuracy_max'])}; in {format_percent(row['share_at_target_accuracy'])} of "
+                f"{format_percent(row['train_accuracy_max'])}; in {format_percent(row['share_at_target'])} of "
                 f"the seeds it is at least {format_share(target)}."
             )
     return remarks

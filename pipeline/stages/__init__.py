@@ -16,7 +16,7 @@ def run(work: Callable[[], None]) -> int:
         print(error, file=sys.stderr)
         return 1
     except MemoryError as error:
-        advice = "choose smaller network.hidden or fewer seeds"
+        advice = "choose smaller network.hidden_sizes or fewer seeds"
         print(f"Out of memory ({str(error) or 'no details are known'}); {advice}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from pipeline.diagnostics import labels, outcomes, trajectory
 from pipeline.diagnostics.classes import class_counts
 from pipeline.figures import data_figures, initialization_figures, style, training_figures
 from pipeline.networks import reference
-from pipeline.networks.parameters import Parameters
+from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array
 from pipeline.reporting import comparison_report
 from pipeline.storage import atomic_files, jobs, measurements, reports, samples, trained
@@ -41,10 +41,10 @@ def aggregate() -> None:
     costs = {name: trained.read_costs(name, P.seeds, training.record_at) for name in P.initializers}
     curves = comparison.curves_table(costs)
     C = P.comparison
-    shown = P.comparison.tutorial_seed
+    shown = P.comparison.highlight_seed
     initial = {name: jobs.read_models_job(name).initial_parameters(P.seeds, train[0]) for name in P.initializers}
     final = {name: trained.read_final_weights(name, P.seeds, P.layers_dims) for name in P.initializers}
-    models = {name: one_of(stack, P.seeds.index(shown)) for name, stack in final.items()}
+    models = {name: take(stack, [P.seeds.index(shown)]) for name, stack in final.items()}
     measured = {
         name: {"seed": np.array(P.seeds)}
         | outcomes.metrics(
@@ -62,8 +62,9 @@ def aggregate() -> None:
         ignore_index=True,
     )
 
-    born = {name: dict(zip(("at_birth", "at_birth_measured"), np.array(words[name]).T, strict=True)) for name in words}
-    measured = {name: columns | born[name] for name, columns in measured.items()}
+    for name, verdicts in words.items():
+        label, reason = np.array(verdicts).T
+        measured[name] |= {"initial_label": label, "initial_label_reason": reason}
     runs = comparison.runs_table(measured, curves, ended, C.target_cost)
     compared = comparison.comparison(runs, C.confidence, C.target_accuracy)
     paired = comparison.paired(runs, C.reference, P.data.n_train, P.data.n_test)
@@ -93,16 +94,11 @@ def aggregate() -> None:
         atomic_files.write_bytes(reports.FIGURES / f"{name}.png", style.png(figure))
 
 
-def one_of(stack: Parameters, index: int) -> Parameters:
-    """A single model of a stack: W (n_l, n_{l-1}) and b (n_l, 1) of each layer."""
-    return [(W[index], b[index]) for W, b in stack]
-
-
 def pictured(P: schema.Params, models: dict[str, Parameters], train: Samples, test: Samples, seed: int) -> Figure:
     """What the models of one seed have learned: boundaries in the plane, or which class they take for which."""
 
     def predicted(X: Array) -> dict[str, Array]:
-        return {name: reference.predict(each, X, P.network.activations) for name, each in models.items()}
+        return {name: reference.predict(each, X, P.network.activations)[0] for name, each in models.items()}
 
     if P.data.n_inputs == 2:
         shape = data_figures.GRID, data_figures.GRID

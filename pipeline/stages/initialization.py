@@ -1,6 +1,6 @@
-"""Stage `birth`: what the newborn models of all initializers are like, beside theory: reports/birth.md and its figures.
+"""Stage `initialization`: report the models of all initializers before training, beside the predictions of theory.
 
-It needs no training: `dvc repro birth` stops here.
+It needs no training: `dvc repro initialization` stops here.
 """
 
 import sys
@@ -17,7 +17,7 @@ from pipeline.theory import predictions, variances
 
 
 def initialization() -> None:
-    """Write reports/birth.csv, birth.md and their figures."""
+    """Write reports/initialization.csv, reports/initialization.md and their figures. Raises UserError."""
     P = params.load()
     X, Y = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
     known = NetworkSpec(P.layers_dims, P.network.activations, X)
@@ -45,8 +45,8 @@ def initialization() -> None:
         "depth": initialization_figures.depth(table),
         "activations": initialization_figures.activations(histograms),
     }
-    reports.write_table("birth", table)
-    atomic_files.write_text(reports.REPORTS / "birth.md", text)
+    reports.write_table("initialization", table)
+    atomic_files.write_text(reports.REPORTS / "initialization.md", text)
     for name, figure in drawn.items():
         atomic_files.write_bytes(reports.FIGURES / f"{name}.png", style.png(figure))
 

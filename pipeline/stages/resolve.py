@@ -37,7 +37,7 @@ def resolve() -> None:
     for name in P.initializers:
         jobs.write_models_job(resolved.models_job(P, name))
     jobs.write_training_job(resolved.training_job(P))
-    jobs.write_trajectories_job(TrajectoriesJob(P.comparison.tutorial_seed, tuple(P.initializers)))
+    jobs.write_trajectories_job(TrajectoriesJob(P.comparison.highlight_seed, tuple(P.initializers)))
     delete_dropped(list(P.initializers))
 
 

@@ -20,7 +20,7 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.sums import Array
 from pipeline.storage import samples
-from pipeline.storage.atomic_files import FileError, read_bytes, write_text
+from pipeline.storage.atomic_files import _damaged, read_bytes, write_text
 
 T = TypeVar("T")
 
@@ -138,4 +138,4 @@ def _read(path: Path, make: Callable[[dict[str, Any]], T]) -> T:
     try:
         return make(dict(json.loads(content)))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise FileError(f"{path} is damaged: it is not a job that `resolve` wrote.") from error
+        raise _damaged(path, "it is not a job that `resolve` wrote") from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.networks.parameters import Parameters, concatenate
+from pipeline.networks.parameters import Parameters, concatenate, take
 from pipeline.numerics.sums import Array
 from pipeline.storage.atomic_files import Columns, _damaged, read_csv, read_npz, write_csv, write_npz
 
@@ -52,7 +52,7 @@ def read_snapshots(name: str, iterations: NDArray[np.int64], layers_dims: Sequen
     """The stacks that `write_snapshots` wrote, one for each of just these iterations."""
     twice = np.repeat(iterations, 2).tolist()
     stacked = read_weights(TRAJECTORIES / f"{name}.npz", twice, layers_dims, "iterations")
-    return [[(W[i : i + 2], b[i : i + 2]) for W, b in stacked] for i in range(0, len(twice), 2)]
+    return [take(stacked, slice(i, i + 2)) for i in range(0, len(twice), 2)]
 
 
 def write_run(

@@ -1,1 +1,1 @@
-"""What theory predicts of a network at initialization."""
+"""Predictions of mean-field and finite-width theory for networks at initialization."""

@@ -1,4 +1,4 @@
-"""`python -m pipeline.theory` answers what theory says of an activation: see `phases`."""
+"""`python -m pipeline.theory` prints the predictions of theory for an activation; see `phases`."""
 
 import sys
 

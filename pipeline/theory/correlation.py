@@ -1,12 +1,12 @@
-"""Two inputs in one wide random network: how their correlation c goes from layer to layer. Pure.
+"""The correlation c of two inputs in a wide random network, and its change from layer to layer.
 
-The pre-activations u and v of two inputs are normal, of variance q and correlation c = cos(alpha). In polar coordinates
-of the plane, u = 0 and v = 0 are two lines, at an angle of alpha, and phi(u) phi(v) is smooth in each of the four
-sectors between them, whatever kink phi has at 0. A sector of width w is integrated over the radius by the nodes of
-`criticality` and over the angle by the tanh-sinh rule (Takahasi & Mori 1974), which does not mind what happens at the
-ends. Where phi has kinks elsewhere, the lines no longer meet in one point: then u is integrated between the kinks of
-phi(u), and for each u v is, of the normal law that it has given u, between those of phi(v). For the functions of
-`activations` the bits are the same on every computer.
+The pre-activations u and v of two inputs are normal with variance q and correlation c = cos(alpha). In polar
+coordinates of the plane, u = 0 and v = 0 are two lines at an angle of alpha, and phi(u) phi(v) is smooth in each of the
+four sectors between them even if phi has a kink at 0. Each sector is integrated over the radius with the nodes of
+`edge_of_chaos` and over the angle with the tanh-sinh rule (Takahasi & Mori 1974), which is insensitive to singularities
+at the end points. If phi has kinks elsewhere, u is integrated between the kinks of phi(u) and, for each u, v is
+integrated over its conditional normal distribution between the kinks of phi(v). For the functions of `activations` the
+bits are the same on every computer.
 """
 
 import math
@@ -26,22 +26,25 @@ _RADIAL = 2.0 * WEIGHTS[NODES > 0.0][::2] * _RADII / math.sqrt(2.0 * math.pi)  #
 _STEP = 1 / 16
 _T = (np.arange(-52, 52) + 0.5) * _STEP
 _GROWTH = 0.5 * (np.asarray(elementary.exp(_T)) - np.asarray(elementary.exp(-_T)))  # sinh
-_FROM: Array = np.asarray(elementary.sigmoid(math.pi * _GROWTH))  # where in a sector, from its one side
-_TO: Array = _FROM[::-1]  # and from the other
+_FROM: Array = np.asarray(elementary.sigmoid(math.pi * _GROWTH))  # angle from one side of a sector, over its width
+_TO: Array = _FROM[::-1]  # angle from the other side
 _ANGULAR = _FROM * _TO * (0.5 * math.pi * _STEP) * (np.asarray(elementary.exp(_T)) + np.asarray(elementary.exp(-_T)))
 
 _OUTER, _INNER = tanh_sinh(1 / 64), tanh_sinh(1 / 16)
-_REACH = 14.0  # of N(0, 1), whose density is 1e-43 there
+_REACH = 14.0  # end of the integral over N(0, 1), whose density there is 1e-43
 
 
 def angle(c: float) -> float:
-    """arccos(c), in [0, pi], for c in [-1, 1]; error below 1e-15, and relative to it near c = 1."""
+    """arccos(c) in [0, pi] for c in [-1, 1]. Absolute error below 1e-15, relative error below 1e-15 near c = 1.
+
+    Raises ValueError for other c.
+    """
     _check_correlation(c)
     if c < 0.0:
         return math.pi - angle(-c)
-    x = math.sqrt((1.0 - c) / (1.0 + c))  # the tangent of the half
+    x = math.sqrt((1.0 - c) / (1.0 + c))  # the tangent of half the angle
     for _ in range(2):
-        x = x / (1.0 + math.sqrt(1.0 + x * x))  # the half of that, again and again
+        x = x / (1.0 + math.sqrt(1.0 + x * x))  # the tangent of half the previous angle
     series = 0.0
     for k in range(25, 0, -2):
         series = 1.0 / k - x * x * series
@@ -49,9 +52,10 @@ def angle(c: float) -> float:
 
 
 def pair_expectation(f: Function, q: float, c: float, kinks: Sequence[float] = ()) -> float:
-    """E[f(u) f(v)], u and v being N(0, q) of correlation c, for q >= 0 and c in [-1, 1], ends included.
+    """E[f(u) f(v)] for u and v ~ N(0, q) with correlation c; q >= 0 and c in [-1, 1], ends included.
 
-    f may have a kink or a jump at 0 and at `kinks`, and must be analytic elsewhere. Error about 1e-13 of E[f^2].
+    f may have a kink or a jump at 0 and at `kinks`, and must be analytic elsewhere. Error about 1e-13 of E[f^2]. Raises
+    ValueError for other q or c.
     """
     if not 0.0 <= q < math.inf:
         raise ValueError(f"q must be at least 0 and finite, not {q}")
@@ -69,10 +73,10 @@ def pair_expectation(f: Function, q: float, c: float, kinks: Sequence[float] = (
 
 
 def _between_kinks(f: Function, s: float, c: float, kinks: Sequence[float]) -> float:
-    """`pair_expectation` at q = s^2 by v = c u + r w, w ~ N(0, 1) independent of u, and r = sqrt(1 - c^2).
+    """`pair_expectation` at q = s^2, with v = c u + r w, w ~ N(0, 1) independent of u, and r = sqrt(1 - c^2).
 
-    The integral over w, as a function of u, bends within r about u = kink / (c s). For c near 1 or -1, where that is
-    narrow, it is where nodes accumulate: at the kinks of f(u), and at their mirror images.
+    As a function of u, the integral over w changes rapidly within a distance r of u = kink / (c s). For c near 1 or -1
+    this region is narrow, but nodes accumulate there: at the kinks of f(u) or at their mirror images.
     """
     _check_correlation(c)
     places = np.array(kinks) / max(s, S_MIN)
@@ -88,7 +92,7 @@ def _between_kinks(f: Function, s: float, c: float, kinks: Sequence[float]) -> f
 def relu_correlation(c: float) -> float:
     """The correlation map of ReLU without biases, (sin alpha + (pi - alpha) cos alpha) / pi, for c in [-1, 1].
 
-    It is the arc-cosine kernel of order 1 (Cho & Saul 2009), at any q.
+    The normalized arc-cosine kernel of order 1 (Cho & Saul 2009); independent of q.
     """
     alpha = angle(c)
     return min(1.0, (math.sqrt((1.0 - c) * (1.0 + c)) + (math.pi - alpha) * c) / math.pi)
@@ -97,12 +101,12 @@ def relu_correlation(c: float) -> float:
 def correlation_map(c: float, q: float, sigma_w2: float, sigma_b2: float, activation: Activation) -> float:
     """The correlation in the next layer, (sigma_w2 E[phi(u) phi(v)] + sigma_b2) / length_map(q) (Poole et al. 2016).
 
-    For c in [-1, 1] and q > 0, the variance of both inputs, which need not be a fixed point. ReLU's expectation is that
-    of `relu_correlation`. Error below 1e-12. Raises ValueError if the next layer's variance is 0.
+    c is in [-1, 1], and q > 0 is the variance for both inputs, not necessarily a fixed point. ReLU uses the closed form
+    of `relu_correlation`. Error below 1e-12. Raises ValueError if q or the variance in the next layer is 0.
     """
     after = length_map(q, sigma_w2, sigma_b2, activation)
     if not (q > 0.0 and after > 0.0):
-        raise ValueError(f"a correlation needs variances greater than 0, not q = {q} and then {after}")
+        raise ValueError(f"a correlation requires variances greater than 0, not q = {q} and {after} in the next layer")
     if activation.phi is relu:
         covariance = 0.5 * q * relu_correlation(c)
     else:
@@ -111,16 +115,17 @@ def correlation_map(c: float, q: float, sigma_w2: float, sigma_b2: float, activa
 
 
 def correlation_slope(c: float, q: float, sigma_w2: float, activation: Activation) -> float:
-    """sigma_w2 E[phi'(u) phi'(v)], dc_(l+1) / dc_l at a q that maps onto itself; at c = 1 it is chi_1."""
+    """The derivative dc_(l+1) / dc_l = sigma_w2 E[phi'(u) phi'(v)] at a fixed point q; at c = 1 it is chi_1."""
     kinks = kinks_of(activation)
     return sigma_w2 * pair_expectation(lambda z: np.asarray(activation.slope(z, activation.phi(z))), q, c, kinks)
 
 
 def fixed_correlation(q: float, sigma_w2: float, sigma_b2: float, activation: Activation) -> float:
-    """c*, to which the correlation of two inputs goes that is not negative at first, at a q > 0 that maps onto itself.
+    """c*, the limit of the correlation of two inputs with nonnegative initial correlation, at a fixed point q > 0.
 
-    1 if chi_1 <= 1. Else less, and the only one: as a power series in c without negative terms the map is convex on
-    [0, 1], so Newton's steps from 0 never overshoot. Raises ValueError if q does not map onto itself to 1e-6.
+    It is 1 if chi_1 <= 1, otherwise the unique fixed point below 1. The map is a power series in c with nonnegative
+    coefficients, hence convex on [0, 1], so Newton iteration from 0 does not overshoot. Raises ValueError if q is not
+    a fixed point to a relative accuracy of 1e-6.
     """
     require_fixed(q, sigma_w2, sigma_b2, activation)
     if chi_1(q, sigma_w2, activation) <= 1.0 + 1e-8:
@@ -135,11 +140,11 @@ def fixed_correlation(q: float, sigma_w2: float, sigma_b2: float, activation: Ac
 
 
 def xi_c(q: float, sigma_w2: float, sigma_b2: float, activation: Activation) -> float:
-    """The number of layers in which a small |c_l - c*| shrinks by e (Schoenholz et al. 2017).
+    """The depth scale of c: layers in which a small |c_l - c*| decreases by a factor e (Schoenholz et al. 2017).
 
-    -1 / log(sigma_w2 E[phi'(u) phi'(v)]) at c*, so -1 / log(chi_1) in the ordered phase, and infinite at the edge of
-    chaos. At q = 0, where signals die out, it is chi_1's: the scale on which the distance of two inputs does. Raises
-    ValueError if q does not map onto itself to 1e-6, or repels.
+    -1 / log(sigma_w2 E[phi'(u) phi'(v)]) at c*: -1 / log(chi_1) in the ordered phase, infinite at the edge of chaos. At
+    q = 0, where signals vanish, it is -1 / log(chi_1), the scale on which the squared distance of two inputs decreases.
+    Raises ValueError if q is not a fixed point to a relative accuracy of 1e-6, or is unstable.
     """
     require_fixed(q, sigma_w2, sigma_b2, activation)
     c = 1.0 if q == 0.0 else fixed_correlation(q, sigma_w2, sigma_b2, activation)

@@ -1,10 +1,11 @@
-"""What finite width adds to mean-field theory, exactly: ReLU networks of He's normal weights, at one input. Pure.
+"""Exact finite-width results for ReLU networks with He's normal weights at one input.
 
-With W ~ N(0, 2 / fan_in), no biases, and any input but 0, a ReLU layer of n units multiplies the mean square of its
-activations by R = (2 / n) sum_i relu(g_i)^2, g_i ~ N(0, 1), independent of all before: (2 / n) chi^2 with k degrees of
-freedom, k ~ B(n, 1/2) units being on. E[R] = 1 always, but the typical network shrinks. The last layer, linear, makes
-of the mean square m of the activations below it q_L = |z_L|^2 / n_L = 2 m chi^2 / n_L, with n_L degrees of freedom. The
-bits are the same on every computer; Python's `sum`, which compensates from 3.12 on and not before, is avoided.
+With W ~ N(0, 2 / fan_in), no biases and a nonzero input, a ReLU layer of n units multiplies the mean square of the
+activations by R = (2 / n) sum_i relu(g_i)^2 with g_i ~ N(0, 1) independent of the layers below: (2 / n) chi^2 with k
+degrees of freedom, where k ~ B(n, 1/2) is the number of active units. E[R] = 1 for every n, but E[log R] < 0, so the
+signal of a typical network decreases with depth. The last layer is linear: with m the mean square of the activations
+below it, q_L = |z_L|^2 / n_L = 2 m chi^2 / n_L with n_L degrees of freedom. The bits are the same on every computer;
+the built-in `sum`, whose result changed with Python 3.12, is not used.
 """
 
 import math
@@ -19,17 +20,18 @@ LN2 = 0.6931471805599453
 
 
 class Log(NamedTuple):
-    """Mean and variance of the log of a factor, over networks that are not dead."""
+    """Mean and variance of the logarithm of a factor, over networks that are not dead."""
 
     mean: float
     variance: float
 
 
 def second_moment_growth(hidden: Sequence[int], n_out: int | None = None) -> float:
-    """E[m^2] / E[m]^2 = prod(1 + 5 / n_l), m being the mean square of the last ReLU layer's activations, over the
-    widths n_l of the ReLU layers; with n_out, E[q_L^2] / E[q_L]^2, which has a factor (1 + 2 / n_out) more.
+    """E[m^2] / E[m]^2 = prod_l (1 + 5 / n_l), m being the mean square of the activations of the last ReLU layer.
 
-    It is exponential in the sum of 1 / n_l, as Hanin & Rolnick (2018) find.
+    `hidden` are the widths n_l of the ReLU layers. With n_out, E[q_L^2] / E[q_L]^2, which has the additional factor
+    1 + 2 / n_out. The growth is exponential in the sum of 1 / n_l (Hanin & Rolnick 2018). Raises ValueError for widths
+    below 1.
     """
     _check(hidden, n_out)
     growth = 1.0
@@ -40,7 +42,7 @@ def second_moment_growth(hidden: Sequence[int], n_out: int | None = None) -> flo
 
 @cache
 def relu_log(n: int) -> Log:
-    """E[log R] and Var[log R] of a ReLU layer of n >= 1 units, given that one of them is on (R = 0 has no log).
+    """E[log R] and Var[log R] of a ReLU layer of n >= 1 units, given that at least one is active.
 
     E = sum_k C(n, k) / (2^n - 1) (psi(k / 2) + log 2) - log(n / 2), about -5 / (2 n); Var about 5 / n.
     """
@@ -49,7 +51,7 @@ def relu_log(n: int) -> Log:
     ways, shares = 1, []
     for k in range(1, n + 1):
         ways = ways * (n - k + 1) // k
-        shares.append(ways / alive)  # whole numbers: rounded once
+        shares.append(ways / alive)  # integers: rounded once
     digamma, trigamma = _polygamma(n)
     mean = spread = 0.0
     for share, psi in zip(shares, digamma, strict=True):
@@ -61,16 +63,16 @@ def relu_log(n: int) -> Log:
 
 @cache
 def linear_log(n: int) -> Log:
-    """E and Var of log(chi^2_n / n), a linear layer of n >= 1 units: psi(n / 2) - log(n / 2) and psi'(n / 2)."""
+    """E and Var of log(chi^2_n / n) for a linear layer of n >= 1 units: psi(n / 2) - log(n / 2) and psi'(n / 2)."""
     _check([n], None)
     digamma, trigamma = _polygamma(n)
     return Log(digamma[-1] + LN2 - float(elementary.log(float(n))), trigamma[-1])
 
 
 def log_signal(hidden: Sequence[int], n_out: int | None = None) -> Log:
-    """Mean and variance of log(m / E[m]) over live networks; with n_out, of log(q_L / E[q_L]): sums over the layers.
+    """Mean and variance of log(m / E[m]) over networks that are not dead; with n_out, of log(q_L / E[q_L]).
 
-    So the typical network's q_L is e^mean times what mean-field theory predicts. E is over all networks.
+    Both are sums over the layers. A typical q_L is e^mean times the mean-field prediction. E is over all networks.
     """
     _check(hidden, n_out)
     mean = variance = 0.0
@@ -80,9 +82,10 @@ def log_signal(hidden: Sequence[int], n_out: int | None = None) -> Log:
 
 
 def born_dead(hidden: Sequence[int]) -> float:
-    """1 - prod(1 - 2^-n_l): the probability that some ReLU layer is all 0 at one input (Lu et al. 2019).
+    """1 - prod_l (1 - 2^-n_l): the probability that the network is born dead (Lu et al. 2019).
 
-    For weights of any symmetric continuous law, and no biases. Exact to rounding however small it is.
+    That is, that all activations of some ReLU layer are 0 at one input, for weights of any symmetric continuous
+    distribution and without biases. Relative error of rounding only, also for very small probabilities.
     """
     _check(hidden, None)
     dead = 0.0
@@ -92,7 +95,7 @@ def born_dead(hidden: Sequence[int]) -> float:
 
 
 def _polygamma(n: int) -> tuple[list[float], list[float]]:
-    """psi(k / 2) and psi'(k / 2) for k = 1 ... n, by psi(x + 1) = psi(x) + 1 / x and its derivative."""
+    """[psi(k / 2)] and [psi'(k / 2)] for k = 1 ... n, by psi(x + 1) = psi(x) + 1 / x and its derivative."""
     digamma = [-EULER - 2.0 * LN2, -EULER]
     trigamma = [math.pi * math.pi / 2.0, math.pi * math.pi / 6.0]
     for k in range(1, n - 1):
@@ -104,4 +107,4 @@ def _polygamma(n: int) -> tuple[list[float], list[float]]:
 def _check(hidden: Sequence[int], n_out: int | None) -> None:
     for n in [*hidden, *([] if n_out is None else [n_out])]:
         if n < 1:
-            raise ValueError(f"a layer must have 1 unit or more, not {n}")
+            raise ValueError(f"a layer must have at least 1 unit, not {n}")

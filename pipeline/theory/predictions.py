@@ -1,4 +1,4 @@
-"""What theory predicts of what `births` measures: the same names, on the same data. Pure."""
+"""Predictions of theory for the quantities that `diagnostics.measure` measures, under the same names."""
 
 import math
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from pipeline.theory import finite_width, initial_loss, mean_field
 from pipeline.theory.correlation import correlation_map
 from pipeline.theory.variances import Law
 
-CLASSES_AT = 50  # samples, evenly chosen by their variance, at which the loss of a softmax is integrated
+CLASSES_AT = 50  # samples, evenly spaced quantiles of the variance, at which the loss of a softmax is integrated
 
 
 class Predicted(NamedTuple):
-    """nan where theory is silent."""
+    """Predictions by name of the quantity; NaN where theory makes none."""
 
-    layers: dict[str, list[float]]  # of each layer
+    layers: dict[str, list[float]]  # one number for each layer 1 ... L
     models: dict[str, float]
 
 
@@ -29,10 +29,11 @@ class Predicted(NamedTuple):
 def predicted(
     laws: Sequence[Law], layers_dims: Sequence[int], X: Array, activations: Sequence[Activation]
 ) -> Predicted:
-    """Of networks whose layers have these laws, on the inputs X (n_0, m).
+    """Predictions for networks whose layers have the distributions `laws`, on the inputs X (n_0, m).
 
-    Exact at any width: z_square of the first layer, and for ReLU without biases of every layer; silent and log_growth
-    (He's weights, one input). Else for wide layers: signals of normal law, gradients independent of them.
+    Exact at any width are z_square of the first layer, for ReLU without biases of every layer, and silent and
+    log_growth (He's weights, one input). The others hold for wide layers, with normally distributed signals and
+    gradients independent of them.
     """
     *hidden, n_out = layers_dims[1:]
     sigma_w2 = [law.weight * fan_in for law, fan_in in zip(laws, layers_dims, strict=False)]
@@ -51,7 +52,7 @@ def predicted(
         "gradient_ratio": _means(ratio),
         "correlation": _correlations(X, sigma_w2, sigma_b2, activations),
     }
-    if n_out == 1:  # no angle
+    if n_out == 1:  # the angle is undefined
         layers["correlation"][-1] = math.nan
     models = {
         "cost": _loss(q[-1], n_out),
@@ -71,14 +72,14 @@ def predicted(
 
 
 def _means(values: Array) -> list[float]:
-    """Over the samples of values (layers, m)."""
+    """The means over the samples of values (layers, m)."""
     return [float(mean) for mean in lane_sum(pad(values)) / values.shape[-1]] if len(values) else []
 
 
 def _correlations(
     X: Array, sigma_w2: Sequence[float], sigma_b2: Sequence[float], activations: Sequence[Activation]
 ) -> list[float]:
-    """Of the two inputs at a right angle, in the layers 1 ... L."""
+    """The correlations of the two `orthogonal_inputs` in the layers 1 ... L."""
     x, y = orthogonal_inputs(X)
     q = mean_square(x[:, None])
     c = float(lane_sum(pad(x * y))) / float(lane_sum(pad(x * x))) if q > 0.0 else math.nan
@@ -94,7 +95,7 @@ def _correlations(
 
 
 def _loss(q: Array, n_out: int) -> float:
-    """The mean first cost for logits of variance q (m,); nan where a variance is beyond the largest number."""
+    """The expected initial cost in nats for logits of variance q (m,); NaN if a variance overflows."""
     if not np.isfinite(q).all():
         return math.nan
     if n_out == 1:
@@ -107,16 +108,16 @@ def _loss(q: Array, n_out: int) -> float:
 def _jacobian_square(
     layers_dims: Sequence[int], sigma_w2: Sequence[float], activations: Sequence[Activation], X: Array, q: Array
 ) -> float:
-    """E of the sum of squares over n_0 of the map from X (n_0, m) to the last hidden layer, in wide hidden layers.
+    """E[|J|^2] / n_0, J being the Jacobian of the last hidden layer with respect to the input at X (n_0, m).
 
-    Across the input the derivative of z_l is independent of z_l, and its variance grows by chi_1 a layer (Pennington et
-    al. 2017). Along it the two are normal with a covariance: of two inputs that is half of all. For ReLU it makes no
-    difference.
+    For wide hidden layers. In directions orthogonal to the input, the derivative of z_l is independent of z_l, and its
+    variance changes by chi_1 per layer (Pennington et al. 2017). In the direction of the input both are jointly normal
+    with a covariance; for n_0 = 2 this is half of the sum. For ReLU both directions agree.
     """
     if not activations:
         return 1.0
     n_0, m = X.shape
-    across: Array = np.full(m, sigma_w2[0] / n_0)  # variance, of one direction
+    across: Array = np.full(m, sigma_w2[0] / n_0)  # variance for one direction
     along = across
     shared = across * np.sqrt(lane_sum(pad(X.T * X.T)))  # covariance with z_l
     for l, phi in enumerate(activations):

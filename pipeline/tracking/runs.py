@@ -15,7 +15,7 @@ from pipeline.config import schema
 from pipeline.figures import data_figures, style, training_figures
 from pipeline.initializers.recipes import Recipe
 from pipeline.networks import reference
-from pipeline.networks.parameters import Parameters
+from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array
 from pipeline.storage import atomic_files, jobs, measurements, reports, samples, trained
 from pipeline.tracking import provenance, pyfunc_model, thumbnails
@@ -23,11 +23,7 @@ from pipeline.tracking.publish import Data, Run
 
 FINAL = ("initial_cost", "final_cost", "train_accuracy", "test_accuracy", "iterations_to_target")
 SPREAD = ("min", "q25", "median", "q75", "max")  # columns of reports/cost_curves.csv
-OVER_SEEDS = {  # metrics of an initializer, and the columns of reports/comparison.csv that they are
-    "train_accuracy_mean": "train_accuracy_mean",
-    "test_accuracy_mean": "test_accuracy_mean",
-    "share_learned": "share_at_target_accuracy",
-}
+OVER_SEEDS = ("train_accuracy_mean", "test_accuracy_mean", "share_at_target")  # columns of reports/comparison.csv
 
 
 def fingerprint(P: schema.Params) -> str:
@@ -39,7 +35,8 @@ def fingerprint(P: schema.Params) -> str:
         for name in P.initializers
         for file in sorted(measurements.DIAGNOSTICS_FILES)
     ]
-    for path in [*runs, *births, reports.REPORTS / "comparison.csv"]:
+    trajectories = [trained.TRAJECTORIES / f"{name}.npz" for name in P.initializers]
+    for path in [*runs, *births, *trajectories, reports.REPORTS / "comparison.csv"]:
         digest.update(hashlib.sha256(atomic_files.read_bytes(path)).digest())
     return digest.hexdigest()
 
@@ -111,13 +108,13 @@ def initializers(P: schema.Params, published: pd.DataFrame, folders: Iterator[Pa
         costs = columns["cost"].reshape(len(P.seeds), len(steps)).T.tolist()
         metrics = [(f"cost_{key}", value, step) for key in SPREAD for step, value in zip(steps, band[key], strict=True)]
         metrics += [("cost_mean", estimators.mean(values), step) for step, values in zip(steps, costs, strict=True)]
-        metrics += [(metric, float(row[key]), 0) for metric, key in OVER_SEEDS.items()]
+        metrics += [(key, float(row[key]), 0) for key in OVER_SEEDS]
         path = next(folders) / "costs.png"
         atomic_files.write_bytes(
-            path, style.png(training_figures.cost_curves(band, curves, published, P.comparison.tutorial_seed))
+            path, style.png(training_figures.cost_curves(band, curves, published, P.comparison.highlight_seed))
         )
         given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
-        tags = {"level": "initializer", "behaviour": row["behaviour"], "at_birth": row["at_birth"]}
+        tags = {"level": "initializer", "behaviour": row["behaviour"], "initial_label": row["initial_label"]}
         yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
 
 
@@ -136,7 +133,7 @@ def models(P: schema.Params, name: str, given: Given, folders: Iterator[Path]) -
         folder = next(folders)
         weights, picture = folder / "weights.npz", folder / "boundary.png"
         row: Any = table.loc[seed]
-        alone = [(W[index : index + 1], b[index : index + 1]) for W, b in stacked]
+        alone = take(stacked, [index])
         trained.write_weights(weights, [seed], alone)
         metrics = [("cost", cost, step) for step, cost in zip(when, costs[index], strict=True)]
         metrics += [(key, float(row[key]), 0) for key in FINAL if not pd.isna(row[key])]
@@ -144,12 +141,12 @@ def models(P: schema.Params, name: str, given: Given, folders: Iterator[Path]) -
         images: Iterable[tuple[str, int, Image]] = ()
         if over is not None:
             atomic_files.write_bytes(picture, thumbnails.png(boundary(P, alone, points, over)))
-            if seed == P.comparison.tutorial_seed:
+            if seed == P.comparison.highlight_seed:
                 images = (("boundary", step, boundary(P, model, points, over)) for step, model in snapshots(P, name))
         yield Run(
             f"{name} seed {seed}",
             common | {"seed": seed},
-            {"level": "model", "behaviour": str(row["behaviour"]), "at_birth": str(row["at_birth"])},
+            {"level": "model", "behaviour": str(row["behaviour"]), "initial_label": str(row["initial_label"])},
             metrics,
             [] if over is None else [(picture, "")],
             pyfunc_model.Network(weights, P.data.n_inputs, P.network.activation_names),
@@ -168,7 +165,7 @@ def snapshots(P: schema.Params, name: str) -> Iterator[tuple[int, Parameters]]:
     """The model of the shown seed along its training, with its iterations."""
     when = jobs.read_training_job().snapshots_at
     for step, twins in zip(when.tolist(), trained.read_snapshots(name, when, P.layers_dims), strict=True):
-        yield step, [(W[:1], b[:1]) for W, b in twins]
+        yield step, take(twins, [0])
 
 
 def first_gradients(P: schema.Params, name: str) -> list[list[float]]:

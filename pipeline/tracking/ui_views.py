@@ -46,7 +46,7 @@ VIEWS = {
         (
             "tags.`dvc.experiments`",
             "params.`data.name`",
-            "params.`network.hidden`",
+            "params.`network.hidden_sizes`",
             "params.`network.activation`",
             "params.`training.learning_rate`",
             "params.`n_seeds`",
@@ -59,7 +59,7 @@ VIEWS = {
         (
             "metrics.`train_accuracy_mean`",
             "metrics.`test_accuracy_mean`",
-            "metrics.`share_learned`",
+            "metrics.`share_at_target`",
             "metrics.`cost_median`",
             "tags.`behaviour`",
         ),

@@ -1,8 +1,8 @@
-"""How many workers training may use."""
+"""The number of workers for training."""
 
 import joblib
 
 
 def n_cores() -> int:
-    """The number of CPUs that this process may use; affinity, a container, LOKY_MAX_CPU_COUNT may limit it."""
+    """The number of CPUs available to this process, as limited by affinity, container quotas or LOKY_MAX_CPU_COUNT."""
     return int(joblib.cpu_count(only_physical_cores=False))

@@ -1,7 +1,8 @@
-"""Gradient descent over many models, the cost recorded along the way.
+"""Gradient descent over many models, with records of the cost.
 
-The models are cut into slices, and each slice is a call that any executor in the manner of `concurrent.futures` can
-take: threads here, processes, or the machines of a cluster. A model's bits do not depend on the slice it is in.
+The models are divided into slices, each of which is one call that any executor with the interface of
+`concurrent.futures` can run: threads (the default), processes, or the machines of a cluster. The bits of a model do not
+depend on the slice it is in.
 """
 
 import hashlib
@@ -21,13 +22,13 @@ from pipeline.networks.reference import Models, Rule, Samples
 from pipeline.numerics.sums import Array, integer_sum
 from pipeline.training.executors import n_cores
 
-SLICES = 4  # for each worker, so that none waits long for the last
-SHUFFLES = 1  # beside a seed: the stream of its shuffles
-PIECE_FLOPS = 2e9  # of one call of the arithmetic: some hundredths of a second, after which a stop is heeded
+SLICES = 4  # per worker, so that no worker is idle for long at the end
+SHUFFLES = 1  # RandomState([seed, SHUFFLES]) draws the shuffles
+PIECE_FLOPS = 2e9  # per call of the arithmetic, some hundredths of a second; `stop` is checked after each call
 
 
 class Arithmetic(NamedTuple):
-    """The two functions of `network` or `kernel` that training calls."""
+    """The two functions of `reference` or `kernel` that training calls."""
 
     descend: Callable[[Models, Sequence[Samples], Sequence[Activation], Rule, int], Models]
     cost: Callable[[Parameters, Samples, Sequence[Activation]], Array]
@@ -38,18 +39,18 @@ COMPILED = Arithmetic(kernel.descend, kernel.cost)
 
 
 class Trained(NamedTuple):
-    """What training leaves."""
+    """The results of training a stack of models."""
 
     parameters: Parameters
-    costs: Array  # (models, records)
-    snapshots: list[Parameters]  # at each record, if they were asked for
+    costs: Array  # (models, records), in nats
+    snapshots: list[Parameters]  # the parameters at each record if `keep`, else empty
 
 
 class Job(NamedTuple):
-    """A slice of models and how to train it: all that a worker needs; it can be pickled."""
+    """A slice of models and the settings of its training; can be pickled."""
 
     parameters: Parameters
-    seeds: Sequence[int]  # of the models; their shuffles come from them
+    seeds: Sequence[int]  # of the models, for their shuffles
     X: Array
     Y: Array
     activations: Sequence[Activation]
@@ -57,16 +58,16 @@ class Job(NamedTuple):
     batch_size: int | None  # None: all samples in every step
     record_at: NDArray[np.int64]
     arithmetic: Arithmetic
-    keep: bool = False  # snapshots
+    keep: bool = False  # whether to keep the parameters at each record
 
 
 def train_slice(job: Job, stop: threading.Event | None = None) -> Trained:
     """Train the models of a job. Raises CancelledError soon after `stop` is set."""
-    with np.errstate(over="ignore", invalid="ignore"):  # a model that diverges is a result: its costs say so
+    with np.errstate(over="ignore", invalid="ignore"):  # divergence is a result, visible in the costs
         if job.batch_size is None:
             batches = itertools.repeat(reference.samples(job.X, job.Y))
             parts = [descend_slice(job, job.parameters, batches, stop)]
-        else:  # each model has shuffles of its own
+        else:  # each model has its own shuffles
             models = [take(job.parameters, [i]) for i in range(len(job.seeds))]
             streams = [shuffled_batches(job.X, job.Y, job.batch_size, seed) for seed in job.seeds]
             parts = [descend_slice(job, model, batches, stop) for model, batches in zip(models, streams, strict=True)]
@@ -76,7 +77,7 @@ def train_slice(job: Job, stop: threading.Event | None = None) -> Trained:
 def descend_slice(
     job: Job, parameters: Parameters, batches: Iterator[Samples], stop: threading.Event | None
 ) -> Trained:
-    """The models after training on a stream of batches, a step each."""
+    """The results of training on a stream of batches, one step per batch."""
     models, everything = reference.at_rest(parameters), reference.samples(job.X, job.Y)
     m = job.batch_size or job.X.shape[1]
     piece = max(1, int(PIECE_FLOPS / (6 * m * integer_sum(W.size + b.size for W, b in parameters))))
@@ -98,14 +99,14 @@ def descend_slice(
 
 
 def with_canonical_nan(parameters: Parameters) -> Parameters:
-    """`parameters` with one and the same nan wherever they are nan."""
+    """`parameters` with every NaN replaced by `np.nan`."""
     return [(canonical_nan(W), canonical_nan(b)) for W, b in parameters]
 
 
 def shuffled_batches(X: Array, Y: Array, batch_size: int, seed: int) -> Iterator[Samples]:
-    """Batches without end: in each epoch all samples once, in an order drawn from `seed`, the last batch the smallest.
+    """An infinite stream of mini-batches: each epoch has all samples once, in an order drawn from `seed`.
 
-    The stream is not the one that the weights are drawn from.
+    The last batch of an epoch has the remaining samples. The random stream differs from that of the initial weights.
     """
     rng = np.random.RandomState([seed, SHUFFLES])
     while True:
@@ -116,7 +117,7 @@ def shuffled_batches(X: Array, Y: Array, batch_size: int, seed: int) -> Iterator
 
 
 def canonical_nan(values: Array) -> Array:
-    """`values` with one and the same nan wherever they are nan; which one arises depends on the processor."""
+    """`values` with every NaN replaced by `np.nan`: the bits of a computed NaN depend on the processor."""
     return np.where(np.isnan(values), np.nan, values)
 
 
@@ -136,46 +137,49 @@ def train(
     executor: Executor | None = None,
     progress: Callable[[int], object] = lambda n_models: None,
 ) -> Trained:
-    """Train the stack `parameters` on X (n_0, m), Y (1, m); the input is left as it was.
+    """Train the stack `parameters`, which is not modified, on X (n_0, m) and Y (1, m).
 
-    The cost on all samples is recorded at the numbers of steps in `record_at`, which rise; the last is where training
-    ends; with `keep` the weights of those moments are kept too. With a `batch_size` below m a step takes so many
-    samples, shuffled anew each epoch from the model's own of `seeds`. Without an executor, threads on all cores do the
-    work, and an interruption stops them within a second. `progress` is called with a number of models whenever so many
-    more are done. Models that are born alike, as all are that are born of zeros, learn alike: one is trained for all,
-    unless their shuffles differ.
+    The cost on all samples is recorded after the numbers of steps in `record_at`, in ascending order; training ends at
+    the last. With `keep`, the parameters at each record are returned too. With a `batch_size` below m each step uses
+    that many samples, shuffled in each epoch by a stream drawn from the model's entry in `seeds`. Without an executor,
+    threads on all cores are used, and an interruption stops them within a second. `progress` is called with the number
+    of models finished since the last call. Models with identical initial parameters follow identical trajectories, so
+    each distinct model is trained once; with mini-batches all are trained.
     """
     if batch_size is not None and batch_size >= X.shape[1]:
         batch_size = None
-    everyone = len(parameters[0][0])
-    chosen, like = unique_models(parameters) if batch_size is None else (np.arange(everyone), np.arange(everyone))
-    progress(everyone - len(chosen))
+    n_all = len(parameters[0][0])
+    chosen, inverse = unique_models(parameters) if batch_size is None else (np.arange(n_all), np.arange(n_all))
+    progress(n_all - len(chosen))
     parameters, seeds = take(parameters, chosen), [seeds[i] for i in chosen] if seeds else ()
     n_models, n_workers = len(chosen), n_cores()
     size = max(1, -(-n_models // (SLICES * n_workers)))
     rule, records = Rule(learning_rate, momentum), np.asarray(record_at, dtype=np.int64)
     jobs = [
         Job(
-            [(W[i : i + size], b[i : i + size]) for W, b in parameters],
+            take(parameters, slice(i, i + size)),
             seeds[i : i + size],
             *(X, Y, activations, rule, batch_size, records, arithmetic, keep),
         )
         for i in range(0, n_models, size)
     ]
     if executor is not None:
-        return gather([executor.submit(train_slice, job) for job in jobs], progress, like)
+        return gather([executor.submit(train_slice, job) for job in jobs], progress, inverse)
     stop, threads = threading.Event(), ThreadPoolExecutor(n_workers)
     try:
-        return gather([threads.submit(train_slice, job, stop) for job in jobs], progress, like)
+        return gather([threads.submit(train_slice, job, stop) for job in jobs], progress, inverse)
     finally:
-        stop.set()  # when all is well there is nothing left to stop
+        stop.set()  # has no effect once all slices are finished
         threads.shutdown(wait=False, cancel_futures=True)
 
 
 def unique_models(parameters: Parameters) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The places of the models in a stack that are like none before, to the last bit; for each model, which of them."""
+    """The indices of the bitwise distinct models of a stack, and for each model the position of its equal in these.
+
+    As `return_index` (in order of appearance) and `return_inverse` of `np.unique`.
+    """
     chosen: list[int] = []
-    like: list[int] = []
+    inverse: list[int] = []
     seen: dict[bytes, int] = {}
     for place in range(len(parameters[0][0])):
         digest = hashlib.sha256()
@@ -184,23 +188,23 @@ def unique_models(parameters: Parameters) -> tuple[NDArray[np.intp], NDArray[np.
         if digest.digest() not in seen:
             seen[digest.digest()] = len(chosen)
             chosen.append(place)
-        like.append(seen[digest.digest()])
-    return np.array(chosen), np.array(like)
+        inverse.append(seen[digest.digest()])
+    return np.array(chosen), np.array(inverse)
 
 
-def gather(futures: Sequence[Future[Trained]], progress: Callable[[int], object], like: NDArray[np.intp]) -> Trained:
-    """The slices put together again in their order, then a model for each place in `like`."""
+def gather(futures: Sequence[Future[Trained]], progress: Callable[[int], object], inverse: NDArray[np.intp]) -> Trained:
+    """The results of all slices, concatenated in order and then indexed by `inverse`."""
     for future in as_completed(futures):
         progress(len(future.result().costs))
     whole = concatenate_slices([future.result() for future in futures])
-    moments = [take(moment, like) for moment in whole.snapshots]
-    return Trained(take(whole.parameters, like), whole.costs[like], moments)
+    snapshots = [take(snapshot, inverse) for snapshot in whole.snapshots]
+    return Trained(take(whole.parameters, inverse), whole.costs[inverse], snapshots)
 
 
 def concatenate_slices(parts: Sequence[Trained]) -> Trained:
-    """Several slices as one."""
+    """The results of several slices as one."""
     return Trained(
         concatenate([part.parameters for part in parts]),
         np.concatenate([part.costs for part in parts]),
-        [concatenate(moment) for moment in zip(*(part.snapshots for part in parts), strict=True)],
+        [concatenate(snapshots) for snapshots in zip(*(part.snapshots for part in parts), strict=True)],
     )

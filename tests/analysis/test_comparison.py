@@ -188,8 +188,8 @@ def models(accuracies: dict[str, list[float]]) -> pd.DataFrame:
             "test_accuracy": np.full(n, 0.5),
             "weight_change": np.ones(n),
             "distinct_units": np.full(n, 3),
-            "at_birth": np.full(n, "healthy"),
-            "at_birth_measured": np.full(n, ""),
+            "initial_label": np.full(n, "healthy"),
+            "initial_label_reason": np.full(n, ""),
         }
         cost = np.stack([np.ones(n), final], axis=1).ravel()
         costs[name] = {"seed": np.repeat(np.arange(n), 2), "iteration": np.tile([0, 10], n), "cost": cost}
@@ -219,8 +219,8 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     )
     assert b["train_accuracy_mean"] == pytest.approx(2.6 / 3, abs=1e-15)
     assert b["train_accuracy_sd"] == pytest.approx(math.sqrt(0.14 / 6), abs=1e-15)
-    assert (b["share_at_target_accuracy"], b["reached_target_cost"], b["median_iterations_to_target"]) == (2 / 3, 2, 10)
-    assert (b["behaviour"], b["at_birth"]) == ("target reached 2, target not reached 1", "healthy 3")
+    assert (b["share_at_target"], b["reached_target_cost"], b["median_iterations_to_target"]) == (2 / 3, 2, 10)
+    assert (b["behaviour"], b["initial_label"]) == ("target reached 2, target not reached 1", "healthy 3")
     assert b["train_accuracy_low"] < b["train_accuracy_mean"] < b["train_accuracy_high"]
     assert math.isnan(a["train_accuracy_low"])  # three times one model: nothing to be uncertain of
     assert math.isnan(a["median_iterations_to_target"])
@@ -233,6 +233,19 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     assert (train["p"], train["p_holm"]) == (0.75, 1.0)  # |±1 ±1 ±2| >= 2: six of the eight patterns
     assert (test["mean_difference"], test["ties"], test["p"]) == (0.0, 3, 1.0)
     assert comparison.paired(runs, "absent", 10, 4).empty
+
+
+def test_pairs_are_of_one_seed_in_whatever_order_the_rows_come() -> None:
+    """Of seed s the models predict s and 9 - s of 10 training samples right: differences -9, -7, ..., 7, 9."""
+    runs = models({"a": [s / 10 for s in range(10)], "b": [(9 - s) / 10 for s in range(10)]})
+    expected = comparison.paired(runs, "b", 10, 4)
+    train = expected.iloc[0]
+    # deviation of the differences over 10: sqrt(2 (1 + 9 + 25 + 49 + 81) / 9) / 10
+    assert train["sd"] == pytest.approx(math.sqrt(330 / 9) / 10, abs=1e-15)
+    assert (train["wins"], train["ties"], train["losses"]) == (5, 0, 5)
+    for order in (runs.iloc[::-1], pd.concat([runs.iloc[:10], runs.iloc[:9:-1]]), runs.sort_values("final_cost")):
+        found = comparison.paired(order.reset_index(drop=True), "b", 10, 4)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 INF = math.inf

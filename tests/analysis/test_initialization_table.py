@@ -1,4 +1,4 @@
-"""birth.csv against rows worked by hand, SciPy, and what `births` really measures."""
+"""initialization.csv against rows worked by hand, SciPy, and what `births` really measures."""
 
 import math
 from typing import Any
@@ -87,7 +87,7 @@ def test_rows_stand_in_the_order_of_initializers_quantities_and_layers() -> None
     found = list(zip(made["initializer"], made["quantity"], made["layer"].fillna(0), strict=True))
     assert found == [(name, *key) for name in ("z", "a") for key in expected]
     assert list(made) == COLUMNS
-    assert made["layer"].dtype == "Int64"  # whole numbers in birth.csv, though some are missing
+    assert made["layer"].dtype == "Int64"  # whole numbers in initialization.csv, though some are missing
 
 
 def test_models_without_a_value_are_left_out_and_rows_without_a_model() -> None:

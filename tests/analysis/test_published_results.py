@@ -12,6 +12,7 @@ from pipeline.config import params
 from pipeline.config.schema import Params
 from pipeline.datasets import DATASETS
 from pipeline.numerics.sums import Array
+from pipeline.storage import reports
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 ALL = {"zeros": 0.5, "random_x10": 0.83, "he": 0.9933}  # the printed training accuracies
@@ -68,23 +69,23 @@ def test_what_does_not_change_a_model_does_not_matter(changes: dict[str, Any]) -
 @pytest.mark.parametrize(
     "changes",
     [
-        {"data__name": "digits", "data__n_train": 500, "network__hidden": [32]},
+        {"data__name": "digits", "data__n_train": 500, "network__hidden_sizes": [32]},
         {"data__name": "moons"},
         {"data__n_train": 299},
         {"data__n_test": 99},
         {"data__noise": 0.06},
         {"data__train_seed": 2},
         {"data__test_seed": 1},
-        {"network__hidden": [10, 6]},
-        {"network__hidden": [5, 10]},
+        {"network__hidden_sizes": [10, 6]},
+        {"network__hidden_sizes": [5, 10]},
         {"network__activation": "tanh"},
         {"network__activation": ["relu", "tanh"]},
         {"training__iterations": 14999},
         {"training__learning_rate": 0.003},
         {"training__batch_size": 299},
         {"training__momentum": 0.5},
-        {"comparison__tutorial_seed": 4},
-        {"seeds": [4, 5], "comparison__tutorial_seed": 4},
+        {"comparison__highlight_seed": 4},
+        {"seeds": [4, 5], "comparison__highlight_seed": 4},
     ],
     ids=lambda changes: " ".join(f"{key}={value}" for key, value in changes.items()),
 )
@@ -96,11 +97,11 @@ def test_the_name_of_an_initializer_does_not_matter() -> None:
     given = {
         "first": {"recipe": "he_normal"},
         "spelled_out": {"recipe": "he_normal", "gain": 1.0, "bias": 0, "layers": {2: {"recipe": "he_normal"}}},
-        "ten": {"recipe": "normal", "sd": 1, "gain": 10},
+        "ten": {"recipe": "normal", "std": 1, "gain": 10},
         "nothing": {"recipe": "constant", "value": 0},
         "he": {"recipe": "xavier_normal"},
         "zeros": {"recipe": "zeros", "bias": 0.1},
-        "random_x10": {"recipe": "normal", "sd": 10.0, "layers": {3: {"gain": 0.5}}},
+        "random_x10": {"recipe": "normal", "std": 10.0, "layers": {3: {"gain": 0.5}}},
     }
     P = experiment(initializers=given, comparison__reference="he")
     assert shown(P) == {"first": 0.9933, "spelled_out": 0.9933, "ten": 0.83, "nothing": 0.5}
@@ -108,7 +109,7 @@ def test_the_name_of_an_initializer_does_not_matter() -> None:
 
 def test_the_settings_are_those_of_the_publication() -> None:
     """scikit-learn's circles, 300 and 100 points, noise 0.05, seeds 1 and 2; layers 2, 10, 5, 1; rate 0.01; seed 3."""
-    Q = params.load(Path(published_results.__file__).parent / "published" / "params.yaml")
+    Q = params.load(reports.PUBLISHED / "params.yaml")
     assert Q.data.model_dump() == {
         "name": "circles",
         "n_train": 300,
@@ -118,8 +119,8 @@ def test_the_settings_are_those_of_the_publication() -> None:
         "test_seed": 2,
     }
     assert (Q.layers_dims, Q.network.activation_names) == ([2, 10, 5, 1], ["relu", "relu"])
-    assert (Q.training.iterations, Q.training.learning_rate, Q.training.samples_a_step) == (15000, 0.01, None)
+    assert (Q.training.iterations, Q.training.learning_rate, Q.training.samples_per_step) == (15000, 0.01, None)
     assert (Q.training.momentum, Q.seeds) == (0.0, (3,))
     for name in ("accuracies", "cost_curves"):
-        printed = pd.read_csv(Path(published_results.__file__).parent / "published" / f"{name}.csv")
+        printed = pd.read_csv(reports.PUBLISHED / f"{name}.csv")
         assert set(printed["initializer"]) == set(Q.initializers)

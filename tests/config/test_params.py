@@ -1,5 +1,6 @@
-"""What may stand in params.yaml, and the sentence for whatever may not."""
+"""Which params.yaml is valid, and the messages for invalid ones."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -14,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from pipeline.config import params, schema, strict_yaml
+from pipeline.config import params, schema, yaml_file
+from pipeline.config.messages import OLD_KEYS
 from pipeline.config.params import ParamsError
 from pipeline.config.schema import MAX_SEEDS
-from pipeline.datasets import DATASETS
-from pipeline.networks.activations import ACTIVATIONS
+from pipeline.initializers.layerwise import RECIPES
 
 SHIPPED = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
 SEEDS = re.search(r"(?m)^seeds:.*$", SHIPPED)[0]  # type: ignore[index]
@@ -26,15 +27,23 @@ JARGON = re.compile(
     r"pydantic|Traceback|Error|Input should|StrictStr|datetime|True|False|None|<unicode|literal for int"
 )
 
-ABOVE_0, AT_LEAST_0 = "a number greater than 0", "a number of at least 0"
-WHOLE, SEED = "a whole number of at least 1", "a whole number from 0 to 4294967295"
 SECTIONS = "data, network, training, seeds, initializers, comparison"
-NAMED = "a letter, then up to 63 letters, digits or underscores, and no device name of Windows such as nul"
-AN_ACTIVATION = f"one of {', '.join(ACTIVATIONS)}, or a list with one for each hidden layer"
-EXCEPTIONS = "a mapping from numbers of layers to what they have otherwise, as {3: {gain: 0.5}}"
-A_SEED = "one of the seeds that are trained"
-AN_INITIALIZER = "one of the initializers, which are zeros, constant, small, normal, random_x10, xavier, he, orthogonal"
-A_RECIPE = "a recipe of docs/initializers.md, or own.my_module:my_function"
+KINDS = {  # of messages: the key is what the group matches
+    "syntax": r"line \d+ is not valid YAML: .+()\.",
+    "nested": r"the file is nested too deeply()\.",
+    "scalar": r"(\S+) holds \S+, which is not a valid \w+\.",
+    "duplicate": r"(\S+) is a duplicate key, on lines \d+ and \d+; .+",
+    "alias": r"(\S+) is an alias; .+",
+    "merge": r"(\S+) merges another section; .+",
+    "name": r"(\S+): .+ is not a valid name; .+",
+    "case": r"(\S+) holds \w+ and \w+, which are the same file name .+",
+    "unique": r"(\S+) holds .+ more than once; .+",
+    "empty": r"(\S+) is empty; .+",
+    "missing": r"(\S+) is missing; .+",
+    "unknown": r"(\S+) is unknown; .+ has .+",
+    "renamed": r"(\S+) was renamed; write \S+\.",
+    "value": r"(\S+) holds .+; .+",
+}
 
 
 def load(text: str, folder: Path) -> schema.Params:
@@ -47,14 +56,19 @@ def changed(old: str, new: str) -> str:
     return SHIPPED.replace(old, new)
 
 
-def complaints(text: str, folder: Path) -> list[str]:
-    """The sentences against a file, without the file's name, which each must begin with."""
+def messages(text: str, folder: Path) -> list[str]:
+    """The messages for an invalid file, without the file name with which each begins."""
     with pytest.raises(ParamsError) as raised:
         load(text, folder)
     lines = str(raised.value).split("\n")
     assert all(line.startswith("params.yaml: ") and line.endswith(".") for line in lines)
     assert not JARGON.search(str(raised.value))
     return [line.removeprefix("params.yaml: ") for line in lines]
+
+
+def kind_and_key(message: str) -> tuple[str, str]:
+    """The first of KINDS that a message is of, and the key in it."""
+    return next((kind, found[1]) for kind, pattern in KINDS.items() if (found := re.fullmatch(pattern, message)))
 
 
 def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
@@ -68,23 +82,23 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
         "train_seed": 1,
         "test_seed": 2,
     }
-    assert (P.network.hidden, P.network.activation) == ((10, 5), "relu")
+    assert (P.network.hidden_sizes, P.network.activation) == ((10, 5), "relu")
     assert (P.training.iterations, P.training.learning_rate) == (15000, 0.01)
     assert 1000 % P.training.record_every == 0  # the published costs are one in a thousand
     assert P.seeds == tuple(range(100))
-    assert P.comparison.tutorial_seed == 3
+    assert P.comparison.highlight_seed == 3
     assert {name: (recipe.recipe, recipe.settings) for name, recipe in P.initializers.items()} == {
         "zeros": ("zeros", {}),
         "constant": ("constant", {"value": 0.5}),
-        "small": ("normal", {"sd": 0.01}),
-        "normal": ("normal", {"sd": 1.0}),
-        "random_x10": ("normal", {"sd": 10.0}),
+        "small": ("normal", {"std": 0.01}),
+        "normal": ("normal", {"std": 1.0}),
+        "random_x10": ("normal", {"std": 10.0}),
         "xavier": ("xavier_normal", {}),
         "he": ("he_normal", {}),
         "orthogonal": ("orthogonal", {}),
     }
     assert all((recipe.gain, recipe.bias, recipe.layers) == (1.0, 0.0, {}) for recipe in P.initializers.values())
-    assert (P.training.samples_a_step, P.training.momentum) == (None, 0.0)
+    assert (P.training.samples_per_step, P.training.momentum) == (None, 0.0)
     assert P.layers_dims == [2, 10, 5, 1]
 
 
@@ -95,359 +109,252 @@ def test_the_shipped_file_is_the_tutorial(tmp_path: Path) -> None:
         (SEEDS, "seeds: [4294967295, 3]"),
         (SEEDS, "seeds: {first: 3, last: 3}"),
         (SEEDS, f"seeds: {{first: 1, last: {MAX_SEEDS}}}"),
-        ("hidden: [10, 5]", "hidden: []"),  # logistic regression
-        ("hidden: [10, 5]", "hidden: [1]"),
+        ("hidden_sizes: [10, 5]", "hidden_sizes: []"),  # logistic regression
+        ("hidden_sizes: [10, 5]", "hidden_sizes: [1]"),
         ("noise: 0.05", "noise: 0"),
         ("noise: 0.05", "noise: 1e-3"),
         ("iterations: 15000", "iterations: 100"),  # as many as record_every
         ("target_accuracy: 0.99", "target_accuracy: 1"),
-        ("tutorial_seed: 3", "tutorial_seed: 77"),
+        ("highlight_seed: 3", "highlight_seed: 77"),
         ("reference: he", "reference: zeros"),
         ("  xavier: {", "  " + "x" * 64 + ": {"),
         ("  xavier: {", "  off: {"),  # text in YAML 1.2
         ("iterations: 15000", "iterations: 15_000"),
-        ("sd: 10.0", "sd: 10"),
+        ("std: 10.0", "std: 10"),
     ],
 )
-def test_what_may_stand_there(tmp_path: Path, old: str, new: str) -> None:
+def test_valid_parameters(tmp_path: Path, old: str, new: str) -> None:
     load(changed(old, new), tmp_path)
 
 
-def test_seeds_may_be_written_as_a_row(tmp_path: Path) -> None:
+def test_seeds_may_be_a_range(tmp_path: Path) -> None:
     assert load(changed(SEEDS, "seeds: {first: 2, last: 5}"), tmp_path).seeds == (2, 3, 4, 5)
 
 
-def test_a_whole_number_may_stand_for_a_real_one(tmp_path: Path) -> None:
-    P = load(changed("noise: 0.05", "noise: 0").replace("sd: 10.0", "sd: 10"), tmp_path)
-    assert type(P.data.noise) is type(P.initializers["random_x10"].settings["sd"]) is float
+def test_an_integer_is_a_valid_float(tmp_path: Path) -> None:
+    P = load(changed("noise: 0.05", "noise: 0").replace("std: 10.0", "std: 10"), tmp_path)
+    assert type(P.data.noise) is type(P.initializers["random_x10"].settings["std"]) is float
 
 
-def test_what_was_read_cannot_be_changed(tmp_path: Path) -> None:
+def test_parameters_are_immutable(tmp_path: Path) -> None:
     P = load(SHIPPED, tmp_path)
     with pytest.raises(ValueError, match="frozen"):
         P.training.iterations = 3  # type: ignore[misc]
 
 
-# what stands in the file, what is put there, and all that is said
+# What stands in the file, what replaces it, the kind of the only problem, its key, and the suggestion
 RATE, STEPS, NOISE = "learning_rate: 0.01", "iterations: 15000", "noise: 0.05"
 BAD = [
-    # numbers
-    (RATE, "learning_rate: -0.01", f"training.learning_rate holds -0.01; it must be {ABOVE_0}."),
-    (RATE, "learning_rate: 0", f"training.learning_rate holds 0; it must be {ABOVE_0}."),
-    (RATE, "learning_rate: .nan", f"training.learning_rate holds nan; it must be {ABOVE_0}."),
-    (RATE, "learning_rate: .inf", f"training.learning_rate holds inf; it must be {ABOVE_0}."),
-    (RATE, "learning_rate: true", f"training.learning_rate holds true; it must be {ABOVE_0}."),
-    (RATE, 'learning_rate: "1e-3"', f"training.learning_rate holds the text '1e-3'; it must be {ABOVE_0}."),
-    (RATE, "learning_rate:", f"training.learning_rate holds nothing; it must be {ABOVE_0}."),
-    (RATE, "learning_rate: [0.01]", f"training.learning_rate holds [0.01]; it must be {ABOVE_0}."),
-    (NOISE, "noise: -1", f"data.noise holds -1; it must be {AT_LEAST_0}."),
-    (NOISE, "noise: -.inf", f"data.noise holds -inf; it must be {AT_LEAST_0}."),
-    (NOISE, "noise: 2001-01-01", f"data.noise holds 2001-01-01; it must be {AT_LEAST_0}."),
-    (NOISE, "noise: 1" + "0" * 400, f"data.noise holds a number of more than 57 digits; it must be {AT_LEAST_0}."),
-    (NOISE, "noise: 0x" + "f" * 5000, f"data.noise holds a number of more than 57 digits; it must be {AT_LEAST_0}."),
-    (STEPS, "iterations: 0", f"training.iterations holds 0; it must be {WHOLE}."),
-    (STEPS, "iterations: 1.5", f"training.iterations holds 1.5; it must be {WHOLE}."),
-    (STEPS, "iterations: 15000.0", f"training.iterations holds 15000.0; it must be {WHOLE}."),
-    (STEPS, "iterations: true", f"training.iterations holds true; it must be {WHOLE}."),
-    ("record_every: 100", "record_every: 0", f"training.record_every holds 0; it must be {WHOLE}."),
-    (
-        "record_every: 100",
-        "record_every: 15001",
-        "training.record_every holds 15001; it must be a whole number from 1 to training.iterations, which is 15000.",
-    ),
-    ("n_train: 300", "n_train: 0", f"data.n_train holds 0; it must be {WHOLE}."),
-    ("n_test: 100", "n_test: -5", f"data.n_test holds -5; it must be {WHOLE}."),
-    ("train_seed: 1", "train_seed: -1", f"data.train_seed holds -1; it must be {SEED}."),
-    ("test_seed: 2", "test_seed: 4294967296", f"data.test_seed holds 4294967296; it must be {SEED}."),
-    ("tutorial_seed: 3", "tutorial_seed: 3.0", f"comparison.tutorial_seed holds 3.0; it must be {SEED}."),
-    ("target_cost: 0.1", "target_cost: 0", f"comparison.target_cost holds 0; it must be {ABOVE_0}."),
-    (
-        "target_accuracy: 0.99",
-        "target_accuracy: 99",
-        f"comparison.target_accuracy holds 99; it must be {ABOVE_0} and at most 1.",
-    ),
-    (
-        "target_accuracy: 0.99",
-        "target_accuracy: 0",
-        f"comparison.target_accuracy holds 0; it must be {ABOVE_0} and at most 1.",
-    ),
-    ("confidence: 0.95", "confidence: 1.0", f"comparison.confidence holds 1.0; it must be {ABOVE_0} and less than 1."),
-    ("confidence: 0.95", "confidence: 0", f"comparison.confidence holds 0; it must be {ABOVE_0} and less than 1."),
-    # names
-    ("name: circles", "name: squares", f"data.name holds the text 'squares'; it must be one of {', '.join(DATASETS)}."),
-    ("name: circles", "name: 3", f"data.name holds 3; it must be one of {', '.join(DATASETS)}."),
-    (
-        "activation: relu",
-        "activation: reul",
-        f"network.activation holds the text 'reul'; it must be {AN_ACTIVATION} (did you mean relu?).",
-    ),
-    ("reference: he", "reference: 3", f"comparison.reference holds 3; it must be an initializer's name: {NAMED}."),
-    (
-        "reference: he",
-        "reference: ../he",
-        f"comparison.reference holds the text '../he'; it must be an initializer's name: {NAMED}.",
-    ),
-    *(
-        (
-            "  he: {",
-            f"  {name}: {{",
-            f"initializers holds the name {shown}; a name becomes a file's and must be {NAMED}.",
-        )
-        for name, shown in [
-            ("../he", "'../he'"),
-            ("he.normal", "'he.normal'"),
-            ("he normal", "'he normal'"),
-            ("_he", "'_he'"),
-            ("hé", "'hé'"),
-            ("7", "7"),
-            ('""', "''"),
-            (r'"he\n"', r"'he\n'"),
-            ("h" * 65, "'" + "h" * 56 + "..."),
-            *((device, f"'{device}'") for device in ("con", "nul", "AUX", "Prn", "com1", "LPT9")),
-        ]
-    ),
-    (
-        "tutorial_seed: 3",
-        "tutorial_seed: 300",
-        f"comparison.tutorial_seed holds 300; it must be {A_SEED}, which are 0 to 99.",
-    ),
-    (SEEDS, "seeds: {first: 0, last: 2}", f"comparison.tutorial_seed holds 3; it must be {A_SEED}, which are 0 to 2."),
-    (SEEDS, "seeds: [14, 15]", f"comparison.tutorial_seed holds 3; it must be {A_SEED}, which are 14, 15."),
-    (
-        "reference: he",
-        "reference: He",
-        f"comparison.reference holds the text 'He'; it must be {AN_INITIALIZER} (did you mean he?).",
-    ),
-    (
-        "reference: he",
-        "reference: xaiver",
-        f"comparison.reference holds the text 'xaiver'; it must be {AN_INITIALIZER} (did you mean xavier?).",
-    ),
-    ("reference: he", "reference: lecun", f"comparison.reference holds the text 'lecun'; it must be {AN_INITIALIZER}."),
-    (
-        "  xavier: {",
-        "  Small: {",
-        "initializers holds small and Small, which are one file name on macOS and Windows; "
-        "names must differ in more than case.",
-    ),
-    # lists
-    ("hidden: [10, 5]", "hidden: [10, 0]", f"network.hidden[1] holds 0; it must be {WHOLE}."),
-    ("hidden: [10, 5]", "hidden: [10.0, 5]", f"network.hidden[0] holds 10.0; it must be {WHOLE}."),
-    ("hidden: [10, 5]", "hidden: 10", f"network.hidden holds 10; it must be a list, each entry {WHOLE}."),
-    (SEEDS, "seeds: []", "seeds holds no seed; it must hold at least one."),
-    (SEEDS, "seeds: [3, 1, 3]", "seeds holds 3 more than once; each seed may stand once."),
-    (SEEDS, "seeds: [-1]", f"seeds[0] holds -1; it must be {SEED}."),
-    (SEEDS, "seeds: [0, 4294967296]", f"seeds[1] holds 4294967296; it must be {SEED}."),
-    (SEEDS, "seeds: [1.0]", f"seeds[0] holds 1.0; it must be {SEED}."),
-    (SEEDS, "seeds: [false]", f"seeds[0] holds false; it must be {SEED}."),
-    (SEEDS, "seeds: ['1']", f"seeds[0] holds the text '1'; it must be {SEED}."),
-    (SEEDS, "seeds: 3", f"seeds holds 3; it must be a list, each entry {SEED}, or {{first: ..., last: ...}}."),
-    (SEEDS, "seeds: {first: 3}", f"seeds.last is missing; it must be {SEED}."),
-    (SEEDS, "seeds: {first: 0, lsat: 3}", "seeds.lsat is unknown; seeds has first, last (did you mean last?)."),
-    (SEEDS, "seeds: {first: 0, last: 1.5}", f"seeds.last holds 1.5; it must be {SEED}."),
-    (SEEDS, "seeds: {first: 3, last: 2}", "seeds.last holds 2; it must be at least seeds.first, which is 3."),
-    (SEEDS, "seeds: {first: 0, last: 4294967295}", "seeds holds more than 100000 seeds; it must hold at most as many."),
-    # keys: one slip, one sentence
-    (
-        STEPS,
-        "iteration: 15000",
-        "training.iteration is unknown; training has iterations, learning_rate, batch_size, momentum, record_every (did you mean iterations?).",
-    ),
-    (STEPS + " ", "#", f"training.iterations is missing; it must be {WHOLE}."),
-    (
-        NOISE,
-        "noise: 0.05\n  7: 3",
-        "data.7 is unknown; data has name, n_train, n_test, noise, train_seed, test_seed.",
-    ),
-    (SEEDS, SEEDS + "\nspeed: 3", f"speed is unknown; there are {SECTIONS} (did you mean seeds?)."),
-    (SEEDS, SEEDS + '\n"a\\nb": 3', rf"'a\\nb' is unknown; there are {SECTIONS}."),
-    ("\nnetwork:", "\nnetwrok:", f"netwrok is unknown; there are {SECTIONS} (did you mean network?)."),
-    (NOISE, NOISE + "\n  noise: 1", "data.noise stands on line 7 and again on line 8; once is enough."),
-    (
-        "sd: 10.0",
-        "sd: 10.0, sd: 1.0",
-        "initializers.random_x10.sd stands on line 33 and again on line 33; once is enough.",
-    ),
-    ("  he: {", "  zeros: {", "initializers.zeros stands on line 29 and again on line 35; once is enough."),
-    # recipes and their settings
-    ("recipe: he_normal", "recipe: he", f"initializers.he.recipe holds the text 'he'; it must be {A_RECIPE}."),
-    ("recipe: he_normal", "recipe: [zeros]", f"initializers.he.recipe holds ['zeros']; it must be {A_RECIPE}."),
-    ("he: {recipe: he_normal}", "he: {gain: 1.0}", f"initializers.he.recipe is missing; it must be {A_RECIPE}."),
-    (
-        "he: {recipe: he_normal}",
-        "he: he_normal",
-        "initializers.he holds the text 'he_normal'; it must be a recipe and its settings, as {recipe: zeros}.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: he_normal, sd: 1.0",
-        "initializers.he.sd is unknown; the recipe he_normal has slope, fan, gain, bias, layers.",
-    ),
-    (
-        "recipe: orthogonal",
-        "recipe: orthogonal, gian: 1.0",
-        "initializers.orthogonal.gian is unknown; the recipe orthogonal has gain, bias, layers (did you mean gain?).",
-    ),
-    (
-        ", sd: 10.0",
-        "",
-        "initializers.random_x10.sd is missing; the recipe normal needs it, and it must be a finite number.",
-    ),
-    ("sd: 10.0", "sd: ten", "initializers.random_x10.sd holds the text 'ten'; it must be a finite number."),
-    ("sd: 10.0", "sd: true", "initializers.random_x10.sd holds true; it must be a finite number."),
-    ("sd: 10.0", "sd: .nan", "initializers.random_x10.sd holds nan; it must be a finite number."),
-    ("sd: 10.0", "sd: -10.0", "initializers.random_x10.sd holds -10.0; it must be greater than 0."),
-    (
-        "recipe: he_normal",
-        "recipe: variance_scaling, scale: 1, fan: in",
-        "initializers.he.fan holds the text 'in'; it must be one of fan_in, fan_out, fan_avg, fan_geo_avg.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: variance_scaling, scale: 1, fan: 2",
-        "initializers.he.fan holds 2; it must be text.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: he_norml",
-        f"initializers.he.recipe holds the text 'he_norml'; it must be {A_RECIPE} (did you mean he_normal?).",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: he_normal, gain: big",
-        "initializers.he.gain holds the text 'big'; it must be a finite number.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: he_normal, bias: .inf",
-        "initializers.he.bias holds inf; it must be a finite number.",
-    ),
-    ("recipe: he_normal", "recipe: he_normal, layers: 3", f"initializers.he.layers holds 3; it must be {EXCEPTIONS}."),
-    (
-        "recipe: he_normal",
-        "recipe: he_normal, layers: {4: {gain: 2}}",
-        "initializers.he.layers holds 4; a layer's number must be a whole number from 1 to 3, the output's.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: he_normal, layers: {0: {gain: 2}}",
-        "initializers.he.layers holds 0; a layer's number must be a whole number from 1 to 3, the output's.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: he_normal, layers: {3: 2}",
-        "initializers.he.layers[3] holds 2; it must be a recipe or options, as {gain: 0.5}.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: he_normal, layers: {3: {sd: 2}}",
-        "initializers.he.layers[3].sd is unknown; a layer has recipe, its settings, gain and bias.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: he_normal, layers: {3: {Gian: 2}}",
-        "initializers.he.layers[3].Gian is unknown; a layer has recipe, its settings, gain and bias (did you mean gain?).",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: he_normal, layers: {3: {recipe: normal}}",
-        "initializers.he.layers[3].sd is missing; the recipe normal needs it, and it must be a finite number.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: he_normal, layers: {3: {recipe: lsuv}}",
-        "initializers.he.layers[3].recipe holds the text 'lsuv', which makes whole networks; it must be one for a layer.",
-    ),
-    # of the user's own
-    (
-        "recipe: he_normal",
-        "recipe: 'own.exampel:mirrored'",
-        "initializers.he.recipe holds the text 'own.exampel:mirrored'; own.exampel must be a module that can be imported, and cannot: No module named 'own.exampel'.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: 'own.example:mirored'",
-        "initializers.he.recipe holds the text 'own.example:mirored'; own.example must have a function mirored (did you mean mirrored?).",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: 'own.example:mirrored', scale: two",
-        "initializers.he.scale holds the text 'two'; it must be a finite number.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: 'own.example:mirrored', size: 2",
-        "initializers.he.size is unknown; the recipe own.example:mirrored has scale, gain, bias, layers.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: 'pipeline.numerics.random:normal'",
-        "initializers.he.recipe holds the text 'pipeline.numerics.random:normal'; pipeline/numerics/random.py must lie in the folder own, where DVC sees when it changes.",
-    ),
-    (
-        "recipe: he_normal",
-        "recipe: 'math:sqrt'",
-        "initializers.he.recipe holds the text 'math:sqrt'; its first arguments must be rng, fan_out, fan_in, and are x.",
-    ),
-    # training, activations and sizes
-    ("batch_size: full", "batch_size: all", f"training.batch_size holds the text 'all'; it must be {WHOLE}, or full."),
-    ("batch_size: full", "batch_size: 0", f"training.batch_size holds 0; it must be {WHOLE}, or full."),
-    ("momentum: 0.0", "momentum: 1", "training.momentum holds 1; it must be a number of at least 0 and less than 1."),
-    (
-        "activation: relu",
-        "activation: [relu]",
-        "network.activation holds 1 activations; it must be one activation for each hidden layer, of which there are 2, or a single one for all.",
-    ),
-    (
-        "activation: relu",
-        "activation: [relu, reul]",
-        f"network.activation holds ['relu', 'reul']; it must be {AN_ACTIVATION} (did you mean relu?).",
-    ),
-    # what no YAML 1.2 takes for the kind wanted
-    (NOISE, "noise: 1:30", f"data.noise holds the text '1:30'; it must be {AT_LEAST_0}."),
-    (NOISE, "noise: _1", f"data.noise holds the text '_1'; it must be {AT_LEAST_0}."),
-    (STEPS, "iterations: 1e4", f"training.iterations holds 10000.0; it must be {WHOLE}."),
-    ("name: circles", "name: on", f"data.name holds the text 'on'; it must be one of {', '.join(DATASETS)}."),
-    (NOISE, NOISE + "\n  on: 1", "data.on is unknown; data has name, n_train, n_test, noise, train_seed, test_seed."),
-    ("recipe: he_normal", "recipe: own.example:mirrored", "line 35 is not YAML: found unexpected ':'."),
-    (NOISE, "noise: 2001-99-99", "data.noise holds 2001-99-99, which cannot be read as timestamp; write it in full."),
-    ("hidden: [10, 5]", "hidden: &a [*a]", "network.hidden[0] holds an alias; write the value itself."),
-    (NOISE, "<<: {noise: 0.05}", "data.'<<' merges another section; write its keys themselves."),
-    # no YAML at all
-    (NOISE, "noise: [1", "line 8 is not YAML: expected ',' or ']', but got '<scalar>'."),
-    (NOISE, "\tnoise: 1", "line 7 is not YAML: found character '\\t' that cannot start any token."),
-    (NOISE, "noise: \x00", "line 7 is not YAML: it holds a character that is not allowed."),
-    (NOISE, "noise: !!python/name:os.system", None),
-    (NOISE, NOISE + "\n---\n", None),
-    (NOISE, "noise: " + "[" * 3000, "the file is nested too deeply."),
-]
+    (RATE, "learning_rate: -0.01", "value", "training.learning_rate", ""),
+    (RATE, "learning_rate: 0", "value", "training.learning_rate", ""),
+    (RATE, "learning_rate: .nan", "value", "training.learning_rate", ""),
+    (RATE, "learning_rate: .inf", "value", "training.learning_rate", ""),
+    (RATE, "learning_rate: true", "value", "training.learning_rate", ""),
+    (RATE, "learning_rate: \"1e-3\"", "value", "training.learning_rate", ""),
+    (RATE, "learning_rate:", "value", "training.learning_rate", ""),
+    (RATE, "learning_rate: [0.01]", "value", "training.learning_rate", ""),
+    (NOISE, "noise: -1", "value", "data.noise", ""),
+    (NOISE, "noise: -.inf", "value", "data.noise", ""),
+    (NOISE, "noise: 2001-01-01", "value", "data.noise", ""),
+    (NOISE, "noise: 1" + "0" * 400, "value", "data.noise", ""),
+    (NOISE, "noise: 0x" + "f" * 5000, "value", "data.noise", ""),
+    (STEPS, "iterations: 0", "value", "training.iterations", ""),
+    (STEPS, "iterations: 1.5", "value", "training.iterations", ""),
+    (STEPS, STEPS + ".0", "value", "training.iterations", ""),
+    (STEPS, "iterations: true", "value", "training.iterations", ""),
+    ("record_every: 100", "record_every: 0", "value", "training.record_every", ""),
+    ("record_every: 100", "record_every: 15001", "value", "training.record_every", ""),
+    ("n_train: 300", "n_train: 0", "value", "data.n_train", ""),
+    ("n_test: 100", "n_test: -5", "value", "data.n_test", ""),
+    ("train_seed: 1", "train_seed: -1", "value", "data.train_seed", ""),
+    ("test_seed: 2", "test_seed: 4294967296", "value", "data.test_seed", ""),
+    ("highlight_seed: 3", "highlight_seed: 3.0", "value", "comparison.highlight_seed", ""),
+    ("target_cost: 0.1", "target_cost: 0", "value", "comparison.target_cost", ""),
+    ("target_accuracy: 0.99", "target_accuracy: 99", "value", "comparison.target_accuracy", ""),
+    ("target_accuracy: 0.99", "target_accuracy: 0", "value", "comparison.target_accuracy", ""),
+    ("confidence: 0.95", "confidence: 1.0", "value", "comparison.confidence", ""),
+    ("confidence: 0.95", "confidence: 0", "value", "comparison.confidence", ""),
+    ("name: circles", "name: squares", "value", "data.name", ""),
+    ("name: circles", "name: 3", "value", "data.name", ""),
+    ("activation: relu", "activation: reul", "value", "network.activation", "relu"),
+    ("reference: he", "reference: 3", "value", "comparison.reference", ""),
+    ("reference: he", "reference: ../he", "value", "comparison.reference", ""),
+    ("  he: {", "  ../he: {", "name", "initializers", ""),
+    ("  he: {", "  he.normal: {", "name", "initializers", ""),
+    ("  he: {", "  he normal: {", "name", "initializers", ""),
+    ("  he: {", "  _he: {", "name", "initializers", ""),
+    ("  he: {", "  hé: {", "name", "initializers", ""),
+    ("  he: {", "  7: {", "name", "initializers", ""),
+    ("  he: {", "  \"\": {", "name", "initializers", ""),
+    ("  he: {", "  \"he\\n\": {", "name", "initializers", ""),
+    ("  he: {", f"  {'h' * 65}: {{", "name", "initializers", ""),
+    ("  he: {", "  con: {", "name", "initializers", ""),
+    ("  he: {", "  nul: {", "name", "initializers", ""),
+    ("  he: {", "  AUX: {", "name", "initializers", ""),
+    ("  he: {", "  Prn: {", "name", "initializers", ""),
+    ("  he: {", "  com1: {", "name", "initializers", ""),
+    ("  he: {", "  LPT9: {", "name", "initializers", ""),
+    ("highlight_seed: 3", "highlight_seed: 300", "value", "comparison.highlight_seed", ""),
+    (SEEDS, "seeds: {first: 0, last: 2}", "value", "comparison.highlight_seed", ""),
+    (SEEDS, "seeds: [14, 15]", "value", "comparison.highlight_seed", ""),
+    ("reference: he", "reference: He", "value", "comparison.reference", "he"),
+    ("reference: he", "reference: xaiver", "value", "comparison.reference", "xavier"),
+    ("reference: he", "reference: lecun", "value", "comparison.reference", ""),
+    ("  xavier: {", "  Small: {", "case", "initializers", ""),
+    ("hidden_sizes: [10, 5]", "hidden_sizes: [10, 0]", "value", "network.hidden_sizes[1]", ""),
+    ("hidden_sizes: [10, 5]", "hidden_sizes: [10.0, 5]", "value", "network.hidden_sizes[0]", ""),
+    ("hidden_sizes: [10, 5]", "hidden_sizes: 10", "value", "network.hidden_sizes", ""),
+    (SEEDS, "seeds: []", "empty", "seeds", ""),
+    (SEEDS, "seeds: [3, 1, 3]", "unique", "seeds", ""),
+    (SEEDS, "seeds: [-1]", "value", "seeds[0]", ""),
+    (SEEDS, "seeds: [0, 4294967296]", "value", "seeds[1]", ""),
+    (SEEDS, "seeds: [1.0]", "value", "seeds[0]", ""),
+    (SEEDS, "seeds: [false]", "value", "seeds[0]", ""),
+    (SEEDS, "seeds: ['1']", "value", "seeds[0]", ""),
+    (SEEDS, "seeds: 3", "value", "seeds", ""),
+    (SEEDS, "seeds: {first: 3}", "missing", "seeds.last", ""),
+    (SEEDS, "seeds: {first: 0, lsat: 3}", "unknown", "seeds.lsat", "last"),
+    (SEEDS, "seeds: {first: 0, last: 1.5}", "value", "seeds.last", ""),
+    (SEEDS, "seeds: {first: 3, last: 2}", "value", "seeds.last", ""),
+    (SEEDS, "seeds: {first: 0, last: 4294967295}", "value", "seeds", ""),
+    (STEPS, "iteration: 15000", "unknown", "training.iteration", "iterations"),
+    (STEPS + " ", "#", "missing", "training.iterations", ""),
+    (NOISE, NOISE + "\n  7: 3", "unknown", "data.7", ""),
+    (SEEDS, SEEDS + "\nspeed: 3", "unknown", "speed", "seeds"),
+    (SEEDS, SEEDS + "\n\"a\\nb\": 3", "unknown", "'a\\\\nb'", ""),
+    ("\nnetwork:", "\nnetwrok:", "unknown", "netwrok", "network"),
+    (NOISE, NOISE + "\n  noise: 1", "duplicate", "data.noise", ""),
+    ("std: 10.0", "std: 10.0, std: 1.0", "duplicate", "initializers.random_x10.std", ""),
+    ("  he: {", "  zeros: {", "duplicate", "initializers.zeros", ""),
+    ("recipe: he_normal", "recipe: he", "value", "initializers.he.recipe", ""),
+    ("recipe: he_normal", "recipe: [zeros]", "value", "initializers.he.recipe", ""),
+    ("he: {recipe: he_normal}", "he: {gain: 1.0}", "missing", "initializers.he.recipe", ""),
+    ("he: {recipe: he_normal}", "he: he_normal", "value", "initializers.he", ""),
+    ("recipe: he_normal", "recipe: he_normal, std: 1.0", "unknown", "initializers.he.std", ""),
+    ("recipe: orthogonal", "recipe: orthogonal, gian: 1.0", "unknown", "initializers.orthogonal.gian", "gain"),
+    (", std: 10.0", "", "missing", "initializers.random_x10.std", ""),
+    ("std: 10.0", "std: ten", "value", "initializers.random_x10.std", ""),
+    ("std: 10.0", "std: true", "value", "initializers.random_x10.std", ""),
+    ("std: 10.0", "std: .nan", "value", "initializers.random_x10.std", ""),
+    ("std: 10.0", "std: -10.0", "value", "initializers.random_x10.std", ""),
+    ("recipe: he_normal", "recipe: variance_scaling, scale: 1, mode: in", "value", "initializers.he.mode", ""),
+    ("recipe: he_normal", "recipe: variance_scaling, scale: 1, mode: 2", "value", "initializers.he.mode", ""),
+    ("recipe: he_normal", "recipe: he_norml", "value", "initializers.he.recipe", "he_normal"),
+    ("recipe: he_normal", "recipe: he_normal, gain: big", "value", "initializers.he.gain", ""),
+    ("recipe: he_normal", "recipe: he_normal, bias: .inf", "value", "initializers.he.bias", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: 3", "value", "initializers.he.layers", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: {4: {gain: 2}}", "value", "initializers.he.layers", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: {0: {gain: 2}}", "value", "initializers.he.layers", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: {3: 2}", "value", "initializers.he.layers[3]", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: {3: {std: 2}}", "unknown", "initializers.he.layers[3].std", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: {3: {Gian: 2}}", "unknown", "initializers.he.layers[3].Gian", "gain"),
+    ("recipe: he_normal", "recipe: he_normal, layers: {3: {recipe: normal}}", "missing", "initializers.he.layers[3].std", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: {3: {recipe: lsuv}}", "value", "initializers.he.layers[3].recipe", ""),
+    ("recipe: he_normal", "recipe: 'own.exampel:mirrored'", "value", "initializers.he.recipe", ""),
+    ("recipe: he_normal", "recipe: 'own.example:mirored'", "value", "initializers.he.recipe", "mirrored"),
+    ("recipe: he_normal", "recipe: 'own.example:mirrored', scale: two", "value", "initializers.he.scale", ""),
+    ("recipe: he_normal", "recipe: 'own.example:mirrored', size: 2", "unknown", "initializers.he.size", ""),
+    ("recipe: he_normal", "recipe: 'pipeline.numerics.random:normal'", "value", "initializers.he.recipe", ""),
+    ("recipe: he_normal", "recipe: 'math:sqrt'", "value", "initializers.he.recipe", ""),
+    ("batch_size: full", "batch_size: all", "value", "training.batch_size", ""),
+    ("batch_size: full", "batch_size: 0", "value", "training.batch_size", ""),
+    ("momentum: 0.0", "momentum: 1", "value", "training.momentum", ""),
+    ("activation: relu", "activation: [relu]", "value", "network.activation", ""),
+    ("activation: relu", "activation: [relu, reul]", "value", "network.activation", "relu"),
+    (NOISE, "noise: 1:30", "value", "data.noise", ""),
+    (NOISE, "noise: _1", "value", "data.noise", ""),
+    (STEPS, "iterations: 1e4", "value", "training.iterations", ""),
+    ("name: circles", "name: on", "value", "data.name", ""),
+    (NOISE, NOISE + "\n  on: 1", "unknown", "data.on", ""),
+    ("recipe: he_normal", "recipe: own.example:mirrored", "syntax", "", ""),
+    (NOISE, "noise: 2001-99-99", "scalar", "data.noise", ""),
+    ("hidden_sizes: [10, 5]", "hidden_sizes: &a [*a]", "alias", "network.hidden_sizes[0]", ""),
+    (NOISE, "<<: {noise: 0.05}", "merge", "data.'<<'", ""),
+    (NOISE, "noise: [1", "syntax", "", ""),
+    (NOISE, "\tnoise: 1", "syntax", "", ""),
+    (NOISE, "noise: \x00", "syntax", "", ""),
+    (NOISE, "noise: !!python/name:os.system", "syntax", "", ""),
+    (NOISE, NOISE + "\n---\n", "syntax", "", ""),
+    (NOISE, "noise: " + "[" * 3000, "nested", "", ""),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("old", "new", "sentence"), BAD, ids=[new[:40] for _, new, _ in BAD])
-def test_what_may_not_stand_there(tmp_path: Path, old: str, new: str, sentence: str | None) -> None:
-    said = complaints(changed(old, new), tmp_path)
-    assert said == [sentence] if sentence else (len(said) == 1 and "line " in said[0])
+@pytest.mark.parametrize(("old", "new", "kind", "key", "suggestion"), BAD, ids=[new[:40] for _, new, *_ in BAD])
+def test_invalid_parameters(tmp_path: Path, old: str, new: str, kind: str, key: str, suggestion: str) -> None:
+    (message,) = messages(changed(old, new), tmp_path)
+    assert kind_and_key(message) == (kind, key)
+    assert message.endswith(f" (did you mean {suggestion}?)." if suggestion else ".")
+    assert bool(suggestion) == ("did you mean" in message)
+
+
+def test_messages_name_key_value_and_what_is_allowed(tmp_path: Path) -> None:
+    """A handful of whole messages; the other tests look at kinds and keys."""
+    for old, new, message in [
+        (RATE, "learning_rate: -0.01", "training.learning_rate holds -0.01; it must be a number greater than 0."),
+        (RATE, 'learning_rate: "1e-3"', "training.learning_rate holds the text '1e-3'; it must be a number greater than 0."),
+        ("record_every: 100", "record_every: 15001", "training.record_every holds 15001; it must be a whole number from 1 to training.iterations, which is 15000."),
+        ("activation: relu", "activation: [relu]", "network.activation holds ['relu']; it must be a list of 2 activations, one for each hidden layer, or a single one for all."),
+        (SEEDS, "seeds: [14, 15]", "comparison.highlight_seed holds 3; it must be one of the seeds 14, 15."),
+        (STEPS, "iteration: 15000", "training.iteration is unknown; training has iterations, learning_rate, batch_size, momentum, record_every (did you mean iterations?)."),
+        (SEEDS, SEEDS + "\nspeed: 3", f"speed is unknown; the file has {SECTIONS} (did you mean seeds?)."),
+        (NOISE, NOISE + "\n  noise: 1", "data.noise is a duplicate key, on lines 7 and 8; remove one."),
+        (", std: 10.0", "", "initializers.random_x10.std is missing; the recipe normal requires it: a finite number."),
+        ("std: 10.0", "std: -10.0", "initializers.random_x10.std holds -10.0; it must be greater than 0."),
+        ("recipe: he_normal", "recipe: he_normal, std: 1.0", "initializers.he.std is unknown; the recipe he_normal has negative_slope, mode, gain, bias, layers."),
+    ]:  # fmt: skip
+        assert messages(changed(old, new), tmp_path) == [message]
 
 
 @pytest.mark.parametrize(
-    ("iterations", "every", "expected"), [(10, 5, [0, 5, 10]), (11, 5, [0, 5, 10, 11]), (1, 1, [0, 1]), (3, 3, [0, 3])]
-)
-def test_costs_are_recorded_at(iterations: int, every: int, expected: list[int]) -> None:
-    section = schema.Training(
-        iterations=iterations, learning_rate=0.1, batch_size="full", momentum=0.0, record_every=every
-    )
-    assert section.record_at.tolist() == expected
+    ("new", "old", "message"),
+    [
+        ("hidden_sizes: [10, 5]", "hidden: [10, 5]", "network.hidden was renamed; write network.hidden_sizes."),
+        ("highlight_seed: 3", "tutorial_seed: 3", "comparison.tutorial_seed was renamed; write comparison.highlight_seed."),
+        ("std: 10.0", "sd: 10.0", "initializers.random_x10.sd was renamed; write initializers.random_x10.std."),
+        ("he_normal}", "he_normal, fan: fan_out}", "initializers.he.fan was renamed; write initializers.he.mode."),
+        ("he_normal}", "he_normal, slope: 0.1}", "initializers.he.slope was renamed; write initializers.he.negative_slope."),
+        ("he_normal}", "martens_sparse, connections: 5}", "initializers.he.connections was renamed; write initializers.he.n_connections."),
+        ("he_normal}", "he_normal, layers: {2: {recipe: normal, sd: 1}}}", "initializers.he.layers[2].sd was renamed; write initializers.he.layers[2].std."),
+    ],
+)  # fmt: skip
+def test_a_key_of_an_earlier_version_is_answered_with_its_new_name(
+    tmp_path: Path, new: str, old: str, message: str
+) -> None:
+    assert messages(changed(new, old), tmp_path) == [message]
 
 
-def test_each_problem_has_its_sentence_at_once(tmp_path: Path) -> None:
-    text = changed(RATE, "learning_rate: -1").replace("n_test: 100", "n_test: 0").replace("sd: 10.0", "sd: -10.0")
+def test_an_old_name_is_unknown_where_nothing_replaces_it(tmp_path: Path) -> None:
+    (message,) = messages(changed("recipe: he_normal", "recipe: orthogonal, sd: 1.0"), tmp_path)
+    assert kind_and_key(message) == ("unknown", "initializers.he.sd")
+
+
+def test_all_old_keys_are_tested_and_their_new_names_exist(tmp_path: Path) -> None:
+    P = load(SHIPPED, tmp_path)
+    settings = {name for factory in RECIPES.values() for name in inspect.signature(factory).parameters}
+    for old, new in OLD_KEYS.items():
+        section = old.split(".")[0]
+        assert new in (settings if section == "initializers" else type(getattr(P, section)).model_fields)
+        assert old.split(".")[-1] not in settings
+
+
+def test_measured_data_has_a_limited_number_of_samples(tmp_path: Path) -> None:
+    """The breast cancer data set of scikit-learn has 569 samples."""
+    text = changed("name: circles", "name: breast_cancer").replace("noise: 0.05", "noise: 0.0")
+    for n_test in (1, 269):
+        assert load(text.replace("n_test: 100", f"n_test: {n_test}"), tmp_path).data.n_test == n_test
+    (message,) = messages(text.replace("n_test: 100", "n_test: 270"), tmp_path)
+    assert message.startswith("data.n_test holds 270; it must be at most 569 together with data.n_train, 300:")
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    text = changed(RATE, "learning_rate: -1").replace("n_test: 100", "n_test: 0").replace("std: 10.0", "std: -10.0")
     text = text.replace("record_every: 100", "record_every: 20000").replace("recipe: he_normal", "recipe: he")
-    said = {sentence.split(" ")[0] for sentence in complaints(text.replace(SEEDS, "seeds: [1, 1, -1]"), tmp_path)}
+    said = {sentence.split(" ")[0] for sentence in messages(text.replace(SEEDS, "seeds: [1, 1, -1]"), tmp_path)}
     assert said == {
         "training.learning_rate",
         "training.record_every",
         "data.n_test",
-        "initializers.random_x10.sd",
+        "initializers.random_x10.std",
         "initializers.he.recipe",
         "seeds",
         "seeds[2]",
@@ -495,11 +402,11 @@ def test_a_value_is_read_as_dvc_reads_it(tmp_path: Path, text: str) -> None:
     """Before a stage runs, by its library in C; and when -S writes the file anew, by its round trip."""
     document = f"a: {text}\nb:\n- {text}\n"
     (tmp_path / "params.yaml").write_text(document)
-    ours = repr(strict_yaml.read(tmp_path / "params.yaml"))
+    ours = repr(yaml_file.read(tmp_path / "params.yaml"))
     assert ours == repr(parse_yaml(document, "params.yaml"))
     with modify_yaml(str(tmp_path / "params.yaml")) as rewritten:
         rewritten["c"] = 0
-    assert repr({**strict_yaml.read(tmp_path / "params.yaml"), "c": 0}) == ours.replace("]}", "], 'c': 0}")
+    assert repr({**yaml_file.read(tmp_path / "params.yaml"), "c": 0}) == ours.replace("]}", "], 'c': 0}")
 
 
 @pytest.mark.parametrize("rate", ["0.00001", "1e-05", "1e-3", "0.1", "1E-9"])
@@ -533,25 +440,27 @@ def test_what_is_no_mapping(tmp_path: Path, text: str, message: str) -> None:
             "data: 3\n",
             "data holds 3; it must be a section with the keys name, n_train, n_test, noise, train_seed, test_seed.",
         ),
-        ("seeds: [1]\n", "network is missing; it must be a section with the keys hidden, activation."),
-        ("initializers: {}\n", "initializers holds no initializer; it must hold at least one."),
+        ("seeds: [1]\n", "network is missing; it must be a section with the keys hidden_sizes, activation."),
+        ("initializers: {}\n", "initializers is empty; it must hold at least one initializer."),
         ("initializers: [he]\n", "initializers holds ['he']; it must be a mapping from names to recipes."),
         ("data: {}\n", "initializers is missing; it must be a mapping from names to recipes."),
     ],
 )
 def test_other_documents(tmp_path: Path, text: str, sentence: str) -> None:
-    assert sentence in complaints(text, tmp_path)
+    assert sentence in messages(text, tmp_path)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match=r"^\S+params\.yaml is missing; run in the folder that holds it\.$"):
+    with pytest.raises(
+        ParamsError, match=r"^\S+params\.yaml does not exist; run the command in the folder that contains it\.$"
+    ):
         params.load(tmp_path / "params.yaml")
     with pytest.raises(ParamsError, match=r" cannot be read: .+\.$"):
         params.load(tmp_path)
-    with pytest.raises(ParamsError, match=r" is not the name of a file\.$"):
+    with pytest.raises(ParamsError, match=r" is not a valid file name\.$"):
         params.load("params\0.yaml")
     (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(ParamsError, match=r"^params\.yaml is not text in UTF-8\.$"):
+    with pytest.raises(ParamsError, match=r"^params\.yaml is not UTF-8 text\.$"):
         params.load(tmp_path / "params.yaml")
 
 
@@ -564,8 +473,8 @@ def test_a_byte_order_mark_and_carriage_returns_do_no_harm(tmp_path: Path) -> No
 CHARACTERS = st.characters(codec=None)  # lone surrogates too
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(CHARACTERS, max_size=5) | st.dates()
 LEAVES |= st.sampled_from(["1e-3", "he", "zeros", "normal"]) | st.integers(300, 6000).map(lambda digits: 10**digits)
-WORDS = ["data", "network", "hidden", "training", "iterations", "record_every", "seeds", "first", "last"]
-WORDS += ["initializers", "he", "recipe", "sd"]
+WORDS = ["data", "network", "hidden_sizes", "training", "iterations", "record_every", "seeds", "first", "last"]
+WORDS += ["initializers", "he", "recipe", "std"]
 DOCUMENTS = st.recursive(
     LEAVES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | LEAVES, inner, max_size=4),
@@ -581,7 +490,7 @@ def one_change(document: object, path: list[str], value: object) -> None:
 
 
 def refusal(read: Callable[[], schema.Params]) -> str | None:
-    """What is said against a document, in whole sentences; None if it is taken."""
+    """The messages for a document, each on its line; None if it is valid."""
     try:
         read()
     except ParamsError as error:
@@ -598,8 +507,8 @@ def test_no_document_raises_anything_else(document: object) -> None:
 
 
 @given(
-    st.sampled_from(["data", "data noise", "network hidden", "training record_every", "training other", "seeds"])
-    | st.sampled_from(["initializers", "initializers he", "initializers he recipe", "initializers small sd", "x"]),
+    st.sampled_from(["data", "data noise", "network hidden_sizes", "training record_every", "training other", "seeds"])
+    | st.sampled_from(["initializers", "initializers he", "initializers he recipe", "initializers small std", "x"]),
     DOCUMENTS,
 )
 def test_nothing_in_one_place_raises_anything_else(path: str, value: object) -> None:
@@ -620,7 +529,7 @@ def test_no_text_raises_anything_else(text: str) -> None:
         refusal(lambda: params.load(path))
 
 
-def test_the_command_says_what_is_wrong_or_nothing_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_a_summary_or_the_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(SHIPPED, encoding="utf-8")
     assert params.main([str(path)]) == 0
@@ -663,12 +572,12 @@ def test_reading_params_imports_nothing_heavy() -> None:
 def test_names_of_other_frameworks_and_cases_suggest_ours(
     tmp_path: Path, place: str, name: str, suggested: str
 ) -> None:
-    (sentence,) = complaints(changed(place, place.split(":")[0] + f": {name}"), tmp_path)
+    (sentence,) = messages(changed(place, place.split(":")[0] + f": {name}"), tmp_path)
     assert sentence.endswith(f" (did you mean {suggested}?).")
 
 
 def test_keys_are_suggested_whatever_their_case(tmp_path: Path) -> None:
-    (sentence,) = complaints(changed(RATE, "learningRate: 0.01"), tmp_path)
+    (sentence,) = messages(changed(RATE, "learningRate: 0.01"), tmp_path)
     assert sentence.endswith("(did you mean learning_rate?).")
 
 
@@ -684,13 +593,11 @@ def test_keys_are_suggested_whatever_their_case(tmp_path: Path) -> None:
         ("batch_size: full", "batch_size: 300", []),
         ("name: circles", "name: digits", ["data.noise holds 0.05, and digits is measured data: "]),
         ("  noise: 0.05", "  noise: 0", []),
-        ("sd: 0.01", "sd: 1", ["initializers.small and initializers.normal are the same recipe: "]),
+        ("std: 0.01", "std: 1", ["initializers.small and initializers.normal are the same recipe: "]),
         ("  xavier: {", "  xavier: {gain: 2, ", []),
     ],
 )
-def test_what_is_valid_and_hardly_intended_is_warned_of(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, warned: list[str]
-) -> None:
+def test_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, warned: list[str]) -> None:
     assert params.warnings(load(SHIPPED, tmp_path)) == []
     path = tmp_path / "params.yaml"
     path.write_text(changed(old, new), encoding="utf-8")

@@ -325,8 +325,8 @@ def final_cost(
 @pytest.mark.parametrize(
     ("activation", "recipe"),
     [
-        ("linear", Recipe("normal", {"sd": 1.0})),
-        ("relu", Recipe("normal", {"sd": 1.0})),
+        ("linear", Recipe("normal", {"std": 1.0})),
+        ("relu", Recipe("normal", {"std": 1.0})),
         ("linear", Recipe("xavier_normal", gain=5.0 / 3.0)),
     ],
     ids=["linear", "relu", "xavier"],
@@ -339,7 +339,7 @@ def test_exploded_logits_are_exploding_and_not_saturated(depth: int, activation:
 
 
 def test_numbers_beyond_the_largest_are_exploding() -> None:
-    parameters = sample(Recipe("normal", {"sd": 1e160}), [2, 4, 4, 1], "relu", X)
+    parameters = sample(Recipe("normal", {"std": 1e160}), [2, 4, 4, 1], "relu", X)
     assert labels(parameters, "relu", X, Y, 0.01, 100) == ["exploding: beyond the largest number"]
 
 
@@ -355,10 +355,10 @@ def test_softmax_regression_from_zeros_is_healthy() -> None:
 def test_small_weights_of_one_hidden_layer_are_healthy_and_train() -> None:
     """The saddle at 0 is left by a factor 1 + rate · |gradient| / |W| a step: within 100 steps, not 1 / 0.01^2."""
     inputs, classes = spirals(300, 0.0, 1)
-    small = sample(Recipe("normal", {"sd": 0.01}), [2, 100, 1], "relu", inputs, 3)
+    small = sample(Recipe("normal", {"std": 0.01}), [2, 100, 1], "relu", inputs, 3)
     assert labels(small, "relu", inputs, classes, 1.0, 15_000) == ["healthy"] * 3
     assert max(final_cost(small, "relu", inputs, classes, 1.0, 4000)) < 0.4  # the first third of the way
-    deep = sample(Recipe("normal", {"sd": 0.01}), [2, *[100] * 5, 1], "relu", inputs, 1)
+    deep = sample(Recipe("normal", {"std": 0.01}), [2, *[100] * 5, 1], "relu", inputs, 1)
     assert labels(deep, "relu", inputs, classes, 1.0, 15_000)[0].startswith("vanishing: ")
     assert final_cost(deep, "relu", inputs, classes, 1.0, 200)[0] == pytest.approx(math.log(2.0), abs=1e-6)
 
@@ -397,18 +397,18 @@ def test_dead_units_of_narrow_networks() -> None:
 REAL = [  # recipe, sizes of the hidden layers, activation, label, whether some learning rate trains it
     (Recipe("zeros"), [16, 16], "tanh", "frozen: all gradients of weights 0", False),
     (Recipe("constant", {"value": 0.5}), [16, 16], "relu", "symmetric: 1 of 16 units distinct", False),
-    (Recipe("normal", {"sd": 3.0}), [16] * 12, "relu", "exploding: stable below learning rate #", False),
-    (Recipe("normal", {"sd": 3.0}), [20] * 12, "tanh", "exploding: stable below learning rate #", False),
-    (Recipe("normal", {"sd": 10.0}), [10, 5], "relu", "saturated: cost #, # % of inputs blocked", False),
+    (Recipe("normal", {"std": 3.0}), [16] * 12, "relu", "exploding: stable below learning rate #", False),
+    (Recipe("normal", {"std": 3.0}), [20] * 12, "tanh", "exploding: stable below learning rate #", False),
+    (Recipe("normal", {"std": 10.0}), [10, 5], "relu", "saturated: cost #, # % of inputs blocked", False),
     (Recipe("xavier_normal", bias=3.0), [16] * 4, "tanh", "saturated: 100 % of layer #", False),
     (Recipe("pytorch_linear"), [20] * 12, "relu", "collapsed: correlation #", False),
-    (Recipe("normal", {"sd": 0.01}), [10, 10, 10], "relu", "vanishing: # steps needed", False),
+    (Recipe("normal", {"std": 0.01}), [10, 10, 10], "relu", "vanishing: # steps needed", False),
     (Recipe("he_normal", gain=0.3), [16] * 12, "relu", "vanishing: # steps needed", False),
     (Recipe("identity"), [16] * 4, "relu", "dead: 2 of 16 units active in layer #", False),
     (Recipe("he_normal"), [32, 32], "relu", "healthy", True),
     (Recipe("he_normal", layers={3: Layer("zeros")}), [32, 32], "relu", "healthy", True),
-    (Recipe("normal", {"sd": 10.0}), [32, 32], "relu", "learning rate too large: stable below #", True),  # wide enough
-    (Recipe("normal", {"sd": 0.01}), [64], "relu", "healthy", True),
+    (Recipe("normal", {"std": 10.0}), [32, 32], "relu", "learning rate too large: stable below #", True),  # wide enough
+    (Recipe("normal", {"std": 0.01}), [64], "relu", "healthy", True),
     (Recipe("xavier_normal", gain=5.0 / 3.0), [32, 32], "tanh", "healthy", True),
     (Recipe("lecun_normal"), [20] * 4, "tanh", "healthy", True),
 ]

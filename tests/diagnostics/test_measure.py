@@ -307,6 +307,7 @@ def digests() -> list[str]:
     return lines
 
 
+@pytest.mark.slow
 def test_the_same_on_another_processor(tmp_path: Path) -> None:
     """BLAS and LAPACK imitate one; what is compiled is this processor's, and may lie where it always does."""
     compiled = os.environ.get("NUMBA_CACHE_DIR", "")

@@ -11,13 +11,11 @@ from scipy import stats
 from pipeline.analysis import comparison
 from pipeline.datasets import DATASETS
 from pipeline.diagnostics import labels as verdicts
-from pipeline.diagnostics import measure, signals
+from pipeline.diagnostics import measure
 from pipeline.diagnostics.classes import class_counts
-from pipeline.diagnostics.outcomes import outcomes
-from pipeline.diagnostics.symmetry import distinct_units
+from pipeline.diagnostics.outcomes import metrics, outcomes
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Layer, Recipe, sample_parameters
-from pipeline.networks import probes
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.sums import Array
@@ -39,16 +37,10 @@ def ended(
     initial = stack([sample_parameters(recipe, seed, known) for seed in seeds])
     when = np.array([0, steps])
     end = gradient_descent.train(initial, X, Y, known.activations, learning_rate=rate, record_at=when, seeds=seeds)
-    change = signals.weight_change(initial, end.parameters)
-    measured = measure.measure(initial, X, Y, known.activations)
-    table = outcomes("x", recipe, seeds, end.parameters, known, change.tolist(), measured.models["silent"].tolist())
-    metrics = {
-        "seed": np.array(seeds),
-        "initial_cost": end.costs[:, 0],
-        "final_cost": end.costs[:, -1],
-        "weight_change": change,
-        "distinct_units": distinct_units(end.parameters),
-    }
+    blocked = measure.measure(initial, X, Y, known.activations).models["silent"].tolist()
+    table = outcomes("x", seeds, initial, end.parameters, X, known.activations, blocked)
+    measured = {"seed": np.array(seeds)}
+    measured |= metrics(initial, end.parameters, end.costs, (X, Y), (X, Y), known.activations)
     curves = pd.DataFrame(
         {
             "initializer": "x",
@@ -57,7 +49,7 @@ def ended(
             "cost": end.costs.ravel(),
         }
     )
-    return table, comparison.runs_table({"x": metrics}, curves, table, 0.1)
+    return table, comparison.runs_table({"x": measured}, curves, table, 0.1)
 
 
 def test_zeros_on_unbalanced_classes_predict_the_majority_class() -> None:
@@ -126,9 +118,35 @@ def test_ten_classes() -> None:
 def test_a_diverged_model_has_no_constant_output() -> None:
     recipe = Recipe("constant", {"value": 1.0})
     known = NetworkSpec([2, 3, 1], [ACTIVATIONS["relu"]], POSITIVE)
-    broken: Parameters = [(W * math.nan, b) for W, b in stack([sample_parameters(recipe, 0, known)])]
-    table = outcomes("x", recipe, [0], broken, known, [math.nan], [0.0])
+    initial = stack([sample_parameters(recipe, 0, known)])
+    broken: Parameters = [(W * math.nan, b) for W, b in initial]
+    table = outcomes("x", [0], initial, broken, POSITIVE, known.activations, [0.0])
     assert not table[["constant_output", "only_biases"]].any(axis=None)
+
+
+def test_metrics_of_two_models_by_hand() -> None:
+    """One input, one ReLU unit: the logit is w max(x, 0) + b, and class 1 is predicted where it is above 0."""
+    initial: Parameters = [
+        (np.array([[[1.0]], [[1.0]]]), np.zeros((2, 1, 1))),
+        (np.ones((2, 1, 1)), np.zeros((2, 1, 1))),
+    ]
+    final: Parameters = [
+        (np.array([[[1.0]], [[1.25]]]), np.zeros((2, 1, 1))),
+        (np.array([[[1.0]], [[-1.0]]]), np.array([[[0.0]], [[0.5]]])),
+    ]
+    costs = np.array([[0.9, 0.5, 0.25], [0.8, 0.7, 2.0]])
+    train = np.array([[-1.0, 1.0, 2.0, 3.0]]), np.array([[0.0, 1.0, 1.0, 0.0]])
+    test = np.array([[-1.0, 1.0]]), np.array([[1.0, 0.0]])
+    found = metrics(initial, final, costs, train, test, [ACTIVATIONS["relu"]])
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "initial_cost": [0.9, 0.8],
+        "final_cost": [0.25, 2.0],
+        # the first model predicts 0, 1, 1, 1 of the training samples; the second 1, 0, 0, 0
+        "train_accuracy": [0.75, 0.25],
+        "test_accuracy": [0.0, 1.0],
+        "weight_change": [0.0, 2.0],
+        "distinct_units": [0, 0],  # a hidden layer of a single unit does not count
+    }
 
 
 def test_classes() -> None:
@@ -163,7 +181,8 @@ def test_every_label_of_a_narrow_network_is_counted() -> None:
         stack([sample_parameters(Recipe("he_normal"), seed, known) for seed in range(n_seeds)]), X, Y, known.activations
     )
     columns = {"layer": np.tile(np.arange(1, 5), n_seeds)} | {name: values.ravel() for name, values in B.layers.items()}
-    labels = [verdict.word for verdict in verdicts.verdicts(columns, 4, probes.mean_square(X))]
+    found = verdicts.verdicts(columns, B.models, 4, verdicts.plan(0.01, 0.0, 20_000, Y))
+    labels = [verdict.word for verdict in found]
     frozen = sum(is_frozen(seed, X, Y) for seed in range(n_seeds))
     shown = dict(part.rsplit(" ", 1) for part in comparison.label_counts(labels).split(", "))
     assert shown["frozen"] == str(frozen)

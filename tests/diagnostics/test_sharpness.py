@@ -7,11 +7,12 @@ import pytest
 
 from pipeline.diagnostics import sharpness, signals
 from pipeline.diagnostics.classes import class_counts
-from pipeline.initializers.layerwise import he_normal, initialize_parameters
+from pipeline.initializers.layerwise import he_normal
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.sums import Array
 from pipeline.training import gradient_descent
+from tests.sampling import initialize_parameters
 
 RELU, LINEAR = ACTIVATIONS["relu"], ACTIVATIONS["linear"]
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from activation_cases import CASES
 
 from pipeline.datasets import circles
 from pipeline.diagnostics import histograms, spectra, symmetry
 from pipeline.diagnostics import signals as signals_module
 from pipeline.initializers import layerwise
-from pipeline.initializers.layerwise import Initializer, initialize_parameters
+from pipeline.initializers.layerwise import Initializer
 from pipeline.networks import parameters as network_parameters
 from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS, Activation
@@ -21,7 +20,9 @@ from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics import matmul
 from pipeline.numerics.sums import Array, lane_sum, pad
 from pipeline.training import gradient_descent
+from tests.activation_cases import CASES
 from tests.numerics.test_any_processor import IMITATIONS, run
+from tests.sampling import initialize_parameters
 
 LAYERS = [2, 10, 5, 1]
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
@@ -169,7 +170,7 @@ def test_he_keeps_the_second_moment_of_the_data() -> None:
 
 
 def test_the_first_cost_of_x10() -> None:
-    assert at_birth(layerwise.normal(sd=10.0)).cost[0] == pytest.approx(1773.585954937, abs=1e-9)
+    assert at_birth(layerwise.normal(std=10.0)).cost[0] == pytest.approx(1773.585954937, abs=1e-9)
 
 
 def test_saturation_begins_at_a_tenth_of_the_slope() -> None:
@@ -201,7 +202,7 @@ def test_saturated_outputs() -> None:
 
 
 def test_tanh_is_saturated_by_x10_and_hardly_by_xavier() -> None:
-    wild = at_birth(layerwise.normal(sd=10.0), TANH, range(20))
+    wild = at_birth(layerwise.normal(std=10.0), TANH, range(20))
     mild = at_birth(layerwise.xavier_normal(), TANH, range(20))
     # z is N(0, 100 |x|^2) with |x| near 0.9: P(|z| > 1.818) = 0.84; next, of ten a near 1, N(0, 1000): 0.95;
     # the logits, of five, N(0, 500): P(|z| > 3.637) = 0.87
@@ -210,7 +211,7 @@ def test_tanh_is_saturated_by_x10_and_hardly_by_xavier() -> None:
     # z is N(0, |x|^2 / 6) with |x| at most 1.15: P(|z| > 1.818) = 1e-4
     assert (mild.saturated.mean(axis=0) < 0.001).all()
     assert (mild.saturated_outputs < 0.1).all()
-    assert not at_birth(layerwise.normal(sd=10.0)).saturated.any()  # ReLU
+    assert not at_birth(layerwise.normal(std=10.0)).saturated.any()  # ReLU
 
 
 def test_dead_units() -> None:
@@ -350,7 +351,7 @@ def test_correlations_of_hand_made_layers() -> None:
 
 @pytest.mark.parametrize(("init", "low", "high"), [("he", 0.0, 1e-12), ("x10", 1e-6, 0.1)])
 def test_a_last_bit_after_training(init: str, low: float, high: float) -> None:
-    start = {"he": layerwise.he_normal(), "x10": layerwise.normal(sd=10.0)}[init]
+    start = {"he": layerwise.he_normal(), "x10": layerwise.normal(std=10.0)}[init]
     twins = network_parameters.with_perturbed_copies(born(start))
     trained = gradient_descent.train(twins, X, Y, [RELU] * 2, learning_rate=0.01, record_at=[15000], keep=True)
     assert low <= abs(trained.costs[1, 0] - trained.costs[0, 0]) < high
@@ -463,25 +464,27 @@ def test_rounded() -> None:
 SCRIPT = """
 import hashlib
 import numpy as np
-from pipeline import diagnostics, spectra, symmetry
-from pipeline.activations import ACTIVATIONS
 from pipeline.datasets import circles
-from pipeline.initializers import RECIPES, initialize_parameters, stack
+from pipeline.diagnostics import signals, spectra, symmetry
+from pipeline.initializers.layerwise import RECIPES
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.parameters import stack
+from tests.sampling import initialize_parameters
 
 X, Y = circles(300, 0.05, 1)
 x, y = X[:, 0], X[:, 1]
 for recipe, layers, name in (
     (RECIPES["he_normal"](), [2, 10, 5, 1], "relu"),
     (RECIPES["constant"](value=0.5), [2, 10, 5, 1], "relu"),
-    (RECIPES["normal"](sd=10.0), [2, *[40] * 20, 3], "tanh"),  # in chaos
+    (RECIPES["normal"](std=10.0), [2, *[40] * 20, 3], "tanh"),  # in chaos
     (RECIPES["xavier_normal"](), [2, *[300] * 4, 1], "gelu"),
     (RECIPES["orthogonal"](), [2, *[30] * 10, 1], "linear"),
 ):
     models = stack([initialize_parameters(recipe, seed, layers) for seed in range(3)])
     activations = [ACTIVATIONS[name]] * (len(layers) - 2)
-    S = diagnostics.signals(models, X, Y, activations)
+    S = signals.signals(models, X, Y, activations)
     arrays = [array for field in S for array in (field if isinstance(field, (tuple, list)) else [field])]
-    arrays += [*symmetry.symmetry(models), diagnostics.correlations(models, x, y, activations)]
+    arrays += [*symmetry.symmetry(models), signals.correlations(models, x, y, activations)]
     print("exact", hashlib.sha256(b"".join(np.asarray(array).tobytes() for array in arrays)).hexdigest())
     J = spectra.jacobians(models, X[:, :4], activations)
     for values in (spectra.effective_ranks(models), J.hidden.mean(axis=2), J.hidden[..., 0], J.logits[..., 0]):
@@ -499,6 +502,7 @@ def here(cache: Path) -> str:
     return run(SCRIPT, cache)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", IMITATIONS)
 def test_the_same_on_another_processor(name: str, here: str, cache: Path) -> None:
     assert here.count("exact") == 5

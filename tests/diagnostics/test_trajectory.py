@@ -10,15 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.config import params
 from pipeline.datasets import circles
 from pipeline.diagnostics import measure, trajectory
 from pipeline.initializers import layerwise
-from pipeline.initializers.layerwise import initialize_parameters
 from pipeline.networks import parameters, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.training import executors, gradient_descent
+from tests.sampling import initialize_parameters
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 LAYERS = [2, 10, 5, 1]
@@ -111,24 +110,6 @@ def test_snapshots_of_a_model_that_diverges_have_one_nan() -> None:
     values = np.concatenate([array.ravel() for layer in kept.snapshots[1] for array in layer])
     assert np.isnan(values).any()
     assert {value.tobytes() for value in values[np.isnan(values)]} == {np.float64(np.nan).tobytes()}
-
-
-@pytest.mark.parametrize(
-    ("iterations", "when"),
-    [
-        (1, [0, 1]),
-        (2, [0, 1, 2]),
-        (3, [0, 1, 2, 3]),
-        (10, [0, 1, 2, 5, 10]),
-        (100, [0, 1, 2, 5, 10, 20, 50, 100]),
-        (101, [0, 1, 2, 5, 10, 20, 50, 100, 101]),
-        (15000, [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 15000]),
-    ],
-)
-def test_snapshots_at(iterations: int, when: list[int]) -> None:
-    settings = params.load(SHIPPED).training.model_copy(update={"iterations": iterations})
-    assert settings.snapshots_at.tolist() == when
-    assert settings.snapshots_at.dtype == np.int64
 
 
 def follow(snapshots: Sequence[Parameters], moments: Sequence[int] = MOMENTS) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -155,7 +155,8 @@ def edited(laboratory: Laboratory) -> None:
 
 def another_code(laboratory: Laboratory) -> None:
     laboratory.write(
-        "pipeline/networks/losses.py", (laboratory.root / "pipeline" / "losses.py").read_text() + "# a change\n"
+        "pipeline/networks/losses.py",
+        (laboratory.root / "pipeline" / "networks" / "losses.py").read_text() + "# a change\n",
     )
 
 
@@ -227,11 +228,10 @@ def test_a_shallow_clone_warns_of_lost_experiments(laboratory: Laboratory, tmp_p
     laboratory.run("git", "clone", "-q", "--depth", "1", laboratory.root.as_uri(), str(clone.root))
     shutil.copytree(laboratory.root / ".dvc" / "cache", clone.root / ".dvc" / "cache")
     clone.run("dvc", "checkout")
-    for stage in ("recipes", "experiments", "study"):
-        module = "pipeline.stages.resolve" if stage == "recipes" else f"pipeline.{stage}"
+    for module in ("pipeline.stages.resolve", "pipeline.experiments", "pipeline.experiments.sweep"):
         assert "warning: this is a shallow clone" in clone.run("python", "-m", module, check=False).stdout
     clone.run("git", "fetch", "-q", "--unshallow")
-    assert clone.stage("recipes").stdout == ""
+    assert clone.stage("resolve").stdout == ""
 
 
 def test_saved_and_applied(own: Laboratory) -> None:
@@ -240,7 +240,7 @@ def test_saved_and_applied(own: Laboratory) -> None:
     own.run("git", "restore", ".")
     own.run("dvc", "checkout")
     own.change("params.yaml", "target_accuracy: 0.99", "target_accuracy: 0.6")
-    assert own.repro("aggregate") == ["recipes", "aggregate"]
+    assert own.repro("aggregate") == ["resolve", "aggregate"]
     own.run("dvc", "exp", "save", "-n", "modest")
     modest = own.results()
     assert {"faster", "modest"} <= set(names(own))
@@ -340,6 +340,7 @@ def opened(page: str, folder: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(not BROWSER, reason="no Chromium or Chrome is installed")
 def test_the_page_of_plots_is_drawn_without_a_network(own: Laboratory, tmp_path: Path) -> None:
     own.run("dvc", "plots", "diff", "main", "faster")

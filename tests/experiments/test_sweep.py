@@ -90,25 +90,27 @@ def test_a_best_value_at_the_end_is_marked() -> None:
 
 def test_only_what_differs_in_the_parameter_alone_is_compared() -> None:
     found = [
-        experiment("main", training__learning_rate=0.1, network__hidden=[9]),
-        experiment("rate-1", training__learning_rate=0.3, network__hidden=[4]),
-        experiment("rate-2", training__learning_rate=0.03, network__hidden=[4]),
-        experiment("rate-3", "queued", training__learning_rate=0.5, network__hidden=[4]),
-        experiment("again", training__learning_rate=0.3, network__hidden=[4]),
-        experiment("old", "not reproduced", training__learning_rate=0.9, network__hidden=[4])._replace(reason="why"),
-        experiment("words", training__learning_rate="fast", network__hidden=[4]),
+        experiment("main", training__learning_rate=0.1, network__hidden_sizes=[9]),
+        experiment("rate-1", training__learning_rate=0.3, network__hidden_sizes=[4]),
+        experiment("rate-2", training__learning_rate=0.03, network__hidden_sizes=[4]),
+        experiment("rate-3", "queued", training__learning_rate=0.5, network__hidden_sizes=[4]),
+        experiment("again", training__learning_rate=0.3, network__hidden_sizes=[4]),
+        experiment("old", "not reproduced", training__learning_rate=0.9, network__hidden_sizes=[4])._replace(
+            reason="why"
+        ),
+        experiment("words", training__learning_rate="fast", network__hidden_sizes=[4]),
     ]
     family, left_out = sweep.comparable(found, RATE)
     assert [(value, each.name) for value, each in family.items()] == [(0.03, "rate-2"), (0.3, "rate-1")]
     assert left_out == {
-        "main": "differs in network.hidden",
+        "main": "differs in network.hidden_sizes",
         "rate-3": "queued",
         "again": "rate-1 has the same value",
         "old": "not reproduced, why",
         "words": "training.learning_rate is no number",
     }
-    with pytest.raises(ExperimentsError, match=r"no two finished experiments differ in network\.hidden alone"):
-        sweep.comparable(found[1:3], "network.hidden")
+    with pytest.raises(ExperimentsError, match=r"no two finished experiments differ in network\.hidden_sizes alone"):
+        sweep.comparable(found[1:3], "network.hidden_sizes")
     with pytest.raises(ExperimentsError, match=r"training\.learn_rate \(did you mean training\.learning_rate\?\)"):
         sweep.comparable(found, "training.learn_rate")
     with pytest.raises(ExperimentsError, match=r"no two .*\nold: not reproduced, why$"):
@@ -163,11 +165,11 @@ def test_seeds_in_common() -> None:
 
 
 def test_experiments_side_by_side() -> None:
-    main = experiment("main", training__learning_rate=0.1, network__hidden=[4, 3])
+    main = experiment("main", training__learning_rate=0.1, network__hidden_sizes=[4, 3])
     workspace = main._replace(name="workspace")
     others = [
-        experiment("slow", cost=0.6, training__learning_rate=0.01, network__hidden=[4, 3]),
-        experiment("next", "queued", training__learning_rate=0.2, network__hidden=[4, 3]),
+        experiment("slow", cost=0.6, training__learning_rate=0.01, network__hidden_sizes=[4, 3]),
+        experiment("next", "queued", training__learning_rate=0.2, network__hidden_sizes=[4, 3]),
     ]
     assert table([workspace, main, *others], "final_cost").splitlines() == [
         "| experiment | training.learning_rate |     he |",

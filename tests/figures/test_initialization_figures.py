@@ -36,7 +36,7 @@ def histogram(values: Sequence[float] | Array) -> Histogram:
 
 
 def births(names: Sequence[str], n_layers: int) -> pd.DataFrame:
-    """A birth.csv with other numbers in every row, the smallest a hundredth, the largest and theory twice the mean."""
+    """initialization.csv with unique numbers: the smallest a hundredth of the mean, the largest and theory twice it."""
     made = birth_csv(names, [2, *[3] * (n_layers - 1), 1], {})
     made["mean"] = 4.0 ** -np.arange(len(made)) if len(made) < 200 else 1.0 / (1.0 + np.arange(len(made)))
     made["min"], made["max"], made["predicted"] = made["mean"] / 100, made["mean"] * 2, made["mean"] * 2

@@ -11,8 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
 from pipeline.initializers import layerwise
-from pipeline.initializers.layerwise import RECIPES, initialize_parameters
+from pipeline.initializers.layerwise import RECIPES
 from pipeline.numerics import gram_schmidt, matrices, random
+from tests.sampling import initialize_parameters
 
 FAN_OUT, FAN_IN = 300, 400
 
@@ -32,23 +33,23 @@ def truncated(variance: float) -> Any:
 
 
 LAWS: list[tuple[str, dict[str, Any], Any]] = [
-    ("normal", {"sd": 0.3}, stats.norm(scale=0.3)),
+    ("normal", {"std": 0.3}, stats.norm(scale=0.3)),
     ("uniform", {"low": -0.1, "high": 0.3}, stats.uniform(-0.1, 0.4)),
-    ("truncated_normal", {"sd": 0.3}, stats.truncnorm(-2, 2, scale=0.3)),
-    ("truncated_normal", {"sd": 0.3, "low": -0.5, "high": 3.0}, stats.truncnorm(-0.5, 3, scale=0.3)),
+    ("truncated_normal", {"std": 0.3}, stats.truncnorm(-2, 2, scale=0.3)),
+    ("truncated_normal", {"std": 0.3, "low": -0.5, "high": 3.0}, stats.truncnorm(-0.5, 3, scale=0.3)),
     ("truncated_normal_absolute", {}, stats.truncnorm(-2, 2)),
-    ("truncated_normal_absolute", {"sd": 0.02}, stats.norm(scale=0.02)),
+    ("truncated_normal_absolute", {"std": 0.02}, stats.norm(scale=0.02)),
     (
         "truncated_normal_absolute",
-        {"sd": 2.0, "mean": 0.5, "low": -0.5, "high": 2.5},
+        {"std": 2.0, "mean": 0.5, "low": -0.5, "high": 2.5},
         stats.truncnorm(-0.5, 1, loc=0.5, scale=2),
     ),
     ("he_normal", {}, normal(2 / FAN_IN)),
-    ("he_normal", {"slope": 0.5, "fan": "fan_out"}, normal(1.6 / FAN_OUT)),
+    ("he_normal", {"negative_slope": 0.5, "mode": "fan_out"}, normal(1.6 / FAN_OUT)),
     ("he_uniform", {}, uniform(2 / FAN_IN)),
-    ("he_uniform", {"slope": 0.5, "fan": "fan_out"}, uniform(1.6 / FAN_OUT)),
+    ("he_uniform", {"negative_slope": 0.5, "mode": "fan_out"}, uniform(1.6 / FAN_OUT)),
     ("he_truncated_normal", {}, truncated(2 / FAN_IN)),
-    ("he_truncated_normal", {"slope": 0.5, "fan": "fan_out"}, truncated(1.6 / FAN_OUT)),
+    ("he_truncated_normal", {"negative_slope": 0.5, "mode": "fan_out"}, truncated(1.6 / FAN_OUT)),
     ("xavier_normal", {}, normal(2 / (FAN_IN + FAN_OUT))),
     ("xavier_uniform", {}, uniform(2 / (FAN_IN + FAN_OUT))),
     ("xavier_truncated_normal", {}, truncated(2 / (FAN_IN + FAN_OUT))),
@@ -59,11 +60,11 @@ LAWS: list[tuple[str, dict[str, Any], Any]] = [
     ("sklearn_mlp", {}, stats.uniform(-math.sqrt(6 / 700), 2 * math.sqrt(6 / 700))),
     ("sklearn_mlp", {"activation": "logistic"}, stats.uniform(-math.sqrt(2 / 700), 2 * math.sqrt(2 / 700))),
     *(
-        ("variance_scaling", {"scale": 3.0, "fan": fan, "distribution": distribution}, law(3 / n))
+        ("variance_scaling", {"scale": 3.0, "mode": fan, "distribution": distribution}, law(3 / n))
         for fan, n in {"fan_out": 300, "fan_in": 400, "fan_avg": 350, "fan_geo_avg": math.sqrt(120_000)}.items()
         for distribution, law in {"normal": normal, "truncated_normal": truncated, "uniform": uniform}.items()
     ),
-    ("variance_scaling", {"scale": 3.0, "fan": "fan_out"}, normal(3 / FAN_OUT)),
+    ("variance_scaling", {"scale": 3.0, "mode": "fan_out"}, normal(3 / FAN_OUT)),
 ]
 SETTINGS: dict[str, dict[str, Any]] = {name: settings for name, settings, _ in reversed(LAWS)}
 SETTINGS |= {
@@ -112,7 +113,7 @@ def test_law(name: str, settings: dict[str, Any], law: Any) -> None:
 
 def test_truncation_at_two_standard_deviations() -> None:
     """The published variance and kurtosis of N(0, 1) within [-2, 2], and the number that Keras and JAX divide by."""
-    W = weights("truncated_normal", {"sd": 1.0}, fan_out=2000, fan_in=1000)
+    W = weights("truncated_normal", {"std": 1.0}, fan_out=2000, fan_in=1000)
     # standard errors: sqrt((2.3655 - 1) / n) = 0.0008 of the variance, less than sqrt(24 / n) = 0.0035 of the kurtosis
     assert abs(W.var() / 0.7737413 - 1) < 5 * 0.0008
     assert abs(stats.kurtosis(W.ravel(), fisher=False) - 2.3655) < 5 * 0.0035
@@ -165,11 +166,11 @@ def test_same_seed_same_bytes(name: str) -> None:
 def test_normal_recipes_are_one_draw_rescaled() -> None:
     drawn = random.normal(np.random.RandomState(3), (30, 20))
     for name, settings, sd in [
-        ("normal", {"sd": 0.3}, 0.3),
+        ("normal", {"std": 0.3}, 0.3),
         ("he_normal", {}, math.sqrt(2 / 20)),
         ("xavier_normal", {}, math.sqrt(2 / 50)),
         ("lecun_normal", {}, math.sqrt(1 / 20)),
-        ("variance_scaling", {"scale": 3.0, "fan": "fan_geo_avg"}, math.sqrt(3 / math.sqrt(600))),
+        ("variance_scaling", {"scale": 3.0, "mode": "fan_geo_avg"}, math.sqrt(3 / math.sqrt(600))),
     ]:
         W = weights(name, settings, seed=3, fan_out=30, fan_in=20)
         np.testing.assert_array_equal(W, drawn * sd)
@@ -211,19 +212,19 @@ def test_zero_init_otherwise(fan_out: int, fan_in: int) -> None:
 @pytest.mark.parametrize(("sparsity", "n_zeros"), [(0.0, 0), (0.1, 30), (0.3, 90), (0.3334, 101), (1.0, 300)])
 def test_sparse(sparsity: float, n_zeros: int) -> None:
     """PyTorch's sparse_: ceil(sparsity * rows) zeros in each column, the other entries normal."""
-    W = weights("sparse", {"sparsity": sparsity, "sd": 0.2})
+    W = weights("sparse", {"sparsity": sparsity, "std": 0.2})
     assert (np.count_nonzero(W == 0.0, axis=0) == n_zeros).all()
     if n_zeros < FAN_OUT:
         assert_law(W[W != 0.0], stats.norm(scale=0.2))
-    np.testing.assert_array_equal(W[W != 0.0], weights("normal", {"sd": 0.2})[W != 0.0])
-    assert RECIPES["sparse"].__kwdefaults__["sd"] == 0.01  # as PyTorch
+    np.testing.assert_array_equal(W[W != 0.0], weights("normal", {"std": 0.2})[W != 0.0])
+    assert RECIPES["sparse"].__kwdefaults__["std"] == 0.01  # as PyTorch
 
 
 def test_martens_sparse() -> None:
     W = weights("martens_sparse", {})
     assert (np.count_nonzero(W, axis=1) == 15).all()
     assert_law(W[W != 0.0], stats.norm())
-    W = weights("martens_sparse", {"connections": 3, "sd": 0.1}, fan_out=3000)
+    W = weights("martens_sparse", {"n_connections": 3, "std": 0.1}, fan_out=3000)
     assert (np.count_nonzero(W, axis=1) == 3).all()
     assert_law(W[W != 0.0], stats.norm(scale=0.1))
     assert (np.count_nonzero(weights("martens_sparse", {}, fan_in=9), axis=1) == 9).all()
@@ -272,7 +273,7 @@ def test_orthogonal_is_haar() -> None:
 
 def test_published_unit_values() -> None:
     """The seed's exercise, seed 3, as everybody's notebook prints them to eight digits."""
-    (W1, _), (W2, _) = initialize_parameters(layerwise.normal(sd=10.0), 3, [3, 2, 1])
+    (W1, _), (W2, _) = initialize_parameters(layerwise.normal(std=10.0), 3, [3, 2, 1])
     expected = [[17.88628473, 4.36509851, 0.96497468], [-18.63492703, -2.77388203, -3.54758979]]
     np.testing.assert_allclose(W1, expected, rtol=0, atol=5e-9)
     np.testing.assert_allclose(W2, [[-0.82741481, -6.27000677]], rtol=0, atol=5e-9)
@@ -290,41 +291,45 @@ def test_published_unit_values() -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "clause"),
     [
-        ("normal", {"sd": 0.0}, "sd must be greater than 0, not 0.0"),
-        ("normal", {"sd": math.nan}, "sd must be greater than 0"),
+        ("normal", {"std": 0.0}, "std must be greater than 0, not 0.0"),
+        ("normal", {"std": math.nan}, "std must be greater than 0"),
         ("uniform", {"low": 1.0, "high": 1.0}, "high must be greater than low, not 1.0"),
-        ("truncated_normal", {"sd": -1.0}, "sd must be greater than 0"),
-        ("truncated_normal", {"sd": 1.0, "low": 2.0, "high": -2.0}, "high must be greater than low"),
+        ("truncated_normal", {"std": -1.0}, "std must be greater than 0"),
+        ("truncated_normal", {"std": 1.0, "low": 2.0, "high": -2.0}, "high must be greater than low"),
         # P(T > 2.3263) = 0.01
-        ("truncated_normal", {"sd": 1.0, "low": 5.25, "high": 1e6}, "low must be so small that"),
-        ("truncated_normal", {"sd": 1.0, "low": 2.327, "high": 1e6}, "low must be so small that"),
-        ("truncated_normal", {"sd": 1.0, "low": -1e6, "high": -2.327}, "high must be so large that"),
-        ("truncated_normal", {"sd": 1.0, "low": 4.0, "high": 5.0}, "low must be so small that"),
-        ("truncated_normal", {"sd": 1.0, "low": 1.0, "high": 1.001}, "high must be so far above low that"),
-        ("truncated_normal_absolute", {"sd": 1.0, "low": 4.0, "high": 5.0}, "low must be so small that"),
-        ("truncated_normal_absolute", {"sd": 0.1, "mean": 3.0, "low": -2.0, "high": 2.0}, "high must be so large that"),
-        ("truncated_normal_absolute", {"sd": 0.0}, "sd must be greater than 0"),
-        ("variance_scaling", {"scale": 0.0, "fan": "fan_in"}, "scale must be greater than 0"),
+        ("truncated_normal", {"std": 1.0, "low": 5.25, "high": 1e6}, "low must be so small that"),
+        ("truncated_normal", {"std": 1.0, "low": 2.327, "high": 1e6}, "low must be so small that"),
+        ("truncated_normal", {"std": 1.0, "low": -1e6, "high": -2.327}, "high must be so large that"),
+        ("truncated_normal", {"std": 1.0, "low": 4.0, "high": 5.0}, "low must be so small that"),
+        ("truncated_normal", {"std": 1.0, "low": 1.0, "high": 1.001}, "high must be so far above low that"),
+        ("truncated_normal_absolute", {"std": 1.0, "low": 4.0, "high": 5.0}, "low must be so small that"),
+        (
+            "truncated_normal_absolute",
+            {"std": 0.1, "mean": 3.0, "low": -2.0, "high": 2.0},
+            "high must be so large that",
+        ),
+        ("truncated_normal_absolute", {"std": 0.0}, "std must be greater than 0"),
+        ("variance_scaling", {"scale": 0.0, "mode": "fan_in"}, "scale must be greater than 0"),
         (
             "variance_scaling",
-            {"scale": 1.0, "fan": "fan_middle"},
-            "fan must be one of fan_in, fan_out, fan_avg, fan_geo_avg, not 'fan_middle'",
+            {"scale": 1.0, "mode": "fan_middle"},
+            "mode must be one of fan_in, fan_out, fan_avg, fan_geo_avg, not 'fan_middle'",
         ),
         (
             "variance_scaling",
-            {"scale": 1.0, "fan": "fan_in", "distribution": "cauchy"},
+            {"scale": 1.0, "mode": "fan_in", "distribution": "cauchy"},
             "distribution must be one of normal, truncated_normal, uniform, not 'cauchy'",
         ),
-        ("he_uniform", {"fan": "in"}, "fan must be one of"),
+        ("he_uniform", {"mode": "in"}, "mode must be one of"),
         (
             "sklearn_mlp",
             {"activation": "swish"},
             "activation must be one of identity, logistic, tanh, relu, not 'swish'",
         ),
         ("sparse", {"sparsity": 1.5}, "sparsity must be from 0 to 1, not 1.5"),
-        ("sparse", {"sparsity": 0.5, "sd": 0.0}, "sd must be greater than 0"),
-        ("martens_sparse", {"connections": 0}, "connections must be at least 1, not 0"),
-        ("martens_sparse", {"sd": 0.0}, "sd must be greater than 0"),
+        ("sparse", {"sparsity": 0.5, "std": 0.0}, "std must be greater than 0"),
+        ("martens_sparse", {"n_connections": 0}, "n_connections must be at least 1, not 0"),
+        ("martens_sparse", {"std": 0.0}, "std must be greater than 0"),
     ],
 )
 def test_bad_settings_fail_when_the_recipe_is_built(name: str, settings: dict, clause: str) -> None:

@@ -109,6 +109,17 @@ def test_lsuv_stops_where_it_may() -> None:
     np.testing.assert_array_equal(dead[0][0], loose)
 
 
+@pytest.mark.parametrize(("variance", "rescaled"), [(1.019, False), (1.021, True), (0.981, False), (0.979, True)])
+def test_lsuv_rescales_a_variance_that_is_off_by_more_than_0_02(variance: float, rescaled: bool) -> None:
+    """The default tolerance is that of the authors' script."""
+    of = birth([4, 30, 3], LINEAR)
+    (loose, _), *_ = born("lsuv", {"tolerance": 1e9}, of)
+    X = of.X * math.sqrt(variance / np.var(loose @ of.X))
+    (W, _), *_ = born("lsuv", {}, of._replace(X=X))
+    # the variance is 1 up to the rounding of a sum of 6090 terms
+    assert np.var(W @ X) == pytest.approx(1.0 if rescaled else variance, abs=1e-12)
+
+
 @pytest.mark.parametrize("beta", [0.0, 0.1])
 def test_data_dependent(beta: float) -> None:
     of = birth([4, 30, 20, 3], RELU)
@@ -183,9 +194,9 @@ def test_looks_linear_odd_units_hear_and_are_not_heard() -> None:
     ids=["tanh", "sigmoid", "elu", "hardtanh", "relu6", "hard_sigmoid"],
 )
 def test_looks_linear_refuses_what_cannot_look_linear(activation: Activation) -> None:
-    with pytest.raises(ValueError, match="looks_linear needs an activation for which"):
+    with pytest.raises(ValueError, match="looks_linear requires an activation with"):
         born("looks_linear", {}, birth([3, 4, 1], activation))
-    with pytest.raises(ValueError, match="two units or more in every hidden layer"):
+    with pytest.raises(ValueError, match="at least 2 units in every hidden layer"):
         born("looks_linear", {}, birth([3, 1, 1], RELU))
 
 
@@ -203,9 +214,9 @@ def test_random_walk_gains() -> None:
         for (W, b), D, g in zip(parameters, drawn(layers_dims), gains, strict=True):
             np.testing.assert_allclose(W, D * (g / math.sqrt(D.shape[1])), rtol=1e-15)
             assert not b.any()
-    with pytest.raises(ValueError, match="random_walk has a gain for relu, tanh and linear layers, and none for"):
+    with pytest.raises(ValueError, match="random_walk has gains for relu, tanh and linear layers only, not for"):
         born("random_walk", {}, birth(layers_dims, ELU))
-    with pytest.raises(ValueError, match="and none for relu6"):  # it is ReLU below 6
+    with pytest.raises(ValueError, match="not for relu6"):  # it is ReLU below 6
         born("random_walk", {}, birth(layers_dims, ACTIVATIONS["relu6"]))
 
 
@@ -275,7 +286,7 @@ def test_critical_points_begin_where_q_attracts(activation: Activation, q_betwee
     found = critical_point(activation, least + 1e-7)
     assert abs(found.q / q - 1) < 1e-3
     assert abs(found.weight_variance - weight_variance) < 1e-6
-    with pytest.raises(ValueError, match=r"no critical point at bias_variance = .* that attracts those nearby"):
+    with pytest.raises(ValueError, match=r"no critical point at bias_variance = .* at a stable fixed point"):
         critical_point(activation, least - 1e-7)
 
 
@@ -328,8 +339,8 @@ def test_critical_normal_takes_the_activation_that_feeds_a_layer() -> None:
     [
         (RELU, 0.05, "bias_variance must be 0 for relu, .*, not 0.05"),
         (LEAKY, 0.05, "bias_variance must be 0 for"),
-        (GELU, 0.0, "no critical point at bias_variance = 0.0: .* attracts those nearby"),
-        (SOFTPLUS, 0.0, "no critical point at bias_variance = 0.0: .* maps onto itself"),
+        (GELU, 0.0, "no critical point at bias_variance = 0.0: .* stable fixed point"),
+        (SOFTPLUS, 0.0, "no critical point at bias_variance = 0.0: .* at a fixed point"),
         (SOFTPLUS, 0.1, "no critical point"),
         (Activation(lambda z: z * z, lambda z, a: 2 * z), 0.0, "no critical point"),
     ],

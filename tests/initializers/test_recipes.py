@@ -29,7 +29,7 @@ def same(a, b) -> bool:
 def test_one_stream_layer_after_layer() -> None:
     """The seed's draws: np.random.seed(3), then randn for W1, W2, W3."""
     rng = np.random.RandomState(3)
-    for (W, b), (fan_in, fan_out) in zip(born(Recipe("normal", {"sd": 10.0})), pairwise(WIDTHS), strict=True):
+    for (W, b), (fan_in, fan_out) in zip(born(Recipe("normal", {"std": 10.0})), pairwise(WIDTHS), strict=True):
         np.testing.assert_allclose(W, rng.randn(fan_out, fan_in) * 10, rtol=1e-14)  # our logarithm is not NumPy's
         assert b.tobytes() == np.zeros((fan_out, 1)).tobytes()
 
@@ -53,7 +53,7 @@ def test_exceptions_for_layers() -> None:
 
 def test_a_layers_own_recipe_draws_in_its_turn() -> None:
     """The layers after it draw on from where it stopped."""
-    changed = born(Recipe("he_normal", layers={1: Layer("normal", {"sd": 1.0})}))
+    changed = born(Recipe("he_normal", layers={1: Layer("normal", {"std": 1.0})}))
     assert same(changed[1:], born(Recipe("he_normal"))[1:])
     without = born(Recipe("he_normal", layers={1: Layer("zeros")}))  # draws nothing
     rng = np.random.RandomState(3)
@@ -138,14 +138,17 @@ def test_a_function_of_ones_own(own: str) -> None:
 @pytest.mark.parametrize(
     ("function", "told"),
     [
-        ("transposed", "gives W of shape (2, 10); it must be (10, 2)"),
-        ("single", "gives an array of float32 for W; it must be an array of float64"),
-        ("nan", "gives W with nan or inf; every number must be finite"),
-        ("nothing", "gives a NoneType for W; it must be an array of float64"),
-        ("three", "gives 3 things for a layer; it must give W, or W and b"),
-        ("flat_biases", "gives b of shape (10,); it must be (10, 1)"),
-        ("drawn_elsewhere", "gives other weights when called again with the same seed; it must draw from rng alone"),
-        ("broken", "does not work: ZeroDivisionError: division by zero"),
+        ("transposed", "returned W of shape (2, 10); expected (10, 2)"),
+        ("single", "returned an array of float32 for W; expected an array of float64"),
+        ("nan", "returned W with NaN or infinity; expected finite numbers"),
+        ("nothing", "returned a NoneType for W; expected an array of float64"),
+        ("three", "returned 3 values for a layer; expected W or (W, b)"),
+        ("flat_biases", "returned b of shape (10,); expected (10, 1)"),
+        (
+            "drawn_elsewhere",
+            "returned different weights when called again with the same seed; it must draw from rng only",
+        ),
+        ("broken", "raised ZeroDivisionError: division by zero"),
     ],
 )
 def test_what_is_wrong_with_a_function_of_ones_own(own: str, function: str, told: str) -> None:
@@ -157,7 +160,7 @@ def test_settings_of_a_function_of_ones_own(own: str) -> None:
     assert recipe_settings.setting_problems(f"{own}:good", {"wild": 1}, "initializers.x") == [
         "initializers.x.wild holds 1; it must be true or false."
     ]
-    with pytest.raises(ValueError, match="first arguments must be rng, fan_out, fan_in, and are fan_out, fan_in"):
+    with pytest.raises(ValueError, match="first arguments must be rng, fan_out, fan_in, not fan_out, fan_in"):
         recipes.find(f"{own}:wrong_arguments")
 
 

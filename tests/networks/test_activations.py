@@ -6,13 +6,13 @@ from collections.abc import Callable
 import mpmath
 import numpy as np
 import pytest
-from activation_cases import ALPHA, CASES, LAMBDA, case
 from mpmath import mpf
 from scipy import integrate
 
 from pipeline.networks import activations
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.tracking import model_code
+from tests.activation_cases import ALPHA, CASES, LAMBDA, case
 
 rng = np.random.RandomState(0)
 SMALL = np.geomspace(5e-324, 1, 200)

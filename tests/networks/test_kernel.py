@@ -20,6 +20,7 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
 from pipeline.training import gradient_descent
+from tests.sampling import initialize_parameters
 
 SAMPLES = [1, 7, 8, 9, 300, 1000]
 
@@ -125,8 +126,8 @@ def test_same_bits_for_any_shape(
 
 def test_same_bits_where_it_is_chaotic() -> None:
     """x10 on the tutorial's data: after 1,500 steps a difference of one ulp anywhere would have grown past 1e-6."""
-    init = layerwise.normal(sd=10.0)
-    born = network_parameters.stack([layerwise.initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in (2, 3, 7)])
+    init = layerwise.normal(std=10.0)
+    born = network_parameters.stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in (2, 3, 7)])
     activations, S = [ACTIVATIONS["relu"]] * 2, reference.samples(*circles(300, 0.05, 1))
     slow = descend(reference, born, S, activations, 0.01, 1500)
     assert bits(descend(kernel, born, S, activations, 0.01, 1500)) == bits(slow)

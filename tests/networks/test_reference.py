@@ -13,6 +13,7 @@ from pipeline.networks import parameters as network_parameters
 from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.numerics.sums import lane_sum, pad
+from tests.sampling import initialize_parameters
 
 SHAPES = [[2, 10, 5, 1], [2, 1], [3, 4, 1], [1, 1, 1], [2, 7, 6, 5, 4, 1], [3, 5, 4], [2, 3], [4, 6, 5, 10]]
 
@@ -211,7 +212,7 @@ def test_samples_are_padded_with_weight_zero() -> None:
 
 def test_a_model_does_not_depend_on_its_company() -> None:
     he = layerwise.he_normal()
-    models = [layerwise.initialize_parameters(he, seed, [2, 6, 1]) for seed in range(3)]
+    models = [initialize_parameters(he, seed, [2, 6, 1]) for seed in range(3)]
     _, X, Y = problem([2, 6, 1])
     S = reference.samples(X, Y)
     activations = [ACTIVATIONS["relu"]]

@@ -10,11 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import activation_cases
 import llvmlite.binding
 import pytest
 
-HERE = Path(__file__).parent
+from tests import activation_cases
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 HOST = llvmlite.binding.get_host_cpu_features()
 
 DIGESTS = {
@@ -94,7 +96,7 @@ def run(script: str, folder: Path, **environment: str) -> str:
     ours = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "OPENBLAS_", "NPY_"))}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
-        cwd=HERE,
+        cwd=ROOT,
         env=ours | {"NUMBA_CACHE_DIR": str(folder)} | environment,
         capture_output=True,
         text=True,
@@ -110,7 +112,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def digests(folder: Path, **environment: str) -> dict[str, str]:
-    script = "from digests import cases\nfor name, value in cases(): print(name, value, sep=': ')"
+    script = "from tests.digests import cases\nfor name, value in cases(): print(name, value, sep=': ')"
     return dict(line.split(": ") for line in run(script, folder, **environment).splitlines())
 
 
@@ -137,13 +139,13 @@ def test_no_fused_multiply_add_in_the_generated_code(tmp_path: Path) -> None:
     """Of all activations, compiled for this processor; a function that is allowed to fuse shows that it would be seen."""
     script = """
 from numba import njit
-from pipeline import compiled, kernel, network
-from pipeline.activations import ACTIVATIONS
+from pipeline.networks import kernel, kernel_passes, reference
+from pipeline.networks.activations import ACTIVATIONS
 from tests.networks.test_kernel import problem
 
 parameters, X, Y = problem([2, 10, 5, 1], 60, 1, 1.0)
-S, activations = network.samples(X, Y), [ACTIVATIONS["relu"]] * 2
-models = kernel.descend(network.at_rest(parameters), [S], activations, network.Rule(0.1), 1)
+S, activations = reference.samples(X, Y), [ACTIVATIONS["relu"]] * 2
+models = kernel.descend(reference.at_rest(parameters), [S], activations, reference.Rule(0.1), 1)
 kernel.cost(models.parameters, S, activations)
 
 @njit(fastmath=True)
@@ -151,7 +153,7 @@ def fused(a, b, c):
     return a * b + c
 
 fused(1.0, 2.0, 3.0)
-for function in (compiled.descend_models, compiled.evaluate_models, fused):
+for function in (kernel_passes.descend_models, kernel_passes.evaluate_models, fused):
     (text,) = function.inspect_asm().values()
     print(text, end="=====")
 """

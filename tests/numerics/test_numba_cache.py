@@ -71,9 +71,9 @@ def test_what_users_compile_is_kept_as_numba_would(tmp_path: Path, monkeypatch: 
 
 PAIR = f"""
 from numba import njit
-from pipeline import kernel_cache
+from pipeline.numerics import numba_cache
 
-kernel_cache.install()
+numba_cache.install()
 
 
 def made(c):
@@ -185,10 +185,10 @@ def test_imports_are_followed_wherever_and_however_they_are_written(
 
 COST = """  # a function kept as the kernel's are, of three modules that it imports; small, so that it compiles in a second
 from numba import njit
-from pipeline import compiled
-from pipeline.kernel_cache import source_digest
-from pipeline.lanes import everywhere, lane_total
-from pipeline.losses import cross_entropy
+from pipeline.networks import kernel_passes
+from pipeline.networks.losses import cross_entropy
+from pipeline.numerics.numba_cache import source_digest
+from pipeline.numerics.simd import everywhere, lane_total
 
 def entry_point(sources):
     @njit(cache=True)
@@ -218,8 +218,10 @@ def test_an_edit_of_the_losses_has_its_effect_in_the_next_process(tmp_path: Path
     before, hits = costs()
     assert (before, hits) == (pytest.approx(8 * np.log1p(np.exp(-0.5)), rel=1e-14), 0)  # some ulps of exp and log1p
     assert costs() == (before, 1)
-    losses = (package / "losses.py").read_text()
+    losses = (package / "networks" / "losses.py").read_text()
     statement = "return (select(z < 0.0, 0.0, z) - y * z) + softplus(-abs(z))"
     assert statement in losses
-    (package / "losses.py").write_text(losses.replace(statement, statement.replace("return ", "return 2.0 * (") + ")"))
+    (package / "networks" / "losses.py").write_text(
+        losses.replace(statement, statement.replace("return ", "return 2.0 * (") + ")")
+    )
     assert costs() == (2.0 * before, 0)

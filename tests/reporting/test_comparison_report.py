@@ -27,7 +27,7 @@ CHOICES = {"reference": "b", "target_cost": 0.15, "target_accuracy": 0.9, "confi
 
 def written(
     runs: pd.DataFrame,
-    tutorial_seed: int = 0,
+    highlight_seed: int = 0,
     published: pd.DataFrame = PUBLISHED,
     ended: pd.DataFrame | None = None,
     classes: Classes = BALANCED,
@@ -39,7 +39,7 @@ def written(
     compared = comparison.comparison(runs, C["confidence"], C["target_accuracy"])
     paired = comparison.paired(runs, C["reference"], 10, 4)
     return comparison_report.comparison(
-        runs, compared, paired, published, COPIES, ended, classes, tutorial_seed=tutorial_seed, shown_seed=0, **C
+        runs, compared, paired, published, COPIES, ended, classes, highlight_seed=highlight_seed, shown_seed=0, **C
     )
 
 
@@ -75,7 +75,7 @@ def test_the_tables_over_seeds() -> None:
 
 def test_labels_at_initialization() -> None:
     runs = models({"b": [0.7, 0.9, 1.0], "a": [0.8, 0.8, 0.8]})
-    runs.loc[:1, ["at_birth", "at_birth_measured"]] = ["saturated", "95 % of outputs"]
+    runs.loc[:1, ["initial_label", "initial_label_reason"]] = ["saturated", "95 % of outputs"]
     text = written(runs)
     assert row(text, "## Seed 0", "b")[8] == "saturated: 95 % of outputs"
     assert row(text, "### Final cost", "b")[8] == "saturated 2, healthy 1"
@@ -186,7 +186,7 @@ def test_words_do_not_hang_on_names() -> None:
 
 
 def test_an_absent_seed_and_an_absent_reference_are_said() -> None:
-    text = written(models({"b": [0.7, 0.9]}), tutorial_seed=7, reference="he")
+    text = written(models({"b": [0.7, 0.9]}), highlight_seed=7, reference="he")
     assert "No model was trained with seed 7." in text
     assert "No comparison: he is not among the initializers." in text
     assert "No comparison: b is the only initializer." in written(models({"b": [0.7, 0.9]}))

@@ -48,12 +48,12 @@ def test_the_target_is_reached_by_the_initializers_whose_cost_falls_that_far() -
 
 def test_models_with_other_labels_are_counted_apart() -> None:
     runs = models({"b": [0.7, 0.9, 1.0], "a": [0.8, 0.8, 0.9]})
-    runs["at_birth"] = ["healthy", "healthy", "frozen", "frozen", "saturated", "healthy"]
+    runs["initial_label"] = ["healthy", "healthy", "frozen", "frozen", "saturated", "healthy"]
     assert sentences(runs)[3] == (
         "The target cost is reached by 2 of 3 models labelled healthy at initialization and 1 of 3 models with another "
         "label: label and outcome agree for 4 of 6 models."  # healthy: seeds 1 of b and 2 of a; others: 0 and 1 of a
     )
-    runs["at_birth"] = "frozen"
+    runs["initial_label"] = "frozen"
     assert sentences(runs)[3].startswith("The target cost is reached by 3 of 6 models with another label: ")
 
 
@@ -72,7 +72,7 @@ def test_one_initializer_and_one_seed() -> None:
 def test_all_models_diverged() -> None:
     runs = models({"a": [0.5, 0.5], "b": [0.5, 0.5]})
     runs[["final_cost", "behaviour"]] = [NAN, "diverged"]  # 0.5 is above the target
-    runs["at_birth"] = "exploding"
+    runs["initial_label"] = "exploding"
     target, accuracy, difference, labels = sentences(runs)
     assert target == "No model reaches the target cost of 0.15; training diverged with a in 2 of 2 seeds and b in 2."
     assert accuracy == "The mean test accuracy over 2 seeds is 50.0 % (a; b)."  # one model: no interval

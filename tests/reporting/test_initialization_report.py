@@ -1,4 +1,4 @@
-"""birth.md from a table worked by hand, and from networks of odd shapes."""
+"""initialization.md from a table worked by hand, and from networks of odd shapes."""
 
 import math
 import re
@@ -31,7 +31,7 @@ Cells = Mapping[tuple[str, str, int], tuple[float, ...]]
 
 
 def birth_csv(names: Sequence[str], layers_dims: Sequence[int], cells: Cells) -> pd.DataFrame:
-    """A birth.csv in which everything is as it would be of healthy networks, but for the `cells` given: (mean, sd,
+    """initialization.csv in which everything is as it would be of healthy networks, but for the `cells` given: (mean, sd,
     predicted, deviation) by initializer, quantity and layer, or 0 for a whole model's; nothing for a row that lacks."""
     rows = []
     for name in names:
@@ -71,7 +71,7 @@ def tables(text: str) -> list[list[list[str]]]:
 def newborn(
     inits: Mapping[str, Recipe], layers_dims: Sequence[int], activation: str = "relu", seeds: Sequence[int] = (0, 1, 2)
 ) -> tuple[pd.DataFrame, str, dict[str, list[Histogram]]]:
-    """birth.csv, birth.md and the histograms of real networks on circles, as the stage makes them."""
+    """initialization.csv, initialization.md and the histograms of real networks on circles, as the stage makes them."""
     X, Y = circles(20, 0.05, 1)
     n_layers, activations = len(layers_dims) - 1, [ACTIVATIONS[activation]] * (len(layers_dims) - 2)
     birth = NetworkSpec(list(layers_dims), activations, X)
@@ -96,7 +96,7 @@ INITS = {
     "he": Recipe("he_normal", {}),
     "zeros": Recipe("zeros", {}),
     "constant": Recipe("constant", {"value": 0.5}),
-    "x10": Recipe("normal", {"sd": 10.0}),
+    "x10": Recipe("normal", {"std": 10.0}),
 }
 
 
@@ -228,11 +228,11 @@ def agreement(text: str) -> str:
 
 
 def test_where_theory_is_silent_is_said_and_why() -> None:
-    silence = {"odd": "has weights of mean 0.5, and theory wants mean 0", "own": "has weights of your own making"}
+    silence = {"odd": "has weights of mean 0.5, but theory assumes mean 0", "own": "has weights of your own making"}
     text = written(words={"b": HEALTHY, "odd": HEALTHY, "own": HEALTHY}, silence=silence)
     assert agreement(text).endswith(
         "of the prediction:\n\n"
-        "- odd: no prediction, because it has weights of mean 0.5, and theory wants mean 0;\n"
+        "- odd: no prediction, because it has weights of mean 0.5, but theory assumes mean 0;\n"
         "- own: no prediction, because it has weights of your own making."
     )
     assert "no prediction" not in written()
@@ -283,7 +283,7 @@ def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str
     assert [row[0] for row in words] == [row[0] for row in maps] == [row[0] for row in typical] == list(INITS)
     assert len(layers) == len(INITS) * min(8, len(layers_dims) - 1)
     assert set(made["layer"].dropna()) == set(range(1, len(layers_dims)))
-    assert "- constant: no prediction, because it has weights of mean 0.5, and theory wants mean 0." in text
+    assert "- constant: no prediction, because it has weights of mean 0.5, but theory assumes mean 0." in text
     assert not re.search(r"\bnan\b|<NA>|None", text)
 
 
@@ -291,7 +291,7 @@ def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str
 @pytest.mark.parametrize("sd", [1e-170, 1e100, 1e150])
 def test_networks_beyond_the_range_of_numbers_are_told(sd: float, activation: str) -> None:
     _, text, _ = newborn(
-        {"far": Recipe("normal", {"sd": sd}), "he": Recipe("he_normal", {})}, [2, 4, 4, 4, 1], activation
+        {"far": Recipe("normal", {"std": sd}), "he": Recipe("he_normal", {})}, [2, 4, 4, 4, 1], activation
     )
     assert len(tables(text)) == 4
 
@@ -320,6 +320,6 @@ def test_nothing_hangs_on_names() -> None:
 
 
 def test_the_figures_shown_are_those_that_the_stage_makes() -> None:
-    outs = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")["stages"]["birth"]["outs"]
+    outs = YAML(typ="safe").load(Path(__file__).parents[2] / "dvc.yaml")["stages"]["initialization"]["outs"]
     made = [name for out in outs for name in out if name.endswith(".png")]
     assert sorted(f"reports/{name}" for name in re.findall(r"!\[.+\]\((.+)\)", written())) == made

@@ -58,12 +58,52 @@ def test_packages_hold_docstrings_alone() -> None:
 
 @pytest.mark.parametrize("stage", ["train", "trajectories", "diagnose"])
 def test_training_depends_on_no_check_figure_table_or_message(stage: str) -> None:
-    folders = "config theory analysis figures reporting tracking experiments".split()
+    folders = ["config", "theory", "analysis", "figures", "reporting", "tracking", "experiments"]
     if stage != "diagnose":
         folders.append("diagnostics")
     assert not any(f"pipeline/{folder}" in dep for dep in body(stage)["deps"] for folder in folders)
     assert "pipeline" not in body(stage)["deps"]
     assert "params" not in body(stage)
+
+
+ANALYSIS = {  # one file of each class that must train nothing when it changes
+    "pipeline/figures/training_figures.py": "figure",
+    "pipeline/analysis/comparison.py": "table",
+    "pipeline/reporting/comparison_report.py": "table",
+    "pipeline/diagnostics/signals.py": "measurement",
+    "pipeline/theory/predictions.py": "prediction",
+    "pipeline/config/messages.py": "message",
+    "pipeline/config/params.py": "validation rule",
+}
+
+
+def stages_that_depend_on(path: str) -> set[str]:
+    """The stages of dvc.yaml that run again when the file `path` of the repository changes."""
+    return {stage for stage in STAGES for dep in body(stage)["deps"] if path == dep or path.startswith(f"{dep}/")}
+
+
+@pytest.mark.parametrize("path", ANALYSIS)
+def test_another_analysis_trains_nothing(path: str) -> None:
+    assert (ROOT / path).is_file()
+    may_run = {"dataset", "resolve", "initialization", "aggregate", "track"}
+    if ANALYSIS[path] == "measurement":
+        may_run.add("diagnose")
+    assert stages_that_depend_on(path) == may_run
+
+
+def test_another_kernel_trains_everything() -> None:
+    assert stages_that_depend_on("pipeline/networks/kernel.py") == set(STAGES)
+
+
+def test_the_highlighted_seed_is_in_the_job_of_trajectories_alone() -> None:
+    """No stage that trains depends on the section `comparison`, and only `trajectories` on jobs/trajectories.json."""
+    assert {stage for stage in STAGES if "comparison" in body(stage).get("params", [])} == {
+        "resolve",
+        "initialization",
+        "aggregate",
+        "track",
+    }
+    assert stages_that_depend_on("jobs/trajectories.json") == {"trajectories", "aggregate", "track"}
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -48,7 +48,7 @@ def test_killed_and_run_again_it_ends_in_the_same_bytes_and_runs(
     assert laboratory.results() == finished.results()
     assert published(laboratory.store) == expected
     assert laboratory.repro() == []
-    made = ("data", "recipes", "births", "runs", "reports")
+    made = ("data", "jobs", "trajectories", "diagnostics", "runs", "reports")
     assert not [path for folder in made for path in (laboratory.root / folder).rglob("*.part")]
     print(f"kill {number + 1} of {KILLS}: {where}{mended}; the same bytes, the same {len(expected)} runs")
 

@@ -14,14 +14,23 @@ import pandas as pd
 import pytest
 
 from pipeline.figures import style, training_figures
+from pipeline.stages import train
 from pipeline.storage import reports
-from tests.conftest import MINIATURE, Laboratory
+from tests.conftest import MINIATURE, RESULTS, Laboratory
+from tests.stages.test_dvc_yaml import ANALYSIS
+
+
+def stages_of(initializer: str) -> list[str]:
+    """The stages that run for a change of one initializer's weights at initialization."""
+    each = [f"train@{initializer}", f"diagnose@{initializer}"]
+    return ["resolve", *each, "trajectories", "initialization", "aggregate", "track"]
 
 
 def test_everything_is_there_and_a_second_repro_does_nothing(finished: Laboratory) -> None:
     results = finished.results()
     for name in ("zeros", "small", "he"):
-        assert {f"runs/{name}/weights.npz", f"runs/{name}/costs.csv", f"runs/{name}/metrics.csv"} <= set(results)
+        assert {f"runs/{name}/weights.npz", f"runs/{name}/costs.csv", f"trajectories/{name}.npz"} <= set(results)
+        assert {f"jobs/initializers/{name}.json", f"diagnostics/{name}/units.npz"} <= set(results)
     assert finished.run("dvc", "repro").stdout.strip().endswith("Data and pipelines are up to date.")
     assert "up to date" in finished.run("dvc", "status").stdout
     assert finished.run("git", "status", "--porcelain").stdout == ""
@@ -37,25 +46,24 @@ def test_another_folder_gives_the_same_bytes(finished: Laboratory, new_laborator
 
 
 def test_a_clone_without_cache_gives_the_same_bytes(finished: Laboratory, laboratory: Laboratory) -> None:
-    for name in ("data", "runs", "reports", ".dvc/cache", "mlflow.db", "mlartifacts", "tracked.json"):
-        path = laboratory.root / name
-        subprocess.run(["rm", "-rf", str(path)], check=True)
+    laboratory.delete(*RESULTS, ".dvc/cache")
+    laboratory.unpublish()
     ran = laboratory.repro()
-    assert ran[:2] == ["generate", "recipes"]
+    assert ran[:2] == ["dataset", "resolve"]
     assert laboratory.results() == finished.results()
     assert laboratory.run("git", "status", "--porcelain").stdout == ""
 
 
 def test_changing_one_initializer_trains_it_alone(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "sd: 0.01", "sd: 0.02")
-    assert laboratory.repro() == ["recipes", "train@small", "diagnose@small", "birth", "aggregate", "track"]
-    laboratory.change("params.yaml", "sd: 0.02", "sd: 0.01")
+    laboratory.change("params.yaml", "std: 0.01", "std: 0.02")
+    assert sorted(laboratory.repro()) == sorted(stages_of("small"))
+    laboratory.change("params.yaml", "std: 0.02", "std: 0.01")
     assert "train@small" not in laboratory.repro()  # restored from DVC's run cache
 
 
 def test_a_new_initializer_trains_alone_and_a_dropped_one_leaves_the_table(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "  small: {recipe: normal, sd: 0.01}\n", "  big: {recipe: normal, sd: 5.0}\n")
-    assert laboratory.repro() == ["recipes", "train@big", "diagnose@big", "birth", "aggregate", "track"]
+    laboratory.change("params.yaml", "  small: {recipe: normal, std: 0.01}\n", "  big: {recipe: normal, std: 5.0}\n")
+    assert sorted(laboratory.repro()) == sorted(stages_of("big"))
     table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
     assert table["initializer"].tolist() == ["zeros", "big", "he"]
     assert not (laboratory.root / "runs" / "small").exists()
@@ -90,12 +98,12 @@ def halves(rng, fan_out, fan_in, *, size: float = 0.5):
 def test_a_recipe_of_ones_own_is_trained_and_retrained_when_its_file_changes(laboratory: Laboratory) -> None:
     laboratory.write("own/mine.py", OWN)
     laboratory.change("params.yaml", "  he: {", '  mine: {recipe: "own.mine:halves", size: 0.25}\n  he: {')
-    assert laboratory.repro() == ["recipes", "train@mine", "diagnose@mine", "birth", "aggregate", "track"]
+    assert sorted(laboratory.repro()) == sorted(stages_of("mine"))
     table = pd.read_csv(laboratory.root / "reports" / "comparison.csv")
     assert table["initializer"].tolist() == ["zeros", "small", "mine", "he"]
     assert "| mine" in (laboratory.root / "reports" / "comparison.md").read_text()
     laboratory.write("own/mine.py", OWN.replace("0.5)", "0.25)"))
-    assert laboratory.repro() == ["recipes", "train@mine", "diagnose@mine", "birth", "aggregate", "track"]
+    assert sorted(laboratory.repro()) == sorted(stages_of("mine"))
     assert laboratory.repro() == []
 
 
@@ -103,7 +111,7 @@ def test_a_broken_recipe_of_ones_own_is_told_before_anything_trains(laboratory: 
     laboratory.write("own/mine.py", OWN.replace("(fan_out, fan_in)", "(fan_in, fan_out)"))
     laboratory.change("params.yaml", "  he: {", '  mine: {recipe: "own.mine:halves"}\n  he: {')
     done = laboratory.run("dvc", "repro", check=False)
-    assert "params.yaml: initializers.mine gives W of shape (2, 4); it must be (4, 2).\n" in done.stdout
+    assert "params.yaml: initializers.mine returned W of shape (2, 4); expected (4, 2).\n" in done.stdout
     assert "Running stage 'train" not in done.stdout
     assert "Traceback" not in done.stdout
 
@@ -119,16 +127,21 @@ def test_other_data_by_one_word(laboratory: Laboratory, name: str) -> None:
     assert (he["final_cost"] < he["initial_cost"]).all()
 
 
-def test_changing_a_figures_code_trains_nothing(laboratory: Laboratory) -> None:
-    with (laboratory.root / "pipeline" / "figures.py").open("a") as file:
-        file.write("# a change\n")
-    assert not any(stage.startswith("train") for stage in laboratory.repro())
+def test_another_analysis_trains_nothing(laboratory: Laboratory) -> None:
+    """A figure, a table, a measurement, a prediction, a message and a check changed; then another highlighted seed."""
+    for path in ANALYSIS:
+        laboratory.change(path, "\nfrom ", "\n# a change\nfrom ")
+    ran = laboratory.repro()
+    assert [stage for stage in ran if stage.startswith("train@") or stage == "trajectories"] == []
+    assert {"diagnose@he", "initialization", "aggregate", "track"} < set(ran)
+    laboratory.change("params.yaml", "highlight_seed: 3", "highlight_seed: 5")
+    assert sorted(laboratory.repro()) == ["aggregate", "initialization", "resolve", "track", "trajectories"]
 
 
 def test_a_warning_is_printed_once_and_before_training(laboratory: Laboratory) -> None:
-    """Of the section `training` too, on which no stage but `recipes` depends before every model is trained."""
+    """Of the section `training` too."""
     laboratory.change("params.yaml", "batch_size: full", "batch_size: 31")
-    said = laboratory.run("dvc", "repro", "recipes", "train").stdout
+    said = laboratory.run("dvc", "repro", "resolve", "train").stdout
     (warning,) = re.findall(r"(?m)^params\.yaml: warning: training\.batch_size holds 31, .*$", said)
     assert said.index(warning) < said.index("Running stage 'train@")
     assert "warning" not in laboratory.run("dvc", "repro").stdout
@@ -140,16 +153,16 @@ def test_an_activation_without_theory_is_measured_and_nothing_predicted(laborato
         "Activation(relu, relu_slope, kinks=(0.0,))",
         'Activation(relu, relu_slope, without_theory="as a test")',
     )
-    before = pd.read_csv(laboratory.root / "reports" / "birth.csv")
-    done = laboratory.stage("birth")
+    before = pd.read_csv(laboratory.root / "reports" / "initialization.csv")
+    done = laboratory.stage("initialization")
     assert (done.returncode, done.stdout) == (0, "")
-    after = pd.read_csv(laboratory.root / "reports" / "birth.csv")
+    after = pd.read_csv(laboratory.root / "reports" / "initialization.csv")
     pd.testing.assert_frame_equal(
         before.drop(columns=["predicted", "deviation"]), after.drop(columns=["predicted", "deviation"])
     )
     assert before["predicted"].notna().any()
     assert not after["predicted"].notna().any()
-    text = (laboratory.root / "reports" / "birth.md").read_text()
+    text = (laboratory.root / "reports" / "initialization.md").read_text()
     for name in ("zeros", "small", "he"):
         assert (
             f"of {name} theory says nothing: it has the activation relu, which theory does not cover: as a test" in text
@@ -161,10 +174,10 @@ def test_an_activation_without_theory_is_measured_and_nothing_predicted(laborato
     [
         ("learning_rate: 0.1", "learning_rate: -0.1", "training.learning_rate holds -0.1"),
         ("seeds: [3, 5]", "seeds: [3, 3]", "seeds"),
-        ("hidden: [4, 3]", "hidden: [4, 0]", "network.hidden"),
+        ("hidden_sizes: [4, 3]", "hidden_sizes: [4, 0]", "network.hidden_sizes"),
         ("noise: 0.05", "noise: 0.05, colour: red", "data.colour"),
         ("reference: he", "reference: He", "comparison.reference holds the text 'He'"),
-        ("seeds: [3, 5]", "seeds: [4]", "comparison.tutorial_seed holds 3"),
+        ("seeds: [3, 5]", "seeds: [4]", "comparison.highlight_seed holds 3"),
     ],
 )
 def test_bad_parameters_stop_the_pipeline_with_a_sentence(
@@ -177,25 +190,23 @@ def test_bad_parameters_stop_the_pipeline_with_a_sentence(
     assert "Traceback" not in done.stdout
     kept = {name: content for name, content in laboratory.results().items() if name.startswith(("reports", "dvc.lock"))}
     assert kept.items() <= finished.results().items()
-    for stage in ("generate", "recipes", "train", "diagnose", "birth", "aggregate", "track"):
-        arguments = ("--initializer", "he") if stage in ("train", "diagnose") else ()
-        by_hand = laboratory.stage(stage, *arguments)
+    for stage in ("dataset", "resolve", "initialization", "aggregate", "track"):  # those that read params.yaml
+        by_hand = laboratory.stage(stage)
         assert (by_hand.returncode, "Traceback" in by_hand.stdout) == (1, False)
         assert sentence in by_hand.stdout
 
 
-def test_one_model_for_the_curious(laboratory: Laboratory, finished: Laboratory) -> None:
-    done = laboratory.stage("train", "--initializer", "he", "--seed", "3")
-    row = pd.read_csv(finished.root / "runs" / "he" / "metrics.csv").iloc[0]
-    assert f"final_cost: {row['final_cost']}" in done.stdout
-    assert f"train_accuracy: {row['train_accuracy']}" in done.stdout
-    assert laboratory.results() == finished.results()
-    unknown = laboratory.stage("train", "--initializer", "xavier")
-    assert unknown.returncode == 1
-    assert unknown.stdout == "params.yaml: initializers has no xavier; it has zeros, small, he.\n"
+@pytest.mark.parametrize("stage", ["train", "diagnose"])
+def test_an_initializer_without_a_job_is_named(finished: Laboratory, stage: str) -> None:
+    unknown = finished.stage(stage, "--initializer", "xavier")
+    message = "jobs/initializers/xavier.json is missing; `dvc repro` makes it.\n"
+    assert (unknown.returncode, unknown.stdout) == (1, message)
 
 
-@pytest.mark.parametrize("name", ["data/train.csv", "runs/he/costs.csv", "runs/he/weights.npz", "births/he/layers.csv"])
+@pytest.mark.parametrize(
+    "name",
+    ["data/train.csv", "runs/he/costs.csv", "runs/he/weights.npz", "diagnostics/he/layers.csv", "trajectories/he.npz"],
+)
 def test_a_truncated_intermediate_file_is_named(laboratory: Laboratory, finished: Laboratory, name: str) -> None:
     path = laboratory.root / name
     path.write_bytes(path.read_bytes()[:-40])
@@ -232,7 +243,7 @@ def test_a_bar_shows_progress_to_a_person_and_nothing_to_a_file(laboratory: Labo
 def test_the_first_run_says_that_it_compiles(laboratory: Laboratory, tmp_path: Path) -> None:
     laboratory.environment = laboratory.environment | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     first, second = (laboratory.stage("train", "--initializer", "he").stdout for _ in range(2))
-    assert first == "Compiling the kernel for this processor; that takes some seconds and is kept for the next time.\n"
+    assert first == f"{train.COMPILING}\n"
     assert second == ""
 
 
@@ -242,8 +253,8 @@ def test_an_interruption_stops_training_and_leaves_what_was_there(
 ) -> None:
     if while_compiling:
         laboratory.environment = laboratory.environment | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    laboratory.change("params.yaml", "iterations: 40", "iterations: 1000000000")
-    laboratory.change("params.yaml", "record_every: 20", "record_every: 1000000000")
+    laboratory.change("jobs/training.json", '"iterations": 40', '"iterations": 1000000000')
+    laboratory.change("jobs/training.json", '"record_every": 20', '"record_every": 1000000000')
     before = laboratory.results()
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline.stages.train", "--initializer", "he"],
@@ -260,7 +271,7 @@ def test_an_interruption_stops_training_and_leaves_what_was_there(
     finally:
         process.kill()
     assert process.returncode == 130
-    assert said.splitlines()[-1] == "Stopped; nothing half-written was left."
+    assert said.splitlines()[-1] == "Interrupted; no partial files were written."
     assert laboratory.results() == before
 
 
@@ -280,10 +291,11 @@ JUNK = (
     "own/.#example.py",
     "own/#example.py#",
     "own/.ipynb_checkpoints/example-checkpoint.py",
-    "recipes/.DS_Store",
-    "births/.DS_Store",
-    "births/he/.DS_Store",
-    "births/he/layers.csv.part",
+    "jobs/.DS_Store",
+    "trajectories/he.npz.part",
+    "diagnostics/.DS_Store",
+    "diagnostics/he/.DS_Store",
+    "diagnostics/he/layers.csv.part",
     "runs/.DS_Store",
     "runs/he/.DS_Store",
     "runs/he/weights.npz.part",
@@ -299,7 +311,7 @@ def assert_clean(laboratory: Laboratory) -> None:
 
 
 def test_what_python_and_desktops_leave_in_a_folder_changes_nothing(laboratory: Laboratory) -> None:
-    """The dependencies and outputs that are folders: own, births, runs, recipes."""
+    """The dependencies and outputs that are folders: own, jobs, runs, trajectories, diagnostics."""
     lock = (laboratory.root / "dvc.lock").read_bytes()
     laboratory.run("python", "-c", "import own.example")
     assert list(laboratory.root.glob("own/__pycache__/*.pyc"))
@@ -311,7 +323,7 @@ def test_what_python_and_desktops_leave_in_a_folder_changes_nothing(laboratory: 
         path.write_text("left behind")
     assert_clean(laboratory)
     assert laboratory.repro() == []
-    assert laboratory.repro("--single-item", "--force", "recipes") == ["recipes"]
+    assert laboratory.repro("--single-item", "--force", "resolve") == ["resolve"]
     assert laboratory.repro() == []
     assert_clean(laboratory)
     assert (laboratory.root / "dvc.lock").read_bytes() == lock

@@ -1,5 +1,4 @@
-"""The files of newborn models, snapshots and tables: read back to the same bits, damage told in a sentence, dropped
-when nothing asks for them."""
+"""The files of newborn models, snapshots and tables: read back to the same bits, damage told in a sentence."""
 
 import io
 import math
@@ -14,11 +13,12 @@ import pytest
 
 from pipeline.datasets import circles
 from pipeline.diagnostics import measure
-from pipeline.initializers.layerwise import he_normal, initialize_parameters, zeros
+from pipeline.initializers.layerwise import he_normal, zeros
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.storage import atomic_files, measurements, reports, trained
 from pipeline.storage.atomic_files import FileError
+from tests.sampling import initialize_parameters
 from tests.storage.test_trained import model
 
 SEEDS = (3, 5, 8)
@@ -34,7 +34,9 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def measured(layers_dims: list[int] | None = None) -> measure.Measurements:
     """Of three models, one of zeros: it has nan where the others have numbers."""
     layers_dims = layers_dims or [2, 4, 3, 1]
-    models = [initialize_parameters(init, 3, layers_dims) for init in (he_normal(), zeros(), he_normal(slope=1.0))]
+    models = [
+        initialize_parameters(init, 3, layers_dims) for init in (he_normal(), zeros(), he_normal(negative_slope=1.0))
+    ]
     return measure.measure(stack(models), X, Y, [ACTIVATIONS["relu"]] * (len(layers_dims) - 2))
 
 
@@ -53,7 +55,7 @@ def bits(values: np.ndarray) -> bytes:
     return np.where(np.isnan(values), math.nan, values).tobytes() if values.dtype.kind == "f" else values.tobytes()
 
 
-# births/<name>
+# diagnostics/<name>
 
 
 @pytest.mark.parametrize("layers_dims", [[2, 4, 3, 1], [2, 1], [2, 1, 3]])
@@ -186,7 +188,7 @@ def test_units_that_lack_something_are_refused(change: Callable[[dict[str, Any]]
         measurements.read_units("he", SEEDS, 3)
 
 
-# runs/<name>/snapshots.npz
+# trajectories/<name>.npz
 
 
 def test_snapshots_read_back_to_the_same_bits() -> None:
@@ -213,15 +215,13 @@ def test_snapshots_read_back_to_the_same_bits() -> None:
 )
 def test_snapshots_of_something_else_are_refused(when: list[int], layers_dims: list[int]) -> None:
     trained.write_snapshots("he", np.array([0, 1, 40]), snapshots())
-    with pytest.raises(
-        FileError, match=r"snapshots\.npz is damaged: it does not hold the models that params\.yaml asks"
-    ):
+    with pytest.raises(FileError, match=r"he\.npz is damaged: it does not hold the models that params\.yaml asks"):
         trained.read_snapshots("he", np.array(when), layers_dims)
 
 
 def test_weights_are_not_taken_for_snapshots() -> None:
     """They have the shapes, but tell their models apart by seeds."""
-    trained.write_weights(trained.RUNS / "he" / "snapshots.npz", (0, 0), model())
+    trained.write_weights(trained.TRAJECTORIES / "he.npz", (0, 0), model())
     with pytest.raises(FileError, match=r"it does not hold the models that params\.yaml asks for"):
         trained.read_snapshots("he", np.array([0]), [2, 3, 1])
 
@@ -229,9 +229,9 @@ def test_weights_are_not_taken_for_snapshots() -> None:
 @pytest.mark.parametrize("keep", [0, 1, 300, -1])
 def test_snapshots_cut_short_are_named(keep: int) -> None:
     trained.write_snapshots("he", np.array([0, 1, 40]), snapshots())
-    path = trained.RUNS / "he" / "snapshots.npz"
+    path = trained.TRAJECTORIES / "he.npz"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(FileError, match=rf"snapshots\.npz is damaged: .*{AGAIN}"):
+    with pytest.raises(FileError, match=rf"he\.npz is damaged: .*{AGAIN}"):
         trained.read_snapshots("he", np.array([0, 1, 40]), [2, 3, 1])
 
 
@@ -284,7 +284,7 @@ def test_pickles_are_neither_written_nor_read() -> None:
     with pytest.raises(ValueError, match="allow_pickle=False"):
         atomic_files.write_npz(Path("a.npz"), {"a": pickled})
     assert not Path("a.npz").exists()
-    for path in (Path("a.npz"), measurements.DIAGNOSTICS / "he" / "units.npz", trained.RUNS / "he" / "snapshots.npz"):
+    for path in (Path("a.npz"), measurements.DIAGNOSTICS / "he" / "units.npz", trained.TRAJECTORIES / "he.npz"):
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, seeds=pickled, iterations=pickled)
     for read in (
@@ -314,32 +314,7 @@ def test_an_archive_of_one_array_alone_is_named() -> None:
         atomic_files.read_npz(Path("a.npz"))
 
 
-# prune and tables
-
-
-def test_prune_deletes_the_births_and_runs_that_are_no_longer_asked_for() -> None:
-    """All that is written of an initializer, and nothing else."""
-    for name in ("he", "gone"):
-        write(measured(), name)
-        columns = {key: np.zeros(2, dtype=kind) for key, kind in trained.METRICS.items()}
-        trained.write_run(name, (3, 5), model(), np.array([0, 9]), np.ones((2, 2)), columns)
-        trained.write_snapshots(name, np.array([0, 1, 40]), snapshots())
-    for folder in ("births", "runs"):
-        (Path(folder) / ".gitignore").write_text("/he\n")
-        (Path(folder) / "mine").mkdir()
-        (Path(folder) / "mine" / "notes.txt").touch()
-    atomic_files.write_csv(measurements.DIAGNOSTICS / "annotated" / "layers.csv", {"seed": [1]})
-    atomic_files.write_text(measurements.DIAGNOSTICS / "annotated" / "notes.txt", "")
-    trained.prune(["he"])
-    assert sorted(path.name for path in Path("runs").iterdir()) == [".gitignore", "he", "mine"]
-    assert sorted(path.name for path in Path("births").iterdir()) == [".gitignore", "annotated", "he", "mine"]
-    both()
-    assert {file.name for file in Path("runs/he").iterdir()} == trained.RUN_FILES
-
-
-def test_prune_where_nothing_has_run() -> None:
-    trained.prune(["he"])
-    assert not list(Path().iterdir())
+# tables
 
 
 def test_a_table_reads_back_to_the_same_bits() -> None:
@@ -347,11 +322,11 @@ def test_a_table_reads_back_to_the_same_bits() -> None:
     made = pd.DataFrame(
         {"name": list("abcdefg"), "layer": pd.array([1, None, 3] * 2 + [4], dtype="Int64"), "x": values}
     )
-    reports.write_table("birth", made)
-    content = Path("reports/birth.csv").read_bytes()
+    reports.write_table("initialization", made)
+    content = Path("reports/initialization.csv").read_bytes()
     assert content.startswith(b"name,layer,x\na,1,0.1\nb,,0.3333333333333333\nc,3,5e-324\nd,1,-0.0\n")
     assert b"\r" not in content
-    back = atomic_files.read_csv(Path("reports/birth.csv"), {"name": str, "layer": str, "x": float}, 7)
+    back = atomic_files.read_csv(Path("reports/initialization.csv"), {"name": str, "layer": str, "x": float}, 7)
     assert back["x"].tobytes() == np.array(values).tobytes()
 
 

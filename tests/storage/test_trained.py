@@ -127,12 +127,3 @@ def test_a_failed_write_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypa
         atomic_files.write_text(path, "new")
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
-
-
-def test_prune_deletes_only_runs_that_are_no_longer_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for folder, file in (("he", "costs.csv"), ("gone", "costs.csv"), ("mine", "notes.txt")):
-        (tmp_path / "runs" / folder).mkdir(parents=True)
-        (tmp_path / "runs" / folder / file).touch()
-    trained.prune(["he"])
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["he", "mine"]

@@ -70,9 +70,9 @@ def test_the_page_against_papers() -> None:
     assert rows["tanh"][5:] == ["1", "0"]
     assert rows["gelu"][5:] == rows["silu"][5:] == ["– ¹", "–"]
     assert rows["softplus"][5:] == ["– ²", "–"]
-    assert re.findall(r"(?m)^(.) None: .* gives chi_1 = 1 at a variance that (attracts|maps)", PAGE) == [
-        ("¹", "attracts"),
-        ("²", "maps"),
+    assert re.findall(r"(?m)^(.) None: .* gives chi_1 = 1 at a (stable fixed|fixed) point", PAGE) == [
+        ("¹", "stable fixed"),
+        ("²", "fixed"),
     ]
     sigmoid, slope = special.expit, lambda z: special.expit(z) * special.expit(-z)
     moments = [expected(f, 1.0) for f in (sigmoid, lambda z: sigmoid(z) ** 2, lambda z: slope(z) ** 2)]
@@ -161,9 +161,9 @@ def test_relu() -> None:
     """At (2, 0) every variance stays; beyond, and with biases, it grows without end; below it dies out."""
     here = told(answer("relu", 2.0, 0.0))
     assert (here["stable q*"], here["chi_1"], here["phase"], here["c*"]) == ("any", "1", "critical", "1")
-    assert (here["xi_q"], here["xi_c"], here["gradients"]) == ("infinite", "infinite", "stay")
+    assert (here["xi_q"], here["xi_c"], here["gradients"]) == ("infinite", "infinite", "stable")
     beyond = answer("relu", 3.0, 0.0)
-    assert "stable q*  none           signals grow without end: q = 1 becomes 1.5 in the next layer" in beyond
+    assert "stable q*  none           signals grow without bound: q = 1 becomes 1.5 in the next layer" in beyond
     assert (told(beyond)["chi_1"], told(beyond)["phase"], told(beyond)["critical"]) == ("1.5", "none", "2")
     assert "(gain 1.414214, q* = any)" in beyond
     drifting = answer("relu", 2.0, 0.1)
@@ -177,7 +177,7 @@ def test_relu() -> None:
 
 def test_signals_that_die_out() -> None:
     at_the_edge = answer("tanh", 1.0, 0.0)
-    assert "stable q*  0              signals die out, but slower than exponentially\n" in at_the_edge
+    assert "stable q*  0              signals vanish, but slower than exponentially\n" in at_the_edge
     assert told(at_the_edge)["phase"] == "critical"
     nothing = told(answer("tanh", 0.0, 0.0))
     assert [nothing[key] for key in ("stable q*", "chi_1", "xi_q", "xi_c", "gradients")] == ["0"] * 4 + ["vanish"]
@@ -191,7 +191,7 @@ def test_several_stable_variances() -> None:
     sigma_w2, sigma_b2 = 1.992, 0.15
     text = answer("gelu", sigma_w2, sigma_b2)
     found = [float(q) for q in re.findall(r"(?m)^stable q\*  (\S+)", text)]
-    assert f"{len(found)} stable q*: the variance at first decides" in text
+    assert f"{len(found)} stable q*: which one is reached depends on the initial variance" in text
     assert len(found) == 2
     for q in found:
         assert sigma_w2 * expected(lambda z: gelu(z) ** 2, q) + sigma_b2 == pytest.approx(q, rel=DIGITS)
@@ -255,9 +255,9 @@ KINDS = ", ".join(ACTIVATIONS)
     [
         ("relo --gain 1", f"The activation is the text 'relo'; it must be one of {KINDS} (did you mean relu?)."),
         ("7 --gain 1", f"The activation is the text '7'; it must be one of {KINDS}."),
-        ("--gain 1", f"An activation must be named before its options: {KINDS}."),
-        ("", f"An activation must be named before its options: {KINDS}."),
-        ("tanh", "The scale of the weights is missing: tanh needs --gain or --sigma-w2, its square."),
+        ("--gain 1", f"The activation is missing; give one of {KINDS}."),
+        ("", f"The activation is missing; give one of {KINDS}."),
+        ("tanh", "The scale of the weights is missing; give --gain or --sigma-w2, its square."),
         ("tanh --gain -1", "--gain holds -1; it must be a number from 0 to 1000."),
         ("tanh --gain nan", "--gain holds nan; it must be a number from 0 to 1000."),
         ("tanh --gain large", "--gain holds the text 'large'; it must be a number from 0 to 1000."),
@@ -266,7 +266,7 @@ KINDS = ", ".join(ACTIVATIONS)
         ("tanh --sigma-w2 1 --sigma-b2=-0.1", "--sigma-b2 holds -0.1; it must be a number from 0 to 100."),
         (
             "relu --gain 1 --hidden 10,5",
-            "--hidden is for He's weights alone: relu --sigma-w2 2 --sigma-b2 0.",
+            "--hidden requires He's weights: relu --sigma-w2 2 --sigma-b2 0.",
         ),
         *(
             (
@@ -277,7 +277,7 @@ KINDS = ", ".join(ACTIVATIONS)
         ),
         (
             "elu --sigma-w2 1.0000001",
-            "elu at sigma_w2 = 1.0000001 is so near to critical that q* is too small to be found.",
+            "elu at sigma_w2 = 1.0000001 is too close to critical: q* is too small to be computed.",
         ),
     ],
 )

@@ -30,17 +30,17 @@ WITH_LAW: dict[str, list[dict[str, Any]]] = {
     "zeros": [{}],
     "constant": [{"value": 0.0}],
     "uniform": [{"low": -0.3, "high": 0.3}],
-    "normal": [{"sd": 0.3}],
-    "truncated_normal": [{"sd": 0.3}, {"sd": 0.3, "low": -0.5, "high": 0.5}],
-    "truncated_normal_absolute": [{}, {"sd": 0.3, "low": -0.4, "high": 0.4}, {"sd": 0.02, "high": 3.0}],
+    "normal": [{"std": 0.3}],
+    "truncated_normal": [{"std": 0.3}, {"std": 0.3, "low": -0.5, "high": 0.5}],
+    "truncated_normal_absolute": [{}, {"std": 0.3, "low": -0.4, "high": 0.4}, {"std": 0.02, "high": 3.0}],
     "variance_scaling": [
-        {"scale": 3.0, "fan": fan, "distribution": distribution}
+        {"scale": 3.0, "mode": fan, "distribution": distribution}
         for fan in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
         for distribution in ("normal", "truncated_normal", "uniform")
     ]
-    + [{"scale": 3.0, "fan": "fan_out"}],
+    + [{"scale": 3.0, "mode": "fan_out"}],
     **{
-        f"he_{distribution}": [{}, {"slope": 0.5, "fan": "fan_out"}]
+        f"he_{distribution}": [{}, {"negative_slope": 0.5, "mode": "fan_out"}]
         for distribution in ("normal", "truncated_normal", "uniform")
     },
     **{
@@ -51,8 +51,8 @@ WITH_LAW: dict[str, list[dict[str, Any]]] = {
     "pytorch_linear": [{}],
     "sklearn_mlp": [{}, {"activation": "logistic"}],
     "orthogonal": [{}],
-    "sparse": [{"sparsity": 0.31}, {"sparsity": 0.0, "sd": 0.3}],
-    "martens_sparse": [{}, {"connections": 7, "sd": 0.3}],
+    "sparse": [{"sparsity": 0.31}, {"sparsity": 0.0, "std": 0.3}],
+    "martens_sparse": [{}, {"n_connections": 7, "std": 0.3}],
     "random_walk": [{}, {"tanh_gain": 2.0}],
     "critical_normal": [{}],
 }
@@ -61,17 +61,17 @@ WITHOUT: list[tuple[str, dict[str, Any], str]] = [
     ("ones", {}, "weights of mean 1,"),
     ("constant", {"value": -0.5}, "weights of mean -0.5,"),
     ("uniform", {"low": -0.1, "high": 0.3}, "weights of mean 0.1,"),
-    ("truncated_normal", {"sd": 0.3, "low": -0.5, "high": 3.0}, "weights of mean 0."),
+    ("truncated_normal", {"std": 0.3, "low": -0.5, "high": 3.0}, "weights of mean 0."),
     ("truncated_normal_absolute", {"mean": 0.5}, "weights of mean 0."),
     ("truncated_normal_absolute", {"low": -1.0}, "weights of mean 0."),
-    ("truncated_normal_absolute", {"sd": 0.02, "mean": 0.5}, "weights of mean 0.5,"),
-    ("normal", {"sd": 1e200}, "weights whose variance is beyond 1.8e308,"),
-    ("identity", {}, "weights that are not drawn,"),
-    ("zero_init", {}, "weights that are not drawn,"),
+    ("truncated_normal_absolute", {"std": 0.02, "mean": 0.5}, "weights of mean 0.5,"),
+    ("normal", {"std": 1e200}, "weights whose variance exceeds 1.8e308,"),
+    ("identity", {}, "deterministic weights,"),
+    ("zero_init", {}, "deterministic weights,"),
     ("lsuv", {}, "weights that depend on the training data,"),
     ("data_dependent", {}, "weights that depend on the training data,"),
     ("looks_linear", {}, "weights that depend on each other,"),
-    ("own.example:mirrored", {}, "weights of your own making,"),
+    ("own.example:mirrored", {}, "user-defined weights,"),
 ]
 # Options and exceptions of single layers
 EXCEPTIONS = {
@@ -85,7 +85,7 @@ EXCEPTIONS = {
         gain=0.5,
         layers={1: Layer(gain=2.0), 2: Layer("sklearn_mlp"), 3: Layer("orthogonal", gain=3.0)},
     ),
-    "a layer of own settings": Recipe("normal", {"sd": 0.3}, layers={2: Layer("normal", {"sd": 2.0})}),
+    "a layer of own settings": Recipe("normal", {"std": 0.3}, layers={2: Layer("normal", {"std": 2.0})}),
     "bias taken back": Recipe("lecun_normal", bias=0.1, layers=dict.fromkeys((1, 2, 3), Layer(bias=0.0))),
     "no layer is the network's": Recipe("lsuv", gain=0.5, layers=dict.fromkeys((1, 2, 3), Layer("orthogonal"))),
     "critical, with a layer of its own": Recipe("critical_normal", gain=2.0, layers={2: Layer("he_uniform")}),
@@ -180,7 +180,7 @@ def test_reasons(name: str, settings: dict[str, Any], what: str) -> None:
     reason = laws(Recipe(name, settings), BIRTH)
     assert isinstance(reason, str)
     assert reason.startswith(f"has {what}")
-    assert re.fullmatch(r"has [^\n]+, and theory [^\n]+[^.\n]", reason)
+    assert re.fullmatch(r"has [^\n]+, (but theory assumes|whose distribution|beyond the range) [^\n]+[^.\n]", reason)
     if place := re.search(r"of mean (\S+),", reason):
         with np.errstate(all="ignore"):
             (W, _), *_ = born(Recipe(name, settings), BIRTH, 50)
@@ -190,28 +190,28 @@ def test_reasons(name: str, settings: dict[str, Any], what: str) -> None:
 @pytest.mark.parametrize(
     ("recipe", "reason"),
     [
-        (Recipe("he_normal", bias=0.1), "has biases of mean 0.1, and theory wants mean 0"),
-        (Recipe("pytorch_linear", bias=-2.0), "has biases of mean -2, and theory wants mean 0"),
+        (Recipe("he_normal", bias=0.1), "has biases of mean 0.1, but theory assumes mean 0"),
+        (Recipe("pytorch_linear", bias=-2.0), "has biases of mean -2, but theory assumes mean 0"),
         (
             Recipe("he_normal", layers={3: Layer(bias=0.1)}),
-            "has in layer 3 biases of mean 0.1, and theory wants mean 0",
+            "has in layer 3 biases of mean 0.1, but theory assumes mean 0",
         ),
         (
             Recipe("he_normal", layers={2: Layer("constant", {"value": 0.25}, gain=2.0)}),
-            "has in layer 2 weights of mean 0.5, and theory wants mean 0",
+            "has in layer 2 weights of mean 0.5, but theory assumes mean 0",
         ),
-        (Recipe("ones", gain=3.0, layers={2: Layer("orthogonal")}), "has weights of mean 3, and theory wants mean 0"),
+        (Recipe("ones", gain=3.0, layers={2: Layer("orthogonal")}), "has weights of mean 3, but theory assumes mean 0"),
         (
             Recipe("critical_normal", layers={1: Layer("identity")}),
-            "has in layer 1 weights that are not drawn, and theory is of random ones",
+            "has in layer 1 deterministic weights, but theory assumes random ones",
         ),
         (
             Recipe("orthogonal", layers={2: Layer("own.example:mirrored")}),
-            "has in layer 2 weights of your own making, and theory does not know their law",
+            "has in layer 2 user-defined weights, whose distribution is unknown",
         ),
         (
             Recipe("lsuv", layers={1: Layer("orthogonal"), 2: Layer("orthogonal")}),
-            "has weights that depend on the training data, and theory is of weights that do not",
+            "has weights that depend on the training data, but theory assumes independent ones",
         ),
     ],
 )
@@ -227,16 +227,16 @@ def test_reasons_of_options_and_layers(recipe: Recipe, reason: str) -> None:
         ("xavier_normal", {}, [True] * 3),
         ("he_uniform", {}, [False] * 3),
         ("lecun_truncated_normal", {}, [False] * 3),
-        ("variance_scaling", {"scale": 1.0, "fan": "fan_avg"}, [True] * 3),
-        ("truncated_normal", {"sd": 1.0, "low": -8.0, "high": 8.0}, [False] * 3),
-        ("truncated_normal", {"sd": 1.0, "low": -40.0, "high": 40.0}, [True] * 3),
-        ("truncated_normal_absolute", {"sd": 0.02}, [True] * 3),  # cut at 100 standard deviations
-        ("truncated_normal_absolute", {"sd": 1e-310}, [False] * 3),  # of a variance that is 0
+        ("variance_scaling", {"scale": 1.0, "mode": "fan_avg"}, [True] * 3),
+        ("truncated_normal", {"std": 1.0, "low": -8.0, "high": 8.0}, [False] * 3),
+        ("truncated_normal", {"std": 1.0, "low": -40.0, "high": 40.0}, [True] * 3),
+        ("truncated_normal_absolute", {"std": 0.02}, [True] * 3),  # cut at 100 standard deviations
+        ("truncated_normal_absolute", {"std": 1e-310}, [False] * 3),  # of a variance that is 0
         ("pytorch_linear", {}, [False] * 3),
         ("orthogonal", {}, [False] * 3),
         ("sparse", {"sparsity": 0.5}, [False] * 3),
         ("sparse", {"sparsity": 0.0}, [True] * 3),
-        ("martens_sparse", {"connections": 35}, [False, True, False]),  # a unit of 30 inputs has them all
+        ("martens_sparse", {"n_connections": 35}, [False, True, False]),  # a unit of 30 inputs has them all
         ("random_walk", {}, [True] * 3),
         ("critical_normal", {}, [True] * 3),
     ],
@@ -255,8 +255,8 @@ def test_truncated_moments(low: float, high: float) -> None:
     expected = stats.truncnorm.stats(low, high, moments="mv")
     np.testing.assert_allclose(truncated_moments(low, high), expected, rtol=0, atol=1e-13)
     if low == -high:
-        (law,) = found(Recipe("truncated_normal", {"sd": 0.3, "low": low, "high": high}), NetworkSpec([4, 2], [], X))
-        absolute = {"sd": 0.3, "low": 0.3 * low, "high": 0.3 * high}
+        (law,) = found(Recipe("truncated_normal", {"std": 0.3, "low": low, "high": high}), NetworkSpec([4, 2], [], X))
+        absolute = {"std": 0.3, "low": 0.3 * low, "high": 0.3 * high}
         (same,) = found(Recipe("truncated_normal_absolute", absolute), NetworkSpec([4, 2], [], X))
         assert math.isclose(law.weight, stats.truncnorm.var(low, high, scale=0.3), rel_tol=1e-9)  # 1e-13 / 5e-5
         assert math.isclose(law.weight, same.weight, rel_tol=1e-9)
@@ -266,8 +266,8 @@ def test_truncated_moments(low: float, high: float) -> None:
     "recipe",
     [
         Recipe("orthogonal"),
-        Recipe("sparse", {"sparsity": 0.5, "sd": 1.0}),
-        Recipe("martens_sparse", {"connections": 3}),
+        Recipe("sparse", {"sparsity": 0.5, "std": 1.0}),
+        Recipe("martens_sparse", {"n_connections": 3}),
     ],
     ids=lambda recipe: recipe.recipe,
 )
@@ -329,8 +329,8 @@ def test_laws_of_ones_own_are_estimated() -> None:
         assert abs(law.bias - 0.01) < 5 * 0.01 * math.sqrt(2 / (50 * n_out))
         assert not law.normal
     skewed = estimated(columns(lambda shape: rng.uniform(-0.3, 0.4, shape)), dims)
-    assert re.fullmatch(r"has in layer 1 weights of mean 0\.0\d+, and theory wants mean 0", str(skewed))
+    assert re.fullmatch(r"has in layer 1 weights of mean 0\.0\d+, but theory assumes mean 0", str(skewed))
     shifted = estimated(columns(rng.standard_normal, bias=0.5), dims)
-    assert re.fullmatch(r"has in layer 1 biases of mean 0\.[45]\d*, and theory wants mean 0", str(shifted))
+    assert re.fullmatch(r"has in layer 1 biases of mean 0\.[45]\d*, but theory assumes mean 0", str(shifted))
     assert is_own(Recipe("zeros", layers={2: Layer("own.mine:f")}))
     assert not is_own(Recipe("lsuv", layers={2: Layer("he_normal")}))

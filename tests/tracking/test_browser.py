@@ -14,6 +14,7 @@ from tests import browser
 from tests.conftest import Laboratory
 
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.skipif(os.name != "posix", reason="ends the server's processes as a group"),
     pytest.mark.skipif(not (browser.CHROMIUM and browser.DRIVER), reason=browser.NEEDED),
 ]

@@ -174,7 +174,7 @@ def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
 def publishing(folder: Path, fingerprints: list[str]) -> list[int]:
     """The exit codes of as many processes, which publish twenty runs each, all at once."""
     code = (
-        "import sys; from pathlib import Path; from pipeline import tracking as t; folder = Path(sys.argv[1]);"
+        "import sys; from pathlib import Path; from pipeline.tracking import publish as t; folder = Path(sys.argv[1]);"
         "t.publish(f'sqlite:///{folder.as_posix()}/mlflow.db', folder, t.Result(sys.argv[2], t.Run('p', {}, {})),"
         "[t.Run(f'{i}', {}, {}) for i in range(20)])"
     )
@@ -274,7 +274,7 @@ def test_the_pipeline_publishes_the_result(finished: Laboratory) -> None:
     assert files(client, parent) == {"params.yaml", "dvc.lock", "reports"}
     assert {"reports/comparison.md", "reports/comparison.csv"} < files(client, parent, "reports")
     assert "reports/figures/cost_curves.png" in files(client, parent, "reports/figures")
-    assert parent.data.params["network.hidden"] == "(4, 3)"
+    assert parent.data.params["network.hidden_sizes"] == "(4, 3)"
     tags = parent.data.tags
     start = finished.run("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
     assert tags["mlflow.source.git.commit"] == start
@@ -302,14 +302,14 @@ def test_the_pipeline_publishes_every_model(finished: Laboratory, tmp_path: Path
     costs = atomic_files.read_csv(finished.root / "runs" / "he" / "costs.csv", trained.COSTS)
     history = client.get_metric_history(he.info.run_id, "cost")
     assert [m.value for m in history] == costs["cost"][costs["seed"] == 3].tolist()
-    layers = pd.read_csv(finished.root / "births" / "he" / "layers.csv").set_index("seed")
+    layers = pd.read_csv(finished.root / "diagnostics" / "he" / "layers.csv").set_index("seed")
     gradients = client.get_metric_history(he.info.run_id, "first_gradient")
     assert [(m.step, m.value) for m in gradients] == list(enumerate(layers.loc[3, "weight_gradient"], start=1))
     assert {"initializer": "he", "seed": "3", "recipe": "he_normal"}.items() <= he.data.params.items()
     table = pd.read_csv(finished.root / "reports" / "runs.csv").set_index(["initializer", "seed"])
     assert he.data.tags["behaviour"] == table.loc[("he", 3), "behaviour"]
     lock = YAML(typ="safe").load(finished.root / "dvc.lock")
-    known = {out["path"]: out["md5"] for out in lock["stages"]["generate"]["outs"]}
+    known = {out["path"]: out["md5"] for out in lock["stages"]["dataset"]["outs"]}
     used = {given.tags[0].value: given.dataset.digest for given in he.inputs.dataset_inputs}
     assert used == {"train": known["data/train.csv"], "test": known["data/test.csv"]}
 
@@ -328,7 +328,7 @@ def test_the_pipeline_publishes_the_spread_over_the_seeds(finished: Laboratory) 
     table = pd.read_csv(finished.root / "reports" / "comparison.csv").set_index("initializer")
     assert he.data.metrics["train_accuracy_mean"] == table.loc["he", "train_accuracy_mean"]
     every = pd.read_csv(finished.root / "reports" / "runs.csv").set_index("initializer").loc["he"]
-    for labels in ("behaviour", "at_birth"):
+    for labels in ("behaviour", "initial_label"):
         assert set(he.data.tags[labels].split(", ")) == {f"{k} {n}" for k, n in every[labels].value_counts().items()}
     assert "costs.png" in files(client, he)
 
@@ -404,7 +404,7 @@ def test_a_store_that_is_gone_comes_back_whole(laboratory: Laboratory) -> None:
 
 
 def test_an_unreachable_server_costs_nothing_but_the_publishing(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "sd: 0.01", "sd: 0.02")
+    laboratory.change("params.yaml", "std: 0.01", "std: 0.02")
     done = laboratory.run("dvc", "repro", check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode != 0
     assert "MLflow's store http://127.0.0.1:9 cannot be used" in done.stdout

@@ -22,6 +22,7 @@ from pipeline.initializers import layerwise
 from pipeline.networks import parameters, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.training import executors, gradient_descent
+from tests.sampling import initialize_parameters
 
 PUBLISHED = Path(__file__).parents[2] / "pipeline" / "published" / "cost_curves.csv"
 LAYERS = [2, 10, 5, 1]
@@ -38,7 +39,7 @@ def published(name: str) -> dict[int, float]:
 
 
 def run(init: layerwise.Initializer, iterations: int = 15000) -> gradient_descent.Trained:
-    born = parameters.stack([layerwise.initialize_parameters(init, 3, LAYERS)])
+    born = parameters.stack([initialize_parameters(init, 3, LAYERS)])
     return gradient_descent.train(born, X, Y, RELU, learning_rate=0.01, record_at=range(0, iterations + 1, 1000))
 
 
@@ -59,7 +60,7 @@ def test_he_gives_the_published_costs_and_accuracies() -> None:
 
 
 def test_x10_gives_the_published_costs_as_far_as_chaos_lets_it() -> None:
-    trained = run(layerwise.normal(sd=10.0))
+    trained = run(layerwise.normal(std=10.0))
     costs = dict(zip(range(0, 15001, 1000), trained.costs[0].tolist(), strict=True))
     facts = published("random_x10")
     assert len(facts) == 14
@@ -90,7 +91,7 @@ def test_constant_units_never_differ_and_yet_learn() -> None:
 
 
 def test_recording_more_often_changes_nothing_else() -> None:
-    born = parameters.stack([layerwise.initialize_parameters(HE, 0, LAYERS)])
+    born = parameters.stack([initialize_parameters(HE, 0, LAYERS)])
     often, seldom = (
         gradient_descent.train(born, X, Y, RELU, learning_rate=0.1, record_at=records)
         for records in ([0, 7, 8, 60], [60])
@@ -137,7 +138,7 @@ class Counting(Executor):
 def test_models_born_alike_are_trained_once_unless_their_shuffles_differ(
     batch_size: int | None, trained_models: int
 ) -> None:
-    he, zeros = (layerwise.initialize_parameters(init, 0, LAYERS) for init in (HE, layerwise.zeros()))
+    he, zeros = (initialize_parameters(init, 0, LAYERS) for init in (HE, layerwise.zeros()))
     other = [(W.copy(), b.copy()) for W, b in zeros]
     other[0][0][0, 0] = -0.0  # equal to 0, in other bits
     born = parameters.stack([zeros, he, zeros, other, he])
@@ -157,7 +158,7 @@ def test_models_born_alike_are_trained_once_unless_their_shuffles_differ(
 
 
 def test_a_batch_of_everything_is_the_full_batch() -> None:
-    born = parameters.stack([layerwise.initialize_parameters(HE, 0, LAYERS)])
+    born = parameters.stack([initialize_parameters(HE, 0, LAYERS)])
     full, whole = (
         gradient_descent.train(born, X, Y, RELU, learning_rate=0.1, record_at=[0, 30], batch_size=size, seeds=[0])
         for size in (None, 300)
@@ -166,7 +167,7 @@ def test_a_batch_of_everything_is_the_full_batch() -> None:
 
 
 def test_small_batches_learn_the_circles_faster() -> None:
-    born = parameters.stack([layerwise.initialize_parameters(layerwise.he_normal(), 3, LAYERS)])
+    born = parameters.stack([initialize_parameters(layerwise.he_normal(), 3, LAYERS)])
     costs = [
         gradient_descent.train(
             born, X, Y, RELU, learning_rate=0.1, momentum=momentum, batch_size=30, seeds=[3], record_at=[3000]
@@ -182,7 +183,7 @@ def test_digits_are_learned_as_well_as_by_scikit_learn() -> None:
     (points, labels), (test_points, test_labels) = DATASETS["digits"].split(1400, 397, 0.0, 1, 2)
     relu, seeds = [ACTIVATIONS["relu"]], range(5)
     he = layerwise.he_normal()
-    born = parameters.stack([layerwise.initialize_parameters(he, seed, [64, 100, 10]) for seed in seeds])
+    born = parameters.stack([initialize_parameters(he, seed, [64, 100, 10]) for seed in seeds])
     trained = gradient_descent.train(
         born, points, labels, relu, learning_rate=0.1, momentum=0.9, batch_size=50, seeds=seeds, record_at=[0, 3000]
     )
@@ -217,7 +218,7 @@ def test_one_thread_for_each_cpu_that_may_be_used(monkeypatch: pytest.MonkeyPatc
     assert started == [1]
 
 
-COUNT = "from pipeline.training import n_cores; print(n_cores())"
+COUNT = "from pipeline.training.executors import n_cores; print(n_cores())"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="an affinity can be set on Linux alone")

@@ -1,0 +1,45 @@
+"""Stage `resolve`: what it deletes of initializers that are no longer in params.yaml, and what it leaves alone."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.stages.resolve import delete_dropped
+
+
+def touch(*names: str) -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def files() -> set[str]:
+    return {path.as_posix() for path in Path().rglob("*") if path.is_file()}
+
+
+def results(name: str) -> list[str]:
+    """Every file that the pipeline writes of one initializer."""
+    names = [f"jobs/initializers/{name}.json", f"trajectories/{name}.npz", f"runs/{name}/weights.npz"]
+    return [*names, f"runs/{name}/costs.csv", *(f"diagnostics/{name}/{file}" for file in MEASURED)]
+
+
+MEASURED = ("layers.csv", "models.csv", "units.npz")
+
+
+def test_results_of_dropped_initializers_are_deleted_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    others = ["jobs/training.json", "jobs/trajectories.json", "runs/.gitignore", "runs/mine/notes.txt"]
+    others += ["diagnostics/annotated/layers.csv", "diagnostics/annotated/notes.txt", "trajectories/notes.txt"]
+    touch(*results("he"), *results("gone"), *others)
+    delete_dropped(["he"])
+    assert files() == {*results("he"), *others}
+    assert not Path("runs/gone").exists()
+    assert not Path("diagnostics/gone").exists()
+
+
+def test_nothing_is_made_where_nothing_has_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    delete_dropped(["he"])
+    assert not list(tmp_path.iterdir())
