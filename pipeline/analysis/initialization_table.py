@@ -1,4 +1,4 @@
-"""The table of reports/initialization.csv: measurements at initialization, statistics over seeds, and predictions.
+"""The table of reports/initialization.csv: statistics of measurements at initialization, and predictions.
 
 Sums are correctly rounded, so that the table has the same bits on every computer.
 """

@@ -27,7 +27,7 @@ def birth(
     """The text of reports/initialization.md.
 
     `measured` is the table of initialization.csv and `verdicts` has the label of every model of each initializer.
-    `silence` has the reason, as a verb phrase, for each initializer for which theory makes no prediction; `estimated`
+    `silence` has, for each initializer for which theory makes no prediction, the reason as a verb phrase; `estimated`
     names those whose variances were estimated from the weights themselves. `layers_dims` is [n_0, ..., n_L].
     """
     names, n_layers, n_classes = list(verdicts), len(layers_dims) - 1, max(2, layers_dims[-1])

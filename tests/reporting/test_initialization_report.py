@@ -228,11 +228,11 @@ def agreement(text: str) -> str:
 
 
 def test_where_theory_is_silent_is_said_and_why() -> None:
-    silence = {"odd": "has weights of mean 0.5, and theory wants mean 0", "own": "has weights of your own making"}
+    silence = {"odd": "has weights of mean 0.5, but theory assumes mean 0", "own": "has weights of your own making"}
     text = written(words={"b": HEALTHY, "odd": HEALTHY, "own": HEALTHY}, silence=silence)
     assert agreement(text).endswith(
         "of the prediction:\n\n"
-        "- odd: no prediction, because it has weights of mean 0.5, and theory wants mean 0;\n"
+        "- odd: no prediction, because it has weights of mean 0.5, but theory assumes mean 0;\n"
         "- own: no prediction, because it has weights of your own making."
     )
     assert "no prediction" not in written()
