@@ -1,1 +1,1 @@
-"""Speed of the kernel beside its peers: `make benchmark`."""
+"""Speed of the kernel compared with other libraries (`make benchmark`), and the validation of the labels."""

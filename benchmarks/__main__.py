@@ -1,6 +1,6 @@
-"""Measures the kernel and its peers in one run, in turns, and writes reports/benchmark.md.
+"""Measure the kernel and other libraries in one run, in alternation, and write reports/benchmark.md.
 
-The comparison runs on one core; the peers' libraries are told to use one thread.
+The comparison runs on one core, with all libraries restricted to one thread.
 """
 
 import importlib.metadata
@@ -39,14 +39,14 @@ def he(widths: Sequence[int], n_models: int) -> Parameters:
 
 
 def cost(models: Parameters, X: Any, Y: Any) -> float:
-    """The reference's cost of the first model."""
+    """The cost of the first model, computed by `networks.reference`."""
     first = [(W[:1], b[:1]) for W, b in models]
     activations = [ACTIVATIONS["relu"]] * (len(models) - 1)
     return float(reference.cost(first, reference.samples(X, Y), activations)[0])
 
 
 def comparison() -> tuple[list[str], float]:
-    """The table of peers, each checked first, and the kernel's seconds for a step of a model."""
+    """The table of the libraries, whose costs are checked first, and the kernel's seconds per step and model."""
     X, Y = circles(SAMPLES, 0.05, 1)
     expected = cost(compiled(he(SEED_NETWORK, 1), X, Y)(1000), X, Y)
     works: dict[str, Callable[[], object]] = {}
@@ -55,7 +55,7 @@ def comparison() -> tuple[list[str], float]:
         run = peer.prepare(he(SEED_NETWORK, peer.n_models), X, Y)
         try:
             reached = cost(run(1000), X, Y)
-        except Exception as error:  # a library that is there and does not work: PyTorch's compiler needs one for C++
+        except Exception as error:  # the library is installed but fails: PyTorch needs a C++ compiler
             print(f"{peer.name}: left out, {type(error).__name__}: {str(error).splitlines()[0][:100]}")
             continue
         if abs(reached - expected) > 1e-9:
@@ -79,7 +79,7 @@ def comparison() -> tuple[list[str], float]:
 
 
 def limit(step: float) -> list[str]:
-    """How far from the arithmetic limit, and where the rest goes."""
+    """The report's section on the kernel's distance from the arithmetic limit, and the seconds of its parts."""
     work, apart, fused = flops(SEED_NETWORK, SAMPLES), peak(fused=False), peak(fused=True)
     X, Y = circles(SAMPLES, 0.05, 1)
     parts = phases(he(SEED_NETWORK, 1), X, Y)
@@ -96,7 +96,7 @@ def limit(step: float) -> list[str]:
 
 
 def two_cores() -> list[str]:
-    """The same batch on one core and on two."""
+    """The report's section on the speed-up of two cores over one."""
     if not hasattr(os, "sched_setaffinity") or len(ALL_CORES) < 2:
         return ["Not measured: this system has one core, or does not let a process choose."]
     X, Y = circles(SAMPLES, 0.05, 1)
@@ -116,7 +116,7 @@ def two_cores() -> list[str]:
 
 
 def growth() -> list[str]:
-    """Time against the number of models, width, depth and samples, with NumPy and its BLAS beside the widths."""
+    """The report's section on time against the number of models, width (with NumPy and its BLAS), depth and samples."""
 
     def step(widths: Sequence[int], m: int, n_models: int = 1, prepare: Any = compiled) -> float:
         X, Y = circles(m, 0.05, 1)

@@ -1,4 +1,4 @@
-"""Our initializers against PyTorch's and JAX's own: two samples of one law, or the same numbers where nothing is drawn.
+"""This project's initializers against PyTorch's and JAX's: samples of one law, or equal values where nothing is random.
 
 Run by `make benchmark`, where both libraries are installed; exits with 1 if a law differs.
 """
@@ -14,7 +14,7 @@ from scipy import stats
 from pipeline.initializers.layerwise import RECIPES
 
 FAN_OUT, FAN_IN = 300, 400
-LEVEL = 1e-4  # below this p-value of the two-sample Kolmogorov-Smirnov test a law counts as another
+LEVEL = 1e-4  # below this p-value of the two-sample Kolmogorov-Smirnov test two laws count as different
 
 # recipe, its settings, and a call of the framework that fills or gives a (fan_out, fan_in) matrix
 PYTORCH: list[tuple[str, dict[str, Any], Callable[[Any, Any], Any]]] = [
@@ -52,7 +52,7 @@ JAX: list[tuple[str, dict[str, Any], Callable[[Any], Any]]] = [
 
 
 def theirs() -> list[tuple[str, str, dict[str, Any], Any]]:
-    """Framework, recipe, settings and the framework's matrix (fan_out, fan_in), as far as frameworks are installed."""
+    """Framework, recipe, settings and the framework's matrix (fan_out, fan_in), for the installed frameworks."""
     found: list[tuple[str, str, dict[str, Any], Any]] = []
     try:
         import torch
@@ -83,7 +83,7 @@ def main() -> int:
     for framework, name, settings, W in theirs():
         ours = RECIPES[name](**settings)(np.random.RandomState(0), FAN_OUT, FAN_IN)
         ours = ours[0] if isinstance(ours, tuple) else ours
-        if len(np.unique(ours)) < 3:  # nothing is drawn
+        if len(np.unique(ours)) < 3:  # nothing is random
             same, told = bool((ours == W).all()), "every number equal" if (ours == W).all() else "other numbers"
         else:
             p = stats.ks_2samp(ours.ravel(), W.ravel()).pvalue

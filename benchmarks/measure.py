@@ -1,4 +1,4 @@
-"""Time: of competitors in turns, of pieces of the kernel, and of a core at its best."""
+"""Time measurements: functions in alternation, parts of the kernel, and the peak of a core."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ from pipeline.numerics.tiles import TILE, constant, loop
 
 
 class Spread(NamedTuple):
-    """The smallest, middle and largest of several measurements."""
+    """The smallest, median and largest of several measurements."""
 
     low: float
     median: float
@@ -41,7 +41,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def in_turns(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """The seconds of each work in each round; in a round all take their turn, so that a slow moment meets all."""
+    """The seconds of each function in each round. Each round runs all once, so a slow period affects all."""
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
@@ -50,7 +50,7 @@ def in_turns(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, l
 
 
 def best(work: Callable[[], object], rounds: int = 5) -> float:
-    """The least seconds of several rounds, each repeated until it takes 20 ms."""
+    """The smallest time in seconds of several rounds; each round repeats the work until it takes 20 ms."""
     repeat = max(1, int(0.02 / max(seconds(work), 1e-7)))
     return min(seconds(lambda: [work() for _ in range(repeat)]) for _ in range(rounds)) / repeat
 
@@ -62,7 +62,7 @@ def flops(widths: list[int], m: int) -> int:
 
 
 def peak(fused: bool) -> float:
-    """Flops a second of one core on vectors that stay in registers: multiply-adds, fused or not."""
+    """Flops per second of one core on vectors in registers: multiply-adds, fused or not."""
 
     @intrinsic
     def rounds(typing_context: Any, n: Any) -> Any:
@@ -88,7 +88,7 @@ def peak(fused: bool) -> float:
 
 
 def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
-    """Seconds of the parts of a step of one model, from what a step takes with and without them."""
+    """Seconds of the parts of a step of one model: differences between steps with and without them."""
     S, activations = reference.samples(X, Y), [ACTIVATIONS["relu"]] * (len(models) - 1)
     prepared = kernel.prepare(models, [S], activations)
     P, (data, m, _, _), (_, work, layers) = prepared.packed.ctypes.data, prepared.data(), prepared.space()
@@ -111,7 +111,7 @@ def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
         for _ in range(n):
             kernel_passes.forward(P, data, m, blocks, work, layers)
 
-    def both(n: int) -> None:  # backward alone would scale its own results again and again, down to subnormals
+    def both(n: int) -> None:  # backward alone would rescale its own results repeatedly, down to subnormals
         for _ in range(n):
             kernel_passes.forward(P, data, m, blocks, work, layers)
             kernel_passes.backward(P, data, m, blocks, work, layers)
@@ -128,7 +128,7 @@ def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
 
 
 def processor() -> str:
-    """What the system calls the processor."""
+    """The system's name of the processor."""
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as file:
             for line in file:

@@ -1,7 +1,7 @@
-"""The peers of the kernel: the tutorial's network and gradient descent as each library would have it written.
+"""The tutorial's network and gradient descent, implemented in the usual way of each library.
 
-A peer is prepared with starting weights and data; it then makes so many steps whenever it is called, and gives the
-weights back. All compute in float64. Libraries that are not installed are passed over.
+A peer is prepared with initial weights and data and returns a function that makes a number of steps and returns the
+weights. All compute in float64. Libraries that are not installed are skipped.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ RATE = 0.01
 
 
 class Peer(NamedTuple):
-    """`prepare(models, X, Y)` gives `run(steps) -> models`; how many models it trains at once, and what it needs."""
+    """`prepare(models, X, Y)` returns `run(steps) -> models`; `n_models` trained at once; `needs` is the package."""
 
     name: str
     n_models: int
@@ -35,7 +35,7 @@ def compiled(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
 
 
 def as_in_the_seed(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """NumPy with `@`, `np.exp` and fresh arrays, as the tutorial's helper file has it."""
+    """NumPy with `@`, `np.exp` and new arrays in each step, as in the tutorial's helper file."""
 
     def run(steps: int) -> Parameters:
         (W1, b1), (W2, b2), (W3, b3) = [(W[0], b[0]) for W, b in models]
@@ -61,7 +61,7 @@ def as_in_the_seed(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parame
 
 
 def stacked_numpy(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """NumPy for any number of layers and models at once: batched `@`, buffers reused. Its best."""
+    """NumPy for any number of layers and models at once: batched `@`, reused buffers."""
     layers = [(W.copy(), b.copy()) for W, b in models]
     n_models, m = len(models[0][0]), X.shape[1]
     A = [np.broadcast_to(X, (n_models, *X.shape)), *(np.empty((n_models, W.shape[1], m)) for W, _ in models)]
@@ -99,7 +99,7 @@ def stacked_numpy(models: Parameters, X: Any, Y: Any) -> Callable[[int], Paramet
 
 
 def scikit_learn(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """MLPClassifier: plain gradient descent on the whole batch, without penalty, momentum or an early end."""
+    """MLPClassifier: plain gradient descent on the whole batch, without penalty, momentum or early stopping."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
@@ -133,7 +133,7 @@ def scikit_learn(models: Parameters, X: Any, Y: Any) -> Callable[[int], Paramete
 
 
 def pytorch(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """nn.Sequential of Linear and ReLU, BCEWithLogitsLoss, optim.SGD, in eager mode: as everyone writes it."""
+    """nn.Sequential of Linear and ReLU, BCEWithLogitsLoss, optim.SGD, in eager mode."""
     import torch
 
     torch.set_num_threads(1)
@@ -162,7 +162,7 @@ def pytorch(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
 
 
 def compiled_pytorch(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """A whole step as a function of the weights, through torch.func.grad and torch.compile: PyTorch's best."""
+    """A whole step as a function of the weights, through torch.func.grad and torch.compile."""
     import torch
 
     torch.set_num_threads(1)
@@ -244,7 +244,7 @@ PEERS = (
 
 
 def installed() -> Iterator[Peer]:
-    """The peers whose library is here."""
+    """The peers whose library is installed."""
     for peer in PEERS:
         with contextlib.suppress(ImportError):
             if importlib.util.find_spec(peer.needs):
