@@ -111,7 +111,9 @@ def labels(laboratory: Laboratory, X: np.ndarray) -> list[str]:
     return [str(label) for label in reference.classes(reference.predict(model, X.T, [ACTIVATIONS["relu"]] * 2))[0]]
 
 
-def test_the_example_of_the_documentation_loads_the_model_of_this_result(laboratory: Laboratory, tmp_path: Path) -> None:
+def test_the_example_of_the_documentation_loads_the_model_of_this_result(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
     """In any folder, before and after another experiment is published to the same store, and back again."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
