@@ -1,4 +1,4 @@
-# Two commands: `make repro` and `make test`. Python 3.11 to 3.13, git and make are all they need.
+# Two commands: `make repro` and `make test`. They need Python 3.11 to 3.13, git and make.
 PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := .venv/installed
@@ -25,10 +25,10 @@ repro: install scm ## run the pipeline: reports/comparison.md
 	dvc repro
 
 .PHONY: scm
-scm: install  # a ZIP download has no .git: DVC then works without git, but for experiments
+scm: install  # a ZIP download has no .git: DVC then runs without git, except for experiments
 	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || dvc config --local core.no_scm true
 
-test: lint types unit ## pass lint, types and the whole test suite
+test: lint types unit ## run lint, types and the whole test suite
 
 quick: install ## pass lint, types and the tests that need no DVC, server or browser, in a minute
 	@set -e; mypy & types=$$!; ruff check .; ruff format --check .; wait $$types; \
@@ -48,16 +48,16 @@ kills: install ## kill the pipeline and the publishing fifty times (a quarter of
 	KILLS=50 pytest -q -s tests/stages/test_kills.py
 
 PORT ?= 5000
-ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001 takes another port)
+ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001: on another port)
 	@python -m pipeline.tracking.serve --port $(PORT)
 
 METRIC ?= final_cost
-exps: install ## list the experiments and how they differ (METRIC=test_accuracy shows another result)
+exps: install ## list the experiments and their differences (METRIC=test_accuracy: another result)
 	@python -m pipeline.experiments --metric $(METRIC)
 
 PARAMETER ?= training.learning_rate
 FIGURE ?= docs/learning_rates.png
-study: install ## compare the experiments by a parameter: docs/learning_rates.png
+study: install ## find the best value of a parameter for each initializer: docs/learning_rates.png
 	@python -m pipeline.experiments.sweep $(PARAMETER) --figure $(FIGURE)
 
 benchmark: .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX: reports/benchmark.md
@@ -71,14 +71,14 @@ benchmark: .venv-benchmark/installed ## measure the kernel against NumPy, scikit
 
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 GPU := cuda-bindings cuda-pathfinder cuda-toolkit triton $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
-# PyTorch's own build without CUDA for Linux x86-64 and Python 3.11; pip must be told where it lies (--find-links)
+# PyTorch's own build without CUDA for Linux x86-64 and Python 3.11; pip needs its location (--find-links)
 TORCH_CPU := sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 
-docs: install ## write docs/initializers.md and docs/activations.md from what is registered
+docs: install ## write docs/initializers.md and docs/activations.md from the registries
 	python -m pipeline.reporting.initializers_page > docs/initializers.md.part && mv docs/initializers.md.part docs/initializers.md
 	python -m pipeline.reporting.activations_page > docs/activations.md.part && mv docs/activations.md.part docs/activations.md
 
-lock: ## resolve the two lock files anew (needs uv)
+lock: ## update the two lock files (needs uv)
 	$(UV_COMPILE) pyproject.toml --extra dev --output-file requirements.lock
 	rm -f requirements-benchmark.lock.part
 	$(PYTHON) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print("numpy", "numba", *p["optional-dependencies"]["benchmark"], sep="\n")' \
@@ -86,5 +86,5 @@ lock: ## resolve the two lock files anew (needs uv)
 	sed -i "s/^torch==\(.*\) \\\\$$/torch==\1+cpu ; sys_platform == 'linux' and platform_machine == 'x86_64' \\\\\n    --hash=$(TORCH_CPU)\ntorch==\1 ; sys_platform != 'linux' or platform_machine != 'x86_64' \\\\/" requirements-benchmark.lock.part
 	mv requirements-benchmark.lock.part requirements-benchmark.lock
 
-clean: ## delete what the pipeline made, its cache included; jobs/ and reports/ stay
+clean: ## delete the pipeline's outputs and its cache; jobs/ and reports/ are kept
 	rm -rf data diagnostics runs trajectories tracked.json .dvc/cache .dvc/tmp

@@ -1,8 +1,8 @@
-"""How often the labels at initialization are right: reports/labels.md and reports/labels.csv, from real training.
+"""Validation of the labels at initialization against training: reports/labels.md and reports/labels.csv.
 
 `python -m benchmarks.labels` trains every network at four learning rates and compares the label with the outcome
-(about five minutes on two cores). `--outcomes FILE` keeps the final costs, or reads them if the file is there: a
-changed rule then takes half a minute to try.
+(about five minutes on two cores). `--outcomes FILE` saves the final costs, or reads them if the file exists:
+evaluating a changed rule then takes half a minute.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from pipeline.training import gradient_descent
 LEARNING_RATES = (0.003, 0.03, 0.3, 3.0)
 N_SAMPLES = 200
 LEARNED, FAILED = 0.9, 0.5  # of the gap between the entropy of the classes and the best cost of the problem
-SOLVABLE = 0.1  # of the entropy: a problem on which the best network closes less tells nothing
+SOLVABLE = 0.1  # of the entropy: a problem on which the best network closes less is not counted
 
 
 class Problem(NamedTuple):
@@ -155,7 +155,7 @@ def initializers(n_layers: int) -> dict[str, Recipe]:
 
 
 def networks(problem: Problem, seed: int) -> tuple[Array, Array, list[Activation], dict[str, Parameters]]:
-    """Training samples, activations, and one network for each initializer that the architecture allows."""
+    """Training samples, activations, and one network per initializer that supports the architecture."""
     data = DATASETS[problem.data]
     noise = 0.05 if data.n_samples is None else 0.0
     (X, Y), _ = data.split(N_SAMPLES, 60, noise, 2 * seed + 1, 2 * seed + 2)
@@ -165,13 +165,13 @@ def networks(problem: Problem, seed: int) -> tuple[Array, Array, list[Activation
     for name, recipe in initializers(len(layers) - 1).items():
         try:
             found[name] = recipes.sample_parameters(recipe, seed, NetworkSpec(layers, activations, X))
-        except ValueError:  # looks_linear and random_walk refuse some activations
+        except ValueError:  # looks_linear and random_walk reject some activations
             continue
     return X, Y, activations, found
 
 
 def final_costs(problem: Problem, seed: int) -> dict[str, list[float]]:
-    """From the name of each initializer to the final cost at each of LEARNING_RATES; inf if that is not finite."""
+    """{initializer: final cost at each of LEARNING_RATES}, in nats; inf for a cost that is not finite."""
     X, Y, activations, found = networks(problem, seed)
     at_rates = [
         gradient_descent.train(
@@ -200,12 +200,12 @@ def labels(problem: Problem, seed: int) -> tuple[list[list[Verdict]], float]:
 
 
 def outcome(closed: float) -> str:
-    """The outcome of a network that closed that share of the gap."""
+    """The outcome (learned, between or failed) of a network that closed that share of the gap."""
     return "learned" if closed >= LEARNED else "failed" if closed <= FAILED else "between"
 
 
 def study(name: str, costs: dict[str, dict[str, list[float]]]) -> list[dict[str, Any]]:
-    """A row per network of one of SETS, with the costs of every problem; without problems that no network solves."""
+    """One row per network of one of SETS, without problems that no network solves, and the costs of every problem."""
     problems, seed = SETS[name]
     rows = []
     for problem in problems:
@@ -235,7 +235,7 @@ def study(name: str, costs: dict[str, dict[str, list[float]]]) -> list[dict[str,
 
 
 def confusion(rows: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
-    """From each label to the numbers of networks that learned, lie between and failed."""
+    """{label: numbers of networks that learned, lie between and failed}."""
     words = [*(kind.word for kind in KINDS if kind.word not in RATES), "none"]
     outcomes = ("learned", "between", "failed")
     return {word: [sum(r["label"] == word and r["outcome"] == o for r in rows) for o in outcomes] for word in words}
@@ -256,7 +256,7 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def shares(rows: Sequence[dict[str, Any]]) -> tuple[float, float]:
-    """The shares of the networks that learned, and of those that failed, with a label that says they fail."""
+    """The shares labelled as faulty, of the networks that learned and of those that failed."""
     found = []
     for word in ("learned", "failed"):
         group = [row["label"] != "none" for row in rows if row["outcome"] == word]
@@ -275,7 +275,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def rates(rows: Sequence[dict[str, Any]]) -> str:
-    """How networks without a fault fared at each learning rate, by the label for that rate."""
+    """Table of outcomes at each learning rate, of networks not labelled as faulty, by the label for that rate."""
     body = []
     for word in RATES:
         for rate in LEARNING_RATES:

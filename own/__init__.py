@@ -1,1 +1,1 @@
-"""Initializers of your own: a function here is the recipe `own.module:function` in params.yaml."""
+"""User-defined initializers: a function in a module here is the recipe `own.module:function` in params.yaml."""

@@ -89,14 +89,13 @@ def test_a_published_model_works_without_the_laboratory(finished: Laboratory, tm
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The documentation's example
+# The example of docs/tracking.md
 
 
 def examples_labels(laboratory: Laboratory, folder: Path, X: np.ndarray) -> list[str]:
-    """What the model that the documentation's example loads predicts, run in another folder."""
-    pages = [laboratory.root / "README.md", *sorted((laboratory.root / "docs").glob("*.md"))]
-    codes = re.findall(r"(?s)```python\n(.*?)```", "\n".join(page.read_text(encoding="utf-8") for page in pages))
-    example = next(code for code in codes if re.search(r"import .*\bload_model\b", code))
+    """The predictions of the model that the example of docs/tracking.md loads, run in another folder."""
+    page = (laboratory.root / "docs" / "tracking.md").read_text(encoding="utf-8")
+    (example,) = (code for code in re.findall(r"(?s)```python\n(.*?)```", page) if "load_model" in code)
     np.save(folder / "X.npy", X)
     code = f"{example}\nprint('labels', *model.predict(numpy.load('X.npy')))"
     environment = laboratory.environment | {"PYTHONPATH": str(laboratory.root)}
@@ -112,7 +111,9 @@ def labels(laboratory: Laboratory, X: np.ndarray) -> list[str]:
     return [str(label) for label in reference.classes(reference.predict(model, X.T, [ACTIVATIONS["relu"]] * 2))[0]]
 
 
-def test_the_documented_example_loads_the_model_of_this_result(laboratory: Laboratory, tmp_path: Path) -> None:
+def test_the_example_of_the_documentation_loads_the_model_of_this_result(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
     """In any folder, before and after another experiment is published to the same store, and back again."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
