@@ -42,7 +42,7 @@ KINDS = {  # of messages: the key is what the group matches
     "missing": r"(\S+) is missing; .+",
     "unknown": r"(\S+) is unknown; .+ has .+",
     "renamed": r"(\S+) was renamed; write \S+\.",
-    "value": r"(\S+) holds .+; .*must .+",
+    "value": r"(\S+) holds .+; .+",
 }
 
 

@@ -199,7 +199,7 @@ def test_bad_parameters_stop_the_pipeline_with_a_sentence(
 @pytest.mark.parametrize("stage", ["train", "diagnose"])
 def test_an_initializer_without_a_job_is_named(finished: Laboratory, stage: str) -> None:
     unknown = finished.stage(stage, "--initializer", "xavier")
-    message = "jobs/initializers/xavier.json is missing; `dvc repro` makes it.\n"
+    message = "jobs/initializers/xavier.json does not exist; run `dvc repro` to create it.\n"
     assert (unknown.returncode, unknown.stdout) == (1, message)
 
 
@@ -213,7 +213,7 @@ def test_a_truncated_intermediate_file_is_named(laboratory: Laboratory, finished
     done = laboratory.stage("aggregate")
     assert done.returncode == 1
     assert done.stdout.startswith(f"{name} is damaged: ")
-    assert "; delete it and run `dvc repro` again; " in done.stdout
+    assert "; delete it and run `dvc repro`; " in done.stdout
     path.unlink()
     laboratory.repro()
     assert laboratory.results() == finished.results()
