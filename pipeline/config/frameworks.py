@@ -1,7 +1,7 @@
-"""Every recipe: its law, what PyTorch, Keras and JAX call it, and when to use it.
+"""Every recipe: its distribution, its names in PyTorch, Keras and JAX, and its use.
 
-Read from the sources of PyTorch 2.13, Keras 3 and JAX 0.10. Where a framework has no name of its own for a law, the
-call that gives it stands here; empty is what a framework does not have. n_in and n_out are the fans of a layer.
+From the source code of PyTorch 2.13, Keras 3 and JAX 0.10. If a framework has no name for a distribution, the call that
+gives it is listed; empty if there is none. n_in and n_out are the fans of a layer.
 `python -m pipeline.reporting.initializers_page` prints them as docs/initializers.md.
 """
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One recipe among the frameworks."""
+    """A recipe, as a row of docs/initializers.md."""
 
     law: str
     pytorch: str
@@ -20,7 +20,7 @@ class Row(NamedTuple):
 
 
 def scaled(scale: str, mode: str, distribution: str) -> tuple[str, str]:
-    """The calls of Keras and JAX that give a law for which they have no name."""
+    """The calls of Keras and JAX for a distribution for which they have no name."""
     keras = {"normal": "untruncated_normal"}.get(distribution, distribution)
     return (
         f"`VarianceScaling({scale}, '{mode}', '{keras}')`",
@@ -29,22 +29,24 @@ def scaled(scale: str, mode: str, distribution: str) -> tuple[str, str]:
 
 
 FRAMEWORKS: dict[str, Row] = {
-    "zeros": Row("W = 0", "`zeros_`", "`Zeros`", "`zeros`", "to see a network that never moves"),
-    "ones": Row("W = 1", "`ones_`", "`Ones`", "`ones`", "to see units that stay equal"),
-    "constant": Row("W = value", "`constant_`", "`Constant`", "`constant`", "to see units that stay equal"),
+    "zeros": Row("W = 0", "`zeros_`", "`Zeros`", "`zeros`", "to show that training does not start"),
+    "ones": Row("W = 1", "`ones_`", "`Ones`", "`ones`", "to show that the units of a layer stay equal"),
+    "constant": Row(
+        "W = value", "`constant_`", "`Constant`", "`constant`", "to show that the units of a layer stay equal"
+    ),
     "uniform": Row(
         "W ~ U(low, high)",
         "`uniform_(a=low, b=high)`",
         "`RandomUniform(low, high)`",
         "`uniform(high)`, if low is 0",
-        "a fixed range, whatever the width",
+        "a fixed range, independent of the width",
     ),
     "normal": Row(
         "W ~ N(0, std²)",
         "`normal_(std=std)`",
         "`RandomNormal(stddev=std)`",
         "`normal(std)`",
-        "a fixed scale, whatever the width",
+        "a fixed scale, independent of the width",
     ),
     "truncated_normal": Row(
         "W ~ N(0, std²) within [low std, high std]; variance 0.7737 std² for ±2",
@@ -153,7 +155,7 @@ FRAMEWORKS: dict[str, Row] = {
         "`eye_`, for value 1",
         "`Identity(value)`",
         "",
-        "to pass the inputs on; units beyond the inputs are born 0",
+        "to pass the inputs on; units beyond the inputs are 0",
     ),
     "sparse": Row(
         "W ~ N(0, std²); ⌈sparsity n_out⌉ zeros in each column",
@@ -191,7 +193,7 @@ FRAMEWORKS: dict[str, Row] = {
         "inputs that are neither centred nor scaled",
     ),
     "looks_linear": Row(
-        "[W −W; −W W], W orthonormal: a linear network at birth",
+        "[W −W; −W W], W orthonormal: a linear network at initialization",
         "",
         "",
         "",
@@ -215,9 +217,9 @@ FRAMEWORKS: dict[str, Row] = {
 
 
 def framework_names() -> dict[str, tuple[str, str]]:
-    """What PyTorch, Keras and JAX call the recipes: {name: (recipe, framework)}.
+    """The names of the recipes in PyTorch, Keras and JAX: {name: (recipe, framework)}.
 
-    Where several recipes or frameworks have a name, the first of FRAMEWORKS: `kaiming_normal_` is he_normal.
+    A name of several recipes or frameworks belongs to the first in FRAMEWORKS: `kaiming_normal_` is he_normal.
     """
     names: dict[str, tuple[str, str]] = {}
     for recipe, row in FRAMEWORKS.items():

@@ -1,1 +1,1 @@
-"""DVC experiments side by side."""
+"""Compare DVC experiments."""

@@ -1,7 +1,7 @@
-"""The experiments that DVC keeps beside the commits of git: what was asked in each, and what came out.
+"""DVC experiments with their parameters and results.
 
-`python -m pipeline.experiments` lists them with the parameters and results in which they differ. Results count only
-where dvc.lock says that the parameters, code and data beside them made them.
+`python -m pipeline.experiments` lists them with the parameters and results that differ. Results are shown only if
+dvc.lock confirms that they were made from the parameters, code and data of the same commit.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pipeline.reporting import markdown
 from pipeline.storage import atomic_files
 from pipeline.tracking import provenance
 
-METRICS = {  # of reports/metrics.json, for every initializer
+METRICS = {  # in reports/metrics.json, for every initializer
     "final_cost": "median cost after training",
     "train_accuracy": "mean accuracy on the training samples",
     "test_accuracy": "mean accuracy on the test samples",
@@ -33,28 +33,28 @@ METRICS = {  # of reports/metrics.json, for every initializer
 }
 
 
-# The stages that reports/runs.csv comes from, and whether there is one per initializer
+# Stages on which reports/runs.csv depends, and whether there is one per initializer
 MADE_BY = dict.fromkeys(("dataset", "resolve", "trajectories", "aggregate"), False) | {"train": True, "diagnose": True}
 USED = ("reports/metrics.json", "reports/runs.csv")  # outputs of `aggregate` that are read here
 
 
 class ExperimentsError(UserError):
-    """The experiments cannot be read or compared; the message is one sentence for the user."""
+    """The experiments cannot be read or compared; the message has one line."""
 
 
 class Experiment(NamedTuple):
     """A commit, an experiment, or the workspace."""
 
     name: str
-    rev: str  # what git calls it; of the workspace, "workspace"
-    state: str  # success, queued, running, failed, or not reproduced: other parameters or code made the results
+    rev: str  # the revision in git, or "workspace"
+    state: str  # success, queued, running, failed, or not reproduced: the results are of other parameters or code
     params: Mapping[str, Any]  # as {"training.learning_rate": 0.01}
     metrics: Mapping[str, Any]  # as {"he.final_cost": 0.08}
     reason: str = ""  # why it is not reproduced
 
 
 def read(rev: str = "HEAD") -> list[Experiment]:
-    """The workspace, the commit `rev`, and the experiments that started from it, in the order of their names."""
+    """The workspace, the commit `rev`, and the experiments based on it, sorted by name. Raises ExperimentsError."""
     shown = _run(sys.executable, "-m", "dvc", "exp", "show", "--json", "--rev", rev)
     rows = json.loads(shown[shown.index("[") :])
     found = [_experiment(row, row["name"] or row["rev"][:7], row["error"], None) for row in rows]
@@ -67,20 +67,20 @@ def read(rev: str = "HEAD") -> list[Experiment]:
 
 
 def models(experiment: Experiment) -> pd.DataFrame:
-    """reports/runs.csv of a finished experiment: a row a model."""
+    """reports/runs.csv of a finished experiment: one row per model. Raises ExperimentsError."""
     text = _run("git", "show", f"{experiment.rev}:reports/runs.csv")
     table: pd.DataFrame = atomic_files.parse_table(text)
     return table
 
 
 class Tree(NamedTuple):
-    """The files of a commit or of the workspace that git knows or may know."""
+    """The files of a commit, or those of the workspace that git does not ignore."""
 
     paths: Sequence[str]
     read: Callable[[str], bytes]
 
     def digest(self, path: str) -> str | None:
-        """DVC's digest of a file or folder, None where git has none: MD5, of a folder that of its files' digests."""
+        """The MD5 of a file, or of the list of digests of a folder, as in dvc.lock; None if it is not in git."""
         if path in self.paths:
             return _md5(self.read(path))
         below = sorted((each for each in self.paths if each.startswith(f"{path}/")), key=lambda each: each.split("/"))
@@ -91,11 +91,11 @@ class Tree(NamedTuple):
 
 
 def mismatch(params: Mapping[str, Any], tree: Tree) -> str:
-    """The first thing in which dvc.lock differs from the parameters, code and data beside it; empty if none does.
+    """The first difference between dvc.lock and the parameters, code and data of the same commit; empty if none.
 
-    `params` holds the leaves of params.yaml. Only the stages that reports/runs.csv and metrics.json come from are
-    compared. DVC's files of data and models are not in git; their digests are compared between the stage that wrote and
-    the stage that read them.
+    `params` holds the values of params.yaml by dotted key. Only the stages on which reports/runs.csv and metrics.json
+    depend are compared. Data and models are not in git: for these, the digest in the stage that wrote them is compared
+    with that in the stages that read them.
     """
     try:
         stages = YAML(typ="safe").load(tree.read("dvc.lock"))["stages"]
@@ -151,7 +151,7 @@ def _blob(digest: str) -> bytes:
 
 
 def table(experiments: Sequence[Experiment], metric: str) -> str:
-    """A row an experiment: the parameters and the results in which they differ."""
+    """The experiments as a Markdown table: one row per experiment, with the parameters and results that differ."""
     _, *others = experiments
     workspace = [each for each in experiments[:1] if not any(_same(each, other) for other in others)]
     listed = [*workspace, *others]
@@ -161,7 +161,7 @@ def table(experiments: Sequence[Experiment], metric: str) -> str:
     changed = [key for key in results if _differs(each.metrics.get(key) for each in finished)]
     names = [key.rpartition(".")[0] for key in changed]
     if not changed and len(finished) < len(listed):
-        names = ["state"]  # otherwise it stands in the cells of the results
+        names = ["state"]  # otherwise it is shown in the cells of the results
     rows = []
     for each in listed:
         cells = [_shown(each.metrics.get(key)) for key in changed] if changed and each.state == "success" else []
@@ -170,9 +170,9 @@ def table(experiments: Sequence[Experiment], metric: str) -> str:
         )
     text = markdown.table(["experiment", *params, *names], rows) + "\n"
     same = [key.rpartition(".")[0] for key in results if key not in changed]
-    text += f"\nThe same in all: {', '.join(same)}.\n" if same else ""
+    text += f"\nIdentical in all: {', '.join(same)}.\n" if same else ""
     stale = [f"- {each.name}: {each.reason}\n" for each in listed if each.reason]
-    text += "\nNot reproduced: the results there were made with other parameters or code.\n\n" if stale else ""
+    text += "\nNot reproduced: these results were made with other parameters or code.\n\n" if stale else ""
     return text + "".join(stale)
 
 
@@ -200,7 +200,7 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _in_order(name: str) -> list[Any]:
-    """rate-9 before rate-10."""
+    """A sort key for names with numbers: rate-9 before rate-10."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
 
 
@@ -223,26 +223,26 @@ def _shown(value: Any) -> str:
 
 
 def _run(*command: str) -> str:
-    """What a command of DVC or git says, or a sentence why it does not."""
+    """The output of a command of DVC or git. Raises ExperimentsError if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     if done.returncode:
         if problem := provenance.git_problem():
             raise ExperimentsError(f"the experiments cannot be read: {problem}")
-        why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
+        why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
         tool = "git" if command[0] == "git" else "dvc"
         raise ExperimentsError(f"{tool} cannot read the experiments: {re.sub(r'^(ERROR|fatal): ', '', why)}")
     return done.stdout
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table."""
+    """Print the table. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.experiments",
-        description="List the experiments of a commit, and how they differ.",
+        description="List the experiments of a commit with the parameters and results that differ.",
     )
-    told = "; ".join(f"{name}, {meaning}" for name, meaning in METRICS.items())
-    parser.add_argument("--metric", choices=METRICS, default="final_cost", help=told)
-    parser.add_argument("--rev", default="HEAD", help="the commit that they started from")
+    meanings = "; ".join(f"{name}, {meaning}" for name, meaning in METRICS.items())
+    parser.add_argument("--metric", choices=METRICS, default="final_cost", help=meanings)
+    parser.add_argument("--rev", default="HEAD", help="the commit on which they are based")
     given = parser.parse_args(arguments)
     try:
         experiments = read(given.rev)
@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if provenance.is_shallow():
         print(provenance.SHALLOW, file=sys.stderr)
     if len(experiments) < 3:
-        print(f"No experiment started from {given.rev} yet; `dvc exp run` makes one.")
+        print(f"There are no experiments based on {given.rev}; `dvc exp run` makes one.")
         return 0
     print(f"{given.metric}: {METRICS[given.metric]}\n\n{table(experiments, given.metric)}", end="")
     return 0

@@ -16,13 +16,15 @@ from pipeline.training.memory import require_memory
 def one_model(name: str, seed: int) -> None:
     """Train the model of the initializer `name` of params.yaml and `seed`; print its costs and measurements.
 
-    Raises UserError for an unknown name, an impossible seed, or data that `dvc repro dataset` has not drawn.
+    Raises UserError for an unknown name, an invalid seed, or missing data (`dvc repro dataset` makes them).
     """
     P = params.load()
     if name not in P.initializers:
-        raise params.ParamsError(f"params.yaml: initializers has no {name}; it has {', '.join(P.initializers)}.")
+        raise params.ParamsError(
+            f"params.yaml: initializers.{name} does not exist; there are {', '.join(P.initializers)}."
+        )
     if not 0 <= seed <= schema.MAX_SEED:
-        raise params.ParamsError(f"--seed {seed} is no seed; it must be a whole number from 0 to {schema.MAX_SEED}.")
+        raise params.ParamsError(f"--seed is {seed}; it must be a whole number from 0 to {schema.MAX_SEED}.")
     job, training = models_job(P, name), training_job(P)
     X, Y = job.training_set()
     test = samples.read_samples(samples.DATA / "test.csv", P.data.n_test, P.data.n_inputs, P.data.n_classes)

@@ -1,7 +1,7 @@
-"""Which value of a parameter does each initializer want? From experiments that differ in it alone.
+"""Find the best value of a parameter for each initializer, from experiments that differ only in it.
 
-`python -m pipeline.experiments.sweep training.learning_rate` prints a table of the best values; `--figure` draws all
-of them.
+`python -m pipeline.experiments.sweep training.learning_rate` prints a table of the best values; `--figure`
+draws all values.
 """
 
 import argparse
@@ -32,9 +32,9 @@ COMPARED = ["initializer", "value", "seeds", "low", "median", "high", "share", "
 def comparable(found: Sequence[Experiment], parameter: str) -> tuple[dict[float, Experiment], dict[str, str]]:
     """The experiments that differ in `parameter` alone, by its values in order, and {name: why} of those left out.
 
-    Of several such families the one with most values is taken. An experiment with another value joins it if it differs
-    besides only in its seeds, in its targets, or in which initializers it has: a model does not depend on those.
-    Raises ExperimentsError if there are no two values.
+    Of several such groups the one with most values is taken. An experiment with another value is added to it if it also
+    differs in its seeds, in the section `comparison`, or in the set of initializers: no model depends on those.
+    Raises ExperimentsError if there are fewer than two values.
     """
     known = {key: None for each in found for key in each.params}
     if parameter not in known:
@@ -54,7 +54,7 @@ def comparable(found: Sequence[Experiment], parameter: str) -> tuple[dict[float,
         if each.state != "success":
             left_out[each.name] = f"{each.state}, {each.reason}" if each.reason else each.state
         elif not fits(value, float):
-            left_out[each.name] = f"{parameter} is no number"
+            left_out[each.name] = f"{parameter} is not a number"
         elif others:
             left_out[each.name] = f"differs in {', '.join(others)}"
         elif float(value) in family:
@@ -62,14 +62,14 @@ def comparable(found: Sequence[Experiment], parameter: str) -> tuple[dict[float,
         else:
             family[float(value)] = each
     if len(family) < 2:
-        advice = f"`dvc exp run --queue -S '{parameter}=...,...'` asks for some"
+        advice = f"`dvc exp run --queue -S '{parameter}=...,...'` queues some"
         why = "".join(f"\n{name}: {reason}" for name, reason in left_out.items())
         raise ExperimentsError(f"no two finished experiments differ in {parameter} alone, as a number; {advice}.{why}")
     return dict(sorted(family.items())), left_out
 
 
 def _differences(one: Experiment, other: Experiment, parameter: str) -> list[str]:
-    """The parameters besides `parameter` on which a model in both depends and that are not the same."""
+    """The parameters, other than `parameter`, that differ and on which a model of both experiments depends."""
 
     def initializers(each: Experiment) -> set[str]:
         return {key.split(".")[1] for key in each.params if key.startswith("initializers.")}
@@ -86,9 +86,9 @@ def _differences(one: Experiment, other: Experiment, parameter: str) -> list[str
 
 
 def over_common_seeds(models: Mapping[float, Table]) -> tuple[dict[float, Table], list[str]]:
-    """The rows of runs.csv over the seeds that an initializer has in all experiments with it, and remarks on the rest.
+    """The rows of runs.csv of the seeds that all experiments with an initializer have, and remarks on the others.
 
-    An initializer that is in one experiment only, or has no seed in all of its experiments, is left out.
+    An initializer in only one experiment, or without a common seed, is left out. Raises ExperimentsError if all are.
     """
     remarks: dict[str, list[str]] = {}
     kept = []
@@ -116,10 +116,10 @@ def over_common_seeds(models: Mapping[float, Table]) -> tuple[dict[float, Table]
 
 
 def compared(models: Mapping[float, Table], target: float, confidence: float) -> Table:
-    """A row an initializer and value: quartiles of the final cost over seeds, and the share of seeds at the target.
+    """One row per initializer and value: quartiles of the final cost over seeds, and the share of seeds at the target.
 
     `models` holds the rows of runs.csv for each value, over the same seeds; `target` is an accuracy on the training
-    samples. The interval of the share is that of `mean_interval`; there is none where the seeds make no difference.
+    samples. The interval of the share is that of `mean_interval`; NaN if all seeds have identical results.
     """
     rows = []
     for value, runs in models.items():
@@ -134,10 +134,10 @@ def compared(models: Mapping[float, Table], target: float, confidence: float) ->
 
 
 def best(rows: Table, models: Mapping[float, Table]) -> Table:
-    """A row an initializer: the value with the lowest median of the final cost, the next best, and how they compare.
+    """One row per initializer: the value with the lowest median of the final cost, and the next best.
 
-    lower_in: in how many seeds the best value ends lower than the next best. The best value is nan where all values
-    give the same.
+    lower_in: the number of seeds whose final cost is lower with the best value than with the next best. The best value
+    is NaN if all values have the same median.
     """
     made = []
     for name, group in rows.groupby("initializer", sort=False):
@@ -159,10 +159,10 @@ def best(rows: Table, models: Mapping[float, Table]) -> Table:
 
 
 def report(chosen: Table, target: float, confidence: float) -> str:
-    """The table of `best` in Markdown; lower in: how many seeds the best value beats the next best in.
+    """The table of `best` in Markdown; "lower in" is its column lower_in.
 
-    A note says if the seeds are too few for any such count to be significant: the smallest two-sided p-value of a sign
-    test over n seeds is 2^(1 - n).
+    A note is added if no such count can be significant: the smallest two-sided p-value of a sign test over n seeds is
+    2^(1 - n).
     """
     heads = [
         "initializer",
@@ -178,16 +178,18 @@ def report(chosen: Table, target: float, confidence: float) -> str:
         half = f"{_shown(row['low'])} to {_shown(row['high'])}"
         costs = [_shown(row["median"]), half, f"{100 * row['share']:.0f} %"]
         if math.isnan(row["best"]):
-            rows.append([row["initializer"], "all the same", *costs, "–", "–"])
+            rows.append([row["initializer"], "all identical", *costs, "–", "–"])
             continue
         lower = (
-            "seeds alike"
+            "seeds identical"
             if row["low"] == row["high"] and row["seeds"] > 1
             else f"{row['lower_in']} of {row['seeds']} seeds"
         )
         end = " *" if row["at_end"] else ""
         rows.append([row["initializer"], f"{row['best']:g}{end}", *costs, f"{row['next_best']:g}", lower])
-    note = "\n\n\\* at the end of what was tried: a better value may lie beyond." if chosen["at_end"].any() else ""
+    note = (
+        "\n\n\\* the lowest or highest value tried: a better one may lie beyond it." if chosen["at_end"].any() else ""
+    )
     n, needed = int(chosen["seeds"].max()), math.ceil(1.0 - math.log2(1.0 - confidence))
     if n < needed:
         note += (
@@ -202,18 +204,21 @@ def _shown(cost: float) -> str:
 
 
 def _final_costs(runs: Table, name: str) -> list[float]:
-    """Of every seed in order; infinite where training diverged."""
+    """The final costs in the order of seeds; infinite where training diverged."""
     own = runs[runs["initializer"] == name].sort_values("seed")
     return [cost if math.isfinite(cost) else math.inf for cost in own["final_cost"].tolist()]
 
 
 def study(parameter: str, rev: str, figure: Path | None) -> str:
-    """Compare the experiments that started from `rev`, draw `figure`, and return the report."""
+    """Compare the experiments based on `rev`, draw `figure` if it is given, and return the report in Markdown.
+
+    Raises UserError.
+    """
     found = listing.read(rev)[1:]  # without the workspace
     family, left_out = comparable(found, parameter)
     models, remarks = over_common_seeds({value: listing.models(each) for value, each in family.items()})
-    asked = next(iter(family.values())).params
-    target, confidence = asked["comparison.target_accuracy"], asked["comparison.confidence"]
+    params = next(iter(family.values())).params
+    target, confidence = params["comparison.target_accuracy"], params["comparison.confidence"]
     rows = compared(models, target, confidence)
     chosen = best(rows, models)
     if figure:
@@ -232,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("parameter", nargs="?", default="training.learning_rate", help="a number in params.yaml")
     parser.add_argument("--figure", type=Path, metavar="PATH", help="the PNG to draw")
-    parser.add_argument("--rev", default="HEAD", help="the commit that the experiments started from")
+    parser.add_argument("--rev", default="HEAD", help="the commit on which the experiments are based")
     given = parser.parse_args(arguments)
     if provenance.is_shallow():
         print(provenance.SHALLOW, file=sys.stderr)

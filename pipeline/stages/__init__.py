@@ -1,4 +1,4 @@
-"""One module for each DVC stage: arguments, files, calls."""
+"""One module per DVC stage: its command line, the files that it reads and writes, and calls."""
 
 import argparse
 import os

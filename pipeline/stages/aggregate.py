@@ -1,4 +1,4 @@
-"""Stage `aggregate`: read every model that params.yaml asks for; write tables, figures and the comparison."""
+"""Stage `aggregate`: compare the initializers; write the tables and figures of reports/."""
 
 import json
 import sys
@@ -22,22 +22,24 @@ Samples = tuple[Array, Array]
 
 
 def aggregate() -> None:
-    """Write everything in reports/ but the figure of the data."""
+    """Write all files of reports/ except those of the stages `dataset` and `initialization`. Raises UserError."""
     P = params.load()
     sizes = P.data.n_inputs, P.data.n_classes
     train = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, *sizes)
     test = samples.read_samples(samples.DATA / "test.csv", P.data.n_test, *sizes)
     n_layers = len(P.layers_dims) - 1
-    births = {name: measurements.read_measurements(name, P.seeds, n_layers) for name in P.initializers}
+    measured_at_initialization = {
+        name: measurements.read_measurements(name, P.seeds, n_layers) for name in P.initializers
+    }
     plan = labels.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, train[1])
-    words = {name: labels.verdicts(*births[name], n_layers, plan) for name in P.initializers}
+    verdicts = {name: labels.verdicts(*measured_at_initialization[name], n_layers, plan) for name in P.initializers}
     training, activations = jobs.read_training_job(), P.network.activations
     when = training.snapshots_at
     followed = [
         trajectory.follow(name, when, trained.read_snapshots(name, when, P.layers_dims), *train, activations)
         for name in P.initializers
     ]
-    along, twins = (pd.concat(tables, ignore_index=True) for tables in zip(*followed, strict=True))
+    along, copies = (pd.concat(tables, ignore_index=True) for tables in zip(*followed, strict=True))
     costs = {name: trained.read_costs(name, P.seeds, training.record_at) for name in P.initializers}
     curves = comparison.curves_table(costs)
     C = P.comparison
@@ -55,15 +57,21 @@ def aggregate() -> None:
     ended = pd.concat(
         [
             outcomes.outcomes(
-                name, P.seeds, initial[name], final[name], train[0], activations, births[name][1]["silent"]
+                name,
+                P.seeds,
+                initial[name],
+                final[name],
+                train[0],
+                activations,
+                measured_at_initialization[name][1]["silent"],
             )
             for name in P.initializers
         ],
         ignore_index=True,
     )
 
-    for name, verdicts in words.items():
-        label, reason = np.array(verdicts).T
+    for name, each in verdicts.items():
+        label, reason = np.array(each).T
         measured[name] |= {"initial_label": label, "initial_label_reason": reason}
     runs = comparison.runs_table(measured, curves, ended, C.target_cost)
     compared = comparison.comparison(runs, C.confidence, C.target_accuracy)
@@ -72,14 +80,14 @@ def aggregate() -> None:
     printed = published_results.published(P, train[0])
     classes = class_counts(train[1], P.data.n_classes)
     text = comparison_report.comparison(
-        runs, compared, paired, printed.accuracies, twins, ended, classes, shown_seed=shown, **C.model_dump()
+        runs, compared, paired, printed.accuracies, copies, ended, classes, shown_seed=shown, **C.model_dump()
     )
     drawn = {
         "accuracy": training_figures.accuracy(runs, compared, shown, C.target_accuracy, C.confidence),
         "boundaries": pictured(P, models, train, test, shown),
         "cost_curves": training_figures.cost_curves(bands, curves, printed.costs, shown),
         "along_training": initialization_figures.along_training(trajectory.shares(along), shown),
-        "reproducibility": initialization_figures.reproducibility(twins, shown),
+        "reproducibility": initialization_figures.reproducibility(copies, shown),
     }
 
     reports.write_table("runs", runs)
@@ -87,7 +95,7 @@ def aggregate() -> None:
     reports.write_table("paired", paired)
     reports.write_table("cost_curves", bands)
     reports.write_table("along_training", along)
-    reports.write_table("reproducibility", twins)
+    reports.write_table("reproducibility", copies)
     atomic_files.write_text(reports.REPORTS / "comparison.md", text)
     atomic_files.write_text(reports.REPORTS / "metrics.json", json.dumps(comparison.metrics(compared), indent=2) + "\n")
     for name, figure in drawn.items():
@@ -95,7 +103,7 @@ def aggregate() -> None:
 
 
 def pictured(P: schema.Params, models: dict[str, Parameters], train: Samples, test: Samples, seed: int) -> Figure:
-    """What the models of one seed have learned: boundaries in the plane, or which class they take for which."""
+    """The figure of the predictions of one seed: decision boundaries for 2 inputs, else confusion matrices."""
 
     def predicted(X: Array) -> dict[str, Array]:
         return {name: reference.predict(each, X, P.network.activations)[0] for name, each in models.items()}

@@ -1,4 +1,4 @@
-"""Stage `generate`: draw the training and the test set, write them as CSV, and draw their figure."""
+"""Stage `dataset`: draw the training and the test set, write them as CSV, and draw their figure."""
 
 import sys
 

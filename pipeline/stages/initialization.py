@@ -20,27 +20,27 @@ def initialization() -> None:
     """Write reports/initialization.csv, reports/initialization.md and their figures. Raises UserError."""
     P = params.load()
     X, Y = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
-    known = NetworkSpec(P.layers_dims, P.network.activations, X)
+    network = NetworkSpec(P.layers_dims, P.network.activations, X)
     n_layers = len(P.layers_dims) - 1
     plan = labels.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, Y)
-    newborn, words, histograms = {}, {}, {}
-    silence: dict[str, str] = {}
+    entries, verdicts, histograms = {}, {}, {}
+    without_law: dict[str, str] = {}
     estimated = [name for name, recipe in P.initializers.items() if variances.is_own(recipe)]
     for name, recipe in P.initializers.items():
         layers, models = measurements.read_measurements(name, P.seeds, n_layers)
         units = measurements.read_units(name, P.seeds, n_layers)
         law = variances.without_theory(P.network.activations) or (
-            variances.estimated(layers, P.layers_dims) if name in estimated else variances.laws(recipe, known)
+            variances.estimated(layers, P.layers_dims) if name in estimated else variances.laws(recipe, network)
         )
         if isinstance(law, str):
-            silence[name] = law
+            without_law[name] = law
         theory = None if isinstance(law, str) else predictions.predicted(law, P.layers_dims, X, P.network.activations)
         dead = [units[f"dead{l}"] for l in range(1, n_layers)]
-        newborn[name] = Newborn(layers, models, dead, theory)
-        words[name] = labels.verdicts(layers, models, n_layers, plan)
+        entries[name] = Newborn(layers, models, dead, theory)
+        verdicts[name] = labels.verdicts(layers, models, n_layers, plan)
         histograms[name] = initialization_figures.pooled(units, n_layers)
-    table = initialization_table.table(newborn)
-    text = initialization_report.birth(table, words, silence, P.layers_dims, estimated)
+    table = initialization_table.table(entries)
+    text = initialization_report.birth(table, verdicts, without_law, P.layers_dims, estimated)
     drawn = {
         "depth": initialization_figures.depth(table),
         "activations": initialization_figures.activations(histograms),

@@ -1,9 +1,9 @@
-"""Stage `resolve`: check params.yaml and write what training and diagnosing need to know of it.
+"""Stage `resolve`: check params.yaml and write the part of it that training and diagnosing depend on.
 
 `python -m pipeline.stages.resolve` writes jobs/initializers/<initializer>.json, jobs/training.json and
-jobs/trajectories.json (see `storage.jobs`), and prints the warnings. Recipes that look at data, and the
-user's own, are tried once before anything trains. What initializers that are no longer in params.yaml left in jobs/,
-runs/, diagnostics/ and trajectories/ is deleted.
+jobs/trajectories.json (see `storage.jobs`), and prints warnings. Recipes that use the data and
+user-defined recipes are tried once. The files in jobs/, runs/, diagnostics/ and trajectories/ of initializers that are
+no longer in params.yaml are deleted.
 """
 
 import shutil
@@ -44,7 +44,7 @@ def resolve() -> None:
 def delete_dropped(names: Sequence[str]) -> None:
     """Delete the jobs and results of initializers other than `names`: a later stage depends on these folders whole.
 
-    A folder that holds anything but the files of the pipeline is left alone.
+    A folder that contains other files than those of the pipeline is kept.
     """
     for parent, suffix in ((jobs.MODELS, ".json"), (TRAJECTORIES, ".npz")):
         for path in parent.iterdir() if parent.is_dir() else ():

@@ -1,6 +1,6 @@
 """Stage `track`: publish every model and the tables, figures and parameters to MLflow.
 
-It comes last and reads only what the other stages made, so that a result restored from DVC's cache is published too.
+It runs last and reads only the files of other stages, so a result restored from DVC's cache is published as well.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from pipeline.tracking.runs import ahead, children, fingerprint, rooms, whole
 
 
 def track() -> None:
-    """Publish what params.yaml asks for, unless it is published already; write its fingerprint to tracked.json."""
+    """Publish the result unless it is published already; write its fingerprint to tracked.json. Raises UserError."""
     P = params.load()
     root = Path(os.environ.get("DVC_ROOT") or ".").resolve()
     result = Result(fingerprint(P), whole(P), provenance.experiment())
@@ -34,8 +34,8 @@ def track() -> None:
     ):
         is_new = publish.publish(publish.store_uri(root), root, result, runs)
     seconds = time.monotonic() - begin
-    rate = f" in {seconds:.0f} s, {n / seconds:.0f} a second"
-    done = f"Published {n} models to MLflow{rate}" if is_new else f"MLflow has these {n} models already"
+    rate = f" in {seconds:.0f} s, {n / seconds:.0f} per second"
+    done = f"Published {n} models to MLflow{rate}" if is_new else f"MLflow already has these {n} models"
     print(f"{done}: {result.run.name}.")
     atomic_files.write_text(
         publish.TRACKED, json.dumps({"fingerprint": result.fingerprint, "models": n}, indent=2) + "\n"

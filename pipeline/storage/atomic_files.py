@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read with one message where they are damaged."""
+"""Read and write files: writing is atomic, and a damaged file is reported with a one-line message."""
 
 import csv
 import io
@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UserError
 
-TEXT_COLUMNS = {"initializer"}  # of tables: text even if all of it could be read as numbers, as the name "inf" can
+TEXT_COLUMNS = {
+    "initializer"
+}  # columns of tables that are text even if all fields are valid numbers, such as the name "inf"
 Columns = dict[str, Any]
 
 
 class FileError(UserError):
-    """A file cannot be read, written or understood; the message is one sentence for the user."""
+    """A file cannot be read, written or parsed; the message has one line."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it: whole, or not there. Makes the folder."""
-    part = path.with_name(f"{path.name}.part")  # one that a killed process left is overwritten
+    """Write a file atomically: under a temporary name, then rename it. Creates the folder. Raises FileError."""
+    part = path.with_name(f"{path.name}.part")  # the remains of a killed process are overwritten
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -35,22 +37,22 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, newlines as they are."""
+    """Write text in UTF-8 without changing newlines. Raises FileError."""
     write_bytes(path, text.encode())
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file."""
+    """The content of a file. Raises FileError."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise FileError(f"{path} is missing; `dvc repro` makes it.") from error
+        raise FileError(f"{path} does not exist; run `dvc repro` to create it.") from error
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> None:
-    """Write columns of equal length; floats as `repr`, a None as an empty field."""
+    """Write columns of equal length as CSV; floats as `repr`, None as an empty field. Raises FileError."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -60,7 +62,10 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -
 
 
 def read_csv(path: Path, kinds: Mapping[str, type], n_rows: int | None = None) -> Columns:
-    """Read the columns that `kinds` names, in that order, as float, int or str; exactly those, and `n_rows` rows."""
+    """The columns of a CSV file as arrays of float, int or str.
+
+    Raises FileError unless the file has exactly the columns of `kinds`, in that order, and `n_rows` rows.
+    """
     try:
         text = read_bytes(path).decode()
         rows = list(csv.reader(io.StringIO(text), strict=True))
@@ -80,12 +85,14 @@ def read_csv(path: Path, kinds: Mapping[str, type], n_rows: int | None = None) -
         try:
             columns[name] = np.array([kind(row[index]) for row in rows[1:]], dtype=kind)
         except (ValueError, OverflowError) as error:
-            raise _damaged(path, f"its column {name} holds something that is no {kind.__name__}") from error
+            raise _damaged(
+                path, f"its column {name} has a value that is not {'an' if kind is int else 'a'} {kind.__name__}"
+            ) from error
     return columns
 
 
 def read_table(path: Path) -> Any:
-    """The pandas table in a CSV file with a line of column names, as `parse_table` reads it. Raises FileError."""
+    """The pandas table in a CSV file whose first line names the columns; see `parse_table`. Raises FileError."""
     try:
         return parse_table(read_bytes(path).decode())
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
@@ -95,11 +102,11 @@ def read_table(path: Path) -> Any:
 def parse_table(text: str) -> Any:
     """A pandas table from CSV text whose first line names the columns.
 
-    A column of integers becomes int64; one of numbers and empty fields float64, to the nearest double as Python's
-    `float` reads them; any other, and those of TEXT_COLUMNS, text. An empty field is missing. Raises ValueError or
-    csv.Error for text that is no table. pandas.read_csv rounds in one way in one version and in another in the next.
+    A column of integers becomes int64; one of numbers and empty fields float64, rounded to the
+    nearest double by Python's `float`; all others, and those of TEXT_COLUMNS, text. Empty fields are missing values.
+    Raises ValueError or csv.Error. pandas.read_csv is not used because its rounding depends on the version.
     """
-    import pandas as pd  # takes half a second, which the stages that train need not wait for
+    import pandas as pd  # the import takes half a second, which the training stages do not need
 
     names, *rows = list(csv.reader(io.StringIO(text), strict=True)) or [[]]
     columns = zip(*rows, strict=True) if rows else [()] * len(names)
@@ -116,9 +123,11 @@ def _typed(name: str, column: Sequence[str]) -> NDArray[Any] | list[str | None]:
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays in an .npz whose bytes hang on them alone."""
+    """Write arrays as an .npz archive whose bytes depend on the arrays only. Raises FileError."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # a compression's bytes vary with its library
+    with zipfile.ZipFile(
+        buffer, "w", zipfile.ZIP_STORED
+    ) as archive:  # the bytes of a compressed archive depend on the version of zlib
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy")  # dated 1980
             entry.create_system = 3  # Unix, on Windows too
@@ -128,15 +137,15 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz. Never unpickles."""
+    """The arrays of an .npz archive; nothing is unpickled. Raises FileError."""
     content = io.BytesIO(read_bytes(path))
     try:
         with np.load(content, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except Exception as error:  # damage reaches every corner of zipfile and numpy.load, each with errors of its own
-        raise _damaged(path, "it is not a whole .npz archive of plain arrays") from error
+    except Exception as error:  # zipfile and numpy.load raise many types of errors for damaged files
+        raise _damaged(path, "it is not a complete .npz archive of numeric arrays") from error
 
 
 def _damaged(path: Path, what: str) -> FileError:
-    remedy = "delete it and run `dvc repro` again; should it come back damaged, delete .dvc/cache too"
+    remedy = "delete it and run `dvc repro`; if it is damaged again, delete .dvc/cache as well"
     return FileError(f"{path} is damaged: {what}; {remedy}.")

@@ -1,7 +1,7 @@
-"""The files of jobs/: all that training and diagnosing need to know of params.yaml.
+"""The files of jobs/: the part of params.yaml that training and diagnosing depend on.
 
 Stage `resolve` writes them from the checked parameters; `train`, `trajectories` and `diagnose` read these files and not
-params.yaml. A change of params.yaml that leaves a file as it was therefore trains nothing.
+params.yaml, so a change of params.yaml that does not change these files trains nothing.
 """
 
 import dataclasses
@@ -59,7 +59,7 @@ class ModelsJob:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """How all models are trained: jobs/training.json."""
+    """The settings of training, the same for all models: jobs/training.json."""
 
     iterations: int
     learning_rate: float
@@ -69,24 +69,24 @@ class TrainingJob:
 
     @property
     def record_at(self) -> NDArray[np.int64]:
-        """0, record_every, 2 record_every, ... and iterations: before the first step, in between, after the last."""
+        """0, record_every, 2 record_every, ... and iterations: the steps after which costs are recorded."""
         return np.append(np.arange(0, self.iterations, self.record_every, dtype=np.int64), np.int64(self.iterations))
 
     @property
     def snapshots_at(self) -> NDArray[np.int64]:
-        """0, 1, 2, 5, 10, 20, 50, ... and iterations: when the weights of the highlighted seed's model are kept."""
+        """0, 1, 2, 5, 10, 20, 50, ... and iterations: the steps after which weights are stored in trajectories/."""
         steps = (m * 10**k for k in range(len(str(self.iterations))) for m in (1, 2, 5))
         return np.array([0, *(step for step in steps if step < self.iterations), self.iterations], dtype=np.int64)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The keyword arguments of `gradient_descent.train` that these are."""
+        """The settings as keyword arguments of `gradient_descent.train`."""
         return {"learning_rate": self.learning_rate, "momentum": self.momentum, "batch_size": self.batch_size}
 
 
 @dataclass(frozen=True)
 class TrajectoriesJob:
-    """Whose weights are kept along training: jobs/trajectories.json."""
+    """The models whose weights are stored during training: jobs/trajectories.json."""
 
     seed: int
     initializers: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The files of diagnostics/<initializer>: what is measured of its models at initialization."""
+"""The files of diagnostics/<initializer>: measurements of its models at initialization."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.storage.atomic_files import Columns, _damaged, read_csv, read_npz, write_csv, write_npz
 
 DIAGNOSTICS = Path("diagnostics")
-# The columns of diagnostics/<initializer>/layers.csv, a row a model and layer, and of models.csv, a row a model
+# Columns of diagnostics/<initializer>/layers.csv, one row per model and layer, and of models.csv, one row per model
 LAYER_COLUMNS: dict[str, type] = {
     "seed": int,
     "layer": int,
@@ -60,9 +60,10 @@ def write_measurements(
     counts: Mapping[str, NDArray[np.int64]],
     dead: Sequence[NDArray[np.bool_]],
 ) -> None:
-    """Write diagnostics/<name>: what was measured of layers (models, L) and models (models,), histograms, dead units.
+    """Write diagnostics/<name>: measurements of layers (models, L) and models (models,), histograms and dead units.
 
-    `counts` holds (models, layers, bins) under "z" and "a"; what is kept of a layer is from its first bin to its last.
+    `counts` holds the histograms of z and a, (models, layers, bins); of each layer the range of bins that are not empty
+    is stored. `dead` holds one array (models, n_l) per hidden layer. Raises FileError.
     """
     folder, n_layers = DIAGNOSTICS / name, next(iter(layers.values())).shape[1]
     numbers = {"seed": np.repeat(seeds, n_layers), "layer": np.tile(np.arange(1, n_layers + 1), len(seeds))}
@@ -80,20 +81,26 @@ def write_measurements(
 
 
 def read_measurements(name: str, seeds: Sequence[int], n_layers: int) -> tuple[Columns, Columns]:
-    """The layers and the models of diagnostics/<name>, for just these seeds and so many layers."""
+    """The columns of layers.csv and models.csv in diagnostics/<name>.
+
+    Raises FileError unless they have exactly these seeds and `n_layers` layers.
+    """
     folder = DIAGNOSTICS / name
     layers = read_csv(folder / "layers.csv", LAYER_COLUMNS, len(seeds) * n_layers)
     models = read_csv(folder / "models.csv", MODEL_COLUMNS, len(seeds))
     expected = np.repeat(seeds, n_layers), np.tile(np.arange(1, n_layers + 1), len(seeds))
     if any((layers[key] != column).any() for key, column in zip(("seed", "layer"), expected, strict=True)):
-        raise _damaged(folder / "layers.csv", "it does not hold the seeds and layers that params.yaml asks for")
+        raise _damaged(folder / "layers.csv", "its seeds or layers are not those of params.yaml")
     if models["seed"].tolist() != list(seeds):
-        raise _damaged(folder / "models.csv", "it does not hold the seeds that params.yaml asks for")
+        raise _damaged(folder / "models.csv", "its seeds are not those of params.yaml")
     return layers, models
 
 
 def read_units(name: str, seeds: Sequence[int], n_layers: int) -> dict[str, NDArray[Any]]:
-    """The histograms and dead units of diagnostics/<name>, as `write_birth` names them."""
+    """The arrays of diagnostics/<name>/units.npz: histograms and dead units, see `write_measurements`.
+
+    Raises FileError unless they have exactly these seeds and `n_layers` layers.
+    """
     path = DIAGNOSTICS / name / "units.npz"
     arrays = read_npz(path)
     keys = [f"{key}{l}" for l in range(1, n_layers + 1) for key in ("z", "a", "dead") if key == "z" or l < n_layers]
@@ -101,5 +108,5 @@ def read_units(name: str, seeds: Sequence[int], n_layers: int) -> dict[str, NDAr
     found = {key: array.shape[:1] for key, array in arrays.items() if array.ndim in (0, 2)}
     expected = dict.fromkeys(keys, (len(seeds),)) | dict.fromkeys(firsts, ())
     if found != expected or arrays.get("seeds", np.zeros(0)).tolist() != list(seeds):
-        raise _damaged(path, "it does not hold the models that params.yaml asks for")
+        raise _damaged(path, "its models are not those of params.yaml")
     return arrays

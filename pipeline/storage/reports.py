@@ -11,5 +11,5 @@ PUBLISHED = Path(__file__).parents[1] / "published"
 
 
 def write_table(name: str, table: Any) -> None:
-    """Write the pandas table as reports/<name>.csv: floats as `repr`, what is missing as an empty field."""
+    """Write the pandas table as reports/<name>.csv: floats as `repr`, missing values as empty fields."""
     write_text(REPORTS / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))

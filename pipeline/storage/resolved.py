@@ -26,7 +26,7 @@ def models_job(P: Params, name: str) -> ModelsJob:
 
 
 def training_job(P: Params) -> TrainingJob:
-    """How all models are trained."""
+    """The settings of training, the same for all models."""
     return TrainingJob(
         iterations=P.training.iterations,
         learning_rate=P.training.learning_rate,
@@ -37,7 +37,7 @@ def training_job(P: Params) -> TrainingJob:
 
 
 def digest_of_own_code() -> str:
-    """The SHA-256 of the modules in own/: one may import another. What no import finds, as .#name.py, is left out."""
+    """The SHA-256 of all modules in own/, which may import each other; files that cannot be imported are skipped."""
     digest = hashlib.sha256()
     for path in sorted(recipes.WATCHED.rglob("*.py")):
         if not all(part.isidentifier() for part in path.with_suffix("").parts):

@@ -1,8 +1,8 @@
-"""Who publishes a result: one process of all that want to, on one computer or many, at any store of MLflow.
+"""Mutual exclusion of the processes that publish the same result to an MLflow store, on one or more computers.
 
-Who wants to publish makes a parent run first, unfinished, and goes on only when no other's is alive. Of two that see
-each other the larger id gives way and the smaller waits, so one that went on before it could be seen is waited for.
-Once the parent is finished the result is published. Whoever dies leaves a parent that gives no more sign of life.
+Exactly one process publishes a result. Each candidate creates an unfinished parent run. Of the live candidates that
+see each other, the one with the smallest run id waits until it is alone, and the others withdraw. A result is published
+once its parent run is finished. A process that is killed leaves a parent run whose heartbeat stops.
 """
 
 import contextlib
@@ -16,20 +16,20 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
-FINGERPRINT = "fingerprint"  # tag of a parent: the result that it stands for
-OF = "pipeline"  # tag of a child: the result that it belongs to
-SIGN = "publisher"  # tag of a parent that is not finished: its computer, its process, its last sign of life
-PAUSE = 5.0  # seconds between two signs
-DEAD = 60.0  # seconds without a sign after which a process of another computer counts as dead
+FINGERPRINT = "fingerprint"  # tag of a parent run: the result that it represents
+OF = "pipeline"  # tag of a child run: the result that it belongs to
+SIGN = "publisher"  # tag of an unfinished parent run: computer, process and time of the last heartbeat
+PAUSE = 5.0  # seconds between two heartbeats
+DEAD = 60.0  # seconds without a heartbeat after which a process of another computer is considered dead
 
 
 def claim(
     client: MlflowClient, experiment: str, fingerprint: str, create: Callable[[int], str]
 ) -> tuple[str, int | None]:
-    """The parent of a result, and when it started, in ms, if it is ours to publish; None if it is published.
+    """The id of the parent run of a result and, if this process has to publish it, its start in ms, otherwise None.
 
-    `create` makes a parent with that start, the fingerprint and a sign. Waits while another process publishes the
-    result; deletes what an interrupted one left.
+    `create(start)` creates a parent run with the fingerprint and a heartbeat and returns its id. Waits while another
+    process publishes the result; deletes the remains of interrupted ones.
     """
     own, start = "", 0
     signs: dict[str, tuple[str, float]] = {}
@@ -60,38 +60,41 @@ def claim(
 
 
 def give_up(client: MlflowClient, parent: str) -> None:
-    """End a parent that is not finished, so that nobody need wait for it to count as dead; if the store answers."""
+    """Mark an unfinished parent run as killed, so that no process waits for its heartbeat to time out.
+
+    Errors of the store are ignored.
+    """
     with contextlib.suppress(Exception):
         if parent:
             client.set_terminated(parent, "KILLED")
 
 
 def sign() -> str:
-    """This process, alive now."""
+    """The heartbeat of this process: computer, process id, time in s."""
     return f"{platform.node()} {os.getpid()} {time.time():.3f}"
 
 
 def is_alive(run: Any, signs: dict[str, tuple[str, float]]) -> bool:
-    """Whether somebody still works on a parent. `signs` keeps the last sign of each and when it was seen first.
+    """Whether a process still publishes a parent run. `signs` stores each last heartbeat and when it was first seen.
 
-    A dead process of this computer is known at once, except on Windows; any other when no new sign came for DEAD
-    seconds of our own clock, so that clocks need not agree.
+    A dead process of this computer is detected at once, except on Windows; others after DEAD seconds without a new
+    heartbeat by the clock of this computer, so clocks need not be synchronized.
     """
-    given = run.data.tags.get(SIGN, "")
-    if run.info.status != "RUNNING" or not given:
+    heartbeat = run.data.tags.get(SIGN, "")
+    if run.info.status != "RUNNING" or not heartbeat:
         return False
-    node, process, _ = given.rsplit(" ", 2)
+    node, process, _ = heartbeat.rsplit(" ", 2)
     if os.name == "posix" and node == platform.node() and not is_running(int(process)):
         return False
     known, since = signs.get(run.info.run_id, ("", 0.0))
-    if known != given:
-        signs[run.info.run_id] = given, time.monotonic()
+    if known != heartbeat:
+        signs[run.info.run_id] = heartbeat, time.monotonic()
         return True
     return time.monotonic() - since < DEAD
 
 
 def is_running(process: int) -> bool:
-    """Whether there is a process of that number on this computer, which is not Windows."""
+    """Whether a process with this id exists on this computer. Not for Windows, where os.kill would end it."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -102,13 +105,13 @@ def is_running(process: int) -> bool:
 
 
 def delete_remains(client: MlflowClient, experiment: str, fingerprint: str, parents: Sequence[Any]) -> None:
-    """Delete unfinished parents and all children of the result: of those, and of a parent that a user deleted alone."""
+    """Delete unfinished parent runs and all child runs of the result, also those whose parent run a user deleted."""
     for run in [*search(client, experiment, f"tags.{OF} = '{fingerprint}'"), *parents]:
         client.delete_run(run.info.run_id)
 
 
 def search(client: MlflowClient, experiment: str, filter_string: str) -> list[Any]:
-    """All runs that a filter lets through, deleted ones apart."""
+    """All runs that match a filter, without deleted ones."""
     runs: list[Any] = []
     token: str | None = None
     while True:

@@ -1,7 +1,7 @@
-"""The code of every model in MLflow: it lies beside the model's weights, and `mlflow.pyfunc.load_model` runs it.
+"""The code that is stored with every model in MLflow and run by `mlflow.pyfunc.load_model`.
 
-It needs NumPy and MLflow, nothing of this package, and unpickles nothing. What `network` and `activations` say in the
-arithmetic that gives the same bits everywhere stands here once more in NumPy's; the predicted classes are the same.
+It depends on NumPy and MLflow only, not on this package, and unpickles nothing. It computes the activations and the
+forward pass of pipeline/networks with NumPy's functions; the predicted classes are the same.
 """
 
 import math
@@ -47,12 +47,12 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 class Network(PythonModel):
-    """The class of each sample: samples are rows, x1, x2, ... as in data/test.csv without its y."""
+    """Predicts the class of each sample; samples are rows with the columns x1, x2, ... of data/test.csv."""
 
     def load_context(self, context: Any) -> None:
-        """Read W (n_l, n_{l-1}) and b (n_l, 1) of each layer, and find the activations of the hidden ones."""
+        """Read W (n_l, n_{l-1}) and b (n_l, 1) of each layer and the activations of the hidden layers."""
         with np.load(context.artifacts["weights"], allow_pickle=False) as archive:
-            layers = range(1, len(archive.files) // 2 + 1)  # besides W1, b1, W2, ... there is `seeds`
+            layers = range(1, len(archive.files) // 2 + 1)  # the archive holds seeds, W1, b1, W2, b2, ...
             self.parameters = [(archive[f"W{l}"][0], archive[f"b{l}"][0]) for l in layers]
         self.activations = [ACTIVATIONS[name] for name in context.model_config["activations"]]
 

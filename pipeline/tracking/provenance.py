@@ -1,4 +1,4 @@
-"""Where a result comes from, as tags of a run: git, DVC, versions, the computer; as far as there is any."""
+"""The origin of a result as tags of an MLflow run: git commit, versions, user and computer."""
 
 import getpass
 import os
@@ -11,14 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 SHALLOW = (
-    "warning: this is a shallow clone, from which `dvc exp run` with --queue or --temp loses its results although it "
+    "warning: this is a shallow clone, in which `dvc exp run` with --queue or --temp loses its results although it "
     "reports success. `git fetch --unshallow` completes the clone; experiments without --queue and --temp are kept."
 )
-PACKAGES = ("numpy", "numba", "matplotlib", "scikit-learn", "dvc", "mlflow")  # what numbers and pictures depend on
+PACKAGES = ("numpy", "numba", "matplotlib", "scikit-learn", "dvc", "mlflow")  # that numbers and figures depend on
 
 
 def origin() -> dict[str, str]:
-    """Git's commit and whether anything differs from it, who and which computer publishes, and the versions there."""
+    """Tags: commit, whether files differ from it, user, computer and versions. Prints why a commit is missing."""
     tags = {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL", "processor": processor(), "os": system()}
     tags |= {"version.python": platform.python_version()} | {f"version.{name}": version(name) for name in PACKAGES}
     if who := user():
@@ -26,17 +26,17 @@ def origin() -> dict[str, str]:
     if commit := git("rev-parse", "HEAD"):
         tags |= {"mlflow.source.git.commit": commit, "git.dirty": str(bool(git("status", "--porcelain"))).lower()}
     else:
-        print(f"The commit of git is not recorded with this result: {git_problem()}", file=sys.stderr)
+        print(f"The git commit is not recorded with this result: {git_problem()}", file=sys.stderr)
     return tags
 
 
 def experiment() -> str:
-    """The name of the experiment in which DVC runs the pipeline, or nothing."""
+    """The name of the DVC experiment that runs the pipeline; empty outside experiments."""
     return os.environ.get("DVC_EXP_NAME", "")
 
 
 def git(*arguments: str) -> str:
-    """What git prints; empty where there is no git or no repository."""
+    """The output of a git command; empty if it fails."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -45,12 +45,12 @@ def git(*arguments: str) -> str:
 
 
 def is_shallow() -> bool:
-    """Whether the repository that DVC was called in lacks commits, as after `git clone --depth 1`."""
+    """Whether the repository in which DVC was called is a shallow clone, as after `git clone --depth 1`."""
     return git("-C", os.environ.get("DVC_ROOT", "."), "rev-parse", "--is-shallow-repository") == "true"
 
 
 def git_problem() -> str:
-    """Why git cannot give the commit of the current folder, and the remedy, as one line; empty if it can."""
+    """Why git has no commit for the current folder, and the remedy, on one line; empty if it has one."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "--verify", "HEAD"], capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"}
@@ -71,7 +71,7 @@ def git_problem() -> str:
 
 
 def user() -> str:
-    """Who is logged in, or nothing, as in some containers."""
+    """The name of the user; empty if there is none, as in some containers."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -79,14 +79,14 @@ def user() -> str:
 
 
 def system() -> str:
-    """Linux 6.1 x86_64."""
+    """The operating system with release and architecture, such as Linux 6.1 x86_64."""
     return f"{platform.system()} {platform.release()} {platform.machine()}"
 
 
 def processor() -> str:
-    """The processor's name: Intel(R) Xeon(R) ...; where nobody tells, its architecture."""
-    told = platform.processor()
+    """The name of the processor, such as Intel(R) Xeon(R) ...; its architecture if the name is unknown."""
+    name = platform.processor()
     if sys.platform == "linux" and (cpus := Path("/proc/cpuinfo")).is_file():
-        named = re.search(r"^model name\s*:\s*(.+)$", cpus.read_text(), re.MULTILINE)
-        told = named.group(1) if named else told
-    return told or platform.machine()
+        found = re.search(r"^model name\s*:\s*(.+)$", cpus.read_text(), re.MULTILINE)
+        name = found.group(1) if found else name
+    return name or platform.machine()

@@ -1,9 +1,9 @@
-"""Publishing to MLflow. What it publishes comes from files that the pipeline made before.
+"""Publish results to MLflow, from files of other stages.
 
-Nothing is published twice: a parent run carries the fingerprint of the result that it stands for, `claims` leaves it to
-one process, and it is finished only after its children are.
+No result is published twice: its parent run has the fingerprint of the result as a tag, `locking.claim` selects one
+process, and the parent run is finished after all its child runs.
 
-Long because it has to survive other processes that publish, kills, and stores that do not answer.
+Long because it handles concurrent publishers, kills, and stores that do not respond.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # mlflow reads them w
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 for chatty in ("alembic", "mlflow.store.db.utils"):
-    logging.getLogger(chatty).setLevel(logging.CRITICAL)  # what fails is told in a sentence, not in a traceback
+    logging.getLogger(chatty).setLevel(logging.CRITICAL)  # errors are reported in one line, without a traceback
 
 import mlflow
 from mlflow import MlflowClient, pyfunc
@@ -46,49 +46,49 @@ TRACKED = Path("tracked.json")  # the fingerprint of the result that the reposit
 EXPERIMENT = "weight initialization"
 SQLITE = "sqlite:///"
 BATCH = 1000  # metrics in one call, MLflow's limit
-TRIES = 5  # of a row that another process may write at the same moment
+TRIES = 5  # attempts to write a row that another process may write at the same time
 PARENT = "mlflow.parentRunId"
 EXPERIMENTS = "dvc.experiments"
 
 
 class TrackingError(UserError):
-    """MLflow's store cannot be used; the message is one sentence for the user."""
+    """MLflow's store cannot be used; the message has one line."""
 
 
 class Data(NamedTuple):
-    """A data set that a model has seen."""
+    """A data set used for a model."""
 
     name: str
     digest: str  # at most 36 characters
     source: str
-    columns: Mapping[str, str]  # from a name to MLflow's word for its type
+    columns: Mapping[str, str]  # the MLflow type of each column
     n_rows: int
-    context: str  # what it was used for
+    context: str  # "train" or "test"
 
 
 class Run(NamedTuple):
-    """What becomes a run. Metrics at step 0 alone are drawn as bars, others as curves."""
+    """The content of an MLflow run. MLflow draws metrics with only step 0 as bars, others as curves."""
 
     name: str
     params: Mapping[str, Any]
     tags: Mapping[str, str]
     metrics: Sequence[tuple[str, float, int]] = ()  # name, value, step
-    files: Sequence[tuple[Path, str]] = ()  # a file and the folder of the artifacts that it goes into, "" for the top
+    files: Sequence[tuple[Path, str]] = ()  # a file and its folder among the artifacts, "" for the root
     model: pyfunc_model.Network | None = None
     data: Sequence[Data] = ()
-    images: Iterable[tuple[str, int, Image]] = ()  # name, step, image: those of one name get a slider
+    images: Iterable[tuple[str, int, Image]] = ()  # name, step, image; MLflow shows images of one name with a slider
 
 
 class Result(NamedTuple):
-    """One result of the pipeline: its parent run, and what tells whether it is published."""
+    """One result of the pipeline: its fingerprint and the content of its parent run."""
 
     fingerprint: str
     run: Run
-    experiment: str = ""  # of DVC, under which it was made
+    experiment: str = ""  # the DVC experiment that made it, if any
 
 
 def store_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI, or mlflow.db in `root`, the folder of the repository; relative paths start there too."""
+    """MLFLOW_TRACKING_URI, or mlflow.db in `root`, the folder of the repository, to which paths are relative."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "") or "sqlite:///mlflow.db"
     scheme, separator, path = uri.partition(":///")
     if separator and scheme.startswith("sqlite") and not Path(path).is_absolute():
@@ -97,7 +97,7 @@ def store_uri(root: Path) -> str:
 
 
 def publish(uri: str, root: Path, result: Result, children: Iterable[Run]) -> bool:
-    """Publish a result and what it consists of; False if it was there already. Raises TrackingError."""
+    """Publish a result with its child runs; returns False if it is published already. Raises TrackingError."""
     try:
         if uri.startswith(SQLITE):
             _create_database(Path(uri.removeprefix(SQLITE)))
@@ -116,21 +116,21 @@ def publish(uri: str, root: Path, result: Result, children: Iterable[Run]) -> bo
             raise
         if uri.startswith(SQLITE):
             with contextlib.closing(sqlite3.connect(uri.removeprefix(SQLITE))) as connection:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all is in mlflow.db itself, to be copied
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that a copy of mlflow.db alone is complete
     except (MlflowException, SQLAlchemyError, OSError) as error:
         sentence = (
-            f"MLflow's store {uri} cannot be used ({_reason(error)}); everything else is made and kept: "
-            "set MLFLOW_TRACKING_URI to a store that answers, or unset it, and run `dvc repro` again."
+            f"MLflow's store {uri} cannot be used ({_reason(error)}); all other results are "
+            "complete: set MLFLOW_TRACKING_URI to an available store, or unset it, and run `dvc repro` again."
         )
         raise TrackingError(_without_password(sentence)) from error
     return True
 
 
 def load_model(initializer: str, seed: int, root: Path = REPOSITORY) -> Any:
-    """The trained model, as `mlflow.pyfunc` loads it, of an initializer and a seed in the result of a repository.
+    """The trained model of an initializer and a seed, loaded by `mlflow.pyfunc`.
 
-    That is the result of the last `dvc repro` or `dvc checkout` in `root`, whatever else is in the same store. Creates
-    no store. Raises FileError or TrackingError if the result is not there.
+    It belongs to the result of the last `dvc repro` or `dvc checkout` in `root`, not to others in the store. Creates no
+    store. Raises FileError or TrackingError if the model does not exist.
     """
     try:
         result = str(json.loads(atomic_files.read_bytes(root / TRACKED))["fingerprint"])
@@ -161,77 +161,78 @@ def load_model(initializer: str, seed: int, root: Path = REPOSITORY) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Why a store cannot be used, on one line of at most 200 characters."""
+    """The message of an error of a store, on one line of at most 200 characters."""
     message = (
         getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
     )  # the message of the database
     why = re.sub(r"\s+", " ", str(message))
-    return "it does not answer" if "Max retries exceeded" in why else why if len(why) <= 200 else f"{why[:197]}..."
+    return "it does not respond" if "Max retries exceeded" in why else why if len(why) <= 200 else f"{why[:197]}..."
 
 
 def _without_password(sentence: str) -> str:
-    """The sentence without the user and password of an address in it."""
+    """The text without the user names and passwords of the URLs in it."""
     return re.sub(r"//[^/@ ]*@", "//", sentence)
 
 
 def _create_database(path: Path) -> None:
-    """Let MLflow make its tables under a temporary name: whole, or not there, whoever else does the same.
+    """Create an MLflow database atomically: under a temporary name, then rename it; one process at a time.
 
-    Interrupted in its many migrations, or met by another process there, MLflow leaves a database that it cannot use.
+    If MLflow's migrations are interrupted or run by two processes at once, the database is unusable.
     """
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(f"{path}-lock", timeout=300.0)) as lock:
-        lock.execute("BEGIN EXCLUSIVE")  # ends with the process, too
-        if path.exists():  # another process was first
+        lock.execute("BEGIN EXCLUSIVE")  # released when the process ends
+        if path.exists():  # another process created it
             return
         part = path.with_name(f"{path.name}.part")
         for left in (f"{name}{end}" for name in (part, path) for end in ("", "-journal", "-wal", "-shm")):
-            Path(left).unlink(missing_ok=True)  # of a database deleted alone: SQLite would mend the new one with them
+            Path(left).unlink(missing_ok=True)  # of a deleted database: SQLite would apply them to the new one
         SqlAlchemyStore(f"{SQLITE}{part.as_posix()}", (path.parent / "mlruns").as_uri()).engine.dispose()
         with contextlib.closing(sqlite3.connect(part)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")  # reading and writing at once; stays with the file
+            connection.execute("PRAGMA journal_mode = WAL")  # concurrent reading and writing; stored in the file
         part.replace(path)
 
 
 @listens_for(Engine, "connect")
 def _hasten(connection: Any, _: Any) -> None:
-    """Let SQLite wait for the disk now and then, not in each of the ten transactions of a run.
+    """Make SQLite flush to disk at checkpoints only, not after each of the ten transactions of a run.
 
-    With a WAL that is safe: if the power fails, the last runs are lost whole, and the end of the parent with them.
+    With a write-ahead log this is safe: a power failure loses the last transactions, in order, and thus also the
+    end of the parent run.
     """
     if not isinstance(connection, sqlite3.Connection):
         return
-    with contextlib.suppress(sqlite3.Error):  # of a damaged file MLflow tells sooner by itself
+    with contextlib.suppress(sqlite3.Error):  # MLflow reports a damaged file itself
         if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
             connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _experiment(client: MlflowClient, root: Path | None) -> str:
-    """The id of the experiment, made if need be; its artifacts lie in `root` unless a server keeps them."""
+    """The id of the MLflow experiment, created if necessary; its artifacts are in `root`, or on the server."""
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         location = (root / "mlartifacts").resolve().as_uri() if root else None
         try:
             found = client.get_experiment(client.create_experiment(EXPERIMENT, artifact_location=location))
         except MlflowException:
-            found = client.get_experiment_by_name(EXPERIMENT)  # another process was first
+            found = client.get_experiment_by_name(EXPERIMENT)  # another process created it
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     for key, value in ui_views.tags(found.experiment_id).items():
-        if found.tags.get(key) != value:  # new, or made by an earlier version
+        if found.tags.get(key) != value:  # new, or written by an earlier version
             _shared(client.set_experiment_tag, found.experiment_id, key, value)
     return str(found.experiment_id)
 
 
 def _shared(write: Callable[..., object], *given: Any) -> None:
-    """Write what other processes may write at the same moment; again, should one of them be faster.
+    """Call `write`, again if another process wrote the same row at the same time.
 
-    MLflow looks for the row and inserts it if it is not there. Who comes between is told BAD_REQUEST for a row that is
-    there already; the next time it is found.
+    MLflow inserts a row if it does not find it. If another process inserts it in between, the error is BAD_REQUEST;
+    at the next attempt MLflow finds the row.
     """
     for attempt in range(1, TRIES + 1):
         try:
@@ -251,7 +252,7 @@ def _create_parent(client: MlflowClient, experiment: str, result: Result, start:
 
 
 def _add_experiment(client: MlflowClient, parent: str, name: str) -> None:
-    """Add the name of DVC's experiment to those that gave the result; again, should another process overwrite it."""
+    """Add a DVC experiment to the tag with those that made the result; again if another process overwrites it."""
     while name and name not in (names := _names(client, parent)):
         _shared(client.set_tag, parent, EXPERIMENTS, ", ".join([*names, name]))
         time.sleep(random.uniform(0.3, 0.9))
@@ -264,27 +265,27 @@ def _names(client: MlflowClient, parent: str) -> list[str]:
 def _publish(
     client: MlflowClient, experiment: str, parent: str, start: int, result: Result, children: Iterable[Run]
 ) -> None:
-    """Fill the parent, make the children and finish them, then the parent.
+    """Write the content of the parent run, create and finish the child runs, then finish the parent run.
 
-    Each starts a millisecond before the one above it: MLflow lists the newest first, so they stand in our order, and
-    the parent on the first page, without which MLflow would not put its children below it.
+    Each run starts one millisecond before the previous one: MLflow lists the newest first, so the order is kept and the
+    parent run is on the first page; otherwise MLflow would not show its child runs below it.
     """
     _fill(client, client.get_run(parent).info, result.run)
-    told = time.monotonic()
+    last = time.monotonic()
     for place, run in enumerate(children, start=1):
         tags = {PARENT: parent, locking.OF: result.fingerprint} | dict(run.tags)
         info = client.create_run(experiment, start_time=start - place, tags=tags, run_name=run.name).info
         _fill(client, info, run)
         client.set_terminated(info.run_id, end_time=start - place)
-        if time.monotonic() - told > locking.PAUSE:
+        if time.monotonic() - last > locking.PAUSE:
             client.set_tag(parent, locking.SIGN, locking.sign())
-            told = time.monotonic()
+            last = time.monotonic()
     client.delete_tag(parent, locking.SIGN)
     client.set_terminated(parent)
 
 
 def _data_input(data: Data) -> DatasetInput:
-    """A data set in MLflow's words."""
+    """A data set as an input of an MLflow run."""
     columns = [{"name": name, "type": kind, "required": True} for name, kind in data.columns.items()]
     entity = Dataset(
         data.name,
@@ -298,9 +299,10 @@ def _data_input(data: Data) -> DatasetInput:
 
 
 def _fill(client: MlflowClient, info: RunInfo, run: Run) -> None:
-    """Log everything of a run in as few calls as MLflow's limits allow; its tags it has.
+    """Log the content of a run, except its tags, in as few calls as the limits of MLflow allow.
 
-    The last metrics come first: MLflow keeps the latest of each name apart, and would write it anew for each step.
+    Metrics are logged in reverse order: MLflow stores the latest value of each name separately and would update it at
+    every step.
     """
     now = int(time.time() * 1000)
     entities = [Metric(key, value, now, step) for key, value, step in reversed(run.metrics)]

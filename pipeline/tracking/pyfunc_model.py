@@ -1,6 +1,6 @@
-"""A trained network as a folder that `mlflow.pyfunc.load_model` reads: MLmodel, weights.npz, and code; nothing pickled.
+"""Write a trained network as a folder for `mlflow.pyfunc.load_model`: MLmodel, weights.npz and code, nothing pickled.
 
-`mlflow.pyfunc.save_model` would write the same, but run the code and copy the weights twice for every model.
+`mlflow.pyfunc.save_model` writes the same, but runs the code and copies the weights twice for every model.
 """
 
 import functools
@@ -23,9 +23,9 @@ SOME_RUN, SOME_MODEL = "0" * 32, "1" * 32
 
 
 class Network(NamedTuple):
-    """What is saved."""
+    """A network to be saved."""
 
-    weights: Path  # of this model alone, as `storage.write_weights` writes them
+    weights: Path  # of this model only, written by `trained.write_weights`
     n_inputs: int
     activations: Sequence[str]  # of each hidden layer
 
@@ -43,7 +43,7 @@ def write(folder: Path, network: Network, run_id: str) -> None:
 
 @functools.cache  # MLflow takes 7 ms to write it
 def described(n_inputs: int, activations: tuple[str, ...]) -> str:
-    """The text of MLmodel, with SOME_RUN and SOME_MODEL for the ids."""
+    """The text of the file MLmodel, with the placeholders SOME_RUN and SOME_MODEL for ids."""
     samples = Schema([TensorSpec(np.dtype(np.float64), (-1, n_inputs))])
     labels = Schema([TensorSpec(np.dtype(np.int64), (-1,))])
     model = Model(

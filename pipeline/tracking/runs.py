@@ -1,4 +1,4 @@
-"""What is published to MLflow of a result: a run for the result, for each initializer and for each model."""
+"""The MLflow runs of a result: one for the result, one per initializer and one per model."""
 
 import hashlib
 import itertools
@@ -27,7 +27,7 @@ OVER_SEEDS = ("train_accuracy_mean", "test_accuracy_mean", "share_at_target")  #
 
 
 def fingerprint(P: schema.Params) -> str:
-    """The SHA-256 of parameters, models and tables: the same for the same result on every computer."""
+    """The SHA-256 of parameters, models, measurements and tables; equal results have equal fingerprints."""
     digest = hashlib.sha256(P.model_dump_json().encode())
     runs = [trained.RUNS / name / file for name in P.initializers for file in sorted(trained.RUN_FILES)]
     births = [
@@ -42,7 +42,7 @@ def fingerprint(P: schema.Params) -> str:
 
 
 def whole(P: schema.Params) -> Run:
-    """The result as a whole: tables, figures, parameters, and where it comes from."""
+    """The parent run of the result: tables, figures, parameters and origin."""
     files = [(path, "") for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
     tables = sorted(path for path in reports.REPORTS.glob("*.*") if path.is_file() and path.stem != "benchmark")
     files += [(path, "reports") for path in tables]
@@ -51,16 +51,16 @@ def whole(P: schema.Params) -> Run:
     description = atomic_files.read_bytes(reports.REPORTS / "comparison.md").decode().partition("\n## Figures")[0]
     tags = {"level": "pipeline", "mlflow.note.content": description} | provenance.origin()
     name = f"{provenance.experiment() or 'pipeline'} {fingerprint(P)[:8]}"
-    return Run(name, given, tags, files=files)  # no metrics: their charts would stand before the models' own
+    return Run(name, given, tags, files=files)  # no metrics: their charts would precede those of the models
 
 
 def rooms(folder: str) -> Iterator[Path]:
-    """Two folders in turn: while the files of a run in one of them are published, the next are made in the other."""
+    """Two folders, alternating: while the files of a run in one are published, the next are written to the other."""
     return itertools.cycle([Path(folder) / "one", Path(folder) / "other"])
 
 
 def ahead(runs: Iterator[Run]) -> Generator[Run]:
-    """The same runs, each made by a thread while the one before it is published; closed, it waits for the thread."""
+    """The same runs, each made by a thread while the previous one is published. Closing waits for the thread."""
     with ThreadPoolExecutor(1) as thread:
         following = thread.submit(next, runs, None)
         while (run := following.result()) is not None:
@@ -69,10 +69,7 @@ def ahead(runs: Iterator[Run]) -> Generator[Run]:
 
 
 def children(P: schema.Params, folders: Iterator[Path], bar: Any) -> Iterator[Run]:
-    """What stands below a result: each initializer over its seeds, then every model.
-
-    The files of each lie in the next of the folders.
-    """
+    """The child runs of a result: one per initializer, then one per model. The files of each are in the next folder."""
     given = Given(
         samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes),
         atomic_files.read_table(reports.REPORTS / "runs.csv"),
@@ -86,17 +83,17 @@ def children(P: schema.Params, folders: Iterator[Path], bar: Any) -> Iterator[Ru
 
 
 class Given(NamedTuple):
-    """What the runs of all models need."""
+    """Data that the runs of all models share."""
 
     train: tuple[Array, Array]
-    table: pd.DataFrame  # of all models, as in reports/runs.csv
+    table: pd.DataFrame  # reports/runs.csv
     data: list[Data]
 
 
 def initializers(P: schema.Params, published: pd.DataFrame, folders: Iterator[Path]) -> Iterator[Run]:
-    """A run for each initializer: how the costs spread over the seeds, iteration by iteration, and a figure of it.
+    """One run per initializer: quantiles of the cost over seeds at each recorded iteration, and a figure of them.
 
-    `published` holds the published costs that the figure shows beside them, if any.
+    `published` holds the published costs to be shown in the figure, if any.
     """
     bands = atomic_files.read_table(reports.REPORTS / "cost_curves.csv")
     compared = atomic_files.read_table(reports.REPORTS / "comparison.csv")
@@ -113,20 +110,20 @@ def initializers(P: schema.Params, published: pd.DataFrame, folders: Iterator[Pa
         atomic_files.write_bytes(
             path, style.png(training_figures.cost_curves(band, curves, published, P.comparison.highlight_seed))
         )
-        given = {"initializer": name, "n_seeds": len(P.seeds)} | told(recipe) | flat(settings(P))
+        given = {"initializer": name, "n_seeds": len(P.seeds)} | recipe_params(recipe) | flat(settings(P))
         tags = {"level": "initializer", "behaviour": row["behaviour"], "initial_label": row["initial_label"]}
         yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
 
 
 def models(P: schema.Params, name: str, given: Given, folders: Iterator[Path]) -> Iterator[Run]:
-    """The run of every model of an initializer, seed by seed."""
+    """One run per model of an initializer, in the order of seeds."""
     record_at = jobs.read_training_job().record_at
     when, curves = record_at.tolist(), trained.read_costs(name, P.seeds, record_at)
     costs = curves["cost"].reshape(len(P.seeds), len(when)).tolist()
     stacked = trained.read_final_weights(name, P.seeds, P.layers_dims)
     gradients = first_gradients(P, name)
     table = given.table[given.table["initializer"] == name].set_index("seed")
-    common = {"initializer": name} | told(P.initializers[name]) | flat(settings(P))
+    common = {"initializer": name} | recipe_params(P.initializers[name]) | flat(settings(P))
     over = thumbnails.samples(*given.train) if P.data.n_inputs == 2 else None
     points = thumbnails.square(data_figures.extent(given.train[0]))
     for index, seed in enumerate(P.seeds):
@@ -156,20 +153,20 @@ def models(P: schema.Params, name: str, given: Given, folders: Iterator[Path]) -
 
 
 def boundary(P: schema.Params, model: Parameters, points: Array, over: Image) -> Image:
-    """The picture of what a model has learned, from its outputs at `points`, the samples `over` it."""
+    """The image of the decision boundary of a model at the grid `points`, with the samples `over` drawn on it."""
     probability = reference.predict(model, points, P.network.activations)
     return thumbnails.boundary(probability.ravel(), over)
 
 
 def snapshots(P: schema.Params, name: str) -> Iterator[tuple[int, Parameters]]:
-    """The model of the shown seed along its training, with its iterations."""
+    """The model of the highlighted seed during training: iteration and weights."""
     when = jobs.read_training_job().snapshots_at
-    for step, twins in zip(when.tolist(), trained.read_snapshots(name, when, P.layers_dims), strict=True):
-        yield step, take(twins, [0])
+    for step, pair in zip(when.tolist(), trained.read_snapshots(name, when, P.layers_dims), strict=True):
+        yield step, take(pair, [0])
 
 
 def first_gradients(P: schema.Params, name: str) -> list[list[float]]:
-    """The root mean square of the cost's derivatives by the weights of each layer before the first step, by model."""
+    """The RMS of the gradient of the cost by the weights of each layer at initialization: [model][layer]."""
     n_layers = len(P.layers_dims) - 1
     layers, _ = measurements.read_measurements(name, P.seeds, n_layers)
     sizes: list[list[float]] = layers["weight_gradient"].reshape(len(P.seeds), n_layers).tolist()
@@ -177,7 +174,7 @@ def first_gradients(P: schema.Params, name: str) -> list[list[float]]:
 
 
 def data_set(P: schema.Params, use: str) -> Data:
-    """The training or the test set, under the digest by which DVC knows it."""
+    """The training or the test set (`use`: "train" or "test"), with the digest that DVC uses."""
     path = samples.DATA / f"{use}.csv"
     content = atomic_files.read_bytes(path)
     columns = {f"x{j}": "double" for j in range(1, P.data.n_inputs + 1)} | {"y": "long"}
@@ -186,15 +183,15 @@ def data_set(P: schema.Params, use: str) -> Data:
     return Data(f"{P.data.name} {use}", digest, path.as_posix(), columns, n_rows, use)
 
 
-def told(recipe: Recipe) -> dict[str, Any]:
-    """How an initializer is made, as parameters of a run: what is given and what every recipe may be given."""
+def recipe_params(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as parameters of an MLflow run: its name, settings, gain, bias and exceptions for layers."""
     given: dict[str, Any] = {f"recipe.{key}": value for key, value in recipe.settings.items()}
     given |= {"gain": recipe.gain, "bias": recipe.bias} | {f"layer {l}": layer for l, layer in recipe.layers.items()}
     return {"recipe": recipe.recipe} | given
 
 
 def settings(P: schema.Params) -> dict[str, Any]:
-    """What all models have in common."""
+    """The parameters that all models share."""
     return P.model_dump(include={"data", "network", "training"})
 
 

@@ -1,4 +1,4 @@
-"""Serve the runs of mlflow.db in MLflow's page: `python -m pipeline.tracking.serve --port 5000`."""
+"""Serve the runs of mlflow.db with the web page of MLflow: `python -m pipeline.tracking.serve --port 5000`."""
 
 import argparse
 import os
@@ -15,15 +15,15 @@ PAGE = "/#/experiments/1/runs?viewStateShareKey=results&workflowType=machine_lea
 
 
 class ServeError(UserError):
-    """The page cannot be served; the message is one sentence for the user."""
+    """The page cannot be served; the message has one line."""
 
 
 def check(port: int) -> None:
-    """Raise ServeError if there are no runs to serve, or if the port cannot be used."""
+    """Raise ServeError if mlflow.db does not exist or the port cannot be used."""
     if not 1 <= port <= 65535:
-        raise ServeError(f"port {port} does not exist; a port is a whole number from 1 to 65535.")
+        raise ServeError(f"--port is {port}; it must be a whole number from 1 to 65535.")
     if not DATABASE.is_file():
-        raise ServeError(f"{DATABASE} is missing; `dvc repro --single-item --force track` makes it.")
+        raise ServeError(f"{DATABASE} does not exist; run `dvc repro --single-item --force track` to create it.")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as MLflow's server does
         try:
@@ -34,7 +34,7 @@ def check(port: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Replace this process by MLflow's server, after saying where it will answer."""
+    """Print the address and replace this process by the server of MLflow. Returns 1 if it cannot be started."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.tracking.serve", description=__doc__)
     parser.add_argument("--port", type=int, default=5000)
     port = parser.parse_args(arguments).port
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ServeError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"In some seconds: http://{HOST}:{port}{PAGE}", flush=True)
+    print(f"Ready in a few seconds: http://{HOST}:{port}{PAGE}", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = ["server", "--workers", "1", "--host", HOST, "--port", str(port)]
     os.execvp("mlflow", ["mlflow", *command, "--backend-store-uri", f"sqlite:///{DATABASE}"])

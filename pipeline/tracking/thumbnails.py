@@ -1,4 +1,4 @@
-"""Decision boundaries as small pictures, painted pixel by pixel: every model has one, and a figure takes 0.2 s."""
+"""Decision boundaries as small images, one per model, without Matplotlib, which takes 0.2 s for each."""
 
 import io
 
@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw
 from pipeline.figures.data_figures import CLASSES, EXTENT, REGIONS, extent
 from pipeline.numerics.sums import Array
 
-GRID = 121  # points along a side, of which the network is asked
+GRID = 121  # grid points along a side, at which the network is evaluated
 SIDE = 3 * GRID  # pixels
-FINE = 4  # samples are drawn larger by this factor, then made smaller: smooth edges
+FINE = 4  # samples are drawn larger by this factor, then reduced, for smooth edges
 RADIUS = 4.5  # of a sample, in pixels
 
 
@@ -21,9 +21,9 @@ def square(half: float = EXTENT) -> Array:
 
 
 def samples(X: Array, Y: Array) -> Image.Image:
-    """The samples, X (2, m) and Y (1, m), on a transparent ground, to be laid over any model's picture.
+    """The samples, X (2, m) and Y (1, m), on a transparent ground, to be drawn over the image of a model.
 
-    The picture shows the square of half side `extent(X)`.
+    The image shows the square of half side `extent(X)`.
     """
     half = extent(X)
     image = Image.new("RGBA", (SIDE * FINE, SIDE * FINE))
@@ -39,9 +39,9 @@ def samples(X: Array, Y: Array) -> Image.Image:
 
 
 def boundary(probability: Array, over: Image.Image) -> Image.Image:
-    """The class that a model predicts, from `probability` (GRID^2,) of class 1 at `square`, the samples `over` it.
+    """The image of the predicted class, from `probability` (GRID^2,) of class 1 at `square`, with the image `over`.
 
-    White where the probability is nan: the model diverged.
+    White where the probability is NaN: the model diverged.
     """
     rows = probability.reshape(GRID, GRID)[::-1].astype(np.float32)
     smooth = np.asarray(Image.fromarray(rows).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
@@ -58,7 +58,7 @@ def boundary(probability: Array, over: Image.Image) -> Image.Image:
 
 
 def png(image: Image.Image) -> bytes:
-    """The picture as PNG, in 64 colours."""
+    """The image as PNG with 64 colours."""
     buffer = io.BytesIO()
     few = image.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(buffer, format="png", compress_level=3)

@@ -1,7 +1,7 @@
-"""What the page of MLflow's experiment shows: a description, and views with a filter and columns that fit on a screen.
+"""The MLflow page of the experiment: a description, and saved views with filters and columns that fit on a screen.
 
-MLflow keeps the views that its page saves (the button "Views") as tags of the experiment; these are made alike. Should
-another version not know them, nothing else suffers: the filters stand in the description too.
+MLflow stores the views of its page (button "Views") as tags of the experiment; these tags have the same format. If
+another version of MLflow ignores them, the filters are also in the description.
 """
 
 import base64
@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 
 class View(NamedTuple):
-    """A choice of runs and columns."""
+    """A saved view: runs and columns."""
 
     name: str
-    tells: str
+    meaning: str
     filter: str
     columns: Sequence[str]
-    order: str = "attributes.start_time"  # any other lists children by themselves, not folded up below their parents
-    charts: Sequence[tuple[str, str]] = ()  # kind and metric or image; none: those that MLflow makes
+    order: str = "attributes.start_time"  # with another order MLflow lists child runs without their parents
+    charts: Sequence[tuple[str, str]] = ()  # kind and metric or image; none: the charts of MLflow
 
 
 MODEL = (
@@ -41,7 +41,7 @@ LEARNED = "metrics.`train_accuracy`"
 VIEWS = {
     "results": View(
         "Results",
-        "the results alone, one a row",
+        "only the results, one per row",
         "tags.level = 'pipeline'",
         (
             "tags.`dvc.experiments`",
@@ -54,7 +54,7 @@ VIEWS = {
     ),
     "initializers": View(
         "Initializers",
-        "each initializer over its seeds, costs with quantiles",
+        "one run per initializer, with quantiles of the cost over seeds",
         "tags.level = 'initializer'",
         (
             "metrics.`train_accuracy_mean`",
@@ -68,55 +68,55 @@ VIEWS = {
     "seed_3": View("Seed 3", "the models of seed 3", "params.seed = '3'", MODEL, LEARNED, CHARTS),
     "stuck": View(
         "He stuck",
-        "where He went wrong",
+        "He models with a training accuracy below 90 %",
         "params.initializer = 'he' and metrics.train_accuracy < 0.9",
         MODEL,
         LEARNED,
     ),
     "leaps": View(
         "Leaps",
-        "models whose cost jumped up on the way",
+        "models whose cost rose sharply during training",
         "tags.behaviour = 'unstable' and tags.level = 'model'",
         MODEL,
         LEARNED,
     ),
     "models": View(
         "Models",
-        "every model, the best first",
+        "all models, the best first",
         "tags.level = 'model'",
         ("params.`initializer`", "params.`seed`", *MODEL),
         LEARNED,
     ),
 }
 PREFIX = "mlflow.sharedViewState."
-SAVED = 1767225600000  # when, in ms; the same always, so that the tags are
-MORE = {"`` tags.`dvc.experiments` LIKE '%wilder%' ``": "one experiment of DVC, with its name"}
+SAVED = 1767225600000  # time in ms; constant, so that the tags are
+MORE = {"`` tags.`dvc.experiments` LIKE '%wilder%' ``": "one DVC experiment, by its name"}
 
 
 def page(experiment: str, key: str) -> str:
-    """Where a view of an experiment is to be seen, from the server's address on."""
+    """The URL of a view of an experiment, relative to the address of the server."""
     mode = "&compareRunsMode=CHART" if VIEWS[key].charts else ""
     return f"#/experiments/{experiment}/runs?viewStateShareKey={key}&workflowType=machine_learning{mode}"
 
 
 def tags(experiment: str) -> dict[str, str]:
-    """The tags of an experiment that make its page."""
+    """The tags of the experiment that define its page."""
     saved = {f"{PREFIX}{key}": state(view, SAVED + place) for place, (key, view) in enumerate(VIEWS.items())}
     kind = {"mlflow.experimentKind": "custom_model_development"}
     return kind | {"mlflow.note.content": description(experiment)} | saved
 
 
 def description(experiment: str) -> str:
-    """What the experiment is, in Markdown. Its first line is all that MLflow shows before it is opened."""
-    rows = [f"| [{view.tells}]({page(experiment, key)}) | `{view.filter}` |" for key, view in VIEWS.items()]
-    rows += [f"| {tells} | {text} |" for text, tells in MORE.items()]
+    """The description of the experiment in Markdown. MLflow shows only the first line until it is expanded."""
+    rows = [f"| [{view.meaning}]({page(experiment, key)}) | `{view.filter}` |" for key, view in VIEWS.items()]
+    rows += [f"| {meaning} | {text} |" for text, meaning in MORE.items()]
     return "\n".join(
         [
-            "How does the way a network's weights are born decide how it learns? "
+            "How does weight initialization affect training? "
             + " · ".join(f"[{view.name}]({page(experiment, key)})" for key, view in VIEWS.items()),
             "",
-            "Each result of the pipeline is a run with its tables and figures. Below it stand a run for each "
-            "initializer, which tells how the costs spread over the seeds, and a run for each trained model.",
+            "Each result of the pipeline is a run with its tables and figures. Its child runs are one per initializer, "
+            "with quantiles of the cost over seeds, and one per trained model.",
             "",
             "| to see | filter |",
             "|---|---|",
@@ -136,7 +136,7 @@ SECTION = {
 
 
 def charted(kind: str, key: str) -> dict[str, Any]:
-    """A chart as MLflow's page keeps it: lines on a logarithmic scale, bars, or images with a slider."""
+    """A chart in the format of the MLflow page: lines on a logarithmic scale, bars, or images with a slider."""
     chart: dict[str, Any] = {"type": kind, "uuid": f"{kind} {key}", "metricSectionId": SECTION["uuid"]}
     chart |= {"runsCountToCompare": 10, "deleted": False, "isGenerated": False, "displayName": key}
     if kind == "IMAGE":
@@ -149,7 +149,7 @@ def charted(kind: str, key: str) -> dict[str, Any]:
 
 
 def state(view: View, when: int) -> str:
-    """A view as MLflow's page saves it."""
+    """A view in the format of the MLflow page."""
     chosen: dict[str, Any] = {
         "searchFilter": view.filter,
         "orderByKey": view.order,

@@ -88,7 +88,7 @@ def test_experiments_side_by_side(experimented: Laboratory) -> None:
     assert header == ["experiment", "training.learning_rate", "small", "he"]
     assert [row[:2] for row in rows] == [["main", "0.1"], ["faster", "0.2"]]
     assert rows[1][3] == f"{final_cost(experimented, names(experimented)['faster']):.4g}"
-    assert said.endswith("The same in all: zeros.\n")
+    assert said.endswith("Identical in all: zeros.\n")
     unknown = experimented.run("python", "-m", "pipeline.experiments", "--rev", "nowhere", check=False)
     assert (unknown.returncode, unknown.stdout.count("\n")) == (1, 1)
     assert "unknown Git revision 'nowhere'" in unknown.stdout
@@ -337,7 +337,7 @@ def test_a_study_of_nothing_is_refused_with_a_sentence(finished: Laboratory) -> 
     assert done.stdout.startswith("no two finished experiments differ in training.learning_rate alone")
     assert done.stdout.count("\n") == 1
     said = finished.run("python", "-m", "pipeline.experiments").stdout
-    assert said == "No experiment started from HEAD yet; `dvc exp run` makes one.\n"
+    assert said == "There are no experiments based on HEAD; `dvc exp run` makes one.\n"
 
 
 def test_the_scripts_of_the_page_are_those_of_npm() -> None:

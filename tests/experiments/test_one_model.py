@@ -31,13 +31,13 @@ def test_it_prints_the_numbers_of_the_pipeline_and_writes_nothing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["xavier", "--seed", "3"], "params.yaml: initializers has no xavier; it has zeros, small, he.\n"),
-        (["he", "--seed", "-1"], "--seed -1 is no seed; it must be a whole number from 0 to 4294967295.\n"),
+        (["xavier", "--seed", "3"], "params.yaml: initializers.xavier does not exist; there are zeros, small, he.\n"),
+        (["he", "--seed", "-1"], "--seed is -1; it must be a whole number from 0 to 4294967295.\n"),
         (
             ["he", "--seed=4294967296"],
-            "--seed 4294967296 is no seed; it must be a whole number from 0 to 4294967295.\n",
+            "--seed is 4294967296; it must be a whole number from 0 to 4294967295.\n",
         ),
-        (["he", "--seed", "3"], "data/train.csv is missing; `dvc repro` makes it.\n"),
+        (["he", "--seed", "3"], "data/train.csv does not exist; run `dvc repro` to create it.\n"),
     ],
 )
 def test_what_cannot_be_trained_is_named(

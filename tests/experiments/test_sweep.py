@@ -61,8 +61,8 @@ def test_the_lowest_median_is_best_and_is_counted_against_the_next() -> None:
     assert he.lower_in == 3  # 0.1 < 0.4, 0.2 < 0.5, 0.3 < 0.6; 0.7 is equal, 1.0 higher
     assert math.isnan(zeros.best)
     assert sweep.report(BEST, 0.99, 0.95).splitlines()[2:4] == [
-        "| he          |          0.1 |         0.3 |  0.2 to 0.7 |         20 % |      0.01 | 3 of 5 seeds |",
-        "| zeros       | all the same |         0.7 |  0.7 to 0.7 |          0 % |         – |            – |",
+        "| he          |           0.1 |         0.3 |  0.2 to 0.7 |         20 % |      0.01 | 3 of 5 seeds |",
+        "| zeros       | all identical |         0.7 |  0.7 to 0.7 |          0 % |         – |            – |",
     ]
 
 
@@ -83,7 +83,7 @@ def test_a_best_value_at_the_end_is_marked() -> None:
     two = {value: MODELS[value] for value in (0.01, 0.1)}
     (row, _) = sweep.best(sweep.compared(two, 0.99, 0.95), two).itertuples()
     assert row.at_end
-    assert "\\* at the end of what was tried: a better value may lie beyond." in sweep.report(
+    assert "\\* the lowest or highest value tried: a better one may lie beyond it." in sweep.report(
         sweep.best(sweep.compared(two, 0.99, 0.95), two), 0.99, 0.95
     )
 
@@ -107,7 +107,7 @@ def test_only_what_differs_in_the_parameter_alone_is_compared() -> None:
         "rate-3": "queued",
         "again": "rate-1 has the same value",
         "old": "not reproduced, why",
-        "words": "training.learning_rate is no number",
+        "words": "training.learning_rate is not a number",
     }
     with pytest.raises(ExperimentsError, match=r"no two finished experiments differ in network\.hidden_sizes alone"):
         sweep.comparable(found[1:3], "network.hidden_sizes")
@@ -178,7 +178,7 @@ def test_experiments_side_by_side() -> None:
         "| slow       |                   0.01 |    0.6 |",
         "| next       |                    0.2 | queued |",
         "",
-        "The same in all: zeros.",
+        "Identical in all: zeros.",
     ]
     stale = main._replace(state="not reproduced", reason="training.iterations: 200 in params.yaml, 3000 in dvc.lock")
     assert table([stale._replace(name="workspace"), stale, *others], "final_cost").splitlines() == [
@@ -188,9 +188,9 @@ def test_experiments_side_by_side() -> None:
         "| slow       |                   0.01 |        success |",
         "| next       |                    0.2 |         queued |",
         "",
-        "The same in all: he, zeros.",
+        "Identical in all: he, zeros.",
         "",
-        "Not reproduced: the results there were made with other parameters or code.",
+        "Not reproduced: these results were made with other parameters or code.",
         "",
         "- main: training.iterations: 200 in params.yaml, 3000 in dvc.lock",
     ]

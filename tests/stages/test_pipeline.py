@@ -214,7 +214,7 @@ def test_bad_parameters_stop_the_pipeline_with_a_sentence(laboratory: Laboratory
 @pytest.mark.parametrize("stage", ["train", "diagnose"])
 def test_an_initializer_without_a_job_is_named(finished: Laboratory, stage: str) -> None:
     unknown = finished.stage(stage, "--initializer", "xavier")
-    message = "jobs/initializers/xavier.json is missing; `dvc repro` makes it.\n"
+    message = "jobs/initializers/xavier.json does not exist; run `dvc repro` to create it.\n"
     assert (unknown.returncode, unknown.stdout) == (1, message)
 
 
@@ -242,7 +242,7 @@ def test_a_truncated_intermediate_file_is_named(
         assert run(aggregate.aggregate) == 1
         message = capsys.readouterr().err
         assert message.startswith(f"{name} is damaged: ")
-        assert "; delete it and run `dvc repro` again; " in message
+        assert "; delete it and run `dvc repro`; " in message
         Path(name).write_bytes(whole)
     for name in FILES:
         Path(name).unlink()

@@ -58,7 +58,10 @@ def test_a_disk_that_is_full_when_publishing(finished: Laboratory, tmp_path: Pat
         subprocess.run(["mount", "-o", f"remount,size={used + 300_000}", disk], check=True)
         done = laboratory.run("dvc", "repro", check=False)
         assert done.returncode != 0
-        assert f"MLflow's store {laboratory.store} cannot be used (database or disk is full); everything" in done.stdout
+        assert (
+            f"MLflow's store {laboratory.store} cannot be used (database or disk is full); all other results"
+            in done.stdout
+        )
         assert "Traceback" not in done.stdout
         made = finished.results()
         made.pop("tracked.json")
@@ -159,7 +162,7 @@ def test_damage_in_the_cache_is_named_with_the_way_out(laboratory: Laboratory, f
     laboratory.repro()  # DVC believes what lies in its cache
     said = laboratory.stage("aggregate").stdout
     assert said.startswith("runs/he/weights.npz is damaged: ")
-    assert "; should it come back damaged, delete .dvc/cache too." in said
+    assert "; if it is damaged again, delete .dvc/cache as well." in said
     weights.unlink()
     laboratory.delete(".dvc/cache")
     assert "train@he" in laboratory.repro()
@@ -171,7 +174,7 @@ def test_a_store_that_is_no_database_is_named(laboratory: Laboratory) -> None:
     done = laboratory.stage("track")
     assert done.returncode == 1
     assert done.stdout.startswith(
-        f"MLflow's store {laboratory.store} cannot be used (file is not a database); everything"
+        f"MLflow's store {laboratory.store} cannot be used (file is not a database); all other results"
     )
     assert done.stdout.count("\n") == 1
 
@@ -197,7 +200,7 @@ def test_loading_never_unpickles(laboratory: Laboratory, stage: str, name: str) 
     np.savez(path, allow_pickle=True, **(arrays | {name: pickled}))
     done = laboratory.stage(stage)
     assert (done.returncode, done.stdout.count("\n")) == (1, 1)
-    assert done.stdout.startswith("runs/he/weights.npz is damaged: it is not a whole .npz archive of plain arrays")
+    assert done.stdout.startswith("runs/he/weights.npz is damaged: it is not a complete .npz archive of numeric arrays")
     assert not (laboratory.root / "pwned").exists()
     with np.load(io.BytesIO(path.read_bytes()), allow_pickle=True) as archive:  # it would have
         archive[name]
@@ -297,7 +300,7 @@ def test_without_git_everything_works_but_experiments(laboratory: Laboratory, fi
     laboratory.environment = laboratory.environment | {"GIT_CEILING_DIRECTORIES": str(laboratory.root.parent)}
     assert "is not a git repository" in laboratory.run("dvc", "repro", check=False).stdout
     said = laboratory.run("make", "-o", "install", "repro").stdout
-    assert "The commit of git is not recorded with this result: this folder is not a git repository; clone" in said
+    assert "The git commit is not recorded with this result: this folder is not a git repository; clone" in said
     assert laboratory.results() == finished.results()
     done = laboratory.run("make", "-o", "install", "exps", check=False)
     assert done.returncode != 0
@@ -305,7 +308,7 @@ def test_without_git_everything_works_but_experiments(laboratory: Laboratory, fi
     assert "Traceback" not in done.stdout
     laboratory.run("sh", "-c", "git init -q && git add -A && git commit -q -m start")  # the remedy
     laboratory.run("dvc", "config", "--local", "core.no_scm", "false")
-    assert laboratory.run("make", "-o", "install", "exps").stdout.startswith("No experiment started from HEAD yet")
+    assert laboratory.run("make", "-o", "install", "exps").stdout.startswith("There are no experiments based on HEAD")
 
 
 def test_docs_that_cannot_be_made_stay_as_they_were(laboratory: Laboratory) -> None:

@@ -111,14 +111,14 @@ def written() -> None:
 
 
 def assert_damaged(name: str) -> None:
-    expected = rf"^{name} is damaged: it is not a job that `resolve` wrote; delete it and run `dvc repro` again; "
+    expected = rf"^{name} is damaged: it is not a job that `resolve` wrote; delete it and run `dvc repro`; "
     with pytest.raises(FileError, match=expected):
         FILES[name]()
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_job_is_named(name: str) -> None:
-    with pytest.raises(FileError, match=rf"^{name} is missing; `dvc repro` makes it\.$"):
+    with pytest.raises(FileError, match=rf"^{name} does not exist; run `dvc repro` to create it\.$"):
         FILES[name]()
 
 

@@ -23,7 +23,7 @@ from tests.storage.test_trained import model
 
 SEEDS = (3, 5, 8)
 X, Y = circles(20, 0.05, 1)
-AGAIN = r"; delete it and run `dvc repro` again; "
+AGAIN = r"; delete it and run `dvc repro`; "
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +121,7 @@ def test_births_cut_short_are_named(file: str, keep: int) -> None:
 def test_a_missing_file_of_births_is_named(file: str) -> None:
     path = write(measured()) / file
     path.unlink()
-    with pytest.raises(FileError, match=rf"{file} is missing; `dvc repro` makes it\."):
+    with pytest.raises(FileError, match=rf"{file} does not exist; run `dvc repro` to create it\."):
         both()
 
 
@@ -131,7 +131,7 @@ def test_births_of_other_models_are_refused(seeds: tuple[int, ...], n_layers: in
     for read in (measurements.read_measurements, measurements.read_units):
         if read is measurements.read_units and n_layers == 2:
             continue  # what it asks for is there
-        with pytest.raises(FileError, match=rf"is damaged: it (has|does not hold) .*{AGAIN}"):
+        with pytest.raises(FileError, match=rf"is damaged: (it has|its) .*{AGAIN}"):
             read("he", seeds, n_layers)
 
 
@@ -143,7 +143,7 @@ def test_a_wrong_seed_or_layer_in_a_line_is_found(file: str, line: str, wrong: s
     text = path.read_text()
     assert f"\n{line}," in text
     path.write_text(text.replace(f"\n{line},", f"\n{wrong},"))
-    with pytest.raises(FileError, match=rf"{file} is damaged: it does not hold the seeds"):
+    with pytest.raises(FileError, match=rf"{file} is damaged: its seeds"):
         measurements.read_measurements("he", SEEDS, 3)
 
 
@@ -182,9 +182,7 @@ def test_units_that_lack_something_are_refused(change: Callable[[dict[str, Any]]
     arrays = measurements.read_units("he", SEEDS, 3)
     change(arrays)
     atomic_files.write_npz(measurements.DIAGNOSTICS / "he" / "units.npz", arrays)
-    with pytest.raises(
-        FileError, match=r"units\.npz is damaged: it does not hold the models that params\.yaml asks for"
-    ):
+    with pytest.raises(FileError, match=r"units\.npz is damaged: its models are not those of params\.yaml"):
         measurements.read_units("he", SEEDS, 3)
 
 
@@ -215,14 +213,14 @@ def test_snapshots_read_back_to_the_same_bits() -> None:
 )
 def test_snapshots_of_something_else_are_refused(when: list[int], layers_dims: list[int]) -> None:
     trained.write_snapshots("he", np.array([0, 1, 40]), snapshots())
-    with pytest.raises(FileError, match=r"he\.npz is damaged: it does not hold the models that params\.yaml asks"):
+    with pytest.raises(FileError, match=r"he\.npz is damaged: its models are not those of params\.yaml"):
         trained.read_snapshots("he", np.array(when), layers_dims)
 
 
 def test_weights_are_not_taken_for_snapshots() -> None:
     """They have the shapes, but tell their models apart by seeds."""
     trained.write_weights(trained.TRAJECTORIES / "he.npz", (0, 0), model())
-    with pytest.raises(FileError, match=r"it does not hold the models that params\.yaml asks for"):
+    with pytest.raises(FileError, match=r"its models are not those of params\.yaml"):
         trained.read_snapshots("he", np.array([0]), [2, 3, 1])
 
 
@@ -292,7 +290,7 @@ def test_pickles_are_neither_written_nor_read() -> None:
         lambda: measurements.read_units("he", SEEDS, 3),
         lambda: trained.read_snapshots("he", np.array([0]), [2, 3, 1]),
     ):
-        with pytest.raises(FileError, match=r"npz is damaged: it is not a whole \.npz archive of plain arrays"):
+        with pytest.raises(FileError, match=r"npz is damaged: it is not a complete \.npz archive of numeric arrays"):
             read()
     assert not Path("opened").exists()
     np.load("a.npz", allow_pickle=True)["seeds"]
@@ -302,7 +300,9 @@ def test_pickles_are_neither_written_nor_read() -> None:
 @pytest.mark.parametrize("content", [b"", b"seed,layer\n", b"PK\x03\x04", b"\x80\x04N.", b"\x93NUMPY\x01\x00"])
 def test_what_is_no_archive_is_named(content: bytes) -> None:
     Path("a.npz").write_bytes(content)
-    with pytest.raises(FileError, match=rf"a\.npz is damaged: it is not a whole \.npz archive of plain arrays{AGAIN}"):
+    with pytest.raises(
+        FileError, match=rf"a\.npz is damaged: it is not a complete \.npz archive of numeric arrays{AGAIN}"
+    ):
         atomic_files.read_npz(Path("a.npz"))
 
 

@@ -46,7 +46,7 @@ def test_truncated_weights_are_named(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "weights.npz"
     trained.write_weights(path, (3, 5), model())
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(FileError, match=r"weights\.npz is damaged: .*; delete it and run `dvc repro` again; "):
+    with pytest.raises(FileError, match=r"weights\.npz is damaged: .*; delete it and run `dvc repro`; "):
         trained.read_weights(path, (3, 5), [2, 3, 1])
 
 
@@ -72,10 +72,10 @@ def test_weights_of_other_models_or_pickles_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
     trained.write_weights(path, (3, 5), model())
     for seeds, sizes in [((3, 6), [2, 3, 1]), ((3,), [2, 3, 1]), ((3, 5), [2, 4, 1]), ((3, 5), [2, 3, 3, 1])]:
-        with pytest.raises(FileError, match=r"does not hold the models that params\.yaml asks for"):
+        with pytest.raises(FileError, match=r"its models are not those of params\.yaml"):
             trained.read_weights(path, seeds, sizes)
     np.savez(path, seeds=np.array([object()], dtype=object))
-    with pytest.raises(FileError, match=r"not a whole \.npz archive of plain arrays"):
+    with pytest.raises(FileError, match=r"not a complete \.npz archive of numeric arrays"):
         trained.read_weights(path, (3,), [2, 1])
 
 
@@ -85,11 +85,11 @@ def test_weights_of_other_models_or_pickles_are_refused(tmp_path: Path) -> None:
         (b"", "its first line is not n,x"),
         (b"n,y\n1,2\n", "its first line is not n,x"),
         (b"n,x\n1\n", "line 2 has 1 fields, not 2"),
-        (b"n,x\n1,2.0\n2,\n", "its column x holds something that is no float"),
+        (b"n,x\n1,2.0\n2,\n", "its column x has a value that is not a float"),
         (b"n,x\n1,2.0\n2,3.0", "its last line is cut short"),
-        (b"n,x\n1.5,2.0\n2,3.0\n", "its column n holds something that is no int"),
+        (b"n,x\n1.5,2.0\n2,3.0\n", "its column n has a value that is not an int"),
         (b"n,x\n1,2.0\n", "it has 1 rows, not 2"),
-        (b"n,x\n99999999999999999999,2.0\n2,3.0\n", "its column n holds something that is no int"),
+        (b"n,x\n99999999999999999999,2.0\n2,3.0\n", "its column n has a value that is not an int"),
         (b"\xff\xfe\x00", "it is not CSV in UTF-8"),
         (b'n,x\n1,"2.0\n', "it is not CSV in UTF-8"),
     ],
@@ -99,18 +99,18 @@ def test_damaged_csv_is_named(tmp_path: Path, content: bytes, sentence: str) -> 
     path.write_bytes(content)
     with pytest.raises(FileError) as raised:
         atomic_files.read_csv(path, {"n": int, "x": float}, 2)
-    assert str(raised.value).startswith(f"{path} is damaged: {sentence}; delete it and run `dvc repro` again; ")
+    assert str(raised.value).startswith(f"{path} is damaged: {sentence}; delete it and run `dvc repro`; ")
 
 
 def test_labels_other_than_zero_and_one_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     path.write_text("x1,x2,y\n0.0,0.0,2\n")
-    with pytest.raises(FileError, match="column y must hold classes from 0 to 1"):
+    with pytest.raises(FileError, match="column y has a class that is not from 0 to 1"):
         samples.read_samples(path, 1, 2, 2)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"none\.csv is missing; `dvc repro` makes it\."):
+    with pytest.raises(FileError, match=r"none\.csv does not exist; run `dvc repro` to create it\."):
         atomic_files.read_csv(tmp_path / "none.csv", {})
 
 

@@ -65,7 +65,7 @@ def test_a_missing_repository_or_commit_is_reported_with_the_remedy(
     assert provenance.git_problem().startswith("this folder is not a git repository; clone the repository, or run ")
     provenance.origin()
     written = capsys.readouterr().err
-    assert written == f"The commit of git is not recorded with this result: {provenance.git_problem()}\n"
+    assert written == f"The git commit is not recorded with this result: {provenance.git_problem()}\n"
     provenance.git("init", "-q")
     assert provenance.git_problem().startswith("the repository has no commit yet; ")
     provenance.git("commit", "-q", "--allow-empty", "-m", "start")

@@ -137,7 +137,7 @@ def test_a_model_that_is_not_there_is_reported_and_no_store_is_made(finished: La
         assert "\n" not in str(error.value)
         return str(error.value)
 
-    assert refused() == f"{tmp_path / 'tracked.json'} is missing; `dvc repro` makes it."
+    assert refused() == f"{tmp_path / 'tracked.json'} does not exist; run `dvc repro` to create it."
     (tmp_path / "tracked.json").write_text("{")
     assert refused() == f"{tmp_path / 'tracked.json'} is damaged; delete it and run `dvc repro`."
     shutil.copy(finished.root / "tracked.json", tmp_path)

@@ -28,9 +28,9 @@ def test_what_is_in_the_way_is_one_sentence(
         return line
 
     monkeypatch.chdir(tmp_path)
-    assert refused("--port", "0") == "port 0 does not exist; a port is a whole number from 1 to 65535."
-    assert refused("--port", "65536").startswith("port 65536 does not exist")
-    assert refused() == "mlflow.db is missing; `dvc repro --single-item --force track` makes it."
+    assert refused("--port", "0") == "--port is 0; it must be a whole number from 1 to 65535."
+    assert refused("--port", "65536").startswith("--port is 65536; ")
+    assert refused() == "mlflow.db does not exist; run `dvc repro --single-item --force track` to create it."
     assert not list(tmp_path.iterdir())  # MLflow would have made an empty database
     (tmp_path / "mlflow.db").touch()
     with socket.socket() as other:
