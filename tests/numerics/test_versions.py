@@ -41,6 +41,7 @@ ALLOWED = {
     "hidden['full_rank'].sum()": "integers",
     "units.sum(axis=1)": "truth values",
     "reached.notna().sum()": "truth values",
+    "models.sum()": "truth values",
     "2.0 ** (1 - unequal)": "an exact power of two",
     "units[key].sum(axis=0)": "counts",
     "histogram.counts.sum()": "counts",
