@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test quick lint types unit kills ui exps study benchmark docs lock clean
+.PHONY: help install repro test quick lint types unit kills mutants ui exps study benchmark docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ kills: install ## kill the pipeline and the publishing fifty times (a quarter of
 	KILLS=50 pytest -q -s tests/stages/test_kills.py
 
 PORT ?= 5000
+mutants: install ## break one line at a time and see a test fail (half an hour)
+	python -m tests.mutants
+
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001: on another port)
 	@python -m pipeline.tracking.serve --port $(PORT)
 

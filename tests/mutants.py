@@ -1,0 +1,184 @@
+"""Mutation testing: `make mutants` breaks one line at a time in a copy and runs the tests of that folder.
+
+Each mutation is a small mistake that a person could make. One that no test notices survives, and is printed; the exit
+code is then 1. `python -m tests.mutants numerics theory` runs those of some folders. General tools change every operator
+of every line, thousands of mutations of which many do not matter; these are chosen for what they would do to a result.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+WITHOUT = "not dvc and not servers and not browser and not slow"
+
+
+class Mutation(NamedTuple):
+    """A piece of text that stands once in a file of pipeline/, and what replaces it."""
+
+    file: str
+    old: str
+    new: str
+    tests: str = ""  # below tests/; the folder of the file if empty
+
+
+MUTATIONS = (
+    # numerics
+    Mutation("numerics/sums.py", "missing = -x.shape[-1] % LANES", "missing = (-x.shape[-1] % LANES) * 0"),
+    Mutation("numerics/sums.py", "lanes = lanes[..., :2] + lanes[..., 2:]", "lanes = lanes[..., :2] - lanes[..., 2:]"),
+    Mutation("numerics/sums.py", "total = total + value", "total = value + total * 1.0000000000000002"),
+    Mutation("numerics/numba_cache.py", "todo += imported_files(path)", "todo += imported_files(path)[1:]"),
+    Mutation("numerics/numba_cache.py", "{numba.__version__} ", ""),
+    # networks
+    Mutation("networks/reference.py", "pad(np.full(m, 1.0 / m))", "pad(np.full(m, 1.0 / (m + 1)))"),
+    Mutation("networks/reference.py", "(probability[..., 0, :] > 0.5)", "(probability[..., 0, :] > 0.4)"),
+    Mutation("networks/reference.py", "rule.momentum * vW + dW", "rule.momentum * vW - dW"),
+    Mutation("networks/reference.py", "W - learning_rate * dW", "W + learning_rate * dW"),
+    Mutation("networks/parameters.py", "np.nextafter(W, np.inf)", "np.nextafter(W, -np.inf)", "diagnostics"),
+    Mutation("networks/activations.py", "SELU_SCALE = 1.05", "SELU_SCALE = 1.06"),
+    # initializers
+    Mutation(
+        "initializers/layerwise.py",
+        "W = random.uniform(rng, (fan_out, fan_in), -1.0, 1.0) * r",
+        "W = random.uniform(rng, (fan_out, fan_in), -1.0, 1.0) * 1.02 * r",
+    ),
+    Mutation(
+        "initializers/layerwise.py",
+        "draw(rng, (fan_out, fan_in), scale / size(fan_in, fan_out))",
+        "draw(rng, (fan_out, fan_in), scale / size(fan_out, fan_in))",
+    ),
+    Mutation("initializers/networkwise.py", "- 1.0) <= tolerance", "- 1.0) <= 10 * tolerance"),
+    Mutation("initializers/networkwise.py", "W, b = W / ", "W, b = 1.01 * W / "),
+    Mutation(
+        "initializers/recipes.py", "parameters.append((W * gain, b + bias))", "parameters.append((W * gain, b - bias))"
+    ),
+    Mutation("initializers/recipes.py", "if values.shape != shape:", "if values.size != fan_out * shape[1]:"),
+    # datasets
+    Mutation("datasets.py", "INNER_RADIUS = 0.8", "INNER_RADIUS = 0.81", "test_datasets.py"),
+    # config
+    Mutation("config/schema.py", "if record_every > iterations:", "if record_every >= iterations:"),
+    Mutation(
+        "config/messages.py",
+        "isinstance(value, int | float) and not isinstance(value, bool)",
+        "isinstance(value, int | float)",
+    ),
+    Mutation("config/schema.py", "MAX_SEED = 2**32 - 1", "MAX_SEED = 2**32"),
+    # training
+    Mutation(
+        "training/gradient_descent.py",
+        "np.random.RandomState([seed, SHUFFLES])",
+        "np.random.RandomState([3, SHUFFLES])",
+    ),
+    Mutation("training/gradient_descent.py", "steps = min(piece, due - step)", "steps = min(piece, due - step + 1)"),
+    Mutation("training/gradient_descent.py", "costs[:, record] = ", "costs[:, record - 1] = "),
+    # storage
+    Mutation("storage/atomic_files.py", "part.replace(path)", "path.write_bytes(content)"),
+    Mutation(
+        "storage/trained.py",
+        "np.repeat(seeds, len(iterations)), np.tile(iterations, len(seeds))",
+        "np.repeat(seeds, len(iterations)), np.tile(iterations, len(seeds)) * 0 + costs['iteration']",
+    ),
+    Mutation("storage/jobs.py", "if step < self.iterations)", "if step <= self.iterations)"),
+    # theory
+    Mutation(
+        "theory/correlation.py",
+        "covariance = 0.5 * q * relu_correlation(c)",
+        "covariance = 0.505 * q * relu_correlation(c)",
+    ),
+    Mutation("theory/correlation.py", "(math.pi - alpha) * c) / math.pi)", "(math.pi + alpha) * c) / math.pi)"),
+    Mutation("theory/variances.py", "max(low, -NORMAL_MAX)", "max(low, -1.0)"),
+    Mutation("theory/predictions.py", "float(elementary.log(variance / 2.0))", "float(elementary.log(variance))"),
+    # diagnostics
+    Mutation("diagnostics/signals.py", "FLAT = 0.1", "FLAT = 0.2"),
+    Mutation(
+        "diagnostics/signals.py",
+        "(activation.slope(Z, A) == 0.0).all(axis=2)",
+        "(activation.slope(Z, A) == 0.0).any(axis=2)",
+    ),
+    Mutation("diagnostics/symmetry.py", "plain = rows + 0.0", "plain = rows + 0.1"),
+    Mutation("diagnostics/outcomes.py", '"train_accuracy": accuracy(*train)', '"train_accuracy": accuracy(*test)'),
+    Mutation("diagnostics/labels.py", "COLLAPSED = 0.99", "COLLAPSED = 0.5"),
+    # analysis
+    Mutation(
+        "analysis/estimators.py",
+        "return math.sqrt(squares / (len(values) - 1))",
+        "return math.sqrt(squares / len(values))",
+    ),
+    Mutation("analysis/estimators.py", "(len(p_values) - rank) * p_values[index]", "len(p_values) * p_values[index]"),
+    Mutation(
+        "analysis/estimators.py",
+        "key=lambda value: (math.isnan(value), value)",
+        "key=lambda value: (not math.isnan(value), value)",
+    ),
+    Mutation("analysis/comparison.py", '.set_index("seed").loc[base.index]', '.set_index("seed")'),
+    Mutation("analysis/comparison.py", "int(reached[0]) if len(reached)", "int(reached[-1]) if len(reached)"),
+    Mutation("analysis/published_results.py", "np.array_equal(a, b)", "a.shape == b.shape"),
+    # figures
+    Mutation("figures/training_figures.py", 'scale.place(band["median"])', 'scale.place(band["q75"])'),
+    Mutation(
+        "figures/training_figures.py",
+        '("train_accuracy", "test_accuracy"), ("training", "test")',
+        '("test_accuracy", "train_accuracy"), ("training", "test")',
+    ),
+    # reporting
+    Mutation("reporting/markdown.py", "max(", "min("),
+    Mutation("reporting/remarks.py", "EQUAL = 0.001", "EQUAL = 0.1"),
+    # experiments
+    Mutation(
+        "experiments/listing.py",
+        "if now.get(key) != before.get(key):",
+        "if key in now and now.get(key) != before.get(key):",
+    ),
+    Mutation("experiments/sweep.py", "ordered.iloc[0], ordered.iloc[1]", "ordered.iloc[1], ordered.iloc[0]"),
+    # tracking
+    Mutation("tracking/provenance.py", '"--is-shallow-repository") == "true"', '"--is-shallow-repository") != "true"'),
+)
+
+
+def killed(mutation: Mutation, root: Path) -> bool:
+    """Whether a test fails in the copy `root` with the mutation; the copy is left as it was."""
+    path = root / "pipeline" / mutation.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutation.old) != 1:
+        raise SystemExit(f"{mutation.file} has {text.count(mutation.old)} times: {mutation.old}")
+    tests = mutation.tests or mutation.file.partition("/")[0]
+    path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", WITHOUT, f"tests/{tests}"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    finally:
+        path.write_text(text, encoding="utf-8")
+    if done.returncode not in (0, 1, 2):  # 2: a module cannot be imported
+        raise SystemExit(done.stdout + done.stderr)
+    return done.returncode != 0
+
+
+def main(folders: list[str]) -> int:
+    """Run the mutations of these folders, or all; print the survivors."""
+    chosen = [each for each in MUTATIONS if not folders or each.file.partition("/")[0] in folders]
+    survivors = []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "repository"
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for name in filter(None, listed.split("\0")):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+        for mutation in chosen:
+            begin = time.monotonic()
+            dead = killed(mutation, root)
+            print(
+                f"{'killed  ' if dead else 'SURVIVED'} {time.monotonic() - begin:5.0f} s  {mutation.file}: {mutation.new}",
+                flush=True,
+            )
+            if not dead:
+                survivors.append(mutation)
+    print(f"{len(chosen)} mutations, {len(survivors)} survived")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
