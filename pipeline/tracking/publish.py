@@ -40,7 +40,7 @@ from pipeline.errors import UserError
 from pipeline.storage import atomic_files
 from pipeline.tracking import locking, pyfunc_model, ui_views
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 TRACKED = Path("tracked.json")  # the fingerprint of the result that the repository holds
 
 EXPERIMENT = "weight initialization"
