@@ -107,6 +107,7 @@ def test_every_initializer_is_named(name: str, n: int) -> None:
         assert drawn(figure)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("n", [1, 2, 3, 12])
 def test_texts_can_be_read(name: str, n: int) -> None:
@@ -381,6 +382,7 @@ def test_networks_without_hidden_layers_have_saturated_outputs_alone() -> None:
     assert unreadable(figure) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", [NAN, INF, 0.0, 1e308, 5e-324])
 def test_what_is_not_finite_or_beyond_all_is_drawn_without_a_warning(odd: float) -> None:
     measured = births(["a", "b"], 3)
@@ -396,6 +398,7 @@ def test_what_is_not_finite_or_beyond_all_is_drawn_without_a_warning(odd: float)
     assert unreadable(figure) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [[NAN, 1.0, 0.0], [INF, -INF, 2.0], [NAN], [1e300, 1e-300], [1e18, -1e18], [1e-30]])
 def test_ridges_of_what_is_no_number_or_beyond_all(values: list[float]) -> None:
     figure = initialization_figures.activations({"a": [histogram(values)], "b": [histogram([0.5, -1.0])]})

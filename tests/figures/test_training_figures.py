@@ -470,6 +470,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "n"), [*product(CASES, [1, 12]), ("usual", 2), ("diverged", 3)])
 def test_cost_curves_can_be_read(case: str, n: int) -> None:
     names = MANY[:n] if n > 3 else ["x", "he", "zeros"][:n]
@@ -485,6 +486,7 @@ def test_panels_with_and_without_the_common_axis_can_be_read(case: str) -> None:
     assert unreadable(curves_of(pd.concat(parts))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 12])
 def test_boundaries_and_confusions_can_be_read(n: int) -> None:
     names = MANY[:n] if n > 3 else ["x", "he", "zeros"][:n]

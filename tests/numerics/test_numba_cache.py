@@ -98,6 +98,7 @@ def second(x):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_compile_a_function_each_do_not_mix_them_up(tmp_path: Path) -> None:
     """With Numba's own numbers both call theirs `step`, number 2, and the third process has but one of them."""
     (tmp_path / "pair.py").write_text(PAIR)
@@ -201,6 +202,7 @@ cost = entry_point(source_digest(__name__))
 """
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_losses_has_its_effect_in_the_next_process(tmp_path: Path) -> None:
     package = tmp_path / PACKAGE.name
     shutil.copytree(PACKAGE, package)

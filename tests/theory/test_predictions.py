@@ -293,6 +293,7 @@ def test_the_names_are_those_of_births() -> None:
     assert {len(values) for values in P.layers.values()} == {3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "gelu", "hardtanh", "relu6"])
 def test_the_jacobian_of_two_inputs(name: str) -> None:
     """Half of all directions are along the input, where slopes and derivatives are not independent: at any width."""

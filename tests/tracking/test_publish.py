@@ -135,6 +135,7 @@ def test_an_interrupted_publishing_is_done_anew(tmp_path: Path, store: str) -> N
     assert all(run.info.status == "FINISHED" for run in runs(store))
 
 
+@pytest.mark.slow
 def test_what_a_deleted_database_left_does_not_spoil_the_new_one(tmp_path: Path, empty: Path) -> None:
     """SQLite would mend the new database with the log of the old one."""
     path = tmp_path / "mlflow.db"
@@ -152,6 +153,7 @@ def test_what_a_deleted_database_left_does_not_spoil_the_new_one(tmp_path: Path,
     assert values == {"abc"}
 
 
+@pytest.mark.slow
 def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow cannot go on from tables half made; six processes at once left five crashed when they made them in place."""
 

@@ -68,6 +68,6 @@ def test_the_address_that_is_printed_answers(finished: Laboratory) -> None:
 def test_make_hands_the_port_on() -> None:
     root = Path(__file__).parents[2]
     for arguments, port in ([], "5000"), (["PORT=5001"], "5001"):
-        command = ["make", "-n", "-o", "install", "ui", *arguments]
+        command = ["make", "--no-print-directory", "-n", "-o", "install", "ui", *arguments]
         done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
         assert done.stdout.splitlines()[-1] == f"python -m pipeline.tracking.serve --port {port}"
