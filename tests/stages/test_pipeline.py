@@ -72,7 +72,7 @@ def test_a_new_initializer_trains_alone_and_a_dropped_one_leaves_the_table(labor
 def test_another_experiment_than_the_tutorials_shows_nothing_published(finished: Laboratory) -> None:
     """The miniature has 30 samples and other layers."""
     text = (finished.root / "reports" / "comparison.md").read_text()
-    assert "## Seed 3 alone" in text
+    assert "\n## Seed 3\n" in text
     assert "ublished" not in text
     assert "utorial" not in text
     assert "is seed 3" not in text
@@ -120,7 +120,7 @@ def test_other_data_by_one_word(laboratory: Laboratory, name: str) -> None:
     laboratory.change("params.yaml", "name: circles", f"name: {name}")
     laboratory.change("params.yaml", "batch_size: full, momentum: 0.0", "batch_size: 8, momentum: 0.5")
     laboratory.change("params.yaml", "activation: relu", "activation: [tanh, gelu]")
-    laboratory.change("params.yaml", "  zeros: {recipe: zeros}\n  small: {recipe: normal, sd: 0.01}\n", "")
+    laboratory.change("params.yaml", "  zeros: {recipe: zeros}\n  small: {recipe: normal, std: 0.01}\n", "")
     laboratory.repro("aggregate")
     runs = pd.read_csv(laboratory.root / "reports" / "runs.csv")
     he = runs[runs["initializer"] == "he"]
@@ -165,7 +165,8 @@ def test_an_activation_without_theory_is_measured_and_nothing_predicted(laborato
     text = (laboratory.root / "reports" / "initialization.md").read_text()
     for name in ("zeros", "small", "he"):
         assert (
-            f"of {name} theory says nothing: it has the activation relu, which theory does not cover: as a test" in text
+            f"- {name}: no prediction, because it has the activation relu, which theory does not cover: as a test"
+            in text
         )
 
 

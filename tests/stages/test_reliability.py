@@ -87,7 +87,8 @@ def test_a_store_that_is_read_only(laboratory: Laboratory, finished: Laboratory)
     (sentence,) = (line for line in done.stdout.splitlines() if line.startswith("MLflow"))
     assert "/shared/mlflow.db cannot be used (" in sentence
     assert re.search(
-        r"\((attempt to write a readonly database|unable to open database file)\); everything else", sentence
+        r"\((attempt to write a readonly database|unable to open database file)\); all other results are complete",
+        sentence,
     )
     assert "Traceback" not in done.stdout
     report = "reports/comparison.md"
@@ -214,7 +215,7 @@ def test_a_name_stays_in_its_folder(laboratory: Laboratory, name: str) -> None:
     before = files(laboratory)
     done = laboratory.run("dvc", "repro", check=False)
     assert done.returncode != 0
-    ours = "a name becomes a file's and must be a letter, then up to 63 letters"
+    ours = "names are used in file names and must be a letter, then up to 63 letters"
     assert ours in done.stdout or "ERROR: output 'outside' is specified in" in done.stdout  # DVC sees it before us
     assert "Traceback" not in done.stdout
     assert "Running stage 'train" not in done.stdout
@@ -228,7 +229,7 @@ def test_an_empty_name_is_told(laboratory: Laboratory) -> None:
     laboratory.change("params.yaml", "  he: {", '  "": {recipe: zeros}\n  he: {')
     assert "ERROR: unexpected error" in laboratory.run("dvc", "repro", check=False).stdout
     told = laboratory.run("python", "-m", "pipeline.config.params", check=False).stdout
-    assert "a name becomes a file's and must be a letter, then up to 63 letters" in told
+    assert "names are used in file names and must be a letter, then up to 63 letters" in told
 
 
 def files(laboratory: Laboratory) -> set[Path]:
@@ -290,7 +291,10 @@ def test_in_a_subfolder(laboratory: Laboratory) -> None:
     module = [*docs, "env", f"PYTHONPATH={laboratory.root}", "python", "-m"]
     for stage in ("dataset", "resolve"):
         done = laboratory.run(*module, *f"pipeline.stages.{stage}".split(), check=False)
-        assert (done.returncode, done.stdout) == (1, "params.yaml is missing; run in the folder that holds it.\n")
+        assert (done.returncode, done.stdout) == (
+            1,
+            "params.yaml does not exist; run the command in the folder that contains it.\n",
+        )
 
 
 def test_without_git_everything_works_but_experiments(laboratory: Laboratory, finished: Laboratory) -> None:

@@ -21,7 +21,7 @@ def test_the_committed_results_come_back_byte_for_byte(tmp_path: Path) -> None:
     laboratory = Laboratory(tmp_path, params=None)
     shutil.rmtree(laboratory.root / "reports")
     ran = laboratory.repro()
-    assert ran[:2] == ["dataset", "resolve"]
+    assert ran[0] == "dataset"  # jobs/ is committed, so `resolve` has nothing to do
     assert ran[-2:] == ["aggregate", "track"]
     made, expected = laboratory.results(), committed()
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
