@@ -81,7 +81,7 @@ def come(page: browser.Browser, expected: list[str]) -> None:
 def test_the_start_page_leads_to_the_runs(page: browser.Browser, address: str) -> None:
     page.open(address)
     page.click("a", publish.EXPERIMENT)
-    page.wait_for("How does the way a network's weights are born decide how it learns?")
+    page.wait_for("How does weight initialization affect training?")
     link = page.wait("return ([...document.querySelectorAll('a')].find(a => a.textContent == 'Results') || {}).href")
     assert link == address + ui_views.page("1", "results")
     page.open(link)
@@ -148,7 +148,7 @@ def test_artifacts_show_table_and_figures(page: browser.Browser, address: str, r
     page.open(f"{address}#/experiments/1/runs/{parent}/artifacts/reports/comparison.csv")
     page.wait_for("train_accuracy_mean", "zeros", "small", "he")
     page.open(f"{address}#/experiments/1/runs/{parent}")
-    page.wait_for("How the weights were born, and how they learned", "he, 2 seeds")
+    page.wait_for("Comparison of initializers", "he, 2 seeds")
 
 
 def test_a_model_tells_data_and_origin(page: browser.Browser, address: str, runs: dict[str, str]) -> None:

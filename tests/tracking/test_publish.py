@@ -283,7 +283,7 @@ def test_the_pipeline_publishes_the_result(finished: Laboratory) -> None:
     assert tags["version.numpy"] == numpy.__version__
     assert tags["version.numba"] == importlib.metadata.version("numba")
     assert tags["processor"]
-    assert tags["mlflow.note.content"].startswith("# How the weights were born")
+    assert tags["mlflow.note.content"].startswith("# Comparison of initializers")
     assert parent.data.metrics == {}
 
 
