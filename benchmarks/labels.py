@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline.datasets import DATASETS
-from pipeline.diagnostics import labels as verdicts
+from pipeline.diagnostics import labels as labels_module
 from pipeline.diagnostics import measure
 from pipeline.diagnostics.classes import class_counts
-from pipeline.diagnostics.labels import KINDS, RATES, Plan, Verdict
+from pipeline.diagnostics.labels import LABEL_RULES, RATES, Label, Plan
 from pipeline.initializers import recipes
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Layer, Recipe
@@ -185,7 +185,7 @@ def final_costs(problem: Problem, seed: int) -> dict[str, list[float]]:
     }
 
 
-def labels(problem: Problem, seed: int) -> tuple[list[list[Verdict]], float]:
+def labels(problem: Problem, seed: int) -> tuple[list[list[Label]], float]:
     """The label of each network for each of LEARNING_RATES, and the entropy of the classes."""
     X, Y, activations, found = networks(problem, seed)
     entropy = class_counts(Y).entropy
@@ -194,7 +194,8 @@ def labels(problem: Problem, seed: int) -> tuple[list[list[Verdict]], float]:
     columns = {name: values.ravel() for name, values in B.layers.items()}
     columns["layer"] = np.tile(np.arange(1, n_layers + 1), len(found))
     at_rates = [
-        verdicts.verdicts(columns, B.models, n_layers, Plan(rate, problem.steps, entropy)) for rate in LEARNING_RATES
+        labels_module.label_models(columns, B.models, n_layers, Plan(rate, problem.steps, entropy))
+        for rate in LEARNING_RATES
     ]
     return [list(of_model) for of_model in zip(*at_rates, strict=True)], entropy
 
@@ -216,19 +217,19 @@ def study(name: str, costs: dict[str, dict[str, list[float]]]) -> list[dict[str,
             continue
         for (initializer, each), given in zip(finals.items(), of_models, strict=True):
             shares = [(entropy - cost) / gap for cost in each]
-            fault = next((v for v in given if v.word not in RATES), None)
+            fault = next((v for v in given if v.name not in RATES), None)
             rows.append(
                 {
                     "set": name,
                     "problem": str(problem),
                     "steps": problem.steps,
                     "initializer": initializer,
-                    "label": fault.word if fault else "none",
-                    "measured": fault.measured if fault else "",
+                    "label": fault.name if fault else "none",
+                    "measured": fault.reason if fault else "",
                     "closed": f"{max(shares):.3f}",
                     "outcome": outcome(max(shares)),
                 }
-                | {f"label_{rate:g}": v.word for rate, v in zip(LEARNING_RATES, given, strict=True)}
+                | {f"label_{rate:g}": v.name for rate, v in zip(LEARNING_RATES, given, strict=True)}
                 | {f"outcome_{rate:g}": outcome(share) for rate, share in zip(LEARNING_RATES, shares, strict=True)}
             )
     return rows
@@ -236,7 +237,7 @@ def study(name: str, costs: dict[str, dict[str, list[float]]]) -> list[dict[str,
 
 def confusion(rows: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
     """{label: numbers of networks that learned, lie between and failed}."""
-    words = [*(kind.word for kind in KINDS if kind.word not in RATES), "none"]
+    words = [*(rule.name for rule in LABEL_RULES if rule.name not in RATES), "none"]
     outcomes = ("learned", "between", "failed")
     return {word: [sum(r["label"] == word and r["outcome"] == o for r in rows) for o in outcomes] for word in words}
 

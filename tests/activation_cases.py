@@ -190,7 +190,7 @@ def digests() -> dict[str, str]:
     """As `digests.cases` names them."""
     cases = {name: CASES[name] for name in ACTIVATIONS if name in CASES}
     return {
-        f"{name} sd {sd}": digest
+        f"{name} std {std}": digest
         for name, of in cases.items()
-        for sd, digest in zip((10.0, 1.0), of.digests, strict=True)
+        for std, digest in zip((10.0, 1.0), of.digests, strict=True)
     }

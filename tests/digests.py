@@ -52,11 +52,11 @@ def cases() -> Iterator[tuple[str, str]]:
         drawn = [recipe(**NETWORK_SETTINGS[name])(np.random.RandomState(seed), birth) for seed in range(5)]
         yield name, digest(a for parameters in drawn for a in flat(parameters))
     for name, activation in ACTIVATIONS.items():
-        for sd, steps in ((10.0, 3000), (1.0, 300)):
-            init = RECIPES["normal"](std=sd)
+        for std, steps in ((10.0, 3000), (1.0, 300)):
+            init = RECIPES["normal"](std=std)
             born = stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in range(4)])
             trained = gradient_descent.train(born, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps])
-            yield f"{name} sd {sd}", digest([*flat(trained.parameters), trained.costs])
+            yield f"{name} std {std}", digest([*flat(trained.parameters), trained.costs])
     S = reference.samples(X, Y)
     born = stack([initialize_parameters(RECIPES["he_normal"](), 0, [2, 33, 17, 5, 1])])
     activations = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]]

@@ -265,8 +265,8 @@ def test_standardising_is_the_fixed_order_of_sums() -> None:
     expected = []
     for x in X.tolist():
         mean = total(x) / len(x)
-        sd = math.sqrt(total([(a - mean) * (a - mean) for a in x]) / len(x))
-        expected.append([(a - mean) / sd for a in x])
+        std = math.sqrt(total([(a - mean) * (a - mean) for a in x]) / len(x))
+        expected.append([(a - mean) / std for a in x])
     for layout in (np.ascontiguousarray, np.asfortranarray):
         for part in standardize(layout(X), layout(X)):
             np.testing.assert_array_equal(part, expected)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import labels
 from benchmarks.labels import LEARNING_RATES, Problem
-from pipeline.diagnostics.labels import KINDS, RATES
+from pipeline.diagnostics.labels import LABEL_RULES, RATES
 
 ROOT = Path(__file__).parent.parent
 DOCS = (ROOT / "docs" / "diagnostics.md").read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def test_the_documentation_has_the_counts_of_the_rows(rows: list[dict[str, Any]]
 
 def test_every_label_is_explained(rows: list[dict[str, Any]]) -> None:
     words = {row["label"] for row in rows} | {row[f"label_{rate:g}"] for row in rows for rate in LEARNING_RATES}
-    assert words == {kind.word for kind in KINDS} | {"none"}
+    assert words == {kind.name for kind in LABEL_RULES} | {"none"}
 
 
 SMALL = [
@@ -105,7 +105,7 @@ def test_labels_are_those_of_the_committed_rows(problem: Problem, rows: list[dic
     name, seed = next((name, seed) for name, (chosen, seed) in labels.SETS.items() if problem in chosen)
     found, _ = labels.labels(problem, seed)
     committed = [row for row in rows if row["problem"] == str(problem) and row["set"] == name]
-    assert [[v.word for v in given] for given in found] == [
+    assert [[v.name for v in given] for given in found] == [
         [row[f"label_{rate:g}"] for rate in LEARNING_RATES] for row in committed
     ]
 

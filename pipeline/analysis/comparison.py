@@ -15,26 +15,26 @@ import pandas as pd
 from pipeline.analysis.estimators import (
     QUANTILES,
     censored_median,
-    deviation,
     holm,
     largest_rise,
     mean,
     mean_interval,
     paired_test,
     quantile,
+    sample_std,
 )
 from pipeline.numerics.sums import integer_sum
 
 Table = pd.DataFrame
 Columns = Mapping[str, Any]  # name -> array with one value per row
 ACCURACIES = ("train_accuracy", "test_accuracy")
-PAIRED = ["initializer", "metric", "seeds", "mean_difference", "sd", "wins", "ties", "losses", "p", "p_holm"]
+PAIRED = ["initializer", "metric", "seeds", "mean_difference", "std", "wins", "ties", "losses", "p", "p_holm"]
 
 
 class Behaviour(NamedTuple):
     """A label of the training of a model, its rule in words, and the rule as a function of a row of runs.csv."""
 
-    word: str
+    name: str
     rule: str
     holds: Callable[[Mapping[str, Any]], bool]
 
@@ -53,7 +53,7 @@ BEHAVIOURS = (
     Behaviour(
         "symmetric units",
         "all units of a hidden layer are identical after training",
-        lambda run: run["distinct_units"] == 1,
+        lambda run: run["unique_units"] == 1,
     ),
     Behaviour(
         "unstable",
@@ -98,7 +98,7 @@ def runs_table(metrics: Mapping[str, Columns], curves: Table, outcomes: Table, t
 
 def behaviour(run: Mapping[str, Any]) -> str:
     """The label of the first rule of BEHAVIOURS that applies to the measurements `run` of a model."""
-    return next(kind.word for kind in BEHAVIOURS if kind.holds(run))
+    return next(kind.name for kind in BEHAVIOURS if kind.holds(run))
 
 
 def comparison(runs: Table, confidence: float, target_accuracy: float) -> Table:
@@ -113,7 +113,7 @@ def comparison(runs: Table, confidence: float, target_accuracy: float) -> Table:
         row: dict[str, Any] = {"initializer": name, "seeds": len(group)}
         for metric in (*ACCURACIES, "final_cost"):
             values = group[metric].tolist()
-            row |= {f"{metric}_mean": mean(values), f"{metric}_sd": deviation(values)}
+            row |= {f"{metric}_mean": mean(values), f"{metric}_std": sample_std(values)}
             row |= {f"{metric}_{key}": quantile(values, share) for key, share in QUANTILES}
             if metric in ACCURACIES:
                 interval = mean_interval(values, confidence) if seed_matters(group) else (math.nan, math.nan)
@@ -156,7 +156,7 @@ def paired(runs: Table, reference: str, n_train: int, n_test: int) -> Table:
             row: dict[str, Any] = {"initializer": name, "metric": metric, "seeds": len(counts)}
             row |= {
                 "mean_difference": integer_sum(counts) / (n * len(counts)),
-                "sd": deviation([count / n for count in counts]),
+                "std": sample_std([count / n for count in counts]),
             }
             row |= {"wins": integer_sum(c > 0 for c in counts), "ties": counts.count(0)}
             row |= {"losses": integer_sum(c < 0 for c in counts)}

@@ -26,7 +26,7 @@ def mean(values: Sequence[float]) -> float:
         return 2.0 * math.fsum(value / len(values) / 2.0 for value in values)
 
 
-def deviation(values: Sequence[float]) -> float:
+def sample_std(values: Sequence[float]) -> float:
     """The sample standard deviation (n - 1); nan for one value or if one is not finite, inf if the squares overflow."""
     centre = mean(values)
     if len(values) < 2 or not math.isfinite(centre):

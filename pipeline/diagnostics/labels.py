@@ -40,38 +40,38 @@ def plan(learning_rate: float, momentum: float, steps: int, Y: Array) -> Plan:
     return Plan(learning_rate / (1.0 - momentum), steps, class_counts(Y).entropy)
 
 
-class Verdict(NamedTuple):
+class Label(NamedTuple):
     """A label, and the measurement that gave it as text; "" if there is none."""
 
-    word: str
-    measured: str
+    name: str
+    reason: str
 
     def __str__(self) -> str:
-        return f"{self.word}: {self.measured}" if self.measured else self.word
+        return f"{self.name}: {self.reason}" if self.reason else self.name
 
 
-class Kind(NamedTuple):
+class LabelRule(NamedTuple):
     """A label, its rule and the reason for it in words, and the rule as a function.
 
     The function returns the measurement as text if the rule applies, else "".
     """
 
-    word: str
+    name: str
     rule: str
     why: str
-    measured: Callable[[Model, Plan], str]
+    reason: Callable[[Model, Plan], str]
 
 
 def frozen(model: Model, plan: Plan) -> str:
     """Whether no weight has a gradient, or every input is blocked and what is left is too small."""
-    if not any(gradient != 0.0 for gradient in model["weight_gradient"]):
+    if not any(gradient != 0.0 for gradient in model["weight_gradient_rms"]):
         return "all gradients of weights 0"
-    return "every input blocked" if model["silent"] == 1.0 and stalled(model, plan) else ""
+    return "every input blocked" if model["blocked_inputs"] == 1.0 and stalled(model, plan) else ""
 
 
 def symmetric(model: Model, plan: Plan) -> str:
     """The hidden layer with the smallest share of distinct units, if at most a quarter of them or one is distinct."""
-    hidden = list(zip(model["told_apart"], model["units"], strict=True))[:-1]
+    hidden = list(zip(model["unique_incoming_outgoing"], model["units"], strict=True))[:-1]
     few = [(n, units) for n, units in hidden if units > 1 and n <= max(1.0, FEW * units)]
     n, units = min(few, key=lambda layer: layer[0] / layer[1], default=(1, 1))
     return f"{n:.0f} of {units:.0f} units distinct" if few else ""
@@ -80,7 +80,8 @@ def symmetric(model: Model, plan: Plan) -> str:
 def exploding(model: Model, plan: Plan) -> str:
     """The largest stable learning rate, if even the slowest rate is far above it."""
     sharpness, cost = model["sharpness"], max(model["cost"], plan.entropy)
-    numbers = [sharpness, cost, *model["z_square"], *model["weight_gradient"], model["centered_gradient"]]
+    sizes = [*model["preactivation_mean_square"], *model["weight_gradient_rms"]]
+    numbers = [sharpness, cost, *sizes, model["centered_gradient"]]
     if not all(map(math.isfinite, numbers)):
         return "beyond the largest number"
     chaotic = sharpness > CHAOTIC_SHARPNESS and math.sqrt(sharpness / CHAOTIC_RATIO) > cost
@@ -94,7 +95,7 @@ def saturated(model: Model, plan: Plan) -> str:
     if share > SATURATED and stalled(model, plan):
         return f"{100 * share:.0f} % of layer {hidden.index(share) + 1}"
     cost, active = f"cost {short(model['cost'])}", active_units(model)
-    if model["cost"] > COSTLY * plan.entropy and model["silent"] >= BLOCKED:
+    if model["cost"] > COSTLY * plan.entropy and model["blocked_inputs"] >= BLOCKED:
         return f"{cost}, {100 * model['silent']:.0f} % of inputs blocked"
     if model["cost"] > HUGE * plan.entropy and min(active, default=NARROW) < NARROW:
         return f"{cost}, {min(active):.0f} units active in layer {active.index(min(active)) + 1}"
@@ -182,7 +183,7 @@ def active_units(model: Model) -> list[float]:
 
 def relative_gradients(model: Model) -> dict[int, float]:
     """From the number of each layer whose weights are not all 0 to the norm of their gradient over their own."""
-    layers = enumerate(zip(model["weight_gradient"], model["weight_square"], strict=True), start=1)
+    layers = enumerate(zip(model["weight_gradient_rms"], model["weight_mean_square"], strict=True), start=1)
     return {l: gradient / math.sqrt(square) for l, (gradient, square) in layers if square > 0.0}
 
 
@@ -201,8 +202,8 @@ def _below_one(correlation: float) -> str:
     return f"{correlation:.3f}" if correlation < 0.9995 else f"1 - {short(max(0.0, 1.0 - correlation))}"
 
 
-KINDS = (
-    Kind(
+LABEL_RULES = (
+    LabelRule(
         "frozen",
         "every gradient of a weight is 0, or every input is blocked (some hidden layer has slope 0 in all units) and "
         "the network stalls as under vanishing",
@@ -210,14 +211,14 @@ KINDS = (
         "frequent class for every input and its cost falls to the entropy of the classes at best",
         frozen,
     ),
-    Kind(
+    LabelRule(
         "symmetric",
         f"in some hidden layer at most {100 * FEW:g} % of the units, or one, are distinct by their weights in and out",
         "equal weights in and out remain equal during training (Goodfellow et al. 2016, section 8.4), so the layer "
         "is equivalent to one of so many units; training fails unless so few units suffice",
         symmetric,
     ),
-    Kind(
+    LabelRule(
         "exploding",
         f"a number is not finite; or at learning rate {SLOWEST:g}, which is more than {UNSTABLE:g} times the largest "
         f"stable one (2 / sharpness), a step changes some layer by more than {100 * MOST_OF_A_LAYER:g} % of its norm; "
@@ -227,7 +228,7 @@ KINDS = (
         "alone are no failure: the sharpness grows with their square, and with it the scale of the weights",
         exploding,
     ),
-    Kind(
+    LabelRule(
         "saturated",
         f"the network stalls as under vanishing and more than {100 * SATURATED:g} % of a hidden layer of tanh or "
         "sigmoid, over units and samples, have a slope below a tenth of the largest (for a sigmoid |z| > 3.64, for "
@@ -238,7 +239,7 @@ KINDS = (
         "hidden layers nearly as they are (Chizat et al. 2019), and with few active units that is not enough",
         saturated,
     ),
-    Kind(
+    LabelRule(
         "collapsed",
         f"the network stalls as under vanishing and the correlation of two orthogonal inputs is above "
         f"{COLLAPSED:g} in the last hidden layer",
@@ -246,7 +247,7 @@ KINDS = (
         "and their differences are learned too slowly (Schoenholz et al. 2017; Xiao et al. 2020)",
         collapsed,
     ),
-    Kind(
+    LabelRule(
         "vanishing",
         f"the network stalls: at the best learning rate r = min({FASTEST:g}, 2 / sharpness) it needs more steps than "
         "the training has, the smaller of H / (r g²) and f |W| / (r g). H is the entropy of the classes, |W| the norm "
@@ -257,50 +258,51 @@ KINDS = (
         "the cost stays where it is",
         vanishing,
     ),
-    Kind(
+    LabelRule(
         "dead",
         f"in some hidden layer less than {100 * FEW:g} % of the units have a slope other than 0 on any sample",
         "the other units have no gradient, and the layer is too narrow without them",
         dead,
     ),
-    Kind(
+    LabelRule(
         "learning rate too small",
         "the configured learning rate needs more steps than the training has, by the formula under vanishing; a larger "
         "one does not",
         "the network is expected to learn at a larger learning rate, or in more steps",
         small_rate,
     ),
-    Kind(
+    LabelRule(
         "learning rate too large",
         f"the configured learning rate is more than {UNSTABLE:g} times the largest stable one and a step changes some "
         f"layer by more than {100 * MOST_OF_A_LAYER:g} % of its norm",
         "the network is expected to learn at a smaller learning rate",
         large_rate,
     ),
-    Kind("healthy", "none of these", "", lambda model, plan: ""),
+    LabelRule("healthy", "none of these", "", lambda model, plan: ""),
 )
 RATES = ("learning rate too small", "learning rate too large", "healthy")  # labels of networks that some rate trains
 
 
-def verdict(model: Model, plan: Plan) -> Verdict:
-    """The label of the first of KINDS whose rule applies.
+def label_model(model: Model, plan: Plan) -> Label:
+    """The label of the first of LABEL_RULES whose rule applies.
 
-    `model` has the columns units, told_apart, dead, saturated, z_square, weight_square, weight_gradient and
-    correlation, a value per layer, and cost, silent, sharpness, centered_gradient and weight_norm, one value each.
+    `model` has the columns units, unique_incoming_outgoing, dead, saturated, preactivation_mean_square,
+    weight_mean_square, weight_gradient_rms and correlation, a value per layer, and cost, blocked_inputs, sharpness,
+    centered_gradient and weight_norm, one value each.
     """
-    for kind in KINDS[:-1]:
-        if measured := kind.measured(model, plan):
-            return Verdict(kind.word, measured)
-    return Verdict(KINDS[-1].word, "")
+    for rule in LABEL_RULES[:-1]:
+        if reason := rule.reason(model, plan):
+            return Label(rule.name, reason)
+    return Label(LABEL_RULES[-1].name, "")
 
 
-def verdicts(layers: Mapping[str, Any], models: Mapping[str, Any], n_layers: int, plan: Plan) -> list[Verdict]:
-    """The verdict on each model; `layers` has one row per model and layer, `models` one per model."""
+def label_models(layers: Mapping[str, Any], models: Mapping[str, Any], n_layers: int, plan: Plan) -> list[Label]:
+    """The label of each model; `layers` has one row per model and layer, `models` one per model."""
     found = []
     for i in range(len(layers["layer"]) // n_layers):
         model: dict[str, Any] = {
             name: [float(value) for value in column[i * n_layers : (i + 1) * n_layers]]
             for name, column in layers.items()
         }
-        found.append(verdict(model | {name: float(column[i]) for name, column in models.items()}, plan))
+        found.append(label_model(model | {name: float(column[i]) for name, column in models.items()}, plan))
     return found

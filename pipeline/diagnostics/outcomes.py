@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.diagnostics.signals import forward, weight_change
-from pipeline.diagnostics.symmetry import distinct_units
+from pipeline.diagnostics.symmetry import unique_units
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, take
@@ -27,7 +27,7 @@ def metrics(
 
     `initial` and `final` are the weights before and after training, `costs` (models, records) the recorded costs, and
     `train` and `test` X (n_0, m) and Y (1, m). Returned are initial_cost and final_cost in nats, train_accuracy and
-    test_accuracy as shares, weight_change, the largest |change| of a weight or bias, and distinct_units, the number of
+    test_accuracy as shares, weight_change, the largest |change| of a weight or bias, and unique_units, the number of
     different units in the hidden layer that has fewest.
     """
 
@@ -41,7 +41,7 @@ def metrics(
             "train_accuracy": accuracy(*train),
             "test_accuracy": accuracy(*test),
             "weight_change": weight_change(initial, final),
-            "distinct_units": distinct_units(final),
+            "unique_units": unique_units(final),
         }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.diagnostics.histograms import Counts, _histograms
-from pipeline.diagnostics.symmetry import distinct_rows
+from pipeline.diagnostics.symmetry import unique_rows
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, take
 from pipeline.networks.reference import compute_cost, cost_slope, samples, softmax
@@ -34,7 +34,7 @@ class Moments(NamedTuple):
     """Moments over all units and samples of a layer."""
 
     mean: Array
-    sd: Array  # divided by n, not n - 1
+    std: Array  # divided by n, not n - 1
     second: Array  # the mean square
 
 
@@ -49,8 +49,8 @@ class Signals(NamedTuple):
     saturated: Array  # (models, L - 1), share of (unit, sample) pairs, see `saturated`
     saturated_outputs: Array  # (models,), share of samples, see `saturated_outputs`
     dead: list[Mask]  # (models, n_l) of each hidden layer, see `dead`
-    distinct: Counts  # (models, L), different rows of A, and of the last Z
-    silent: Array  # (models,), share of samples at which all slopes of some hidden layer are 0
+    unique_activations: Counts  # (models, L), different rows of A, and of the last Z
+    blocked_inputs: Array  # (models,), share of samples at which all slopes of some hidden layer are 0
     log_growth: Array  # (models,), `log_growth` of the last hidden layer
     Z_counts: Counts  # (models, L, bins), `histogram`
     A_counts: Counts  # (models, L - 1, bins)
@@ -120,7 +120,7 @@ def _signals(parameters: Parameters, X: Array, Y: Array, activations: Sequence[A
         _layers((saturated(*layer) for layer in hidden), n_models),
         saturated_outputs(Z[-1]),
         [dead(*layer) for layer in hidden],
-        _layers(map(distinct_rows, [*A[1:], Z[-1]]), n_models).astype(np.int64),
+        _layers(map(unique_rows, [*A[1:], Z[-1]]), n_models).astype(np.int64),
         blocked_inputs(hidden, len(X[0]), n_models),
         log_growth(X, A[-1]) if hidden else np.full(n_models, np.nan),
         _histograms(Z, n_models),

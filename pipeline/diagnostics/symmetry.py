@@ -15,12 +15,14 @@ Counts = NDArray[np.int64]
 class Symmetry(NamedTuple):
     """Numbers of distinct units of each layer and the similarity of their weights, each (models, L)."""
 
-    distinct: Counts  # distinct rows of [W b]
-    told_apart: Counts  # distinct pairs of a row of [W b] and a column of the next W, the outgoing weights
+    unique_incoming: Counts  # distinct rows of [W b]
+    unique_incoming_outgoing: (
+        Counts  # distinct pairs of a row of [W b] and a column of the next W, the outgoing weights
+    )
     largest_cosine: Array  # the largest |cosine| between two rows of W
 
 
-def distinct_rows(rows: Array) -> Counts:
+def unique_rows(rows: Array) -> Counts:
     """The number (models,) of distinct rows of each matrix (models, n, k). A row with a nan equals no other."""
     plain = rows + 0.0  # without -0
     broken = np.asarray(np.isnan(rows).any(axis=2))
@@ -31,12 +33,12 @@ def distinct_rows(rows: Array) -> Counts:
     return np.array(counts, dtype=np.int64)
 
 
-def distinct_units(parameters: Parameters) -> Counts:
+def unique_units(parameters: Parameters) -> Counts:
     """The smallest number (models,) of distinct units, rows of [W b], over the hidden layers.
 
     Hidden layers of one unit are left out; 0 if there is no other.
     """
-    counts = [distinct_rows(np.concatenate([W, b], axis=2)) for W, b in parameters[:-1] if W.shape[1] > 1]
+    counts = [unique_rows(np.concatenate([W, b], axis=2)) for W, b in parameters[:-1] if W.shape[1] > 1]
     return np.min(counts, axis=0) if counts else np.zeros(len(parameters[0][0]), dtype=np.int64)
 
 
@@ -49,10 +51,12 @@ def symmetry(parameters: Parameters) -> Symmetry:
     incoming = [np.concatenate([W, b], axis=2) for W, b in parameters]
     leaving = [*(W.swapaxes(1, 2) for W, _ in parameters[1:]), incoming[-1][:, :, :0]]
     both = [np.concatenate(rows, axis=2) for rows in zip(incoming, leaving, strict=True)]
-    distinct, told_apart = (np.stack([distinct_rows(rows) for rows in layers], axis=1) for layers in (incoming, both))
+    unique_incoming, unique_both = (
+        np.stack([unique_rows(rows) for rows in layers], axis=1) for layers in (incoming, both)
+    )
     with np.errstate(all="ignore"):
         cosines = np.stack([largest_cosine(W) for W, _ in parameters], axis=1)
-    return Symmetry(distinct, told_apart, cosines)
+    return Symmetry(unique_incoming, unique_both, cosines)
 
 
 def largest_cosine(W: Array) -> Array:

@@ -67,7 +67,7 @@ def shares(rows: pd.DataFrame) -> pd.DataFrame:
             {
                 "initializer": name,
                 "iteration": iteration,
-                "distinct": hidden["told_apart"].sum() / units if defined else np.nan,
+                "unique_units": hidden["unique_incoming_outgoing"].sum() / units if defined else np.nan,
                 "rank": math.fsum(hidden["effective_rank"]) / hidden["full_rank"].sum() if defined else np.nan,
                 "saturated": last["saturated"] if finite else np.nan,
                 "dead": hidden["dead"].sum() / units if defined else np.nan,

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from pipeline.analysis.initialization_table import chosen
+from pipeline.analysis.initialization_table import layers_to_show
 from pipeline.diagnostics.histograms import bin_edges
 from pipeline.figures.style import (
     DARK,
@@ -77,7 +77,7 @@ def reach(histogram: Histogram) -> float:
 def activations(histograms: Mapping[str, Sequence[Histogram]]) -> Figure:
     """Histograms of the activations in each layer and of the logits: a panel per initializer, a ridge per layer."""
     n_layers = max(map(len, histograms.values()))
-    shown = chosen(n_layers)
+    shown = layers_to_show(n_layers)
     names = list(histograms)
     figure, panels = small_multiples(names, "constrained", height=0.9 + 0.46 * len(shown), sharey=True)
     for layers, ax in zip(histograms.values(), panels, strict=True):
@@ -131,7 +131,7 @@ def _ridge(ax: Axes, histogram: Histogram, base: float, extent: float) -> None:
 
 
 SCALES = [  # quantity, its name, colour and marker
-    ("z_square", "signal: pre-activations", DARK, "o"),
+    ("preactivation_mean_square", "signal: pre-activations", DARK, "o"),
     ("gradient_ratio", "gradient / gradient of the last layer", LIGHT, "s"),
 ]
 
@@ -140,7 +140,8 @@ SCALES = [  # quantity, its name, colour and marker
 def depth(measured: pd.DataFrame) -> Figure:
     """Size of signal and gradient in each layer, one panel per initializer: mean and range over seeds, and theory.
 
-    `measured` has the columns of initialization.csv; what is drawn are roots of z_square and of gradient_ratio.
+    `measured` has the columns of initialization.csv; the roots of preactivation_mean_square and of gradient_ratio are
+    drawn.
     """
     names = measured["initializer"].unique().tolist()
     figure, panels = small_multiples(names, "constrained", height=2.25, sharex=True, sharey=True)
@@ -190,7 +191,7 @@ class Quantity(NamedTuple):
 
 PERCENT = ("0 %", "50 %", "100 %")
 QUANTITIES = [
-    Quantity("distinct", "distinct units\n(of the hidden units)", PERCENT),
+    Quantity("unique_units", "distinct units\n(of the hidden units)", PERCENT),
     Quantity("rank", "effective rank of the\nweights / full rank", ("0", "0.5", "1")),
     Quantity("dead", "dead units\n(of the hidden units)", PERCENT),
     Quantity("saturated", "saturated outputs\n(of the outputs)", PERCENT),

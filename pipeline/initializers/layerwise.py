@@ -25,7 +25,7 @@ Initializer = Callable[[np.random.RandomState, int, int], Array | tuple[Array, A
 Draw = Callable[[np.random.RandomState, tuple[int, ...], float], Array]
 T = TypeVar("T")
 
-SD_WITHIN_2 = 0.87962566103423978  # standard deviation of N(0, 1) truncated to [-2, 2], the divisor of Keras and JAX
+STD_WITHIN_2 = 0.87962566103423978  # standard deviation of N(0, 1) truncated to [-2, 2], the divisor of Keras and JAX
 
 FANS: dict[str, Callable[[int, int], float]] = {
     "fan_in": lambda fan_in, fan_out: fan_in,
@@ -40,7 +40,7 @@ SKLEARN_FACTORS = {"identity": 6.0, "logistic": 2.0, "tanh": 6.0, "relu": 6.0}  
 DISTRIBUTIONS: dict[str, Draw] = {
     "normal": lambda rng, shape, variance: random.normal(rng, shape) * math.sqrt(variance),
     "truncated_normal": lambda rng, shape, variance: (
-        random.truncated_normal(rng, shape, -2.0, 2.0) * (math.sqrt(variance) / SD_WITHIN_2)
+        random.truncated_normal(rng, shape, -2.0, 2.0) * (math.sqrt(variance) / STD_WITHIN_2)
     ),
     "uniform": lambda rng, shape, variance: random.uniform(rng, shape, -1.0, 1.0) * math.sqrt(3.0 * variance),
 }
@@ -251,7 +251,7 @@ def sparse(*, sparsity: float, std: float = 0.01) -> Initializer:
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
         W = random.normal(rng, (fan_out, fan_in)) * std
-        W[matrices.chosen(rng, fan_in, fan_out, math.ceil(sparsity * fan_out)).T] = 0.0
+        W[matrices.sample_mask(rng, fan_in, fan_out, math.ceil(sparsity * fan_out)).T] = 0.0
         return W
 
     return init
@@ -267,7 +267,7 @@ def martens_sparse(*, n_connections: int = 15, std: float = 1.0) -> Initializer:
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
         W = random.normal(rng, (fan_out, fan_in)) * std
-        W[~matrices.chosen(rng, fan_out, fan_in, n_connections)] = 0.0
+        W[~matrices.sample_mask(rng, fan_out, fan_in, n_connections)] = 0.0
         return W
 
     return init

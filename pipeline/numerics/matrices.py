@@ -48,7 +48,7 @@ def hadamard(m: int) -> Array:
     return H
 
 
-def chosen(rng: np.random.RandomState, rows: int, columns: int, k: int) -> NDArray[np.bool_]:
+def sample_mask(rng: np.random.RandomState, rows: int, columns: int, k: int) -> NDArray[np.bool_]:
     """A random mask (rows, columns) with min(k, columns) true entries per row, every such subset equally likely.
 
     The true entries of a row are at its k smallest of independent uniform draws, one per entry.

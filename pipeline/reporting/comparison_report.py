@@ -27,7 +27,6 @@ def comparison(
     classes: Classes,
     *,
     highlight_seed: int,
-    shown_seed: int,
     reference: str,
     target_cost: float,
     target_accuracy: float,
@@ -37,7 +36,7 @@ def comparison(
 
     `runs`, `compared` and `paired` are the tables of runs.csv, comparison.csv and paired.csv; `published` has the
     published accuracies of models of `highlight_seed` and may be empty; `copies` is the second table of
-    `diagnostics.trajectory.follow`, of the models of `shown_seed`; `outcomes` is the table of
+    `diagnostics.trajectory.follow`, of the models of `highlight_seed`; `outcomes` is the table of
     `diagnostics.outcomes.outcomes` in the order of `runs`; `classes` counts the training samples of each class.
     `target_cost` is in nats; `target_accuracy` and `confidence` are shares.
     """
@@ -57,11 +56,11 @@ def comparison(
         f"## Paired differences from {reference}",
         _paired(paired, reference, reference in compared["initializer"].tolist(), confidence),
         *(["## Remarks", "\n".join(remarks)] if remarks else []),
-        f"## Effect of a perturbation by 1 ulp, seed {shown_seed}",
+        f"## Effect of a perturbation by 1 ulp, seed {highlight_seed}",
         _perturbation(copies),
         "## Figures",
         "![Cost against iterations](figures/cost_curves.png)",
-        f"![Predicted classes, seed {shown_seed}](figures/boundaries.png)",
+        f"![Predicted classes, seed {highlight_seed}](figures/boundaries.png)",
         "![Accuracy of every model](figures/accuracy.png)",
         "![Symmetry and saturation during training](figures/along_training.png)",
         "![Differences from the perturbed copies](figures/reproducibility.png)",
@@ -98,7 +97,7 @@ def _one_seed(runs: Table, published: Table, seed: int, target_cost: float) -> s
     beside = [] if facts.empty else ["published"]
     heads = ["initializer", "train", *beside, "test", *beside]
     heads += ["initial cost", "final cost", f"cost ≤ {target_cost:g} at", "at initialization", "in training"]
-    rules = [f"- **{kind.word}**: {kind.rule};" for kind in BEHAVIOURS]
+    rules = [f"- **{kind.name}**: {kind.rule};" for kind in BEHAVIOURS]
     rules[-1] = rules[-1].rstrip(";") + "."
     source = "Published: the accuracies printed in the tutorial's exercise. " if not facts.empty else ""
     return "\n".join(
@@ -119,17 +118,17 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
         rows = [
             [row["initializer"], f"{row['seeds']}", format_percent(row[f"{metric}_mean"])]
             + [format_interval(row[f"{metric}_low"], row[f"{metric}_high"])]
-            + [format_percent(row[f"{metric}_{key}"]) for key in ("sd", "min", "median", "max")]
+            + [format_percent(row[f"{metric}_{key}"]) for key in ("std", "min", "median", "max")]
             + ([format_percent(row["share_at_target"])] if metric == "train_accuracy" else [])
             for _, row in compared.iterrows()
         ]
-        heads = ["initializer", "seeds", "mean", f"{format_share(confidence)} interval", "sd", "min", "median", "max"]
+        heads = ["initializer", "seeds", "mean", f"{format_share(confidence)} interval", "std", "min", "median", "max"]
         heads += [f"≥ {format_share(target_accuracy)}"] if metric == "train_accuracy" else []
         parts += [f"### {title}", table(heads, rows)]
     rows = [
         [
             row["initializer"],
-            *(format_cost(row[f"final_cost_{key}"]) for key in ("mean", "sd", "min", "median", "max")),
+            *(format_cost(row[f"final_cost_{key}"]) for key in ("mean", "std", "min", "median", "max")),
             f"{row['reached_target_cost']} of {row['seeds']}",
             format_count(row["median_iterations_to_target"]),
             row["initial_label"],
@@ -137,7 +136,7 @@ def _distribution(compared: Table, target_accuracy: float, target_cost: float, c
         ]
         for _, row in compared.iterrows()
     ]
-    heads = ["initializer", "mean", "sd", "min", "median", "max", f"reach {target_cost:g}", "median at"]
+    heads = ["initializer", "mean", "std", "min", "median", "max", f"reach {target_cost:g}", "median at"]
     heads += ["models at initialization", "models in training"]
     parts += ["### Final cost", table(heads, rows, left=(0, 8, 9))]
     parts.append(
@@ -162,14 +161,14 @@ def _paired(paired: Table, reference: str, is_trained: bool, confidence: float) 
             row["initializer"],
             words[row["metric"]],
             format_points(row["mean_difference"]),
-            format_points(row["sd"]).lstrip("+"),
+            format_points(row["std"]).lstrip("+"),
             f"{row['wins']} / {row['ties']} / {row['losses']}",
             format_p(row["p"]),
             format_p(row["p_holm"]),
         ]
         for _, row in paired.iterrows()
     ]
-    heads = ["initializer", "accuracy", "mean difference", "sd", "better / equal / worse"]
+    heads = ["initializer", "accuracy", "mean difference", "std", "better / equal / worse"]
     parts = [
         table([*heads, "p", "p (Holm)"], rows, left=(0, 1)),
         f"Differences in percentage points, initializer minus {reference}, between models of the same seed, which use "

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pipeline.analysis.comparison import Table
 from pipeline.analysis.estimators import smallest_holm_p
 from pipeline.analysis.initialization_table import FAR, compared_with_theory
-from pipeline.diagnostics.labels import KINDS, Verdict
+from pipeline.diagnostics.labels import LABEL_RULES, Label
 from pipeline.reporting.formatting import format_interval, format_number, format_percent, format_share
 
-HEALTHY = KINDS[-1].word
+HEALTHY = LABEL_RULES[-1].name
 
 
 def of_comparison(
@@ -33,20 +33,20 @@ def of_comparison(
 
 
 def of_initialization(
-    measured: Table, verdicts: Mapping[str, Sequence[Verdict]], unpredicted: Sequence[str], n_layers: int
+    measured: Table, model_labels: Mapping[str, Sequence[Label]], unpredicted: Sequence[str], n_layers: int
 ) -> str:
     """Four sentences: labels, initial cost, gradients, and how far the measurements agree with theory.
 
-    `measured` is the table of initialization.csv, `verdicts` has the label of every model of each initializer, and
+    `measured` is the table of initialization.csv, `model_labels` has the label of every model of each initializer, and
     `unpredicted` names the initializers for which theory makes no prediction.
     """
     gradient = "The network has no hidden layers."
     if n_layers > 1:
         what = f"The mean ratio of the mean-square gradients of the pre-activations in layers 1 and {n_layers}"
-        gradient = _range(what, _means(measured, verdicts, "gradient_ratio", 1), format_number)
+        gradient = _range(what, _means(measured, model_labels, "gradient_ratio", 1), format_number)
     sentences = [
-        _labels(verdicts),
-        _range("The mean initial cost", _means(measured, verdicts, "cost", 0), format_number),
+        _labels(model_labels),
+        _range("The mean initial cost", _means(measured, model_labels, "initial_cost", 0), format_number),
         gradient,
         _theory(measured, unpredicted),
     ]
@@ -126,16 +126,16 @@ def _labels_and_outcomes(runs: Table) -> str:
     return f"The target cost is reached by {_list(parts)}: label and outcome agree for {agree}."
 
 
-def _labels(verdicts: Mapping[str, Sequence[Verdict]]) -> str:
+def _labels(model_labels: Mapping[str, Sequence[Label]]) -> str:
     """How many models have each label, and which initializers have no healthy model."""
-    labels = Counter(verdict.word for models in verdicts.values() for verdict in models)
+    labels = Counter(label.name for models in model_labels.values() for label in models)
     n_models = labels.total()
     if len(labels) == 1:
         models = "The only model is" if n_models == 1 else f"All {n_models} models are"
         return f"{models} labelled {next(iter(labels))}."
     counts = [f"{n} {label}" for label, n in labels.most_common()]
     counts[0] = counts[0].replace(" ", f" {'is' if labels.most_common()[0][1] == 1 else 'are'} labelled ", 1)
-    none = [name for name, models in verdicts.items() if all(verdict.word != HEALTHY for verdict in models)]
+    none = [name for name, models in model_labels.items() if all(label.name != HEALTHY for label in models)]
     text = f"Of {n_models} models, {_list(counts)}"
     return f"{text}; {_list(none)} {'has' if len(none) == 1 else 'have'} no {HEALTHY} model." if none else f"{text}."
 

@@ -6,8 +6,8 @@ from itertools import groupby
 from typing import Any
 
 from pipeline.analysis.comparison import Table, label_counts
-from pipeline.analysis.initialization_table import FAR, ROUNDING, chosen, compared_with_theory
-from pipeline.diagnostics.labels import KINDS, Verdict
+from pipeline.analysis.initialization_table import FAR, ROUNDING, compared_with_theory, layers_to_show
+from pipeline.diagnostics.labels import LABEL_RULES, Label
 from pipeline.numerics.sums import integer_sum
 from pipeline.reporting import conclusions
 from pipeline.reporting.formatting import format_number
@@ -17,38 +17,38 @@ Shown = Callable[[float], str]
 Cells = Mapping[tuple[str, str, int], Any]  # from (initializer, quantity, layer or 0) to a row of initialization.csv
 
 
-def birth(
+def report(
     measured: Table,
-    verdicts: Mapping[str, Sequence[Verdict]],
+    model_labels: Mapping[str, Sequence[Label]],
     silence: Mapping[str, str],
     layers_dims: Sequence[int],
     estimated: Sequence[str] = (),
 ) -> str:
     """The text of reports/initialization.md.
 
-    `measured` is the table of initialization.csv and `verdicts` has the label of every model of each initializer.
+    `measured` is the table of initialization.csv and `model_labels` has the label of every model of each initializer.
     `silence` has, for each initializer for which theory makes no prediction, the reason as a verb phrase; `estimated`
     names those whose variances were estimated from the weights themselves. `layers_dims` is [n_0, ..., n_L].
     """
-    names, n_layers, n_classes = list(verdicts), len(layers_dims) - 1, max(2, layers_dims[-1])
+    names, n_layers, n_classes = list(model_labels), len(layers_dims) - 1, max(2, layers_dims[-1])
     cells = {(row.initializer, row.quantity, int(row.layer) if row.layer > 0 else 0): row for row in _rows(measured)}
-    n_models = integer_sum(map(len, verdicts.values()))
-    n_seeds = max(map(len, verdicts.values()))
+    n_models = integer_sum(map(len, model_labels.values()))
+    n_seeds = max(map(len, model_labels.values()))
     parts = [
         "# Networks at initialization",
-        conclusions.of_initialization(measured, verdicts, list(silence), n_layers),
+        conclusions.of_initialization(measured, model_labels, list(silence), n_layers),
         f"{len(names)} initializers, {n_models} models, layers {_sizes(layers_dims)}: measured on the "
         "training data before the first step, with the predictions of theory. The numbers are rounded; "
         "initialization.csv in this folder has all digits.",
         "## Labels",
-        _labels(cells, verdicts, n_layers),
+        _labels(cells, model_labels, n_layers),
         f"With zero logits the cost is ln {n_classes} = {math.log(n_classes):.4g}. The label is the first of these "
         "that applies; the example is the measurement that gave it in one model. All labels but the last three predict "
         "that training fails at any learning rate within the configured number of steps; docs/diagnostics.md shows how "
         "often each label was right. An input is blocked if some hidden layer has slope 0 in all units there; the "
         "sharpness is the largest eigenvalue of the Gauss-Newton matrix of the cost, with all classes taken as equally "
         "probable.",
-        "\n".join(f"- **{kind.word}**: {kind.rule}.{f' Why: {kind.why}.' if kind.why else ''}" for kind in KINDS),
+        "\n".join(f"- **{rule.name}**: {rule.rule}.{f' Why: {rule.why}.' if rule.why else ''}" for rule in LABEL_RULES),
         "## Signals and gradients by layer",
         _layers(cells, names, n_layers, n_seeds),
         "Mean over the seeds ± standard deviation. Signal: the mean square of the pre-activations. Gradient: the mean "
@@ -83,20 +83,20 @@ def _rows(measured: Table) -> list[Any]:
     return list(measured.astype({"layer": float}).itertuples(index=False))
 
 
-def _labels(cells: Cells, verdicts: Mapping[str, Sequence[Verdict]], n_layers: int) -> str:
+def _labels(cells: Cells, model_labels: Mapping[str, Sequence[Label]], n_layers: int) -> str:
     rows = []
-    for name, of_models in verdicts.items():
-        words = [verdict.word for verdict in of_models]
-        examples = {verdict.word: verdict for verdict in of_models[::-1] if verdict.measured}  # of each the first
+    for name, of_models in model_labels.items():
+        words = [label.name for label in of_models]
+        examples = {label.name: label for label in of_models[::-1] if label.reason}  # of each the first
         shown = [
-            examples[word].measured if len(set(words)) == 1 else str(examples[word])
+            examples[word].reason if len(set(words)) == 1 else str(examples[word])
             for word in dict.fromkeys(words)
             if word in examples
         ]
         hidden = range(1, n_layers)
-        dead, all_dead, told_apart = (
+        dead, all_dead, unique = (
             math.fsum(cells[name, quantity, l].mean for l in hidden)
-            for quantity in ("dead", "dead_for_all", "told_apart")
+            for quantity in ("dead", "dead_for_all", "unique_incoming_outgoing")
         )
         units = math.fsum(cells[name, "units", l].mean for l in hidden)
         rows.append(
@@ -104,9 +104,9 @@ def _labels(cells: Cells, verdicts: Mapping[str, Sequence[Verdict]], n_layers: i
                 name,
                 label_counts(words),
                 "; ".join(shown) or "–",
-                *_beside(cells.get((name, "cost", 0)), len(of_models)),
+                *_beside(cells.get((name, "initial_cost", 0)), len(of_models)),
                 _percent(cells[name, "saturated", n_layers].mean),
-                f"{format_number(told_apart)} of {format_number(units)}",
+                f"{format_number(unique)} of {format_number(units)}",
                 f"{format_number(dead)}; {format_number(all_dead)}",
             ]
         )
@@ -118,8 +118,8 @@ def _labels(cells: Cells, verdicts: Mapping[str, Sequence[Verdict]], n_layers: i
 def _layers(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> str:
     rows = []
     for name in names:
-        for l in chosen(n_layers):
-            row = [name, str(l), *_beside(cells.get((name, "z_square", l)), n_seeds)]
+        for l in layers_to_show(n_layers):
+            row = [name, str(l), *_beside(cells.get((name, "preactivation_mean_square", l)), n_seeds)]
             row += _beside(cells.get((name, "gradient_ratio", l)), n_seeds)
             row.append(_mean(cells.get((name, "saturated", l)), n_seeds, _percent))
             rows.append([*row, _mean(cells.get((name, "effective_rank", l)), n_seeds)])
@@ -131,7 +131,7 @@ def _maps(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> st
     rows = []
     for name in names:
         row = [name, *_beside(cells.get((name, "correlation", max(1, n_layers - 1))), n_seeds)]
-        row += _beside(cells.get((name, "jacobian_square", 0)), n_seeds)
+        row += _beside(cells.get((name, "jacobian_mean_square", 0)), n_seeds)
         ends = [_mean(cells.get((name, f"jacobian_{end}", 0)), n_seeds) for end in ("largest", "smallest")]
         rows.append([*row, ", ".join(ends)])
     heads = ["initializer", "correlation", "predicted", "z", "Jacobian", "predicted", "z", "largest, smallest"]
@@ -141,8 +141,8 @@ def _maps(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> st
 def _typical(cells: Cells, names: Sequence[str], n_seeds: int) -> str:
     rows = []
     for name in names:
-        silent = _beside(cells.get((name, "silent", 0)), n_seeds, _percent)
-        rows.append([name, *silent, *_beside(cells.get((name, "log_growth", 0)), n_seeds)])
+        blocked = _beside(cells.get((name, "blocked_inputs", 0)), n_seeds, _percent)
+        rows.append([name, *blocked, *_beside(cells.get((name, "log_growth", 0)), n_seeds)])
     return table(["initializer", "blocked inputs", "predicted", "z", "log growth", "predicted", "z"], rows)
 
 
@@ -164,7 +164,7 @@ def _assumptions(measured: Table, silence: Mapping[str, str], estimated: Sequenc
         beyond = [
             f"{row.initializer} {row.quantity}{f' in layer {row.layer:.0f}' if row.layer > 0 else ''} "
             f"({format_number(row.mean)}, not {format_number(row.predicted)})"
-            for row in _rows(far.reindex(far["deviation"].abs().sort_values(ascending=False).index).head(12))
+            for row in _rows(far.reindex(far["z_score"].abs().sort_values(ascending=False).index).head(12))
         ]
         more = "" if len(far) <= len(beyond) else f", and {len(far) - len(beyond)} more"
         remarks.append(f"- further away: {', '.join(beyond)}{more};")
@@ -183,7 +183,7 @@ def _beside(row: Any, n_seeds: int, shown: Shown | None = None) -> list[str]:
     """Measured mean, prediction and z-score, each "–" if it is undefined or initialization.csv has no such row."""
     if row is None:
         return ["–", "–", "–"]
-    off = f"{row.deviation:+.1f}".replace("-", "−") if not math.isnan(row.deviation) else "–"
+    off = f"{row.z_score:+.1f}".replace("-", "−") if not math.isnan(row.z_score) else "–"
     predicted = "–" if math.isnan(row.predicted) else (shown or format_number)(row.predicted)
     return [_mean(row, n_seeds, shown, spread=True), predicted, off]
 
@@ -193,9 +193,9 @@ def _mean(row: Any, n_seeds: int, shown: Shown | None = None, *, spread: bool = 
     if row is None:
         return "–"
     shown = shown or format_number
-    deviates = spread and ROUNDING * abs(row.mean) < row.sd < math.inf
+    deviates = spread and ROUNDING * abs(row.mean) < row.std < math.inf
     of = f" ({row.seeds} of {n_seeds})" if row.seeds < n_seeds else ""
-    return f"{shown(row.mean)}{f' ± {shown(row.sd)}' if deviates else ''}{of}"
+    return f"{shown(row.mean)}{f' ± {shown(row.std)}' if deviates else ''}{of}"
 
 
 def _percent(share: float) -> str:

@@ -32,7 +32,9 @@ def aggregate() -> None:
         name: measurements.read_measurements(name, P.seeds, n_layers) for name in P.initializers
     }
     plan = labels.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, train[1])
-    verdicts = {name: labels.verdicts(*measured_at_initialization[name], n_layers, plan) for name in P.initializers}
+    model_labels = {
+        name: labels.label_models(*measured_at_initialization[name], n_layers, plan) for name in P.initializers
+    }
     training, activations = jobs.read_training_job(), P.network.activations
     when = training.snapshots_at
     followed = [
@@ -63,14 +65,14 @@ def aggregate() -> None:
                 final[name],
                 train[0],
                 activations,
-                measured_at_initialization[name][1]["silent"],
+                measured_at_initialization[name][1]["blocked_inputs"],
             )
             for name in P.initializers
         ],
         ignore_index=True,
     )
 
-    for name, each in verdicts.items():
+    for name, each in model_labels.items():
         label, reason = np.array(each).T
         measured[name] |= {"initial_label": label, "initial_label_reason": reason}
     runs = comparison.runs_table(measured, curves, ended, C.target_cost)
@@ -80,7 +82,7 @@ def aggregate() -> None:
     printed = published_results.published(P, train[0])
     classes = class_counts(train[1], P.data.n_classes)
     text = comparison_report.comparison(
-        runs, compared, paired, printed.accuracies, copies, ended, classes, shown_seed=shown, **C.model_dump()
+        runs, compared, paired, printed.accuracies, copies, ended, classes, **C.model_dump()
     )
     drawn = {
         "accuracy": training_figures.accuracy(runs, compared, shown, C.target_accuracy, C.confidence),

@@ -6,7 +6,7 @@ It needs no training: `dvc repro initialization` stops here.
 import sys
 
 from pipeline.analysis import initialization_table
-from pipeline.analysis.initialization_table import Newborn
+from pipeline.analysis.initialization_table import InitialMeasurements
 from pipeline.config import params
 from pipeline.diagnostics import labels
 from pipeline.figures import initialization_figures, style
@@ -23,24 +23,24 @@ def initialization() -> None:
     network = NetworkSpec(P.layers_dims, P.network.activations, X)
     n_layers = len(P.layers_dims) - 1
     plan = labels.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, Y)
-    entries, verdicts, histograms = {}, {}, {}
+    entries, model_labels, histograms = {}, {}, {}
     without_law: dict[str, str] = {}
     estimated = [name for name, recipe in P.initializers.items() if variances.is_own(recipe)]
     for name, recipe in P.initializers.items():
         layers, models = measurements.read_measurements(name, P.seeds, n_layers)
         units = measurements.read_units(name, P.seeds, n_layers)
         law = variances.without_theory(P.network.activations) or (
-            variances.estimated(layers, P.layers_dims) if name in estimated else variances.laws(recipe, network)
+            variances.estimate(layers, P.layers_dims) if name in estimated else variances.laws(recipe, network)
         )
         if isinstance(law, str):
             without_law[name] = law
-        theory = None if isinstance(law, str) else predictions.predicted(law, P.layers_dims, X, P.network.activations)
+        theory = None if isinstance(law, str) else predictions.predict(law, P.layers_dims, X, P.network.activations)
         dead = [units[f"dead{l}"] for l in range(1, n_layers)]
-        entries[name] = Newborn(layers, models, dead, theory)
-        verdicts[name] = labels.verdicts(layers, models, n_layers, plan)
+        entries[name] = InitialMeasurements(layers, models, dead, theory)
+        model_labels[name] = labels.label_models(layers, models, n_layers, plan)
         histograms[name] = initialization_figures.pooled(units, n_layers)
     table = initialization_table.table(entries)
-    text = initialization_report.birth(table, verdicts, without_law, P.layers_dims, estimated)
+    text = initialization_report.report(table, model_labels, without_law, P.layers_dims, estimated)
     drawn = {
         "depth": initialization_figures.depth(table),
         "activations": initialization_figures.activations(histograms),

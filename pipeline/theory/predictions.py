@@ -18,7 +18,7 @@ from pipeline.theory.variances import Law
 CLASSES_AT = 50  # samples, evenly spaced quantiles of the variance, at which the loss of a softmax is integrated
 
 
-class Predicted(NamedTuple):
+class Predictions(NamedTuple):
     """Predictions by name of the quantity; NaN where theory makes none."""
 
     layers: dict[str, list[float]]  # one number for each layer 1 ... L
@@ -26,14 +26,14 @@ class Predicted(NamedTuple):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def predicted(
+def predict(
     laws: Sequence[Law], layers_dims: Sequence[int], X: Array, activations: Sequence[Activation]
-) -> Predicted:
+) -> Predictions:
     """Predictions for networks whose layers have the distributions `laws`, on the inputs X (n_0, m).
 
-    Exact at any width are z_square of the first layer, for ReLU without biases of every layer, and silent and
-    log_growth (He's weights, one input). The others hold for wide layers, with normally distributed signals and
-    gradients independent of them.
+    Exact at any width are preactivation_mean_square of the first layer, for ReLU without biases of every layer, and
+    blocked_inputs and log_growth (He's weights, one input). The others hold for wide layers, with normally distributed
+    signals and gradients independent of them.
     """
     *hidden, n_out = layers_dims[1:]
     sigma_w2 = [law.weight * fan_in for law, fan_in in zip(laws, layers_dims, strict=False)]
@@ -42,10 +42,10 @@ def predicted(
     q = mean_field.predicted_signal(q0, sigma_w2, sigma_b2, activations)
     ratio = mean_field.predicted_gradient(layers_dims, sigma_w2, activations, q)
     layers = {
-        "weight_square": [law.weight for law in laws],
-        "bias_square": sigma_b2,
-        "z_square": _means(q),
-        "a_square": [
+        "weight_mean_square": [law.weight for law in laws],
+        "bias_mean_square": sigma_b2,
+        "preactivation_mean_square": _means(q),
+        "activation_mean_square": [
             *_means(np.array([mean_squares(phi, q[l])[0] for l, phi in enumerate(activations)])),
             math.nan,
         ],
@@ -55,20 +55,22 @@ def predicted(
     if n_out == 1:  # the angle is undefined
         layers["correlation"][-1] = math.nan
     models = {
-        "cost": _loss(q[-1], n_out),
-        "jacobian_square": _jacobian_square(layers_dims, sigma_w2, activations, X[:, :N_JACOBIANS], q[:, :N_JACOBIANS]),
-        "silent": math.nan,
+        "initial_cost": _loss(q[-1], n_out),
+        "jacobian_mean_square": _jacobian_square(
+            layers_dims, sigma_w2, activations, X[:, :N_JACOBIANS], q[:, :N_JACOBIANS]
+        ),
+        "blocked_inputs": math.nan,
         "log_growth": math.nan,
     }
     if hidden and all(phi.phi is relu for phi in activations) and not any(sigma_b2[:-1]):
         if not all(sigma_w2[:-1]):
-            models["silent"] = 1.0
+            models["blocked_inputs"] = 1.0
         elif all(law.normal for law in laws[:-1]):
-            models["silent"] = finite_width.born_dead(hidden)
+            models["blocked_inputs"] = finite_width.born_dead(hidden)
             models["log_growth"] = finite_width.log_signal(hidden).mean
             for variance in sigma_w2[:-1]:
                 models["log_growth"] += float(elementary.log(variance / 2.0))
-    return Predicted(layers, models)
+    return Predictions(layers, models)
 
 
 def _means(values: Array) -> list[float]:

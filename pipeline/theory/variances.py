@@ -75,12 +75,12 @@ def is_own(recipe: Recipe) -> bool:
     return not recipe.used <= {*LAYERS, *NETWORKS}
 
 
-def estimated(columns: Mapping[str, Any], layers_dims: Sequence[int]) -> list[Law] | str:
+def estimate(columns: Mapping[str, Any], layers_dims: Sequence[int]) -> list[Law] | str:
     """The laws of models with user-defined initializers, estimated from measurements of their parameters.
 
-    `columns` has the measurements weight_mean, weight_square, bias_mean and bias_square, one row per model and layer.
-    Returns a reason, as `laws` does, if a mean differs significantly from 0. Does not check that weights are random and
-    uncorrelated.
+    `columns` has the measurements weight_mean, weight_mean_square, bias_mean and bias_mean_square, one row per model
+    and layer. Returns a reason, as `laws` does, if a mean differs significantly from 0. Does not check that weights are
+    random and uncorrelated.
     """
     found, n_layers = [], len(layers_dims) - 1
     for l, (fan_in, fan_out) in enumerate(pairwise(layers_dims)):

@@ -169,7 +169,7 @@ def first_gradients(P: schema.Params, name: str) -> list[list[float]]:
     """The RMS of the gradient of the cost by the weights of each layer at initialization: [model][layer]."""
     n_layers = len(P.layers_dims) - 1
     layers, _ = measurements.read_measurements(name, P.seeds, n_layers)
-    sizes: list[list[float]] = layers["weight_gradient"].reshape(len(P.seeds), n_layers).tolist()
+    sizes: list[list[float]] = layers["weight_gradient_rms"].reshape(len(P.seeds), n_layers).tolist()
     return sizes
 
 

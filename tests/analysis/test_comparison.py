@@ -36,16 +36,16 @@ def test_quantile_is_numpys(n: int, share: float) -> None:
 def test_mean_and_deviation_are_numpys() -> None:
     values = np.random.RandomState(0).rand(50).tolist()
     assert estimators.mean(values) == pytest.approx(np.mean(values), rel=1e-15)
-    assert estimators.deviation(values) == pytest.approx(np.std(values, ddof=1), rel=1e-14)
-    assert math.isnan(estimators.deviation([0.5]))
+    assert estimators.sample_std(values) == pytest.approx(np.std(values, ddof=1), rel=1e-14)
+    assert math.isnan(estimators.sample_std([0.5]))
     assert math.isnan(estimators.mean([0.5, math.inf]))
 
 
 def test_mean_and_deviation_of_numbers_whose_sums_are_beyond_the_largest() -> None:
     assert estimators.mean([1.5e308, 1.7e308, 1.6e308]) == pytest.approx(1.6e308, rel=1e-15)
     assert estimators.mean([-1.7e308] * 100) == pytest.approx(-1.7e308, rel=1e-15)
-    assert estimators.deviation([1e154, -1e154]) == math.inf  # squares of 1e308
-    assert estimators.deviation([1e200, -1e200]) == math.inf
+    assert estimators.sample_std([1e154, -1e154]) == math.inf  # squares of 1e308
+    assert estimators.sample_std([1e200, -1e200]) == math.inf
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ MEASURED = {
     "finite": True,
     "weight_change": 1.0,
     "only_biases": False,
-    "distinct_units": 5,
+    "unique_units": 5,
     "largest_rise": 0.0,
     "iterations_to_target": 100,
 }
@@ -164,9 +164,9 @@ MEASURED = {
         ({"iterations_to_target": None}, "target not reached"),
         ({"largest_rise": 0.02}, "unstable"),
         ({"largest_rise": 0.01}, "target reached"),
-        ({"distinct_units": 1, "largest_rise": 0.02}, "symmetric units"),
-        ({"weight_change": 0.0, "distinct_units": 1}, "frozen"),
-        ({"only_biases": True, "distinct_units": 1, "iterations_to_target": None}, "constant output"),
+        ({"unique_units": 1, "largest_rise": 0.02}, "symmetric units"),
+        ({"weight_change": 0.0, "unique_units": 1}, "frozen"),
+        ({"only_biases": True, "unique_units": 1, "iterations_to_target": None}, "constant output"),
         ({"finite": False, "weight_change": 0.0}, "diverged"),
     ],
 )
@@ -187,7 +187,7 @@ def models(accuracies: dict[str, list[float]]) -> pd.DataFrame:
             "train_accuracy": np.array(train),
             "test_accuracy": np.full(n, 0.5),
             "weight_change": np.ones(n),
-            "distinct_units": np.full(n, 3),
+            "unique_units": np.full(n, 3),
             "initial_label": np.full(n, "healthy"),
             "initial_label_reason": np.full(n, ""),
         }
@@ -218,7 +218,7 @@ def test_tables_of_a_case_worked_by_hand() -> None:
         1,
     )
     assert b["train_accuracy_mean"] == pytest.approx(2.6 / 3, abs=1e-15)
-    assert b["train_accuracy_sd"] == pytest.approx(math.sqrt(0.14 / 6), abs=1e-15)
+    assert b["train_accuracy_std"] == pytest.approx(math.sqrt(0.14 / 6), abs=1e-15)
     assert (b["share_at_target"], b["reached_target_cost"], b["median_iterations_to_target"]) == (2 / 3, 2, 10)
     assert (b["behaviour"], b["initial_label"]) == ("target reached 2, target not reached 1", "healthy 3")
     assert b["train_accuracy_low"] < b["train_accuracy_mean"] < b["train_accuracy_high"]
@@ -228,7 +228,7 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     train, test = (row for _, row in comparison.paired(runs, "b", 10, 4).iterrows())
     assert (train["initializer"], train["metric"], test["metric"]) == ("a", "train_accuracy", "test_accuracy")
     assert train["mean_difference"] == pytest.approx((1 - 1 - 2) / 30, abs=1e-15)
-    assert train["sd"] == pytest.approx(math.sqrt(7 / 300), abs=1e-15)  # of 0.1, -0.1, -0.2
+    assert train["std"] == pytest.approx(math.sqrt(7 / 300), abs=1e-15)  # of 0.1, -0.1, -0.2
     assert (train["wins"], train["ties"], train["losses"]) == (1, 0, 2)
     assert (train["p"], train["p_holm"]) == (0.75, 1.0)  # |±1 ±1 ±2| >= 2: six of the eight patterns
     assert (test["mean_difference"], test["ties"], test["p"]) == (0.0, 3, 1.0)
@@ -241,7 +241,7 @@ def test_pairs_are_of_one_seed_in_whatever_order_the_rows_come() -> None:
     expected = comparison.paired(runs, "b", 10, 4)
     train = expected.iloc[0]
     # deviation of the differences over 10: sqrt(2 (1 + 9 + 25 + 49 + 81) / 9) / 10
-    assert train["sd"] == pytest.approx(math.sqrt(330 / 9) / 10, abs=1e-15)
+    assert train["std"] == pytest.approx(math.sqrt(330 / 9) / 10, abs=1e-15)
     assert (train["wins"], train["ties"], train["losses"]) == (5, 0, 5)
     for order in (runs.iloc[::-1], pd.concat([runs.iloc[:10], runs.iloc[:9:-1]]), runs.sort_values("final_cost")):
         found = comparison.paired(order.reset_index(drop=True), "b", 10, 4)

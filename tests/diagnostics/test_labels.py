@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import DATASETS, circles, spirals
-from pipeline.diagnostics import labels as verdicts
+from pipeline.diagnostics import labels as labels_module
 from pipeline.diagnostics import measure
-from pipeline.diagnostics.labels import Plan, Verdict, verdict
+from pipeline.diagnostics.labels import Label, Plan, label_model
 from pipeline.initializers import recipes
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Layer, Recipe
@@ -29,15 +29,15 @@ def model(**columns: Any) -> dict[str, Any]:
     """A healthy one, but for what is given. At rate 2 / 20 it needs 2 / (0.1 · 0.5) = 40 steps, or 0.5 / 0.025 = 20."""
     healthy: dict[str, Any] = {
         "units": [8, 6, 1],
-        "told_apart": [8, 6, 1],
+        "unique_incoming_outgoing": [8, 6, 1],
         "dead": [0, 0, 0],
         "saturated": [0.0, 0.0, 0.0],
-        "z_square": [1.0, 1.0, 1.0],
-        "weight_square": [1.0, 1.0, 1.0],
-        "weight_gradient": [0.1, 0.1, 0.1],
+        "preactivation_mean_square": [1.0, 1.0, 1.0],
+        "weight_mean_square": [1.0, 1.0, 1.0],
+        "weight_gradient_rms": [0.1, 0.1, 0.1],
         "correlation": [0.0, 0.5, 0.9],
         "cost": 0.7,
-        "silent": 0.0,
+        "blocked_inputs": 0.0,
         "sharpness": 20.0,
         "centered_gradient": 0.5,
         "weight_norm": 2.0,
@@ -47,37 +47,37 @@ def model(**columns: Any) -> dict[str, Any]:
 
 
 def as_text(columns: dict[str, Any], plan: Plan = PLAN) -> str:
-    return str(verdict(columns, plan))
+    return str(label_model(columns, plan))
 
 
 SLOW = {"centered_gradient": 1e-3, "weight_norm": 1.0}  # at rate 0.1: 1 / 1e-4 = 10,000 steps; 0.5 / 1e-7 by the cost
 
 
 def test_healthy() -> None:
-    assert verdict(model(), PLAN) == Verdict("healthy", "")
+    assert label_model(model(), PLAN) == Label("healthy", "")
     assert as_text(model()) == "healthy"
 
 
 def test_steps_needed_worked_by_hand() -> None:
     """|W| / (r g) = 2 / (0.1 · 0.5) = 40 and H / (r g²) = 0.5 / (0.1 · 0.25) = 20."""
-    assert verdicts.steps_needed(model(), PLAN, 0.1) == pytest.approx(20.0, rel=1e-15)
-    assert verdicts.steps_needed(model(weight_norm=0.25), PLAN, 0.1) == pytest.approx(5.0, rel=1e-15)
-    assert verdicts.steps_needed(model(weight_norm=0.0), PLAN, 0.1) == pytest.approx(20.0, rel=1e-15)
-    assert verdicts.steps_needed(model(centered_gradient=0.0), PLAN, 0.1) == INF
-    assert verdicts.best_rate(model()) == 0.1
-    assert verdicts.best_rate(model(sharpness=0.25)) == 1.0  # 2 / 0.25 = 8 is above what is tried
-    assert verdicts.best_rate(model(sharpness=0.0)) == 1.0
+    assert labels_module.steps_needed(model(), PLAN, 0.1) == pytest.approx(20.0, rel=1e-15)
+    assert labels_module.steps_needed(model(weight_norm=0.25), PLAN, 0.1) == pytest.approx(5.0, rel=1e-15)
+    assert labels_module.steps_needed(model(weight_norm=0.0), PLAN, 0.1) == pytest.approx(20.0, rel=1e-15)
+    assert labels_module.steps_needed(model(centered_gradient=0.0), PLAN, 0.1) == INF
+    assert labels_module.best_rate(model()) == 0.1
+    assert labels_module.best_rate(model(sharpness=0.25)) == 1.0  # 2 / 0.25 = 8 is above what is tried
+    assert labels_module.best_rate(model(sharpness=0.0)) == 1.0
 
 
 @pytest.mark.parametrize(("n_layers", "factor"), [(2, 0.5 * math.log(0.5 / (0.01 * 0.02))), (3, 1.0), (6, 0.25)])
 def test_steps_needed_depends_on_the_depth(n_layers: int, factor: float) -> None:
     """|W| / (r g) = 0.02 / (0.1 · 0.01) = 20 steps, times a factor."""
     deep = model(units=[8] * n_layers, weight_norm=0.02, centered_gradient=0.01)
-    assert verdicts.steps_needed(deep, PLAN, 0.1) == pytest.approx(20.0 * factor, rel=1e-14)
+    assert labels_module.steps_needed(deep, PLAN, 0.1) == pytest.approx(20.0 * factor, rel=1e-14)
     near = model(units=[8, 1], weight_norm=0.02, centered_gradient=20.0)  # 1/2 ln(2.5) is below 1
-    assert verdicts.steps_needed(near, PLAN._replace(entropy=1.0), 0.1) == pytest.approx(0.01, rel=1e-14)
+    assert labels_module.steps_needed(near, PLAN._replace(entropy=1.0), 0.1) == pytest.approx(0.01, rel=1e-14)
     alone = model(units=[8], weight_norm=0.02, centered_gradient=0.01)  # one layer has no saddle
-    assert verdicts.steps_needed(alone, PLAN, 0.1) == pytest.approx(50_000.0, rel=1e-14)
+    assert labels_module.steps_needed(alone, PLAN, 0.1) == pytest.approx(50_000.0, rel=1e-14)
 
 
 @pytest.mark.parametrize("n_layers", [2, 3, 6])
@@ -86,8 +86,8 @@ def test_saddles_are_left_after_the_steps_needed(n_layers: int) -> None:
     s, a, time, rate = 0.2, 0.01, 0.0, 1.0
     g, norm = math.sqrt(n_layers) * s * a ** (n_layers - 1), math.sqrt(n_layers) * a
     plan = Plan(rate, 1000, 0.7)
-    needed = verdicts.steps_needed(
-        model(units=[1] * n_layers, weight_norm=norm, centered_gradient=g, weight_gradient=[]), plan, rate
+    needed = labels_module.steps_needed(
+        model(units=[1] * n_layers, weight_norm=norm, centered_gradient=g, weight_gradient_rms=[]), plan, rate
     )
     w = a
     while w < 1.0:  # steps that change the weight by a hundredth, exact to 1 %
@@ -99,11 +99,11 @@ def test_saddles_are_left_after_the_steps_needed(n_layers: int) -> None:
 @pytest.mark.parametrize(
     ("columns", "text"),
     [
-        ({"weight_gradient": [0.0, -0.0, 0.0]}, "frozen: all gradients of weights 0"),
-        ({"weight_gradient": [0.0, 0.0, 5e-324]}, "healthy"),
-        ({"silent": 1.0} | SLOW, "frozen: every input blocked"),
-        ({"silent": 1.0}, "healthy"),  # a layer of tanh may block what its outputs still tell apart
-        ({"silent": 0.99} | SLOW, "vanishing: 10,000 steps needed"),
+        ({"weight_gradient_rms": [0.0, -0.0, 0.0]}, "frozen: all gradients of weights 0"),
+        ({"weight_gradient_rms": [0.0, 0.0, 5e-324]}, "healthy"),
+        ({"blocked_inputs": 1.0} | SLOW, "frozen: every input blocked"),
+        ({"blocked_inputs": 1.0}, "healthy"),  # a layer of tanh may block what its outputs still tell apart
+        ({"blocked_inputs": 0.99} | SLOW, "vanishing: 10,000 steps needed"),
     ],
 )
 def test_frozen(columns: dict[str, Any], text: str) -> None:
@@ -111,7 +111,7 @@ def test_frozen(columns: dict[str, Any], text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("units", "told_apart", "text"),
+    ("units", "unique_incoming_outgoing", "text"),
     [
         ([8, 6, 1], [3, 6, 1], "healthy"),
         ([8, 6, 1], [2, 6, 1], "symmetric: 2 of 8 units distinct"),
@@ -122,24 +122,36 @@ def test_frozen(columns: dict[str, Any], text: str) -> None:
         ([8, 6, 8], [8, 6, 1], "healthy"),  # equal logits: their classes part them at the first step
     ],
 )
-def test_symmetric(units: list[float], told_apart: list[float], text: str) -> None:
-    assert as_text(model(units=units, told_apart=told_apart)) == text
+def test_symmetric(units: list[float], unique_incoming_outgoing: list[float], text: str) -> None:
+    assert as_text(model(units=units, unique_incoming_outgoing=unique_incoming_outgoing)) == text
 
 
 @pytest.mark.parametrize(
     ("columns", "text"),
     [
         # at rate 0.003 the sharpness must be above 50 · 2 / 0.003 = 33,333, and a gradient above 0.4 / 0.003 = 133.3
-        ({"sharpness": 33_400.0, "weight_gradient": [0.1, 134.0, 0.1]}, "exploding: stable below learning rate 6e-5"),
-        ({"sharpness": 33_300.0, "weight_gradient": [0.1, 134.0, 0.1]}, "learning rate too large: stable below 6e-5"),
-        ({"sharpness": 33_400.0, "weight_gradient": [0.1, 133.0, 0.1]}, "learning rate too large: stable below 6e-5"),
-        ({"sharpness": 33_400.0, "weight_gradient": [0.1, 1.0, 0.1]}, "healthy"),  # 10 % in a step of 0.1
+        (
+            {"sharpness": 33_400.0, "weight_gradient_rms": [0.1, 134.0, 0.1]},
+            "exploding: stable below learning rate 6e-5",
+        ),
+        (
+            {"sharpness": 33_300.0, "weight_gradient_rms": [0.1, 134.0, 0.1]},
+            "learning rate too large: stable below 6e-5",
+        ),
+        (
+            {"sharpness": 33_400.0, "weight_gradient_rms": [0.1, 133.0, 0.1]},
+            "learning rate too large: stable below 6e-5",
+        ),
+        ({"sharpness": 33_400.0, "weight_gradient_rms": [0.1, 1.0, 0.1]}, "healthy"),  # 10 % in a step of 0.1
         # relative to the weights of the layer, if it has any
         (
-            {"sharpness": 33_400.0, "weight_gradient": [1e-4, 1.34, 1.0], "weight_square": [1e-12, 1e-4, 1.0]},
+            {"sharpness": 33_400.0, "weight_gradient_rms": [1e-4, 1.34, 1.0], "weight_mean_square": [1e-12, 1e-4, 1.0]},
             "exploding: stable below learning rate 6e-5",  # 1e-4 / 1e-6 = 100 and 1.34 / 0.01 = 134
         ),
-        ({"sharpness": 33_400.0, "weight_gradient": [0.1, 134.0, 0.1], "weight_square": [1.0, 0.0, 1.0]}, "healthy"),
+        (
+            {"sharpness": 33_400.0, "weight_gradient_rms": [0.1, 134.0, 0.1], "weight_mean_square": [1.0, 0.0, 1.0]},
+            "healthy",
+        ),
         # chaos: sharp though the cost is small
         ({"sharpness": 1.001e6}, "exploding: stable below learning rate 2e-6"),
         ({"sharpness": 0.999e6}, "healthy"),
@@ -150,8 +162,8 @@ def test_symmetric(units: list[float], told_apart: list[float], text: str) -> No
             for value in (INF, NAN)
             for key in ("sharpness", "cost", "centered_gradient")
         ),
-        ({"z_square": [1.0, INF, NAN]}, "exploding: beyond the largest number"),
-        ({"weight_gradient": [NAN, 1.0, 1.0]}, "exploding: beyond the largest number"),
+        ({"preactivation_mean_square": [1.0, INF, NAN]}, "exploding: beyond the largest number"),
+        ({"weight_gradient_rms": [NAN, 1.0, 1.0]}, "exploding: beyond the largest number"),
     ],
 )
 def test_exploding(columns: dict[str, Any], text: str) -> None:
@@ -164,13 +176,13 @@ def test_exploding(columns: dict[str, Any], text: str) -> None:
         ({"saturated": [0.3, 0.51, 0.9]} | SLOW, "saturated: 51 % of layer 2"),
         ({"saturated": [0.5, 0.5, 0.9]} | SLOW, "vanishing: 10,000 steps needed"),  # the last layer is the output
         ({"saturated": [1.0, 1.0, 1.0]}, "healthy"),  # saturated alone is no fault
-        ({"cost": 2.1, "silent": 0.05}, "saturated: cost 2, 5 % of inputs blocked"),  # above 4 times 0.5
-        ({"cost": 2.0, "silent": 0.05}, "healthy"),
-        ({"cost": 2.1, "silent": 0.049}, "healthy"),
+        ({"cost": 2.1, "blocked_inputs": 0.05}, "saturated: cost 2, 5 % of inputs blocked"),  # above 4 times 0.5
+        ({"cost": 2.0, "blocked_inputs": 0.05}, "healthy"),
+        ({"cost": 2.1, "blocked_inputs": 0.049}, "healthy"),
         ({"cost": 51.0, "dead": [1, 0, 0]}, "saturated: cost 50, 6 units active in layer 2"),  # above 100 times 0.5
         ({"cost": 50.0}, "healthy"),
-        ({"cost": 51.0, "units": [8, 8, 1], "told_apart": [8, 8, 1]}, "healthy"),
-        ({"cost": 51.0, "units": [8, 8, 1], "told_apart": [8, 8, 1], "dead": [1, 0, 0]}, None),
+        ({"cost": 51.0, "units": [8, 8, 1], "unique_incoming_outgoing": [8, 8, 1]}, "healthy"),
+        ({"cost": 51.0, "units": [8, 8, 1], "unique_incoming_outgoing": [8, 8, 1], "dead": [1, 0, 0]}, None),
     ],
 )
 def test_saturated(columns: dict[str, Any], text: str | None) -> None:
@@ -203,11 +215,11 @@ def test_collapsed(correlation: list[float], text: str) -> None:
         ({"centered_gradient": 1e-30}, "vanishing: 2e31 steps needed"),
         ({"centered_gradient": 1e-300}, "vanishing: 2e301 steps needed"),  # 1 / g² is beyond the largest number
         ({"centered_gradient": 0.0}, "vanishing: inf steps needed"),
-        ({"weight_gradient": [0.99e-8, 0.1, 0.1]}, "vanishing: gradient × 1e-7 in layer 1"),
-        ({"weight_gradient": [1.01e-8, 0.1, 0.1]}, "healthy"),
-        ({"weight_gradient": [0.1, 1e-20, 1e-12]}, "vanishing: gradient × 1e-19 in layer 2"),
-        ({"weight_gradient": [0.0, 0.0, 0.1]}, "healthy"),  # weights of 0 above: gone after a step
-        ({"weight_gradient": [1e-3, 0.1, 0.1]}, "healthy"),  # a factor of 100 between layers is no failure
+        ({"weight_gradient_rms": [0.99e-8, 0.1, 0.1]}, "vanishing: gradient × 1e-7 in layer 1"),
+        ({"weight_gradient_rms": [1.01e-8, 0.1, 0.1]}, "healthy"),
+        ({"weight_gradient_rms": [0.1, 1e-20, 1e-12]}, "vanishing: gradient × 1e-19 in layer 2"),
+        ({"weight_gradient_rms": [0.0, 0.0, 0.1]}, "healthy"),  # weights of 0 above: gone after a step
+        ({"weight_gradient_rms": [1e-3, 0.1, 0.1]}, "healthy"),  # a factor of 100 between layers is no failure
     ],
 )
 def test_vanishing(columns: dict[str, Any], text: str) -> None:
@@ -232,16 +244,18 @@ def test_learning_rates() -> None:
     small = "learning rate too small: 1,000 steps needed"
     assert as_text(model(), PLAN._replace(learning_rate=0.00198)) == small  # 1,010
     assert as_text(model(), PLAN._replace(learning_rate=0.00202)) == "healthy"  # 990
-    large = model(weight_gradient=[0.1, 0.1, 0.2])
+    large = model(weight_gradient_rms=[0.1, 0.1, 0.2])
     assert as_text(large, PLAN._replace(learning_rate=5.1)) == "learning rate too large: stable below 0.1"
     assert as_text(large, PLAN._replace(learning_rate=4.9)) == "healthy"
-    assert as_text(model(weight_gradient=[0.07] * 3), PLAN._replace(learning_rate=5.1)) == "healthy"  # 36 % of a layer
+    assert (
+        as_text(model(weight_gradient_rms=[0.07] * 3), PLAN._replace(learning_rate=5.1)) == "healthy"
+    )  # 36 % of a layer
 
 
 def test_the_first_rule_that_holds_gives_the_label() -> None:
     everything: dict[str, Any] = {
-        "weight_gradient": [0.0] * 3,
-        "told_apart": [1, 1, 1],
+        "weight_gradient_rms": [0.0] * 3,
+        "unique_incoming_outgoing": [1, 1, 1],
         "sharpness": 1e7,
         "saturated": [0.0, 0.9, 1.0],
         "correlation": [0.0, 0.999, 0.0],
@@ -250,46 +264,46 @@ def test_the_first_rule_that_holds_gives_the_label() -> None:
     }
     words = []
     while everything:
-        words.append(verdict(model(**everything), PLAN).word)
+        words.append(label_model(model(**everything), PLAN).name)
         everything.pop(next(iter(everything)))
-    words += [verdict(model(), PLAN._replace(learning_rate=rate)).word for rate in (1e-9, 1e9, 0.1)]
-    assert words == [kind.word for kind in verdicts.KINDS]
-    assert set(verdicts.RATES) == set(words[-3:])
+    words += [label_model(model(), PLAN._replace(learning_rate=rate)).name for rate in (1e-9, 1e9, 0.1)]
+    assert words == [kind.name for kind in labels_module.LABEL_RULES]
+    assert set(labels_module.RATES) == set(words[-3:])
 
 
 def test_without_hidden_layers() -> None:
     alone = {name: column[-1:] if isinstance(column, list) else column for name, column in model().items()}
     assert as_text(alone) == "healthy"
-    assert as_text(alone | {"units": [3], "told_apart": [1]}) == "healthy"
-    assert as_text(alone | {"weight_norm": 0.0, "weight_square": [0.0]}) == "healthy"
-    assert as_text(alone | {"cost": 1e6, "silent": 0.0}) == "healthy"
+    assert as_text(alone | {"units": [3], "unique_incoming_outgoing": [1]}) == "healthy"
+    assert as_text(alone | {"weight_norm": 0.0, "weight_mean_square": [0.0]}) == "healthy"
+    assert as_text(alone | {"cost": 1e6, "blocked_inputs": 0.0}) == "healthy"
     assert as_text(alone | SLOW) == "vanishing: 5e6 steps needed"  # by the cost alone
-    assert as_text(alone | {"weight_gradient": [0.0]}) == "frozen: all gradients of weights 0"
+    assert as_text(alone | {"weight_gradient_rms": [0.0]}) == "frozen: all gradients of weights 0"
 
 
 def test_models_are_cut_from_columns() -> None:
     """Rows of the models one after another, as in layers.csv and models.csv, with columns that are of no use here."""
-    three = [model(), model(**SLOW), model(told_apart=[8, 1, 1])]
+    three = [model(), model(**SLOW), model(unique_incoming_outgoing=[8, 1, 1])]
     per_layer = [name for name, column in model().items() if isinstance(column, list)]
     layers = {name: np.concatenate([one[name] for one in three]) for name in per_layer}
     layers |= {"seed": np.repeat([7, 8, 9], 3), "layer": np.tile([1, 2, 3], 3)}
     models = {name: np.array([one[name] for one in three]) for name in model() if name not in per_layer}
     words = ["healthy", "vanishing: 10,000 steps needed", "symmetric: 1 of 6 units distinct"]
-    assert list(map(str, verdicts.verdicts(layers, models | {"seed": np.array([7, 8, 9])}, 3, PLAN))) == words
+    assert list(map(str, labels_module.label_models(layers, models | {"seed": np.array([7, 8, 9])}, 3, PLAN))) == words
 
 
 def test_plan() -> None:
     """Momentum m makes steps longer by 1 / (1 - m) in the long run; ln 2 is the entropy of balanced classes."""
-    made = verdicts.plan(0.1, 0.9, 500, Y)
+    made = labels_module.plan(0.1, 0.9, 500, Y)
     assert (made.learning_rate, made.steps) == (pytest.approx(1.0, rel=1e-15), 500)
     assert made.entropy == pytest.approx(math.log(2.0), rel=1e-15)
     shares = np.array([5, 2, 3]) / 10.0
-    of_three = verdicts.plan(0.1, 0.0, 1, np.array([[0.0] * 5 + [1.0] * 2 + [2.0] * 3]))
+    of_three = labels_module.plan(0.1, 0.0, 1, np.array([[0.0] * 5 + [1.0] * 2 + [2.0] * 3]))
     assert of_three.entropy == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-15)
 
 
 def test_numbers_are_short() -> None:
-    assert [verdicts.short(number) for number in (960_000.0, 0.0, 0.004, 3210.0, 2e-12, INF)] == [
+    assert [labels_module.short(number) for number in (960_000.0, 0.0, 0.004, 3210.0, 2e-12, INF)] == [
         *("1e6", "0", "0.004", "3,000", "2e-12", "inf")
     ]
 
@@ -310,7 +324,9 @@ def labels(
     B = measure.measure(parameters, inputs, classes, [ACTIVATIONS[activation]] * (n_layers - 1))
     columns = {name: values.ravel() for name, values in B.layers.items()}
     columns["layer"] = np.tile(np.arange(1, n_layers + 1), len(B.models["cost"]))
-    return list(map(str, verdicts.verdicts(columns, B.models, n_layers, verdicts.plan(rate, 0.0, steps, classes))))
+    return list(
+        map(str, labels_module.label_models(columns, B.models, n_layers, labels_module.plan(rate, 0.0, steps, classes)))
+    )
 
 
 def final_cost(
@@ -376,7 +392,7 @@ def test_only_the_output_bias_of_zeros_moves() -> None:
     share = float(classes.mean())
     entropy = -share * math.log(share) - (1.0 - share) * math.log(1.0 - share)
     assert trained.costs[0, 0] == pytest.approx(entropy, rel=1e-12)
-    why = next(kind.why for kind in verdicts.KINDS if kind.word == "frozen")
+    why = next(kind.why for kind in labels_module.LABEL_RULES if kind.name == "frozen")
     assert "predicts the most frequent class for every input" in why
 
 

@@ -20,7 +20,7 @@ from pipeline.numerics.sums import Array
 from tests.numerics.test_any_processor import IMITATIONS, run
 
 EDGE = math.atanh(math.sqrt(0.9))  # 1 - tanh(z)^2 = 0.1
-ROUNDED = {"effective_rank", "jacobian_square", "jacobian_largest", "jacobian_smallest"}
+ROUNDED = {"effective_rank", "jacobian_mean_square", "jacobian_largest", "jacobian_smallest"}
 SAMPLES = 13  # more than births.NEAR, and no whole number of lanes
 CASES = [  # widths that all differ in a network, so that a column in the wrong layer shows
     ([3, 6, 4, 1], ["tanh", "relu"]),
@@ -64,7 +64,7 @@ def singular_values(M: Array) -> Array:
     return np.where(s < 1e-14 * s[0], 0.0, s)  # rounding
 
 
-def n_distinct(rows: Array) -> int:
+def n_unique(rows: Array) -> int:
     return len({tuple(np.round(row, 12)) for row in rows})  # BLAS may round equal rows in different ways
 
 
@@ -120,22 +120,22 @@ def layer_by_layer(
             {
                 "units": len(W),
                 "weight_mean": W.mean(),
-                "weight_square": (W**2).mean(),
+                "weight_mean_square": (W**2).mean(),
                 "bias_mean": b.mean(),
-                "bias_square": (b**2).mean(),
-                "z_mean": Z[l].mean(),
-                "z_sd": Z[l].std(),
-                "z_square": (Z[l] ** 2).mean(),
-                "a_mean": A[l + 1].mean() if hidden else math.nan,
-                "a_sd": A[l + 1].std() if hidden else math.nan,
-                "a_square": (A[l + 1] ** 2).mean() if hidden else math.nan,
-                "gradient": math.sqrt((deltas[l] ** 2).mean()),
-                "weight_gradient": math.sqrt(((deltas[l] @ A[l].T) ** 2).mean()),
+                "bias_mean_square": (b**2).mean(),
+                "preactivation_mean": Z[l].mean(),
+                "preactivation_std": Z[l].std(),
+                "preactivation_mean_square": (Z[l] ** 2).mean(),
+                "activation_mean": A[l + 1].mean() if hidden else math.nan,
+                "activation_std": A[l + 1].std() if hidden else math.nan,
+                "activation_mean_square": (A[l + 1] ** 2).mean() if hidden else math.nan,
+                "preactivation_gradient_rms": math.sqrt((deltas[l] ** 2).mean()),
+                "weight_gradient_rms": math.sqrt(((deltas[l] @ A[l].T) ** 2).mean()),
                 "saturated": (np.abs(Z[l]) > EDGE).mean() * (names[l] == "tanh") if hidden else sure.mean(),
                 "dead": (Z[l] <= 0.0).all(axis=1).sum() * (names[l] == "relu") if hidden else 0,
-                "distinct_activations": n_distinct(A[l + 1] if hidden else Z[l]),
-                "distinct": n_distinct(into),
-                "told_apart": n_distinct(both),
+                "unique_activations": n_unique(A[l + 1] if hidden else Z[l]),
+                "unique_incoming": n_unique(into),
+                "unique_incoming_outgoing": n_unique(both),
                 "largest_cosine": max(
                     (abs(W[i] @ W[j]) / (lengths[i] * lengths[j]) for i in range(len(W)) for j in range(i)),
                     default=math.nan,
@@ -170,7 +170,7 @@ def layer_by_layer(
         for l in range(last):
             J = np.diag(slope[names[l]](Z[l][:, sample])) @ model[l][0] @ J
         spectra.append(singular_values(J))
-    silent = [
+    blocked_inputs = [
         any(name == "relu" and (z[:, sample] <= 0.0).all() for name, z in zip(names, Z, strict=False))
         for sample in range(m)
     ]
@@ -181,9 +181,9 @@ def layer_by_layer(
         "sharpness": eigenvalue,
         "centered_gradient": math.sqrt(sum((G**2).sum() for G in total)),
         "weight_norm": math.sqrt(sum((W**2).sum() for W, _ in model)),
-        "silent": np.mean(silent),
+        "blocked_inputs": np.mean(blocked_inputs),
         "log_growth": sum(logs) / len(logs) if logs else math.nan,
-        "jacobian_square": np.mean([(s**2).sum() / n_0 for s in spectra]),
+        "jacobian_mean_square": np.mean([(s**2).sum() / n_0 for s in spectra]),
         "jacobian_largest": np.mean([s[0] for s in spectra]),
         "jacobian_smallest": np.mean([s[-1] for s in spectra]),
     }
@@ -229,11 +229,11 @@ def test_the_hand_made_models_are_what_they_are_meant_to_be() -> None:
     """Else a column of zeros would pass in any layer."""
     models, X, Y = hand_made([5, 2, 6, 4, 3])
     B = measure.measure(models, X, Y, of(["relu", "tanh", "relu"]))
-    assert B.layers["told_apart"].tolist() == [[1, 6, 4, 3], *[[2, 6, 4, 3]] * 3]
-    assert B.layers["distinct"].tolist() == [[1, 6, 4, 3], [1, 6, 4, 3], *[[2, 6, 4, 3]] * 2]
+    assert B.layers["unique_incoming_outgoing"].tolist() == [[1, 6, 4, 3], *[[2, 6, 4, 3]] * 3]
+    assert B.layers["unique_incoming"].tolist() == [[1, 6, 4, 3], [1, 6, 4, 3], *[[2, 6, 4, 3]] * 2]
     assert B.layers["full_rank"].tolist() == [[2, 2, 4, 3]] * 4
     assert B.layers["dead"][2].tolist() == [1, 0, 3, 0]
-    assert 0.0 < B.models["silent"][2] < 1.0
+    assert 0.0 < B.models["blocked_inputs"][2] < 1.0
     assert (B.layers["saturated"][1] > 0.0).tolist() == [False, True, False, True]
 
 
@@ -272,21 +272,27 @@ def test_models_that_diverged_are_no_error() -> None:
             broken[place][0][3] = value
             B = measure.measure(broken, X, Y, of(["tanh", "relu"]))
             assert math.isnan(B.layers["effective_rank"][3, place])
-            assert np.isfinite([B.models["cost"][:3], B.models["jacobian_square"][:3]]).all()
+            assert np.isfinite([B.models["cost"][:3], B.models["jacobian_mean_square"][:3]]).all()
 
 
 def test_the_columns_of_zeros() -> None:
     zeros = [(np.zeros((1, n, k)), np.zeros((1, n, 1))) for k, n in pairwise([2, 5, 3, 1])]
     _, X, Y = hand_made([2, 1])
     B = measure.measure(zeros, X, Y, of(["relu", "relu"]))
-    assert not B.layers["weight_gradient"].any()
-    assert B.layers["gradient"][0, :2].tolist() == [0.0, 0.0]
-    assert B.layers["gradient"][0, 2] == pytest.approx(0.5 / SAMPLES, rel=1e-14)  # sigmoid(0) - y is 1/2 or -1/2
+    assert not B.layers["weight_gradient_rms"].any()
+    assert B.layers["preactivation_gradient_rms"][0, :2].tolist() == [0.0, 0.0]
+    assert B.layers["preactivation_gradient_rms"][0, 2] == pytest.approx(
+        0.5 / SAMPLES, rel=1e-14
+    )  # sigmoid(0) - y is 1/2 or -1/2
     assert B.layers["dead"].tolist() == [[5, 3, 0]]
-    assert B.layers["told_apart"].tolist() == [[1, 1, 1]]
+    assert B.layers["unique_incoming_outgoing"].tolist() == [[1, 1, 1]]
     assert B.layers["effective_rank"].tolist() == [[0.0, 0.0, 0.0]]
     assert np.isnan(B.layers["correlation"]).all()
-    assert [B.models[name][0] for name in ("silent", "jacobian_square", "jacobian_largest")] == [1.0, 0.0, 0.0]
+    assert [B.models[name][0] for name in ("blocked_inputs", "jacobian_mean_square", "jacobian_largest")] == [
+        1.0,
+        0.0,
+        0.0,
+    ]
     assert B.models["cost"][0] == pytest.approx(math.log(2), rel=1e-15)
     assert math.isnan(B.models["log_growth"][0])
 

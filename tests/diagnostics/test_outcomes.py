@@ -10,7 +10,7 @@ from scipy import stats
 
 from pipeline.analysis import comparison
 from pipeline.datasets import DATASETS
-from pipeline.diagnostics import labels as verdicts
+from pipeline.diagnostics import labels as labels_module
 from pipeline.diagnostics import measure
 from pipeline.diagnostics.classes import class_counts
 from pipeline.diagnostics.outcomes import metrics, outcomes
@@ -37,7 +37,7 @@ def ended(
     initial = stack([sample_parameters(recipe, seed, known) for seed in seeds])
     when = np.array([0, steps])
     end = gradient_descent.train(initial, X, Y, known.activations, learning_rate=rate, record_at=when, seeds=seeds)
-    blocked = measure.measure(initial, X, Y, known.activations).models["silent"].tolist()
+    blocked = measure.measure(initial, X, Y, known.activations).models["blocked_inputs"].tolist()
     table = outcomes("x", seeds, initial, end.parameters, X, known.activations, blocked)
     measured = {"seed": np.array(seeds)}
     measured |= metrics(initial, end.parameters, end.costs, (X, Y), (X, Y), known.activations)
@@ -145,7 +145,7 @@ def test_metrics_of_two_models_by_hand() -> None:
         "train_accuracy": [0.75, 0.25],
         "test_accuracy": [0.0, 1.0],
         "weight_change": [0.0, 2.0],
-        "distinct_units": [0, 0],  # a hidden layer of a single unit does not count
+        "unique_units": [0, 0],  # a hidden layer of a single unit does not count
     }
 
 
@@ -181,8 +181,8 @@ def test_every_label_of_a_narrow_network_is_counted() -> None:
         stack([sample_parameters(Recipe("he_normal"), seed, known) for seed in range(n_seeds)]), X, Y, known.activations
     )
     columns = {"layer": np.tile(np.arange(1, 5), n_seeds)} | {name: values.ravel() for name, values in B.layers.items()}
-    found = verdicts.verdicts(columns, B.models, 4, verdicts.plan(0.01, 0.0, 20_000, Y))
-    labels = [verdict.word for verdict in found]
+    found = labels_module.label_models(columns, B.models, 4, labels_module.plan(0.01, 0.0, 20_000, Y))
+    labels = [label.name for label in found]
     frozen = sum(is_frozen(seed, X, Y) for seed in range(n_seeds))
     shown = dict(part.rsplit(" ", 1) for part in comparison.label_counts(labels).split(", "))
     assert shown["frozen"] == str(frozen)

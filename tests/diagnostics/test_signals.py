@@ -143,22 +143,22 @@ def test_zeros() -> None:
     assert S.dZ[:, 2] == pytest.approx(0.5 / 300, abs=1e-18)  # sigmoid(0) - y is 1/2 or -1/2
     np.testing.assert_allclose(S.cost, math.log(2), rtol=0, atol=1e-15)
     assert [units.all() for units in S.dead] == [True, True]
-    assert symmetry.symmetry(zeros).distinct.tolist() == [[1, 1, 1]] * 2
+    assert symmetry.symmetry(zeros).unique_incoming.tolist() == [[1, 1, 1]] * 2
     assert np.isnan(symmetry.symmetry(zeros).largest_cosine).all()
     assert spectra.effective_ranks(zeros).tolist() == [[0.0] * 3] * 2
-    assert S.distinct.tolist() == [[1, 1, 1]] * 2
+    assert S.unique_activations.tolist() == [[1, 1, 1]] * 2
 
 
 def test_constant_units_are_one_before_and_after_training() -> None:
     constant = born(layerwise.constant(value=0.5))
     trained = gradient_descent.train(constant, X, Y, [RELU] * 2, learning_rate=0.01, record_at=[15000]).parameters
     for parameters in (constant, trained):
-        alike = symmetry.symmetry(parameters)
-        assert alike.distinct.tolist() == alike.told_apart.tolist() == [[1, 1, 1]]
-        assert alike.largest_cosine[0, :2].tolist() == [1.0, 1.0]
-        assert np.isnan(alike.largest_cosine[0, 2])  # one unit
+        same = symmetry.symmetry(parameters)
+        assert same.unique_incoming.tolist() == same.unique_incoming_outgoing.tolist() == [[1, 1, 1]]
+        assert same.largest_cosine[0, :2].tolist() == [1.0, 1.0]
+        assert np.isnan(same.largest_cosine[0, 2])  # one unit
         assert spectra.rounded(spectra.effective_ranks(parameters)).tolist() == [[1.0, 1.0, 1.0]]
-        assert signals_module.signals(parameters, X, Y, [RELU] * 2).distinct.tolist() == [[1, 1, 1]]
+        assert signals_module.signals(parameters, X, Y, [RELU] * 2).unique_activations.tolist() == [[1, 1, 1]]
     assert signals_module.weight_change(constant, trained) > 0.01
 
 
@@ -230,9 +230,9 @@ def test_weight_change_and_distinct_units() -> None:
     b = np.zeros((1, 3, 1))
     output = (np.ones((1, 1, 3)), np.zeros((1, 1, 1)))
     model = [(W, b), output]
-    assert symmetry.distinct_units(model).tolist() == [2]
-    assert symmetry.distinct_units([(W, np.array([[[0.0], [1.0], [0.0]]])), output]).tolist() == [3]
-    assert symmetry.distinct_units([output]).tolist() == [0]
+    assert symmetry.unique_units(model).tolist() == [2]
+    assert symmetry.unique_units([(W, np.array([[[0.0], [1.0], [0.0]]])), output]).tolist() == [3]
+    assert symmetry.unique_units([output]).tolist() == [0]
     moved = [(W, b), (output[0] - 0.25, output[1])]
     assert signals_module.weight_change(model, moved).tolist() == [0.25]
     assert signals_module.weight_change(model, model).tolist() == [0.0]
@@ -241,14 +241,14 @@ def test_weight_change_and_distinct_units() -> None:
 def test_distinct_rows() -> None:
     last_bit = np.nextafter(1.0, 2.0)
     rows = np.array([[[1.0, 0.0], [1.0, -0.0], [last_bit, 0.0]], [[np.nan, 0.0], [np.nan, 0.0], [1.0, 0.0]]])
-    assert symmetry.distinct_rows(rows).tolist() == [2, 3]
+    assert symmetry.unique_rows(rows).tolist() == [2, 3]
     parameters = [(rows[:1], np.array([[[0.0], [1.0], [0.0]]]))]
-    assert symmetry.symmetry(parameters).distinct.tolist() == [[3]]
+    assert symmetry.symmetry(parameters).unique_incoming.tolist() == [[3]]
     # two units of equal weights, and two that are equal on every sample though their weights are not
     W = np.array([[[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-2.0, 0.0]]])
     S = signals_module.signals([(W, np.zeros((1, 4, 1))), (np.ones((1, 1, 4)), np.zeros((1, 1, 1)))], abs(X), Y, [RELU])
-    assert symmetry.distinct_rows(W).tolist() == [3]
-    assert S.distinct.tolist() == [[2, 1]]
+    assert symmetry.unique_rows(W).tolist() == [3]
+    assert S.unique_activations.tolist() == [[2, 1]]
 
 
 def test_largest_cosine() -> None:
@@ -405,11 +405,11 @@ def test_silent_samples() -> None:
     models = born(layerwise.he_normal(), range(2000), [2, 4, 3, 1])
     S = signals_module.signals(models, X[:, :50], Y[:, :50], [RELU] * 2)
     expected = 1 - (1 - 2**-4) * (1 - 2**-3)
-    assert_within_5_errors(S.silent, expected)
+    assert_within_5_errors(S.blocked_inputs, expected)
     Z, _ = signals_module.forward(models, X[:, :50], [RELU] * 2)
     slow = [[any((z[model, :, m] <= 0).all() for z in Z[:2]) for m in range(50)] for model in range(20)]
-    assert S.silent[:20].tolist() == [sum(row) / 50 for row in slow]
-    assert not measured(layerwise.he_normal(), TANH).silent.any()
+    assert S.blocked_inputs[:20].tolist() == [sum(row) / 50 for row in slow]
+    assert not measured(layerwise.he_normal(), TANH).blocked_inputs.any()
 
 
 def test_log_growth() -> None:
@@ -428,12 +428,12 @@ def test_units_that_are_told_apart() -> None:
     W1 = np.array([[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]])
     b1, b2 = np.zeros((1, 3, 1)), np.zeros((1, 1, 1))
     parameters = [(W1, b1), (np.array([[[0.5, 0.5, 0.25]]]), b2)]
-    assert symmetry.symmetry(parameters).distinct.tolist() == [[1, 1]]
-    assert symmetry.symmetry(parameters).told_apart.tolist() == [[2, 1]]
+    assert symmetry.symmetry(parameters).unique_incoming.tolist() == [[1, 1]]
+    assert symmetry.symmetry(parameters).unique_incoming_outgoing.tolist() == [[2, 1]]
     trained = gradient_descent.train(parameters, X, Y, [RELU], learning_rate=0.1, record_at=[1, 100], keep=True)
     for snapshot in trained.snapshots:
-        assert symmetry.symmetry(snapshot).told_apart.tolist() == [[2, 1]]
-    assert symmetry.symmetry(trained.snapshots[0]).distinct.tolist() == [[2, 1]]
+        assert symmetry.symmetry(snapshot).unique_incoming_outgoing.tolist() == [[2, 1]]
+    assert symmetry.symmetry(trained.snapshots[0]).unique_incoming.tolist() == [[2, 1]]
 
 
 def test_a_diverged_model_is_no_error() -> None:

@@ -172,7 +172,7 @@ def table(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
         "iteration",
         "layer",
         "units",
-        "told_apart",
+        "unique_incoming_outgoing",
         "effective_rank",
         "full_rank",
         "saturated",
@@ -200,14 +200,14 @@ def test_shares_by_hand() -> None:
         ("he", 0, 1.0, 6.0 / 8, 0.125, 4 / 16),
         ("he", 20, 12 / 16, 4.0 / 8, 1.0, 2 / 16),
     ]
-    columns = ["initializer", "iteration", "distinct", "rank", "saturated", "dead"]
+    columns = ["initializer", "iteration", "unique_units", "rank", "saturated", "dead"]
     pd.testing.assert_frame_equal(trajectory.shares(rows), pd.DataFrame(expected, columns=columns))
 
 
 def test_shares_without_hidden_layers() -> None:
     found = trajectory.shares(table([("he", 0, 1, 1, 1, 1.0, 1, 0.5, 0), ("he", 9, 1, 1, 1, 1.0, 1, 0.75, 0)]))
     assert found["saturated"].tolist() == [0.5, 0.75]
-    assert found[["distinct", "rank", "dead"]].isna().all(axis=None)
+    assert found[["unique_units", "rank", "dead"]].isna().all(axis=None)
 
 
 def test_shares_of_a_model_that_diverged_are_not_defined() -> None:
@@ -243,6 +243,6 @@ def test_shares_of_what_is_followed() -> None:
     followed = train(parameters.with_perturbed_copies(models), [3, 3], MOMENTS, keep=True)
     found = trajectory.shares(follow(followed.snapshots)[0])
     assert found["iteration"].tolist() == MOMENTS
-    assert found["distinct"].tolist() == [13 / 15] * 5
+    assert found["unique_units"].tolist() == [13 / 15] * 5
     ranks = rank_shares(followed.snapshots)
     np.testing.assert_allclose(found["rank"], ranks, rtol=1e-5)  # of six digits

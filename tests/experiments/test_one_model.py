@@ -20,7 +20,7 @@ def test_it_prints_the_numbers_of_the_pipeline_and_writes_nothing(
     assert one_model.main([name, "--seed", str(seed)]) == 0
     printed = capsys.readouterr().out
     runs = pd.read_csv(finished.root / "reports" / "runs.csv").set_index(["initializer", "seed"])
-    for metric in ("initial_cost", "final_cost", "train_accuracy", "test_accuracy", "weight_change", "distinct_units"):
+    for metric in ("initial_cost", "final_cost", "train_accuracy", "test_accuracy", "weight_change", "unique_units"):
         assert re.search(rf"(?m)^{metric}: (.*)$", printed)[1] == str(runs.loc[(name, seed), metric])  # type: ignore[index]
     costs = pd.read_csv(finished.root / "runs" / name / "costs.csv")
     expected = [f"{cost:.12f}" for cost in costs.loc[costs["seed"] == seed, "cost"]]

@@ -277,7 +277,7 @@ def test_depth_draws_the_roots_of_the_table_and_theory() -> None:
         lines = [(line.get_xdata().tolist(), line.get_ydata().tolist(), line.get_linestyle()) for line in ax.lines]
         bands = [c.get_paths()[0].vertices for c in ax.collections if isinstance(c, PolyCollection)]
         assert (len(lines), len(bands)) == (4, 2)  # no value is 0, so there is no line of 0
-        for place, quantity in enumerate(("z_square", "gradient_ratio")):
+        for place, quantity in enumerate(("preactivation_mean_square", "gradient_ratio")):
             rows = rows_of(measured, name, quantity)
             mean, low, high, theory = (
                 [math.sqrt(value) for value in rows[key]] for key in ("mean", "min", "max", "predicted")
@@ -287,7 +287,7 @@ def test_depth_draws_the_roots_of_the_table_and_theory() -> None:
             assert corners == {*zip((1.0, 2.0, 3.0), low, strict=True), *zip((1.0, 2.0, 3.0), high, strict=True)}
         low, high = ax.get_ylim()
         assert ax.get_yscale() == "log"
-        shown = measured[measured["quantity"].isin(["z_square", "gradient_ratio"])]
+        shown = measured[measured["quantity"].isin(["preactivation_mean_square", "gradient_ratio"])]
         assert low < math.sqrt(shown["min"].min())
         assert high > math.sqrt(shown["max"].max())
         assert not ax.texts
@@ -336,7 +336,7 @@ def test_what_is_not_finite_is_named() -> None:
 
 def test_the_axis_ends_at_what_can_be_drawn() -> None:
     measured = births(["a"], 3)
-    scales = measured["quantity"].isin(["z_square", "gradient_ratio"])
+    scales = measured["quantity"].isin(["preactivation_mean_square", "gradient_ratio"])
     measured.loc[scales & (measured["layer"] == 2), "min"] = 1e-240
     measured.loc[scales & (measured["layer"] == 3), "max"] = INF
     (ax,) = panels(initialization_figures.depth(measured))
@@ -429,7 +429,7 @@ def test_the_longest_texts_of_a_ridge_do_not_meet() -> None:
 
 LABELS = {0: "0", 1: "1", 100: "100", 10000: "$10^4$", 10**6: "$10^6$"}
 TITLES = {
-    "distinct": "distinct units\n(of the hidden units)",
+    "unique_units": "distinct units\n(of the hidden units)",
     "rank": "effective rank of the\nweights / full rank",
     "dead": "dead units\n(of the hidden units)",
     "saturated": "saturated outputs\n(of the outputs)",
@@ -446,7 +446,7 @@ def test_along_training_has_a_row_per_initializer_and_a_column_per_quantity() ->
         (line,) = ax.lines
         assert line.get_xydata().tolist() == own[["iteration", column]].to_numpy(dtype=float).tolist()
         assert ax.get_title(loc="left") == (title if place < 4 else "")
-        assert ax.get_ylabel() == (name if column == "distinct" else "")
+        assert ax.get_ylabel() == (name if column == "unique_units" else "")
         assert labels_of(ax) == (["0", "0.5", "1"] if column == "rank" else ["0 %", "50 %", "100 %"])
         assert ax.get_yticks().tolist() == [0.0, 0.5, 1.0]
         assert ax.get_xlim() == (0.0, 200.0)
@@ -458,7 +458,7 @@ def test_along_training_has_a_row_per_initializer_and_a_column_per_quantity() ->
 def test_a_model_that_diverges_says_when_beside_its_name() -> None:
     rows = along(MANY[:3])
     gone = (rows["initializer"] == MANY[1]) & (rows["iteration"] >= 50)
-    rows.loc[gone | (rows["initializer"] == MANY[2]), ["distinct", "rank", "saturated", "dead"]] = NAN
+    rows.loc[gone | (rows["initializer"] == MANY[2]), ["unique_units", "rank", "saturated", "dead"]] = NAN
     figure = initialization_figures.along_training(rows, 7)
     labels = [ax.get_ylabel().partition("not ")[2] for ax in figure.axes[::4]]
     assert labels == ["", "finite from\niteration 50", "finite from\niteration 0"]

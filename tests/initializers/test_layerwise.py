@@ -117,7 +117,7 @@ def test_truncation_at_two_standard_deviations() -> None:
     # standard errors: sqrt((2.3655 - 1) / n) = 0.0008 of the variance, less than sqrt(24 / n) = 0.0035 of the kurtosis
     assert abs(W.var() / 0.7737413 - 1) < 5 * 0.0008
     assert abs(stats.kurtosis(W.ravel(), fisher=False) - 2.3655) < 5 * 0.0035
-    assert math.isclose(layerwise.SD_WITHIN_2, stats.truncnorm.std(-2, 2), rel_tol=1e-12)
+    assert math.isclose(layerwise.STD_WITHIN_2, stats.truncnorm.std(-2, 2), rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_same_seed_same_bytes(name: str) -> None:
 
 def test_normal_recipes_are_one_draw_rescaled() -> None:
     drawn = random.normal(np.random.RandomState(3), (30, 20))
-    for name, settings, sd in [
+    for name, settings, std in [
         ("normal", {"std": 0.3}, 0.3),
         ("he_normal", {}, math.sqrt(2 / 20)),
         ("xavier_normal", {}, math.sqrt(2 / 50)),
@@ -173,7 +173,7 @@ def test_normal_recipes_are_one_draw_rescaled() -> None:
         ("variance_scaling", {"scale": 3.0, "mode": "fan_geo_avg"}, math.sqrt(3 / math.sqrt(600))),
     ]:
         W = weights(name, settings, seed=3, fan_out=30, fan_in=20)
-        np.testing.assert_array_equal(W, drawn * sd)
+        np.testing.assert_array_equal(W, drawn * std)
 
 
 def test_uniform_recipes_are_one_draw_rescaled() -> None:
@@ -232,7 +232,7 @@ def test_martens_sparse() -> None:
 
 def test_chosen_places_are_equally_likely() -> None:
     """Every one of the ten pairs among five places, by a chi-squared test."""
-    is_chosen = matrices.chosen(np.random.RandomState(0), 20_000, 5, 2)
+    is_chosen = matrices.sample_mask(np.random.RandomState(0), 20_000, 5, 2)
     pairs = is_chosen @ 2 ** np.arange(5)
     _, counts = np.unique(pairs, return_counts=True)
     assert len(counts) == 10

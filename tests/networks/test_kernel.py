@@ -25,10 +25,10 @@ from tests.sampling import initialize_parameters
 SAMPLES = [1, 7, 8, 9, 300, 1000]
 
 
-def problem(widths: Sequence[int], m: int, n_models: int, sd: float, seed: int = 0) -> tuple[Parameters, Array, Array]:
+def problem(widths: Sequence[int], m: int, n_models: int, std: float, seed: int = 0) -> tuple[Parameters, Array, Array]:
     """Models with weights and biases from N(0, sd^2), samples from N(0, 1), labels from a coin."""
     rng = np.random.RandomState(seed)
-    models = [(sd * rng.randn(n_models, n, k), sd * rng.randn(n_models, n, 1)) for k, n in pairwise(widths)]
+    models = [(std * rng.randn(n_models, n, k), std * rng.randn(n_models, n, 1)) for k, n in pairwise(widths)]
     return models, rng.randn(widths[0], m), rng.randint(0, 2, (1, m)).astype(float)
 
 
@@ -105,14 +105,14 @@ def test_same_bits_as_the_reference(activation: str, m: int) -> None:
     widths=st.lists(st.integers(1, 40), min_size=1, max_size=6),
     m=st.sampled_from(SAMPLES) | st.integers(1, 700),
     n_models=st.integers(1, 3),
-    sd=st.sampled_from([0.01, 1.0, 10.0]),
+    std=st.sampled_from([0.01, 1.0, 10.0]),
     names=st.lists(st.sampled_from(sorted(ACTIVATIONS)), min_size=5, max_size=5),
     seed=st.integers(0, 2**31),
 )
 def test_same_bits_for_any_shape(
-    widths: list[int], m: int, n_models: int, sd: float, names: list[str], seed: int
+    widths: list[int], m: int, n_models: int, std: float, names: list[str], seed: int
 ) -> None:
-    parameters, X, Y = problem([*widths, 1], m, n_models, sd / 2, seed)
+    parameters, X, Y = problem([*widths, 1], m, n_models, std / 2, seed)
     S, activations = reference.samples(X, Y), [ACTIVATIONS[name] for name in names[: len(widths) - 1]]
     with np.errstate(all="ignore"):  # some of these diverge, and whose nan it is depends on the processor
         slow, fast = (descend(a, parameters, S, activations, 0.01, 20) for a in (reference, kernel))

@@ -36,7 +36,7 @@ READERS = "read_csv read_table read_json read_fwf loadtxt genfromtxt fromstring 
 # What is found and may stay: the expression, and why no stored bit depends on it
 ALLOWED = {
     "hidden['units'].sum()": "integers",
-    "hidden['told_apart'].sum()": "integers",
+    "hidden['unique_incoming_outgoing'].sum()": "integers",
     "hidden['dead'].sum()": "integers",
     "hidden['full_rank'].sum()": "integers",
     "units.sum(axis=1)": "truth values",

@@ -27,7 +27,6 @@ CHOICES = {"reference": "b", "target_cost": 0.15, "target_accuracy": 0.9, "confi
 
 def written(
     runs: pd.DataFrame,
-    highlight_seed: int = 0,
     published: pd.DataFrame = PUBLISHED,
     ended: pd.DataFrame | None = None,
     classes: Classes = BALANCED,
@@ -38,9 +37,7 @@ def written(
         ended = pd.concat([outcomes(name, len(group)) for name, group in runs.groupby("initializer")])
     compared = comparison.comparison(runs, C["confidence"], C["target_accuracy"])
     paired = comparison.paired(runs, C["reference"], 10, 4)
-    return comparison_report.comparison(
-        runs, compared, paired, published, COPIES, ended, classes, highlight_seed=highlight_seed, shown_seed=0, **C
-    )
+    return comparison_report.comparison(runs, compared, paired, published, COPIES, ended, classes, **C)
 
 
 def row(text: str, heading: str, name: str) -> list[str]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.analysis import comparison
-from pipeline.diagnostics.labels import Verdict
+from pipeline.diagnostics.labels import Label
 from pipeline.reporting import conclusions
 from tests.analysis.test_comparison import models
 
@@ -134,16 +134,16 @@ def at_initialization(
 ) -> list[str]:
     """The conclusions from a table with these (mean, predicted, deviation) by initializer, quantity and layer."""
     rows = [(*key[:2], key[2] or None, *values) for key, values in cells.items()]
-    table = pd.DataFrame(rows, columns=["initializer", "quantity", "layer", "mean", "predicted", "deviation"])
-    verdicts = {name: [Verdict(label, "") for label in found] for name, found in labels.items()}
-    return split(conclusions.of_initialization(table.astype({"layer": "Int64"}), verdicts, unpredicted, n_layers))
+    table = pd.DataFrame(rows, columns=["initializer", "quantity", "layer", "mean", "predicted", "z_score"])
+    model_labels = {name: [Label(label, "") for label in found] for name, found in labels.items()}
+    return split(conclusions.of_initialization(table.astype({"layer": "Int64"}), model_labels, unpredicted, n_layers))
 
 
 def test_networks_at_initialization() -> None:
     cells = {
-        ("a", "cost", 0): (0.6931, 0.6931, 0.0),
-        ("b", "cost", 0): (1276.4, NAN, NAN),
-        ("c", "cost", 0): (0.75, 0.7, 3.1),
+        ("a", "initial_cost", 0): (0.6931, 0.6931, 0.0),
+        ("b", "initial_cost", 0): (1276.4, NAN, NAN),
+        ("c", "initial_cost", 0): (0.75, 0.7, 3.1),
         ("a", "gradient_ratio", 1): (0.5, 0.5, -2.9),
         ("a", "gradient_ratio", 3): (9.0, 9.0, 0.0),
         ("b", "gradient_ratio", 1): (2.0, 9.0, -30.0),
@@ -172,7 +172,7 @@ def test_networks_at_initialization() -> None:
     ],
 )
 def test_the_labels_of_few_models(labels: dict[str, list[str]], text: str) -> None:
-    cells = {(name, "cost", 0): (0.7, NAN, NAN) for name in labels}
+    cells = {(name, "initial_cost", 0): (0.7, NAN, NAN) for name in labels}
     assert at_initialization(labels, cells, n_layers=1) == [
         text,
         f"The mean initial cost is 0.7 ({'; '.join(labels)}).",
@@ -184,7 +184,7 @@ def test_the_labels_of_few_models(labels: dict[str, list[str]], text: str) -> No
 def test_costs_that_are_not_finite_are_named() -> None:
     labels = {"a": ["exploding"], "b": ["exploding"], "c": ["healthy"]}
     _, cost, gradient, _ = at_initialization(
-        labels, {("a", "cost", 0): (NAN, NAN, NAN), ("c", "cost", 0): (0.7, 0.7, 0.0)}
+        labels, {("a", "initial_cost", 0): (NAN, NAN, NAN), ("c", "initial_cost", 0): (0.7, 0.7, 0.0)}
     )
     assert cost == "The mean initial cost is 0.7 (c); it is not a finite number for a and b."
     assert gradient.endswith("layers 1 and 3 is not a finite number for any initializer.")

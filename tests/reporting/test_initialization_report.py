@@ -12,10 +12,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.analysis import initialization_table
-from pipeline.analysis.initialization_table import LAYER_QUANTITIES, MODEL_QUANTITIES, Newborn
+from pipeline.analysis.initialization_table import LAYER_QUANTITIES, MODEL_QUANTITIES, InitialMeasurements
 from pipeline.datasets import circles
 from pipeline.diagnostics import labels, measure
-from pipeline.diagnostics.labels import KINDS, Verdict
+from pipeline.diagnostics.labels import LABEL_RULES, Label
 from pipeline.figures.initialization_figures import Histogram
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe, sample_parameters
@@ -26,7 +26,7 @@ from pipeline.theory import predictions, variances
 from tests.analysis.test_initialization_table import COLUMNS
 
 NAN = math.nan
-HEALTHY = [Verdict("healthy", "")]
+HEALTHY = [Label("healthy", "")]
 Cells = Mapping[tuple[str, str, int], tuple[float, ...]]
 
 
@@ -36,7 +36,7 @@ def birth_csv(names: Sequence[str], layers_dims: Sequence[int], cells: Cells) ->
     rows = []
     for name in names:
         for l, units in enumerate(layers_dims[1:], start=1):
-            usual = dict.fromkeys(LAYER_QUANTITIES, 1.0) | {"units": units, "told_apart": units}
+            usual = dict.fromkeys(LAYER_QUANTITIES, 1.0) | {"units": units, "unique_incoming_outgoing": units}
             usual |= {"dead": 0.0, "dead_for_all": 0.0, "saturated": 0.0}
             if l == len(layers_dims) - 1:
                 del usual["dead_for_all"]
@@ -53,13 +53,13 @@ def birth_csv(names: Sequence[str], layers_dims: Sequence[int], cells: Cells) ->
 def written(
     cells: Cells | None = None,
     layers_dims: Sequence[int] = (2, 4, 3, 1),
-    words: Mapping[str, Sequence[Verdict]] | None = None,
+    words: Mapping[str, Sequence[Label]] | None = None,
     silence: Mapping[str, str] | None = None,
     estimated: Sequence[str] = (),
 ) -> str:
     words = words or {"b": HEALTHY * 3}
     made = birth_csv(list(words), layers_dims, cells or {})
-    return initialization_report.birth(made, words, silence or {}, layers_dims, estimated)
+    return initialization_report.report(made, words, silence or {}, layers_dims, estimated)
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -68,7 +68,7 @@ def tables(text: str) -> list[list[list[str]]]:
     return [[[cell.strip() for cell in line[1:-1].split("|")] for line in block[2:]] for block in blocks]
 
 
-def newborn(
+def drawn(
     inits: Mapping[str, Recipe], layers_dims: Sequence[int], activation: str = "relu", seeds: Sequence[int] = (0, 1, 2)
 ) -> tuple[pd.DataFrame, str, dict[str, list[Histogram]]]:
     """initialization.csv, initialization.md and the histograms of real networks on circles, as the stage makes them."""
@@ -83,13 +83,13 @@ def newborn(
         law = variances.laws(recipe, birth)
         if isinstance(law, str):
             silence[name] = law
-        theory = None if isinstance(law, str) else predictions.predicted(law, layers_dims, X, activations)
-        found[name] = Newborn(columns, B.models, B.dead, theory)
-        words[name] = labels.verdicts(columns, B.models, n_layers, labels.plan(0.01, 0.0, 15_000, Y))
+        theory = None if isinstance(law, str) else predictions.predict(law, layers_dims, X, activations)
+        found[name] = InitialMeasurements(columns, B.models, B.dead, theory)
+        words[name] = labels.label_models(columns, B.models, n_layers, labels.plan(0.01, 0.0, 15_000, Y))
         counts = [*B.A_counts.sum(axis=0), B.Z_counts[:, -1].sum(axis=0)]
         histograms[name] = [Histogram(0, values) for values in counts]
     made = initialization_table.table(found)
-    return made, initialization_report.birth(made, words, silence, layers_dims), histograms
+    return made, initialization_report.report(made, words, silence, layers_dims), histograms
 
 
 INITS = {
@@ -101,14 +101,12 @@ INITS = {
 
 
 def test_labels() -> None:
-    words = {
-        "b": [Verdict("healthy", ""), Verdict("saturated", "61 % of outputs"), Verdict("saturated", "85 % of outputs")]
-    }
+    words = {"b": [Label("healthy", ""), Label("saturated", "61 % of outputs"), Label("saturated", "85 % of outputs")]}
     cells = {
-        ("b", "cost", 0): (0.7918, 0.1441, 0.7884, 0.2361),
+        ("b", "initial_cost", 0): (0.7918, 0.1441, 0.7884, 0.2361),
         ("b", "saturated", 1): (0.9, 0.0, NAN, NAN),  # of hidden units: not shown here
         ("b", "saturated", 3): (0.357, 0.0, NAN, NAN),
-        ("b", "told_apart", 1): (1.5, 0.5, NAN, NAN),
+        ("b", "unique_incoming_outgoing", 1): (1.5, 0.5, NAN, NAN),
         ("b", "dead", 1): (0.25, 0.5, NAN, NAN),
         ("b", "dead", 2): (0.16, 0.5, NAN, NAN),
         ("b", "dead_for_all", 2): (2.0, NAN, NAN, NAN),
@@ -122,10 +120,10 @@ def test_labels() -> None:
 
 def test_layer_by_layer() -> None:
     cells = {
-        ("b", "z_square", 1): (83.2, 24.3, 83.0, 0.08),
+        ("b", "preactivation_mean_square", 1): (83.2, 24.3, 83.0, 0.08),
         ("b", "gradient_ratio", 1): (12644.0, 13000.0, 12500.0, 0.1),
         ("b", "effective_rank", 1): (1.954, 0.1, NAN, NAN),
-        ("b", "z_square", 2): (8.324e-5, 2.432e-5, 8.3e-5, -1.84),
+        ("b", "preactivation_mean_square", 2): (8.324e-5, 2.432e-5, 8.3e-5, -1.84),
         ("b", "gradient_ratio", 2): (),
         ("b", "saturated", 2): (0.125, 0.1, NAN, NAN),
         ("b", "effective_rank", 2): (),
@@ -140,7 +138,7 @@ def test_a_mean_over_some_of_the_models_says_how_many() -> None:
     cells = {("b", "log_growth", 0): (-1.1, 1.01, -0.931, -1.7), ("b", "effective_rank", 2): (1.5, 0.1, NAN, NAN)}
     table = birth_csv(["b"], (2, 4, 3, 1), cells)
     table.loc[table["quantity"].isin(["log_growth", "effective_rank"]), "seeds"] = 2
-    _, layers, _, (typical,) = tables(initialization_report.birth(table, {"b": HEALTHY * 3}, {}, (2, 4, 3, 1)))
+    _, layers, _, (typical,) = tables(initialization_report.report(table, {"b": HEALTHY * 3}, {}, (2, 4, 3, 1)))
     assert typical[4:] == ["−1.1 ± 1.01 (2 of 3)", "−0.931", "−1.7"]
     assert layers[1][2:] == ["1", "–", "–", "1", "–", "–", "0 %", "1.5 (2 of 3)"]
 
@@ -150,10 +148,10 @@ def test_from_the_input_to_the_last_hidden_layer() -> None:
         ("b", "correlation", 1): (0.9, 0.1, 0.9, 0.0),
         ("b", "correlation", 2): (0.29, 0.458, 0.318, -0.6),  # of the last hidden layer
         ("b", "correlation", 3): (0.8, 0.1, 0.8, 0.0),
-        ("b", "jacobian_square", 0): (1.14e-7, 6.58e-8, 1.25e-7, -1.7),
+        ("b", "jacobian_mean_square", 0): (1.14e-7, 6.58e-8, 1.25e-7, -1.7),
         ("b", "jacobian_largest", 0): (3.93e-4, 0.0, NAN, NAN),
         ("b", "jacobian_smallest", 0): (1.04e-4, 0.0, NAN, NAN),
-        ("b", "silent", 0): (0.0446, 0.0867, 0.0322, 1.4),
+        ("b", "blocked_inputs", 0): (0.0446, 0.0867, 0.0322, 1.4),
         ("b", "log_growth", 0): (-1.1, 1.01, -0.931, -1.7),
     }
     text = written(cells)
@@ -181,7 +179,7 @@ def test_from_the_input_to_the_last_hidden_layer() -> None:
     ],
 )
 def test_numbers_have_three_digits(cell: tuple[float, ...], shown: list[str]) -> None:
-    _, rows, *_ = tables(written({("b", "z_square", 1): cell}))
+    _, rows, *_ = tables(written({("b", "preactivation_mean_square", 1): cell}))
     assert rows[0][2:5] == shown
 
 
@@ -191,7 +189,7 @@ def test_deep_networks_show_eight_layers_the_first_and_the_last_among_them() -> 
     assert shown == [1, 8, 15, 22, 30, 37, 44, 51]  # 1 + 50 k / 7: 1, 8.1, 15.3, 22.4, 29.6, 36.7, 43.9, 51
     assert [int(row[1]) for row in rows if row[0] == "b"] == shown
     for n in range(1, 300):
-        layers = initialization_table.chosen(n)
+        layers = initialization_table.layers_to_show(n)
         assert (len(layers), layers[0], layers[-1]) == (min(n, 8), 1, n)
         gaps = {after - before for before, after in pairwise(layers)}
         assert not gaps or min(gaps) >= 1
@@ -217,8 +215,8 @@ def test_sizes_of_the_layers_and_the_cost_of_knowing_nothing(
 
 def test_the_report_has_the_rule_of_every_label() -> None:
     text = written()
-    for kind in KINDS:
-        assert f"- **{kind.word}**: {kind.rule}." in text
+    for kind in LABEL_RULES:
+        assert f"- **{kind.name}**: {kind.rule}." in text
         assert kind.why in text
 
 
@@ -251,23 +249,23 @@ def test_where_theory_hangs_on_the_weights_themselves_is_said() -> None:
 
 def test_what_lies_beyond_three_standard_errors_is_named_the_farthest_first() -> None:
     cells = {
-        ("b", "z_square", 1): (1.0, 1.0, 1.5, 3.0),  # just within
-        ("b", "z_square", 2): (0.767, 1.0, 0.83, -3.1),
-        ("b", "cost", 0): (0.9, 1.0, 0.7, 4.5),
+        ("b", "preactivation_mean_square", 1): (1.0, 1.0, 1.5, 3.0),  # just within
+        ("b", "preactivation_mean_square", 2): (0.767, 1.0, 0.83, -3.1),
+        ("b", "initial_cost", 0): (0.9, 1.0, 0.7, 4.5),
         ("b", "correlation", 2): (0.4, 1.0, 0.318, -12.0),
         ("b", "gradient_ratio", 1): (5.0, 0.0, 4.0, NAN),  # a prediction that nothing can be said about
     }
     assert agreement(written(cells)) == (
         "1 of 4 measured means lie within 3 standard errors of the prediction:\n\n"
         "- further away: b correlation in layer 2 (0.4, not 0.318), b cost (0.9, not 0.7), "
-        "b z_square in layer 2 (0.767, not 0.83)."
+        "b preactivation_mean_square in layer 2 (0.767, not 0.83)."
     )
     within = {key: cell for key, cell in cells.items() if abs(cell[3]) <= 3.0}
     assert agreement(written(within)) == "1 of 1 measured means lie within 3 standard errors of the prediction."
 
 
 def test_of_many_that_lie_beyond_twelve_are_named() -> None:
-    cells = {("b", "z_square", l): (2.0, 1.0, 1.0, 3.0 + l) for l in range(1, 21)}
+    cells = {("b", "preactivation_mean_square", l): (2.0, 1.0, 1.0, 3.0 + l) for l in range(1, 21)}
     text = agreement(written(cells, [2, *[5] * 19, 1], silence={"odd": "is odd"}))
     assert text.startswith("0 of 20 measured means lie within")
     named = [int(layer) for layer in re.findall(r"in layer (\d+)", text)]
@@ -278,7 +276,7 @@ def test_of_many_that_lie_beyond_twelve_are_named() -> None:
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("layers_dims", [[2, 1], [2, 1, 1, 1], [2, 3], [2, *[3] * 20, 1]])
 def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str) -> None:
-    made, text, _ = newborn(INITS, layers_dims, activation)
+    made, text, _ = drawn(INITS, layers_dims, activation)
     words, layers, maps, typical = tables(text)
     assert [row[0] for row in words] == [row[0] for row in maps] == [row[0] for row in typical] == list(INITS)
     assert len(layers) == len(INITS) * min(8, len(layers_dims) - 1)
@@ -288,32 +286,35 @@ def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-@pytest.mark.parametrize("sd", [1e-170, 1e100, 1e150])
-def test_networks_beyond_the_range_of_numbers_are_told(sd: float, activation: str) -> None:
-    _, text, _ = newborn(
-        {"far": Recipe("normal", {"std": sd}), "he": Recipe("he_normal", {})}, [2, 4, 4, 4, 1], activation
+@pytest.mark.parametrize("std", [1e-170, 1e100, 1e150])
+def test_networks_beyond_the_range_of_numbers_are_told(std: float, activation: str) -> None:
+    _, text, _ = drawn(
+        {"far": Recipe("normal", {"std": std}), "he": Recipe("he_normal", {})}, [2, 4, 4, 4, 1], activation
     )
     assert len(tables(text)) == 4
 
 
 def test_a_single_seed_has_no_spread() -> None:
-    _, text, _ = newborn(INITS, [2, 4, 3, 1], seeds=[3])
+    _, text, _ = drawn(INITS, [2, 4, 3, 1], seeds=[3])
     assert "±" not in "".join(line for line in text.split("\n") if line.startswith("|"))
 
 
 def test_tables_are_aligned() -> None:
     silence = {"a_longer_name": "is odd"}
-    hand = written({("b", "z_square", 2): (-1e-12, 2e-13, 1.0, -100.0)}, words={"b": HEALTHY, "a_longer_name": HEALTHY})
-    for text in (hand, written(silence=silence), newborn(INITS, [2, 4, 3, 1])[1]):
+    hand = written(
+        {("b", "preactivation_mean_square", 2): (-1e-12, 2e-13, 1.0, -100.0)},
+        words={"b": HEALTHY, "a_longer_name": HEALTHY},
+    )
+    for text in (hand, written(silence=silence), drawn(INITS, [2, 4, 3, 1])[1]):
         blocks = [block.split("\n") for block in text.split("\n\n") if block.startswith("|")]
         assert len(blocks) == 4
         assert all(len({len(line) for line in block}) == 1 for block in blocks)
 
 
 def test_nothing_hangs_on_names() -> None:
-    _, text, _ = newborn(INITS, [2, 4, 3, 1])
+    _, text, _ = drawn(INITS, [2, 4, 3, 1])
     others = dict(zip(INITS, ("q1", "q2345", "q2345678", "q11"), strict=True))  # as long, and no part of another word
-    _, other, _ = newborn({others[name]: recipe for name, recipe in INITS.items()}, [2, 4, 3, 1])
+    _, other, _ = drawn({others[name]: recipe for name, recipe in INITS.items()}, [2, 4, 3, 1])
     for name in sorted(others, key=len, reverse=True):
         other = other.replace(others[name], name)
     assert other == text

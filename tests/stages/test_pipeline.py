@@ -158,7 +158,7 @@ def test_an_activation_without_theory_is_measured_and_nothing_predicted(laborato
     assert (done.returncode, done.stdout) == (0, "")
     after = pd.read_csv(laboratory.root / "reports" / "initialization.csv")
     pd.testing.assert_frame_equal(
-        before.drop(columns=["predicted", "deviation"]), after.drop(columns=["predicted", "deviation"])
+        before.drop(columns=["predicted", "z_score"]), after.drop(columns=["predicted", "z_score"])
     )
     assert before["predicted"].notna().any()
     assert not after["predicted"].notna().any()

@@ -63,14 +63,14 @@ def hermite(name: str, q: float, degree: int) -> Any:
     return np.array(found)
 
 
-def clipped(low: float, high: float, mean: float, sd: float) -> tuple[float, float, float]:
+def clipped(low: float, high: float, mean: float, std: float) -> tuple[float, float, float]:
     """E[y], E[y^2] and P(low < x < high), y being x ~ N(mean, sd^2) within [low, high]: in closed form."""
-    a, b = (low - mean) / sd, (high - mean) / sd
+    a, b = (low - mean) / std, (high - mean) / std
     within = special.ndtr(b) - special.ndtr(a) if a < 0 else special.ndtr(-a) - special.ndtr(-b)
     below, above = special.ndtr(a), special.ndtr(-b)
-    first = low * below + high * above + mean * within + sd * (density(a) - density(b))
-    square = low * low * below + high * high * above + (mean * mean + sd * sd) * within
-    return first, square + sd * ((mean + low) * density(a) - (mean + high) * density(b)), within
+    first = low * below + high * above + mean * within + std * (density(a) - density(b))
+    square = low * low * below + high * high * above + (mean * mean + std * std) * within
+    return first, square + std * ((mean + low) * density(a) - (mean + high) * density(b)), within
 
 
 CLIPPED = {  # phi is offset + scale * (x within [low, high])

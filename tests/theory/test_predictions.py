@@ -18,7 +18,7 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
 from pipeline.theory import finite_width, initial_loss, predictions, variances
-from pipeline.theory.predictions import predicted
+from pipeline.theory.predictions import predict
 from pipeline.theory.variances import Law
 
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
@@ -44,7 +44,9 @@ def measured(models: Parameters, X: Array, Y: Array, activations: Sequence[Activ
         for i in range(0, len(models[0][0]), 250)
     ]
     layers = {name: np.concatenate([part.layers[name] for part in parts]) for name in parts[0].layers}
-    layers["gradient_ratio"] = np.square(layers["gradient"] / layers["gradient"][:, -1:])
+    layers["gradient_ratio"] = np.square(
+        layers["preactivation_gradient_rms"] / layers["preactivation_gradient_rms"][:, -1:]
+    )
     return layers, {name: np.concatenate([part.models[name] for part in parts]) for name in parts[0].models}
 
 
@@ -65,18 +67,18 @@ def test_narrow_relu_exactly(normal: bool) -> None:
     layers = [3, 7, 4, 8, 4]
     X, Y = np.array([[1.0], [-2.0], [0.5]]) * np.linspace(0.1, 3.0, 12), np.arange(12.0)[None] % 4
     law = [Law(variance, bias, normal) for variance, bias in [(0.5, 0.0), (0.8, 0.0), (0.3, 0.0), (0.1, 0.3)]]
-    P = predicted(law, layers, X, [RELU] * 3)
+    P = predict(law, layers, X, [RELU] * 3)
     by_layer, by_model = measured(drawn(law, layers, 3000), X, Y, [RELU] * 3)
     for l in range(4):
-        assert_predicted(by_layer["z_square"][:, l], P.layers["z_square"][l])
-        assert_predicted(by_layer["weight_square"][:, l], P.layers["weight_square"][l])
+        assert_predicted(by_layer["preactivation_mean_square"][:, l], P.layers["preactivation_mean_square"][l])
+        assert_predicted(by_layer["weight_mean_square"][:, l], P.layers["weight_mean_square"][l])
     for l in range(3):
-        assert_predicted(by_layer["a_square"][:, l], P.layers["a_square"][l])
-    assert_predicted(by_layer["bias_square"][:, 3], P.layers["bias_square"][3])
-    assert P.layers["bias_square"][:3] == [0.0] * 3
-    assert_predicted(by_model["jacobian_square"], P.models["jacobian_square"])
+        assert_predicted(by_layer["activation_mean_square"][:, l], P.layers["activation_mean_square"][l])
+    assert_predicted(by_layer["bias_mean_square"][:, 3], P.layers["bias_mean_square"][3])
+    assert P.layers["bias_mean_square"][:3] == [0.0] * 3
+    assert_predicted(by_model["jacobian_mean_square"], P.models["jacobian_mean_square"])
     if normal:
-        assert_predicted(by_model["silent"], P.models["silent"])
+        assert_predicted(by_model["blocked_inputs"], P.models["blocked_inputs"])
         assert_predicted(by_model["log_growth"], P.models["log_growth"])
     else:
         assert math.isnan(P.models["log_growth"])
@@ -90,28 +92,32 @@ def test_wide_layers_with_biases(n_out: int) -> None:
     X, Y = rng.standard_normal((60, 16)), np.arange(16.0)[None] % max(n_out, 2)
     X[:, probes.N_JACOBIANS :] *= 3.0  # Jacobians are taken at the first samples, and the others have others
     law = [Law(1.2 / 60, 0.4, True), Law(1.5 / 120, 0.1, True), Law(2.5 / 80, 0.5, True), Law(3.0 / 100, 0.4, True)]
-    P = predicted(law, layers, X, activations)
+    P = predict(law, layers, X, activations)
     by_layer, by_model = measured(drawn(law, layers, 100), X, Y, activations)
-    for name in ("z_square", "a_square", "gradient_ratio"):
+    for name in ("preactivation_mean_square", "activation_mean_square", "gradient_ratio"):
         for l, expected in enumerate(P.layers[name][:3]):
             assert_predicted(by_layer[name][:, l], expected, 0.015 * expected)
     for l, expected in enumerate(P.layers["correlation"][:3]):
         assert_predicted(by_layer["correlation"][:, l], expected, 0.01, fine=0.08)
     if n_out > 1:  # else it is the square of one number, and its mean over a hundred models is rough
-        assert_predicted(by_layer["z_square"][:, 3], P.layers["z_square"][3], 0.015 * P.layers["z_square"][3])
+        assert_predicted(
+            by_layer["preactivation_mean_square"][:, 3],
+            P.layers["preactivation_mean_square"][3],
+            0.015 * P.layers["preactivation_mean_square"][3],
+        )
     assert P.layers["gradient_ratio"][3] == 1.0
     for name, expected in P.models.items():
-        if name in ("cost", "jacobian_square"):
+        if name in ("initial_cost", "jacobian_mean_square"):
             assert_predicted(by_model[name], expected, 0.015 * expected)
-    assert P.layers["weight_square"] == [layer.weight for layer in law]
-    assert P.layers["bias_square"] == [layer.bias for layer in law]
+    assert P.layers["weight_mean_square"] == [layer.weight for layer in law]
+    assert P.layers["bias_mean_square"] == [layer.bias for layer in law]
 
 
 def test_unlike_layers_against_closed_forms() -> None:
     """ReLU (Cho & Saul 2009, order 1), then sin twice: E[sin^2] = (1 - e^-2q) / 2, E[sin u sin v] = e^-q sinh(q c)."""
     sine = Activation(np.sin, lambda z, a: np.cos(z))
     law = [Law(0.4 / 3, 0.1, True), Law(0.9 / 5, 0.2, True), Law(1.3 / 4, 0.3, True), Law(1.7 / 6, 0.4, True)]
-    P = predicted(law, [3, 5, 4, 6, 2], np.array([[1.0], [-2.0], [0.5]]), [RELU, sine, sine])
+    P = predict(law, [3, 5, 4, 6, 2], np.array([[1.0], [-2.0], [0.5]]), [RELU, sine, sine])
     q, c = [0.4 * 5.25 / 3 + 0.1], [(0.4 * 5.25 / 3 / 3 + 0.1) / (0.4 * 5.25 / 3 + 0.1)]
     angle = math.acos(c[0])
     squares = [q[0] / 2]
@@ -126,8 +132,8 @@ def test_unlike_layers_against_closed_forms() -> None:
     going_down = [2 / 6 * 1.7 * slopes[2], 6 / 4 * 1.3 * slopes[1], 4 / 5 * 0.9 * slopes[0]]
     ratios = np.append(np.cumprod(going_down)[::-1], 1.0)
     # errors of quadrature
-    assert P.layers["z_square"] == pytest.approx(q, rel=1e-12)
-    assert P.layers["a_square"][:3] == pytest.approx(squares[:3], rel=1e-12)
+    assert P.layers["preactivation_mean_square"] == pytest.approx(q, rel=1e-12)
+    assert P.layers["activation_mean_square"][:3] == pytest.approx(squares[:3], rel=1e-12)
     assert P.layers["correlation"] == pytest.approx(c, rel=1e-12)
     assert P.layers["gradient_ratio"] == pytest.approx(ratios, rel=1e-12)
     # variance across the input, along it, and the covariance with z
@@ -138,20 +144,20 @@ def test_unlike_layers_against_closed_forms() -> None:
     for l, weight in enumerate([0.9, 1.3, 6.0]):
         s = weight * ((r / q[l]) ** 2 * steep[l] + (s - r * r / q[l]) * slopes[l])
         t, r = weight * t * slopes[l], weight * r / q[l] * turned[l]
-    assert P.models["jacobian_square"] == pytest.approx((2 * t + s) / 3, rel=1e-12)
+    assert P.models["jacobian_mean_square"] == pytest.approx((2 * t + s) / 3, rel=1e-12)
 
 
 def test_the_cost_of_ten_classes() -> None:
     """Exactly, where the logits are normal: without hidden layers. And with one that is wide, within 1 %."""
     rng = np.random.RandomState(0)
     X, Y = rng.standard_normal((5, 40)), np.arange(40.0)[None] % 10
-    P = predicted([Law(0.7, 0.3, True)], [5, 10], X, [])
+    P = predict([Law(0.7, 0.3, True)], [5, 10], X, [])
     _, by_model = measured(drawn([Law(0.7, 0.3, True)], [5, 10], 1500), X, Y, [])
-    assert_predicted(by_model["cost"], P.models["cost"])
+    assert_predicted(by_model["cost"], P.models["initial_cost"])
     law = [Law(0.7, 0.3, True), Law(3.0 / 150, 0.5, True)]
-    P = predicted(law, [5, 150, 10], X, [TANH])
+    P = predict(law, [5, 150, 10], X, [TANH])
     by_layer, by_model = measured(drawn(law, [5, 150, 10], 250), X, Y, [TANH])
-    assert_predicted(by_model["cost"], P.models["cost"], 0.01 * P.models["cost"])
+    assert_predicted(by_model["cost"], P.models["initial_cost"], 0.01 * P.models["initial_cost"])
     assert_predicted(
         by_layer["correlation"][:, 1], P.layers["correlation"][1], 0.01, fine=0.15
     )  # ten logits do have angles
@@ -166,7 +172,7 @@ def test_the_loss_of_classes_at_samples_that_are_chosen() -> None:
     unfortunate = np.insert(rising[:150], places - np.arange(50), rising[150:])  # a fourth, evenly, are the largest
     assert (np.sort(unfortunate[places]) == np.sort(rising[150:])).all()
     for order in (np.arange(200), rising, unfortunate):
-        cost = predicted([Law(5.0 / 20, 0.0, True)], [20, 10], X[:, order], []).models["cost"]
+        cost = predict([Law(5.0 / 20, 0.0, True)], [20, 10], X[:, order], []).models["initial_cost"]
         assert cost == pytest.approx(of_all, rel=0.005)
 
 
@@ -176,13 +182,13 @@ def test_the_tutorials_he_start() -> None:
     known = NetworkSpec([2, 10, 5, 1], [RELU] * 2, X)
     law = variances.laws(Recipe("he_normal"), known)
     assert not isinstance(law, str)
-    P = predicted(law, known.layers_dims, X, known.activations)
-    assert P.layers["z_square"] == pytest.approx([0.830449] * 3, abs=5e-7)
-    assert P.layers["a_square"][:2] == pytest.approx([0.830449 / 2] * 2, abs=5e-7)
+    P = predict(law, known.layers_dims, X, known.activations)
+    assert P.layers["preactivation_mean_square"] == pytest.approx([0.830449] * 3, abs=5e-7)
+    assert P.layers["activation_mean_square"][:2] == pytest.approx([0.830449 / 2] * 2, abs=5e-7)
     assert P.layers["gradient_ratio"] == pytest.approx([5 / 10 * 1 / 5, 1 / 5, 1.0], rel=1e-14)  # n_(l+1) / n_l of He
     assert P.layers["correlation"][:2] == pytest.approx([0.0, 1 / math.pi], abs=1e-15)
-    assert P.models["jacobian_square"] == pytest.approx(5 / 2, rel=1e-14)
-    assert P.models["silent"] == pytest.approx(1 - (1 - 2**-10) * (1 - 2**-5), rel=1e-14)
+    assert P.models["jacobian_mean_square"] == pytest.approx(5 / 2, rel=1e-14)
+    assert P.models["blocked_inputs"] == pytest.approx(1 - (1 - 2**-10) * (1 - 2**-5), rel=1e-14)
 
 
 def test_thirty_relu_layers_of_a_thousand() -> None:
@@ -213,7 +219,7 @@ def test_thirty_relu_layers_of_a_thousand() -> None:
     np.testing.assert_allclose(square["xavier"] / square["he"], 2.0**-30, rtol=1e-12)  # rounding of 30 layers
     np.testing.assert_allclose(square["pytorch"] / square["he_uniform"], 6.0**-30, rtol=1e-12)
     growth = signals.log_growth(X, A["xavier"])[0]
-    P = predicted([Law(1 / n, 0.0, True)] * depth + [Law(1.0, 0.0, False)], [n] * (depth + 1) + [1], X, [RELU] * depth)
+    P = predict([Law(1 / n, 0.0, True)] * depth + [Law(1.0, 0.0, False)], [n] * (depth + 1) + [1], X, [RELU] * depth)
     assert P.models["log_growth"] == pytest.approx(band.mean - depth * LN2, rel=1e-13)
     assert abs(growth - P.models["log_growth"]) < 5 * math.sqrt(band.variance)
 
@@ -223,7 +229,7 @@ DEAD = 1 - (1 - 2**-4) * (1 - 2**-3)
 
 
 @pytest.mark.parametrize(
-    ("law", "activations", "silent", "has_growth"),
+    ("law", "activations", "blocked_inputs", "has_growth"),
     [
         ([NORMAL] * 3, [RELU] * 2, DEAD, True),
         ([NORMAL, NORMAL, UNIFORM], [RELU] * 2, DEAD, True),  # what follows the last hidden layer does not matter
@@ -239,54 +245,61 @@ DEAD = 1 - (1 - 2**-4) * (1 - 2**-3)
         ([ZERO] * 3, [TANH] * 2, math.nan, False),
     ],
 )
-def test_where_relu_is_silent(law: list[Law], activations: list[Activation], silent: float, has_growth: bool) -> None:
+def test_where_relu_is_silent(
+    law: list[Law], activations: list[Activation], blocked_inputs: float, has_growth: bool
+) -> None:
     X = np.random.RandomState(0).standard_normal((2, 9))
-    models = predicted(law, [2, 4, 3, 1], X, activations).models
-    assert models["silent"] == pytest.approx(silent, rel=1e-14, nan_ok=True)
+    models = predict(law, [2, 4, 3, 1], X, activations).models
+    assert models["blocked_inputs"] == pytest.approx(blocked_inputs, rel=1e-14, nan_ok=True)
     assert math.isnan(models["log_growth"]) != has_growth
 
 
 def test_zeros() -> None:
     X = np.random.RandomState(0).standard_normal((2, 9))
-    P = predicted([ZERO] * 3, [2, 4, 3, 1], X, [RELU] * 2)
-    assert P.layers["z_square"] == P.layers["weight_square"] == P.layers["bias_square"] == [0.0] * 3
-    assert P.layers["a_square"][:2] == [0.0] * 2
+    P = predict([ZERO] * 3, [2, 4, 3, 1], X, [RELU] * 2)
+    assert (
+        P.layers["preactivation_mean_square"]
+        == P.layers["weight_mean_square"]
+        == P.layers["bias_mean_square"]
+        == [0.0] * 3
+    )
+    assert P.layers["activation_mean_square"][:2] == [0.0] * 2
     assert P.layers["gradient_ratio"] == [0.0, 0.0, 1.0]
     assert all(map(math.isnan, P.layers["correlation"]))
-    assert P.models["cost"] == pytest.approx(LN2, rel=1e-15)
-    assert P.models["jacobian_square"] == 0.0
-    P = predicted([NORMAL, ZERO, NORMAL], [2, 4, 3, 1], X, [RELU] * 2)
+    assert P.models["initial_cost"] == pytest.approx(LN2, rel=1e-15)
+    assert P.models["jacobian_mean_square"] == 0.0
+    P = predict([NORMAL, ZERO, NORMAL], [2, 4, 3, 1], X, [RELU] * 2)
     assert P.layers["correlation"] == pytest.approx([0.0, math.nan, math.nan], abs=1e-15, nan_ok=True)
 
 
 def test_correlations_that_are_none() -> None:
     X = np.random.RandomState(0).standard_normal((3, 9))
     for n_out in (1, 2):
-        *hidden, last = predicted([BIASED] * 3, [3, 4, 5, n_out], X, [TANH] * 2).layers["correlation"]
+        *hidden, last = predict([BIASED] * 3, [3, 4, 5, n_out], X, [TANH] * 2).layers["correlation"]
         assert not any(map(math.isnan, hidden))
         assert math.isnan(last) == (n_out == 1)
-    assert all(map(math.isnan, predicted([BIASED] * 2, [3, 4, 2], 0.0 * X, [TANH]).layers["correlation"]))
+    assert all(map(math.isnan, predict([BIASED] * 2, [3, 4, 2], 0.0 * X, [TANH]).layers["correlation"]))
     q = (X**2).mean()  # two inputs of three features have 1/3 at best
-    P = predicted([Law(0.5, 0.2, True)], [3, 2], X, [])
+    P = predict([Law(0.5, 0.2, True)], [3, 2], X, [])
     assert P.layers["correlation"] == pytest.approx([(1.5 * q / 3 + 0.2) / (1.5 * q + 0.2)], rel=1e-14)
 
 
 def test_without_hidden_layers() -> None:
     X = np.random.RandomState(0).standard_normal((3, 9))
     for n_out in (1, 4):
-        P = predicted([BIASED], [3, n_out], X, [])
-        assert P.layers["z_square"] == pytest.approx([1.5 * (X**2).mean() + 0.2], rel=1e-14)
-        assert math.isnan(P.layers["a_square"][0])
+        P = predict([BIASED], [3, n_out], X, [])
+        assert P.layers["preactivation_mean_square"] == pytest.approx([1.5 * (X**2).mean() + 0.2], rel=1e-14)
+        assert math.isnan(P.layers["activation_mean_square"][0])
         assert P.layers["gradient_ratio"] == [1.0]
-        assert P.models["jacobian_square"] == 1.0
-        assert math.isnan(P.models["silent"])
+        assert P.models["jacobian_mean_square"] == 1.0
+        assert math.isnan(P.models["blocked_inputs"])
         assert math.isnan(P.models["log_growth"])
-    assert predictions.predicted([ZERO], [3, 4], X, []).models["cost"] == pytest.approx(math.log(4), rel=1e-13)
+    assert predictions.predict([ZERO], [3, 4], X, []).models["initial_cost"] == pytest.approx(math.log(4), rel=1e-13)
 
 
 def test_the_names_are_those_of_births() -> None:
     X, Y = circles(20, 0.05, 1)
-    P = predicted([NORMAL] * 3, [2, 4, 3, 1], X, [RELU] * 2)
+    P = predict([NORMAL] * 3, [2, 4, 3, 1], X, [RELU] * 2)
     B = measure.measure(drawn([NORMAL] * 3, [2, 4, 3, 1], 1), X, Y, [RELU] * 2)
     assert set(P.layers) <= {*B.layers, "gradient_ratio"}
     assert set(P.models) <= set(B.models)
@@ -300,27 +313,27 @@ def test_the_jacobian_of_two_inputs(name: str) -> None:
     activations = [ACTIVATIONS[name]] * 2
     X, Y = circles(40, 0.05, 1)
     law = [Law(4.0, 0.2, True), Law(4.0 / 150, 0.1, True), Law(1.0, 0.0, True)]
-    P = predicted(law, [2, 150, 150, 1], X, activations)
+    P = predict(law, [2, 150, 150, 1], X, activations)
     _, by_model = measured(drawn(law, [2, 150, 150, 1], 60), X, Y, activations)
-    expected = P.models["jacobian_square"]
-    assert_predicted(by_model["jacobian_square"], expected, 0.03 * expected)  # 2 / n a layer for finite width
+    expected = P.models["jacobian_mean_square"]
+    assert_predicted(by_model["jacobian_mean_square"], expected, 0.03 * expected)  # 2 / n a layer for finite width
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 20.0])
 def test_the_jacobian_with_kinks_in_closed_form(scale: float) -> None:
     """One layer of hardtanh: n_1 E[phi'(w.x)^2 |w|^2] / n_0, of which w.x takes a part that is not independent."""
     n_0, n_1, x = 3, 5, scale * np.array([[1.0], [-2.0], [0.5]])
-    P = predicted([Law(0.4, 0.0, True), Law(1.0, 0.0, True)], [n_0, n_1, 1], x, [ACTIVATIONS["hardtanh"]])
+    P = predict([Law(0.4, 0.0, True), Law(1.0, 0.0, True)], [n_0, n_1, 1], x, [ACTIVATIONS["hardtanh"]])
     end = 1 / math.sqrt(0.4 * (x * x).sum())
     within = math.erf(end / math.sqrt(2))
     along = within - 2 * end * math.exp(-end * end / 2) / math.sqrt(2 * math.pi)
     expected = n_1 * 0.4 * ((n_0 - 1) * within + along) / n_0
-    assert P.models["jacobian_square"] == pytest.approx(expected, rel=1e-13)
+    assert P.models["jacobian_mean_square"] == pytest.approx(expected, rel=1e-13)
 
 
 def test_a_signal_beyond_the_largest_number() -> None:
     X, _ = circles(10, 0.05, 1)
-    P = predicted([Law(1e300, 0.0, True)] * 4, [2, 10, 10, 10, 1], X, [ACTIVATIONS["relu"]] * 3)
-    assert math.isfinite(P.layers["z_square"][0])
-    assert math.isinf(P.layers["z_square"][1])
-    assert math.isnan(P.models["cost"])
+    P = predict([Law(1e300, 0.0, True)] * 4, [2, 10, 10, 10, 1], X, [ACTIVATIONS["relu"]] * 3)
+    assert math.isfinite(P.layers["preactivation_mean_square"][0])
+    assert math.isinf(P.layers["preactivation_mean_square"][1])
+    assert math.isnan(P.models["initial_cost"])

@@ -18,7 +18,7 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import stack
 from pipeline.numerics.sums import Array
 from pipeline.theory import mean_field
-from pipeline.theory.variances import LAYERS, NETWORKS, Law, estimated, is_own, laws, truncated_moments, without_theory
+from pipeline.theory.variances import LAYERS, NETWORKS, Law, estimate, is_own, laws, truncated_moments, without_theory
 
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
 DIMS = [40, 30, 50, 1]  # unequal, so that swapped fans show
@@ -321,16 +321,16 @@ def test_laws_of_ones_own_are_estimated() -> None:
                     rows[f"{kind}_square"].append((values**2).mean())
         return {name: np.array(values) for name, values in rows.items()}
 
-    found = estimated(columns(lambda shape: rng.uniform(-0.3, 0.3, shape)), dims)
+    found = estimate(columns(lambda shape: rng.uniform(-0.3, 0.3, shape)), dims)
     assert not isinstance(found, str)
     for law, (n_in, n_out) in zip(found, pairwise(dims), strict=True):
         # Var(u^2) is 4/5 of E[u^2]^2 for a uniform u, and 2 for a normal one
         assert abs(law.weight - 0.03) < 5 * 0.03 * math.sqrt(0.8 / (50 * n_in * n_out))
         assert abs(law.bias - 0.01) < 5 * 0.01 * math.sqrt(2 / (50 * n_out))
         assert not law.normal
-    skewed = estimated(columns(lambda shape: rng.uniform(-0.3, 0.4, shape)), dims)
+    skewed = estimate(columns(lambda shape: rng.uniform(-0.3, 0.4, shape)), dims)
     assert re.fullmatch(r"has in layer 1 weights of mean 0\.0\d+, but theory assumes mean 0", str(skewed))
-    shifted = estimated(columns(rng.standard_normal, bias=0.5), dims)
+    shifted = estimate(columns(rng.standard_normal, bias=0.5), dims)
     assert re.fullmatch(r"has in layer 1 biases of mean 0\.[45]\d*, but theory assumes mean 0", str(shifted))
     assert is_own(Recipe("zeros", layers={2: Layer("own.mine:f")}))
     assert not is_own(Recipe("lsuv", layers={2: Layer("he_normal")}))

@@ -306,7 +306,7 @@ def test_the_pipeline_publishes_every_model(finished: Laboratory, tmp_path: Path
     assert [m.value for m in history] == costs["cost"][costs["seed"] == 3].tolist()
     layers = pd.read_csv(finished.root / "diagnostics" / "he" / "layers.csv").set_index("seed")
     gradients = client.get_metric_history(he.info.run_id, "first_gradient")
-    assert [(m.step, m.value) for m in gradients] == list(enumerate(layers.loc[3, "weight_gradient"], start=1))
+    assert [(m.step, m.value) for m in gradients] == list(enumerate(layers.loc[3, "weight_gradient_rms"], start=1))
     assert {"initializer": "he", "seed": "3", "recipe": "he_normal"}.items() <= he.data.params.items()
     table = pd.read_csv(finished.root / "reports" / "runs.csv").set_index(["initializer", "seed"])
     assert he.data.tags["behaviour"] == table.loc[("he", 3), "behaviour"]

@@ -87,7 +87,7 @@ def test_constant_units_never_differ_and_yet_learn() -> None:
     assert W1[0, 0, 0] != 0.5
     assert trained.costs[0, -1] < trained.costs[0, 0]
     assert (np.diff(trained.costs[0]) < 0).all()
-    assert symmetry.distinct_units(trained.parameters).tolist() == [1]
+    assert symmetry.unique_units(trained.parameters).tolist() == [1]
 
 
 def test_recording_more_often_changes_nothing_else() -> None:
