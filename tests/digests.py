@@ -48,20 +48,24 @@ def cases() -> Iterator[tuple[str, str]]:
         yield name, digest(a for seed in range(5) for a in flat(initialize_parameters(init, seed, [30, 41, 20])))
     X, Y = circles(301, 0.05, 1)
     for name, recipe in NETWORK_RECIPES.items():
-        birth = NetworkSpec([2, 41, 20, 1], [ACTIVATIONS["relu"]] * 2, X)
-        drawn = [recipe(**NETWORK_SETTINGS[name])(np.random.RandomState(seed), birth) for seed in range(5)]
+        spec = NetworkSpec([2, 41, 20, 1], [ACTIVATIONS["relu"]] * 2, X)
+        drawn = [recipe(**NETWORK_SETTINGS[name])(np.random.RandomState(seed), spec) for seed in range(5)]
         yield name, digest(a for parameters in drawn for a in flat(parameters))
     for name, activation in ACTIVATIONS.items():
         for std, steps in ((10.0, 3000), (1.0, 300)):
             init = RECIPES["normal"](std=std)
-            born = stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in range(4)])
-            trained = gradient_descent.train(born, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps])
+            initial = stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in range(4)])
+            trained = gradient_descent.train(
+                initial, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps]
+            )
             yield f"{name} std {std}", digest([*flat(trained.parameters), trained.costs])
     S = reference.samples(X, Y)
-    born = stack([initialize_parameters(RECIPES["he_normal"](), 0, [2, 33, 17, 5, 1])])
+    initial = stack([initialize_parameters(RECIPES["he_normal"](), 0, [2, 33, 17, 5, 1])])
     activations = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]]
     for arithmetic in (reference, kernel):
-        parameters = arithmetic.descend(reference.at_rest(born), [S], activations, reference.Rule(0.5), 100).parameters
+        parameters = arithmetic.descend(
+            reference.at_rest(initial), [S], activations, reference.Rule(0.5), 100
+        ).parameters
         yield f"{arithmetic.__name__}", digest([*flat(parameters), arithmetic.predict(parameters, X, activations)])
     for name in ("relu", "tanh", "gelu", "hardtanh", "relu6", "hard_sigmoid"):
         activation = ACTIVATIONS[name]

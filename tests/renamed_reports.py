@@ -16,8 +16,25 @@ COLUMNS = {
     "at_birth": "initial_label",
     "at_birth_measured": "initial_label_reason",
     "share_at_target_accuracy": "share_at_target",
+    "sd": "std",
+    **{f"{metric}_sd": f"{metric}_std" for metric in ("train_accuracy", "test_accuracy", "final_cost")},
+    "deviation": "z_score",
+    "distinct_units": "unique_units",
+    "distinct": "unique_incoming",
+    "told_apart": "unique_incoming_outgoing",
+    "distinct_activations": "unique_activations",
+    "silent": "blocked_inputs",
+    "gradient": "preactivation_gradient_rms",
+    "weight_gradient": "weight_gradient_rms",
+    "jacobian_square": "jacobian_mean_square",
+    **{f"{kind}_square": f"{kind}_mean_square" for kind in ("weight", "bias")},
+    **{
+        f"{old}_{moment}": f"{new}_{moment.replace('sd', 'std').replace('square', 'mean_square')}"
+        for old, new in (("z", "preactivation"), ("a", "activation"))
+        for moment in ("mean", "sd", "square")
+    },
 }
-VALUES = {"slow": "target not reached", "smooth": "target reached"} | COLUMNS
+VALUES = {"slow": "target not reached", "smooth": "target reached", "cost": "initial_cost"} | COLUMNS
 # Columns that an issue says are wrong at the older commit: labels, and the median over those that reach the target alone
 CHANGED = {
     *("at_birth", "at_birth_measured", "at_birth_seeds", "behaviour_seeds", "median_iterations_to_target"),

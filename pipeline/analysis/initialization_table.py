@@ -83,7 +83,7 @@ def table(measurements: Mapping[str, InitialMeasurements]) -> Table:
                     name,
                     quantity,
                     None,
-                    one.models["cost" if quantity == "initial_cost" else quantity].tolist(),
+                    one.models[quantity].tolist(),
                     expected_value,
                 )
             )
@@ -119,7 +119,7 @@ def row(name: str, quantity: str, layer: int | None, values: Sequence[float], pr
 
 
 def standard_errors(measured: float, std: float, n: int, predicted: float) -> float:
-    """The z-score (measured - predicted) / (sd / sqrt(n)): 0 if equal up to rounding, nan if not finite or sd is 0."""
+    """The z-score (measured - predicted) / (std / sqrt(n)): 0 if equal up to rounding, nan if undefined."""
     if not math.isfinite(measured - predicted):
         return math.nan
     if abs(measured - predicted) <= ROUNDING * abs(predicted):

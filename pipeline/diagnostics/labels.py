@@ -79,7 +79,7 @@ def symmetric(model: Model, plan: Plan) -> str:
 
 def exploding(model: Model, plan: Plan) -> str:
     """The largest stable learning rate, if even the slowest rate is far above it."""
-    sharpness, cost = model["sharpness"], max(model["cost"], plan.entropy)
+    sharpness, cost = model["sharpness"], max(model["initial_cost"], plan.entropy)
     sizes = [*model["preactivation_mean_square"], *model["weight_gradient_rms"]]
     numbers = [sharpness, cost, *sizes, model["centered_gradient"]]
     if not all(map(math.isfinite, numbers)):
@@ -94,10 +94,10 @@ def saturated(model: Model, plan: Plan) -> str:
     share = max(hidden, default=0.0)
     if share > SATURATED and stalled(model, plan):
         return f"{100 * share:.0f} % of layer {hidden.index(share) + 1}"
-    cost, active = f"cost {short(model['cost'])}", active_units(model)
-    if model["cost"] > COSTLY * plan.entropy and model["blocked_inputs"] >= BLOCKED:
-        return f"{cost}, {100 * model['silent']:.0f} % of inputs blocked"
-    if model["cost"] > HUGE * plan.entropy and min(active, default=NARROW) < NARROW:
+    cost, active = f"cost {short(model['initial_cost'])}", active_units(model)
+    if model["initial_cost"] > COSTLY * plan.entropy and model["blocked_inputs"] >= BLOCKED:
+        return f"{cost}, {100 * model['blocked_inputs']:.0f} % of inputs blocked"
+    if model["initial_cost"] > HUGE * plan.entropy and min(active, default=NARROW) < NARROW:
         return f"{cost}, {min(active):.0f} units active in layer {active.index(min(active)) + 1}"
     return ""
 
@@ -287,8 +287,8 @@ def label_model(model: Model, plan: Plan) -> Label:
     """The label of the first of LABEL_RULES whose rule applies.
 
     `model` has the columns units, unique_incoming_outgoing, dead, saturated, preactivation_mean_square,
-    weight_mean_square, weight_gradient_rms and correlation, a value per layer, and cost, blocked_inputs, sharpness,
-    centered_gradient and weight_norm, one value each.
+    weight_mean_square, weight_gradient_rms and correlation, a value per layer, and initial_cost, blocked_inputs,
+    sharpness, centered_gradient and weight_norm, one value each.
     """
     for rule in LABEL_RULES[:-1]:
         if reason := rule.reason(model, plan):

@@ -66,7 +66,7 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
     steps = [_descent(part, X, Y, activations) for part in signals.pieces(parameters, X.shape[1])]
     sharp, centered = (np.concatenate(values) for values in zip(*steps, strict=True))
     models = {
-        "cost": S.cost,
+        "initial_cost": S.cost,
         "sharpness": sharp,
         "centered_gradient": centered,
         "weight_norm": sharpness.weight_norm(parameters),

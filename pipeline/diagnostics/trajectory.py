@@ -39,12 +39,13 @@ def follow(
         "layer": np.tile(np.arange(1, n_layers + 1), len(iterations)),
     }
     with np.errstate(over="ignore", invalid="ignore"):
-        cost = reference.cost(perturbed, reference.samples(X, Y), activations)
+        S = reference.samples(X, Y)
+        cost, other = (reference.cost(stack, S, activations) for stack in (models, perturbed))
         copies = {
             "initializer": name,
             "iteration": iterations,
-            "cost": B.models["cost"],
-            "cost_difference": np.abs(cost - B.models["cost"]),
+            "cost": cost,
+            "cost_difference": np.abs(other - cost),
             "weight_difference": weight_change(models, perturbed),
         }
     columns = {column: values.ravel() for column, values in B.layers.items()}

@@ -20,15 +20,16 @@ Cells = Mapping[tuple[str, str, int], Any]  # from (initializer, quantity, layer
 def report(
     measured: Table,
     model_labels: Mapping[str, Sequence[Label]],
-    silence: Mapping[str, str],
+    unpredicted: Mapping[str, str],
     layers_dims: Sequence[int],
     estimated: Sequence[str] = (),
 ) -> str:
     """The text of reports/initialization.md.
 
     `measured` is the table of initialization.csv and `model_labels` has the label of every model of each initializer.
-    `silence` has, for each initializer for which theory makes no prediction, the reason as a verb phrase; `estimated`
-    names those whose variances were estimated from the weights themselves. `layers_dims` is [n_0, ..., n_L].
+    `unpredicted` has, for each initializer for which theory makes no prediction, the reason as a verb phrase;
+    `estimated` names those whose variances were estimated from the weights themselves.
+    `layers_dims` is [n_0, ..., n_L].
     """
     names, n_layers, n_classes = list(model_labels), len(layers_dims) - 1, max(2, layers_dims[-1])
     cells = {(row.initializer, row.quantity, int(row.layer) if row.layer > 0 else 0): row for row in _rows(measured)}
@@ -36,7 +37,7 @@ def report(
     n_seeds = max(map(len, model_labels.values()))
     parts = [
         "# Networks at initialization",
-        conclusions.of_initialization(measured, model_labels, list(silence), n_layers),
+        conclusions.of_initialization(measured, model_labels, list(unpredicted), n_layers),
         f"{len(names)} initializers, {n_models} models, layers {_sizes(layers_dims)}: measured on the "
         "training data before the first step, with the predictions of theory. The numbers are rounded; "
         "initialization.csv in this folder has all digits.",
@@ -65,7 +66,7 @@ def report(
         "logarithm of the mean square of the last activations over that of the input, averaged over the other samples. "
         "It describes a typical network, while the mean of the signal above is dominated by a few large values.",
         "## Theory and its assumptions",
-        _assumptions(measured, silence, [name for name in estimated if name not in silence]),
+        _assumptions(measured, unpredicted, [name for name in estimated if name not in unpredicted]),
         "## Figures",
         "![Signal and gradient by layer](figures/depth.png)",
         "![Activations by layer](figures/activations.png)",
@@ -146,7 +147,7 @@ def _typical(cells: Cells, names: Sequence[str], n_seeds: int) -> str:
     return table(["initializer", "blocked inputs", "predicted", "z", "log growth", "predicted", "z"], rows)
 
 
-def _assumptions(measured: Table, silence: Mapping[str, str], estimated: Sequence[str]) -> str:
+def _assumptions(measured: Table, unpredicted: Mapping[str, str], estimated: Sequence[str]) -> str:
     compared, far = compared_with_theory(measured)
     parts = [
         "Mean-field theory computes variances in wide layers (Poole et al. 2016, Schoenholz et al. 2017). It assumes "
@@ -157,7 +158,7 @@ def _assumptions(measured: Table, silence: Mapping[str, str], estimated: Sequenc
         "width a few large models dominate the mean (Hanin & Rolnick 2018): the mean over a few seeds is then usually "
         "below the expected value, and log growth is the more reliable measure.",
         f"{len(compared) - len(far)} of {len(compared)} measured means lie within {FAR:g} standard errors of the "
-        "prediction" + (":" if silence or estimated or len(far) else "."),
+        "prediction" + (":" if unpredicted or estimated or len(far) else "."),
     ]
     remarks = []
     if len(far):
@@ -172,7 +173,7 @@ def _assumptions(measured: Table, silence: Mapping[str, str], estimated: Sequenc
         f"- {name}: predictions from the variances estimated from the weights, taken as uncorrelated;"
         for name in estimated
     ]
-    remarks += [f"- {name}: no prediction, because it {reason};" for name, reason in silence.items()]
+    remarks += [f"- {name}: no prediction, because it {reason};" for name, reason in unpredicted.items()]
     if remarks:
         remarks[-1] = remarks[-1].rstrip(";") + "."
         parts.append("\n".join(remarks))

@@ -39,7 +39,7 @@ LAYER_COLUMNS: dict[str, type] = {
 }
 MODEL_COLUMNS: dict[str, type] = {
     "seed": int,
-    "cost": float,
+    "initial_cost": float,
     "sharpness": float,
     "centered_gradient": float,
     "weight_norm": float,

@@ -86,7 +86,7 @@ def estimate(columns: Mapping[str, Any], layers_dims: Sequence[int]) -> list[Law
     for l, (fan_in, fan_out) in enumerate(pairwise(layers_dims)):
         variances = []
         for kind, plural, n in (("weight", "weights", fan_in * fan_out), ("bias", "biases", fan_out)):
-            means, squares = (columns[f"{kind}_{what}"][l::n_layers].tolist() for what in ("mean", "square"))
+            means, squares = (columns[f"{kind}_{what}"][l::n_layers].tolist() for what in ("mean", "mean_square"))
             centre, square = (math.fsum(values) / len(values) for values in (means, squares))
             if not abs(centre) <= ERRORS * math.sqrt(square / (len(means) * n)):
                 return f"has in layer {l + 1} {plural} of mean {centre:.3g}, but theory assumes mean 0"

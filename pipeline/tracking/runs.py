@@ -30,13 +30,13 @@ def fingerprint(P: schema.Params) -> str:
     """The SHA-256 of parameters, models, measurements and tables; equal results have equal fingerprints."""
     digest = hashlib.sha256(P.model_dump_json().encode())
     runs = [trained.RUNS / name / file for name in P.initializers for file in sorted(trained.RUN_FILES)]
-    births = [
+    measured = [
         measurements.DIAGNOSTICS / name / file
         for name in P.initializers
         for file in sorted(measurements.DIAGNOSTICS_FILES)
     ]
     trajectories = [trained.TRAJECTORIES / f"{name}.npz" for name in P.initializers]
-    for path in [*runs, *births, *trajectories, reports.REPORTS / "comparison.csv"]:
+    for path in [*runs, *measured, *trajectories, reports.REPORTS / "comparison.csv"]:
         digest.update(hashlib.sha256(atomic_files.read_bytes(path)).digest())
     return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""initialization.csv against rows worked by hand, SciPy, and what `births` really measures."""
+"""initialization.csv against rows worked by hand, SciPy, and measurements of drawn models."""
 
 import math
 from typing import Any
@@ -44,7 +44,7 @@ def measured(
     columns = {"layer": np.tile(np.arange(1, n_layers + 1), 3)}
     columns |= {name: np.ones(3 * n_layers) for name in LAYER_QUANTITIES if name not in DERIVED}
     columns |= {name: np.array(values) for name, values in (layers or {}).items()}
-    of_models = {"cost" if name == "initial_cost" else name: np.ones(3) for name in MODEL_QUANTITIES}
+    of_models = {name: np.ones(3) for name in MODEL_QUANTITIES}
     of_models |= {name: np.array(values) for name, values in (models or {}).items()}
     return InitialMeasurements(columns, of_models, dead or [np.zeros((3, 4), dtype=bool)] * (n_layers - 1), predicted)
 
@@ -57,7 +57,7 @@ def test_rows_worked_by_hand() -> None:
     theory = Predictions({"preactivation_mean_square": [2.0, math.nan]}, {"initial_cost": 0.5})
     one = measured(
         layers={"preactivation_mean_square": [1.0, 10.0, 2.0, 20.0, 6.0, 30.0]},
-        models={"cost": [0.1, 0.2, 0.9]},
+        models={"initial_cost": [0.1, 0.2, 0.9]},
         predicted=theory,
     )
     made = table({"x": one})
@@ -189,9 +189,9 @@ def test_the_order_of_the_models_does_not_matter_to_the_last_bit() -> None:
 def test_every_quantity_that_is_measured_stored_or_predicted_has_its_row() -> None:
     X, Y = circles(20, 0.05, 1)
     layers_dims, activations = [2, 4, 3, 1], [ACTIVATIONS["relu"]] * 2
-    birth = NetworkSpec(layers_dims, activations, X)
-    B = measure.measure(stack([sample_parameters(HE, seed, birth) for seed in range(5)]), X, Y, activations)
-    theory = predictions.predict(variances.laws(HE, birth), layers_dims, X, activations)
+    spec = NetworkSpec(layers_dims, activations, X)
+    B = measure.measure(stack([sample_parameters(HE, seed, spec) for seed in range(5)]), X, Y, activations)
+    theory = predictions.predict(variances.laws(HE, spec), layers_dims, X, activations)
     assert {*B.layers} - {"full_rank"} == {*LAYER_QUANTITIES} - DERIVED
     assert {*B.models} == {*MODEL_QUANTITIES}
     assert {*measurements.LAYER_COLUMNS} == {"seed", "layer", *B.layers}

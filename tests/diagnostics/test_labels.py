@@ -36,7 +36,7 @@ def model(**columns: Any) -> dict[str, Any]:
         "weight_mean_square": [1.0, 1.0, 1.0],
         "weight_gradient_rms": [0.1, 0.1, 0.1],
         "correlation": [0.0, 0.5, 0.9],
-        "cost": 0.7,
+        "initial_cost": 0.7,
         "blocked_inputs": 0.0,
         "sharpness": 20.0,
         "centered_gradient": 0.5,
@@ -155,12 +155,12 @@ def test_symmetric(units: list[float], unique_incoming_outgoing: list[float], te
         # chaos: sharp though the cost is small
         ({"sharpness": 1.001e6}, "exploding: stable below learning rate 2e-6"),
         ({"sharpness": 0.999e6}, "healthy"),
-        ({"sharpness": 1.001e6, "cost": 31.7}, "healthy"),  # sqrt(1.001e6 / 1e3) = 31.64
+        ({"sharpness": 1.001e6, "initial_cost": 31.7}, "healthy"),  # sqrt(1.001e6 / 1e3) = 31.64
         # beyond the largest number
         *(
             ({key: value}, "exploding: beyond the largest number")
             for value in (INF, NAN)
-            for key in ("sharpness", "cost", "centered_gradient")
+            for key in ("sharpness", "initial_cost", "centered_gradient")
         ),
         ({"preactivation_mean_square": [1.0, INF, NAN]}, "exploding: beyond the largest number"),
         ({"weight_gradient_rms": [NAN, 1.0, 1.0]}, "exploding: beyond the largest number"),
@@ -176,13 +176,19 @@ def test_exploding(columns: dict[str, Any], text: str) -> None:
         ({"saturated": [0.3, 0.51, 0.9]} | SLOW, "saturated: 51 % of layer 2"),
         ({"saturated": [0.5, 0.5, 0.9]} | SLOW, "vanishing: 10,000 steps needed"),  # the last layer is the output
         ({"saturated": [1.0, 1.0, 1.0]}, "healthy"),  # saturated alone is no fault
-        ({"cost": 2.1, "blocked_inputs": 0.05}, "saturated: cost 2, 5 % of inputs blocked"),  # above 4 times 0.5
-        ({"cost": 2.0, "blocked_inputs": 0.05}, "healthy"),
-        ({"cost": 2.1, "blocked_inputs": 0.049}, "healthy"),
-        ({"cost": 51.0, "dead": [1, 0, 0]}, "saturated: cost 50, 6 units active in layer 2"),  # above 100 times 0.5
-        ({"cost": 50.0}, "healthy"),
-        ({"cost": 51.0, "units": [8, 8, 1], "unique_incoming_outgoing": [8, 8, 1]}, "healthy"),
-        ({"cost": 51.0, "units": [8, 8, 1], "unique_incoming_outgoing": [8, 8, 1], "dead": [1, 0, 0]}, None),
+        (
+            {"initial_cost": 2.1, "blocked_inputs": 0.05},
+            "saturated: cost 2, 5 % of inputs blocked",
+        ),  # above 4 times 0.5
+        ({"initial_cost": 2.0, "blocked_inputs": 0.05}, "healthy"),
+        ({"initial_cost": 2.1, "blocked_inputs": 0.049}, "healthy"),
+        (
+            {"initial_cost": 51.0, "dead": [1, 0, 0]},
+            "saturated: cost 50, 6 units active in layer 2",
+        ),  # above 100 times 0.5
+        ({"initial_cost": 50.0}, "healthy"),
+        ({"initial_cost": 51.0, "units": [8, 8, 1], "unique_incoming_outgoing": [8, 8, 1]}, "healthy"),
+        ({"initial_cost": 51.0, "units": [8, 8, 1], "unique_incoming_outgoing": [8, 8, 1], "dead": [1, 0, 0]}, None),
     ],
 )
 def test_saturated(columns: dict[str, Any], text: str | None) -> None:
@@ -276,7 +282,7 @@ def test_without_hidden_layers() -> None:
     assert as_text(alone) == "healthy"
     assert as_text(alone | {"units": [3], "unique_incoming_outgoing": [1]}) == "healthy"
     assert as_text(alone | {"weight_norm": 0.0, "weight_mean_square": [0.0]}) == "healthy"
-    assert as_text(alone | {"cost": 1e6, "blocked_inputs": 0.0}) == "healthy"
+    assert as_text(alone | {"initial_cost": 1e6, "blocked_inputs": 0.0}) == "healthy"
     assert as_text(alone | SLOW) == "vanishing: 5e6 steps needed"  # by the cost alone
     assert as_text(alone | {"weight_gradient_rms": [0.0]}) == "frozen: all gradients of weights 0"
 
@@ -323,7 +329,7 @@ def labels(
     n_layers = len(parameters)
     B = measure.measure(parameters, inputs, classes, [ACTIVATIONS[activation]] * (n_layers - 1))
     columns = {name: values.ravel() for name, values in B.layers.items()}
-    columns["layer"] = np.tile(np.arange(1, n_layers + 1), len(B.models["cost"]))
+    columns["layer"] = np.tile(np.arange(1, n_layers + 1), len(B.models["initial_cost"]))
     return list(
         map(str, labels_module.label_models(columns, B.models, n_layers, labels_module.plan(rate, 0.0, steps, classes)))
     )

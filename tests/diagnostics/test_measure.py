@@ -1,4 +1,4 @@
-"""The columns of births: each against its plain computation, layer by layer, and the same on other processors."""
+"""The columns of `measure`: each against its plain computation, layer by layer, and the same on other processors."""
 
 import hashlib
 import math
@@ -21,7 +21,7 @@ from tests.numerics.test_any_processor import IMITATIONS, run
 
 EDGE = math.atanh(math.sqrt(0.9))  # 1 - tanh(z)^2 = 0.1
 ROUNDED = {"effective_rank", "jacobian_mean_square", "jacobian_largest", "jacobian_smallest"}
-SAMPLES = 13  # more than births.NEAR, and no whole number of lanes
+SAMPLES = 13  # more than probes.N_JACOBIANS, and no whole number of lanes
 CASES = [  # widths that all differ in a network, so that a column in the wrong layer shows
     ([3, 6, 4, 1], ["tanh", "relu"]),
     ([5, 2, 6, 4, 3], ["relu", "tanh", "relu"]),  # a softmax; a first layer narrower than the inputs
@@ -71,7 +71,7 @@ def n_unique(rows: Array) -> int:
 def layer_by_layer(
     model: list[tuple[Array, Array]], X: Array, Y: Array, names: Sequence[str]
 ) -> tuple[list[dict[str, float]], dict[str, float], list[Array], list[Array]]:
-    """What births measures of one model W (n_l, n_{l-1}), b (n_l, 1), by plain NumPy; a dictionary a layer.
+    """What `measure` returns for one model W (n_l, n_{l-1}), b (n_l, 1), by plain NumPy; a dictionary a layer.
 
     And what it measures of the model, its Z, and its A without the inputs.
     """
@@ -177,7 +177,7 @@ def layer_by_layer(
     growth = (A[last] ** 2).mean(axis=0) / (X**2).mean(axis=0) if last > 0 else np.zeros(m)
     logs = [math.log(factor) for factor in growth if factor > 0.0]
     whole = {
-        "cost": costs.mean(),
+        "initial_cost": costs.mean(),
         "sharpness": eigenvalue,
         "centered_gradient": math.sqrt(sum((G**2).sum() for G in total)),
         "weight_norm": math.sqrt(sum((W**2).sum() for W, _ in model)),
@@ -272,7 +272,7 @@ def test_models_that_diverged_are_no_error() -> None:
             broken[place][0][3] = value
             B = measure.measure(broken, X, Y, of(["tanh", "relu"]))
             assert math.isnan(B.layers["effective_rank"][3, place])
-            assert np.isfinite([B.models["cost"][:3], B.models["jacobian_mean_square"][:3]]).all()
+            assert np.isfinite([B.models["initial_cost"][:3], B.models["jacobian_mean_square"][:3]]).all()
 
 
 def test_the_columns_of_zeros() -> None:
@@ -293,7 +293,7 @@ def test_the_columns_of_zeros() -> None:
         0.0,
         0.0,
     ]
-    assert B.models["cost"][0] == pytest.approx(math.log(2), rel=1e-15)
+    assert B.models["initial_cost"][0] == pytest.approx(math.log(2), rel=1e-15)
     assert math.isnan(B.models["log_growth"][0])
 
 

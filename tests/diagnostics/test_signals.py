@@ -29,12 +29,12 @@ RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
 X, Y = circles(300, 0.05, 1)
 
 
-def born(init: Initializer, seeds: Sequence[int] = (3,), layers: Sequence[int] = LAYERS) -> Parameters:
+def sample_models(init: Initializer, seeds: Sequence[int] = (3,), layers: Sequence[int] = LAYERS) -> Parameters:
     return stack([initialize_parameters(init, seed, layers) for seed in seeds])
 
 
 def measured(init: Initializer, activation: Activation = RELU, seeds: Sequence[int] = (3,)) -> signals_module.Signals:
-    return signals_module.signals(born(init, seeds), X, Y, [activation] * 2)
+    return signals_module.signals(sample_models(init, seeds), X, Y, [activation] * 2)
 
 
 def some_models(layers: Sequence[int], n_models: int = 3, m: int = 13) -> tuple[Parameters, Array, Array]:
@@ -135,7 +135,7 @@ def test_the_models_beside_it_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_zeros() -> None:
-    zeros = born(layerwise.zeros(), (0, 1))
+    zeros = sample_models(layerwise.zeros(), (0, 1))
     S = signals_module.signals(zeros, X, Y, [RELU] * 2)
     for numbers in (*S.Z, *S.A, S.dW):
         assert not numbers.any()
@@ -150,7 +150,7 @@ def test_zeros() -> None:
 
 
 def test_constant_units_are_one_before_and_after_training() -> None:
-    constant = born(layerwise.constant(value=0.5))
+    constant = sample_models(layerwise.constant(value=0.5))
     trained = gradient_descent.train(constant, X, Y, [RELU] * 2, learning_rate=0.01, record_at=[15000]).parameters
     for parameters in (constant, trained):
         same = symmetry.symmetry(parameters)
@@ -285,7 +285,7 @@ def test_singular_values_of_wide_and_narrow_matrices(shape: tuple[int, int], sca
 
 def test_the_quarter_circle_law() -> None:
     """n Var = 1: s has density sqrt(4 - s^2) / pi on [0, 2], whose mean is 8 / (3 pi)."""
-    W = born(layerwise.lecun_normal(), (0,), [1000, 1000])[0][0]
+    W = sample_models(layerwise.lecun_normal(), (0,), [1000, 1000])[0][0]
     s = spectra.singular_values(W)[0]
     # a sum over singular values fluctuates by no more than O(1) however many there are, and is off by as much
     assert s.mean() == pytest.approx(8 / (3 * math.pi), abs=2 / 1000)
@@ -314,14 +314,14 @@ def test_jacobians_against_plain_products() -> None:
 
 
 def test_he_keeps_small_changes_on_average() -> None:
-    models = born(layerwise.he_normal(), range(300), [8] * 5 + [1])
+    models = sample_models(layerwise.he_normal(), range(300), [8] * 5 + [1])
     points = np.random.RandomState(0).randn(8, 1)
     s = spectra.jacobians(models, points, [RELU] * 4).hidden
     assert_within_5_errors((s[:, 0] ** 2).mean(axis=1), 1.0)
 
 
 def test_orthogonal_linear_networks_are_isometries() -> None:
-    models = born(layerwise.orthogonal(), range(3), [20] * 31)
+    models = sample_models(layerwise.orthogonal(), range(3), [20] * 31)
     J = spectra.jacobians(models, np.zeros((20, 2)), [ACTIVATIONS["linear"]] * 29)
     np.testing.assert_allclose(J.hidden, 1.0, rtol=0, atol=1e-13)
     np.testing.assert_allclose(J.logits, 1.0, rtol=0, atol=1e-13)
@@ -329,7 +329,7 @@ def test_orthogonal_linear_networks_are_isometries() -> None:
 
 def test_correlations_follow_the_map_of_relu() -> None:
     """c -> (sqrt(1 - c^2) + c arccos(-c)) / pi (Cho & Saul 2009, order 1) from 0."""
-    models = born(layerwise.he_normal(), range(12), [2, 1000, 1000, 1000, 1000])
+    models = sample_models(layerwise.he_normal(), range(12), [2, 1000, 1000, 1000, 1000])
     c = signals_module.correlations(models, np.array([1.0, 0.0]), np.array([0.0, 1.0]), [RELU] * 3)
     for l, expected in enumerate([0.0, 0.318309886, 0.493731090, 0.604825720]):
         assert_within_5_errors(c[:, l], expected)
@@ -345,15 +345,15 @@ def test_correlations_of_hand_made_layers() -> None:
     assert c[0, 0] == pytest.approx(expected, rel=1e-14)
     assert (abs(c[:, 2]) == 1.0).all()
     assert (signals_module.correlations(models, x, x, [TANH, RELU]) == 1.0).all()
-    zeros = born(layerwise.zeros())
+    zeros = sample_models(layerwise.zeros())
     assert np.isnan(signals_module.correlations(zeros, x[:2], y[:2], [RELU] * 2)).all()
 
 
 @pytest.mark.parametrize(("init", "low", "high"), [("he", 0.0, 1e-12), ("x10", 1e-6, 0.1)])
 def test_a_last_bit_after_training(init: str, low: float, high: float) -> None:
     start = {"he": layerwise.he_normal(), "x10": layerwise.normal(std=10.0)}[init]
-    twins = network_parameters.with_perturbed_copies(born(start))
-    trained = gradient_descent.train(twins, X, Y, [RELU] * 2, learning_rate=0.01, record_at=[15000], keep=True)
+    copies = network_parameters.with_perturbed_copies(sample_models(start))
+    trained = gradient_descent.train(copies, X, Y, [RELU] * 2, learning_rate=0.01, record_at=[15000], keep=True)
     assert low <= abs(trained.costs[1, 0] - trained.costs[0, 0]) < high
     (end,) = trained.snapshots
     one, other = ([(W[i : i + 1], b[i : i + 1]) for W, b in end] for i in range(2))
@@ -402,7 +402,7 @@ def test_histograms_of_a_network() -> None:
 
 def test_silent_samples() -> None:
     """He's start is dead at one input with probability 1 - (1 - 2^-4)(1 - 2^-3), whatever the input (Lu et al. 2019)."""
-    models = born(layerwise.he_normal(), range(2000), [2, 4, 3, 1])
+    models = sample_models(layerwise.he_normal(), range(2000), [2, 4, 3, 1])
     S = signals_module.signals(models, X[:, :50], Y[:, :50], [RELU] * 2)
     expected = 1 - (1 - 2**-4) * (1 - 2**-3)
     assert_within_5_errors(S.blocked_inputs, expected)

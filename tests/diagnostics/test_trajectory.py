@@ -29,7 +29,7 @@ FULL: dict[str, Any] = {}
 BATCHES: dict[str, Any] = {"batch_size": 16, "momentum": 0.9}  # the last batch of an epoch is smaller
 
 
-def born(seeds: Sequence[int]) -> Parameters:
+def sample_models(seeds: Sequence[int]) -> Parameters:
     return stack([initialize_parameters(layerwise.he_normal(), seed, LAYERS) for seed in seeds])
 
 
@@ -47,15 +47,15 @@ def train(models: Parameters, seeds: Sequence[int], record_at: Sequence[int], **
 
 @pytest.mark.parametrize("how", [FULL, BATCHES], ids=["full", "batches"])
 def test_the_model_that_is_followed_is_that_of_the_run(how: dict[str, Any]) -> None:
-    """A model and its twin, kept at moments of their own, end where the model ends among all seeds, and alone."""
-    run = train(born(SEEDS), SEEDS, [0, 20, 40], **how)
-    shown = one(born(SEEDS), 1)
+    """A model and its perturbed, kept at moments of their own, end where the model ends among all seeds, and alone."""
+    run = train(sample_models(SEEDS), SEEDS, [0, 20, 40], **how)
+    shown = one(sample_models(SEEDS), 1)
     followed = train(parameters.with_perturbed_copies(shown), [3, 3], MOMENTS, keep=True, **how)
     alone = train(shown, [3], [40], **how)
     last = followed.snapshots[-1]
     assert bits(one(last, 0)) == bits(one(run.parameters, 1)) == bits(alone.parameters)
     assert bits(last) == bits(followed.parameters)
-    assert bits(one(last, 1)) != bits(alone.parameters)  # the twin
+    assert bits(one(last, 1)) != bits(alone.parameters)  # the perturbed
     assert followed.costs[0, -1] == run.costs[1, -1] == alone.costs[0, -1]
     assert bits(followed.snapshots[0]) == bits(parameters.with_perturbed_copies(shown))
 
@@ -67,10 +67,10 @@ def test_the_model_that_is_followed_is_that_of_the_run(how: dict[str, Any]) -> N
 def test_a_snapshot_is_where_a_shorter_training_ends(
     how: dict[str, Any], arithmetic: gradient_descent.Arithmetic
 ) -> None:
-    kept = train(born(SEEDS), SEEDS, MOMENTS, keep=True, arithmetic=arithmetic, **how)
+    kept = train(sample_models(SEEDS), SEEDS, MOMENTS, keep=True, arithmetic=arithmetic, **how)
     assert len(kept.snapshots) == len(MOMENTS)
     for moment, snapshot in zip(MOMENTS, kept.snapshots, strict=True):
-        assert bits(snapshot) == bits(train(born(SEEDS), SEEDS, [moment], **how).parameters)
+        assert bits(snapshot) == bits(train(sample_models(SEEDS), SEEDS, [moment], **how).parameters)
         assert [(W.shape, b.shape) for W, b in snapshot] == [
             ((3, n, k), (3, n, 1)) for k, n in [(2, 10), (10, 5), (5, 1)]
         ]
@@ -79,7 +79,7 @@ def test_a_snapshot_is_where_a_shorter_training_ends(
 
 
 def test_keeping_changes_nothing_else_and_is_left_out_unless_asked_for() -> None:
-    start = born(SEEDS)
+    start = sample_models(SEEDS)
     before = bits(start)
     kept, plain = (train(start, SEEDS, MOMENTS, keep=keep) for keep in (True, False))
     assert bits(start) == before
@@ -94,11 +94,11 @@ def test_keeping_changes_nothing_else_and_is_left_out_unless_asked_for() -> None
 def test_snapshots_of_slices_are_put_together_in_order(how: dict[str, Any]) -> None:
     """More models than slices, so that each slice has several; by threads of its own or by an executor."""
     seeds = list(range(2 * gradient_descent.SLICES * executors.n_cores() + 3))
-    together = train(born(seeds), seeds, [0, 7], keep=True, **how)
+    together = train(sample_models(seeds), seeds, [0, 7], keep=True, **how)
     with ThreadPoolExecutor(1) as executor:
-        by_executor = train(born(seeds), seeds, [0, 7], keep=True, executor=executor, **how)
+        by_executor = train(sample_models(seeds), seeds, [0, 7], keep=True, executor=executor, **how)
     for index in (0, 1, len(seeds) // 2, len(seeds) - 1):
-        alone = train(one(born(seeds), index), [seeds[index]], [0, 7], keep=True, **how)
+        alone = train(one(sample_models(seeds), index), [seeds[index]], [0, 7], keep=True, **how)
         for moment in range(2):
             assert bits(one(together.snapshots[moment], index)) == bits(alone.snapshots[moment])
     for snapshot, other in zip(together.snapshots, by_executor.snapshots, strict=True):
@@ -106,7 +106,7 @@ def test_snapshots_of_slices_are_put_together_in_order(how: dict[str, Any]) -> N
 
 
 def test_snapshots_of_a_model_that_diverges_have_one_nan() -> None:
-    kept = gradient_descent.train(born([3]), X, Y, ACTIVE, learning_rate=1e200, record_at=[0, 9], keep=True)
+    kept = gradient_descent.train(sample_models([3]), X, Y, ACTIVE, learning_rate=1e200, record_at=[0, 9], keep=True)
     values = np.concatenate([array.ravel() for layer in kept.snapshots[1] for array in layer])
     assert np.isnan(values).any()
     assert {value.tobytes() for value in values[np.isnan(values)]} == {np.float64(np.nan).tobytes()}
@@ -117,8 +117,8 @@ def follow(snapshots: Sequence[Parameters], moments: Sequence[int] = MOMENTS) ->
 
 
 def test_follow_measures_the_model_at_each_moment() -> None:
-    followed = train(parameters.with_perturbed_copies(born([3])), [3, 3], MOMENTS, keep=True)
-    rows, twins = follow(followed.snapshots)
+    followed = train(parameters.with_perturbed_copies(sample_models([3])), [3, 3], MOMENTS, keep=True)
+    rows, copies = follow(followed.snapshots)
     assert rows["initializer"].tolist() == ["he"] * 15
     assert rows["iteration"].tolist() == np.repeat(MOMENTS, 3).tolist()
     assert rows["layer"].tolist() == [1, 2, 3] * 5
@@ -128,38 +128,38 @@ def test_follow_measures_the_model_at_each_moment() -> None:
         assert set(rows.columns) == {"initializer", "iteration", "layer", *B.layers}
         for name, values in B.layers.items():
             assert there[name].to_numpy().tobytes() == values[0].tobytes()
-    assert twins.columns.tolist() == ["initializer", "iteration", "cost", "cost_difference", "weight_difference"]
-    assert twins["initializer"].tolist() == ["he"] * 5
-    assert twins["iteration"].tolist() == MOMENTS
-    model, twin = followed.costs
-    assert twins["cost"].tolist() == model.tolist()
-    assert twins["cost_difference"].tolist() == np.abs(twin - model).tolist()
-    largest = max(abs(W).max() for W, _ in born([3])[:1])
-    assert twins["weight_difference"][0] == math.ldexp(1.0, math.frexp(largest)[1] - 53)  # a last bit of the largest
+    assert copies.columns.tolist() == ["initializer", "iteration", "cost", "cost_difference", "weight_difference"]
+    assert copies["initializer"].tolist() == ["he"] * 5
+    assert copies["iteration"].tolist() == MOMENTS
+    model, perturbed = followed.costs
+    assert copies["cost"].tolist() == model.tolist()
+    assert copies["cost_difference"].tolist() == np.abs(perturbed - model).tolist()
+    largest = max(abs(W).max() for W, _ in sample_models([3])[:1])
+    assert copies["weight_difference"][0] == math.ldexp(1.0, math.frexp(largest)[1] - 53)  # 1 ulp of the largest
 
 
 def test_differences_of_twins() -> None:
     """Of whatever weight or bias differs most, in either direction, at its own moment."""
     snapshots = []
     for layer, part, difference in [(0, 0, 0.25), (1, 1, -0.5), (2, 0, 2.0), (2, 1, 0.0)]:
-        models = [(np.concatenate([W, W]), np.concatenate([b, b])) for W, b in born([3])]
+        models = [(np.concatenate([W, W]), np.concatenate([b, b])) for W, b in sample_models([3])]
         models[1][0][:, 0, 0] = [0.0, 2.0**-10]  # everywhere a small one besides
         place = models[layer][part][:, 0, 0]
         place[:] = [1.0, 1.0 + difference]
         snapshots.append(models)
-    _, twins = follow(snapshots, [0, 1, 2, 3])
-    assert twins["weight_difference"].tolist() == [0.25, 0.5, 2.0, 2.0**-10]
+    _, copies = follow(snapshots, [0, 1, 2, 3])
+    assert copies["weight_difference"].tolist() == [0.25, 0.5, 2.0, 2.0**-10]
     for moment, models in enumerate(snapshots):
-        model, twin = reference.cost(models, reference.samples(X, Y), ACTIVE)
-        assert twins["cost"][moment] == model
-        assert twins["cost_difference"][moment] == abs(twin - model)
-    assert (twins["cost_difference"] > 0.0).tolist() == [True] * 4
+        model, perturbed = reference.cost(models, reference.samples(X, Y), ACTIVE)
+        assert copies["cost"][moment] == model
+        assert copies["cost_difference"][moment] == abs(perturbed - model)
+    assert (copies["cost_difference"] > 0.0).tolist() == [True] * 4
 
 
 def test_a_model_that_diverges_is_followed_to_the_end() -> None:
     """Through numbers whose squares are beyond the largest, inf and nan, without a warning."""
-    twins = parameters.with_perturbed_copies(born([3]))
-    trained = gradient_descent.train(twins, X, Y, ACTIVE, learning_rate=1e200, record_at=[0, 1, 9], keep=True)
+    copies = parameters.with_perturbed_copies(sample_models([3]))
+    trained = gradient_descent.train(copies, X, Y, ACTIVE, learning_rate=1e200, record_at=[0, 1, 9], keep=True)
     _, differences = follow(trained.snapshots, [0, 1, 9])
     assert np.isfinite(differences.iloc[0, 2:].astype(float)).all()
     assert differences["weight_difference"][1] > 1e150
@@ -235,7 +235,7 @@ def rank_shares(snapshots: Sequence[Parameters]) -> list[float]:
 
 def test_shares_of_what_is_followed() -> None:
     """Units that are one stay one, and the others tell themselves apart; the share counts them over hidden layers."""
-    models = born([3])
+    models = sample_models([3])
     for W, b in models[:2]:  # the first two units of both hidden layers are one
         W[:, 1], b[:, 1] = W[:, 0], b[:, 0]
     for W, _ in models[1:]:

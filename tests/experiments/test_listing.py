@@ -130,10 +130,10 @@ def test_results_of_other_parameters_count_nowhere(laboratory: Laboratory) -> No
     ]
     assert said.endswith(f"- main: {reason}\n")
 
-    told = laboratory.run(
+    reported = laboratory.run(
         "python", "-m", "pipeline.experiments.sweep", rate, "--figure", "rates.png"
     ).stdout.splitlines()
-    assert told[:4] == [
+    assert reported[:4] == [
         f"{rate}: 1e-05 (slow), 0.2 (fast)",
         f"left out: main (not reproduced, {reason})",
         "compared over the 1 seed in common: zeros, he",
@@ -147,7 +147,7 @@ def test_results_of_other_parameters_count_nowhere(laboratory: Laboratory) -> No
             for row in csv.DictReader(io.StringIO(text))
             if (row["initializer"], row["seed"]) == ("he", "3")
         )
-    (he,) = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in told if line.startswith("| he ")]
+    (he,) = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in reported if line.startswith("| he ")]
     assert costs["fast"] < costs["slow"]
     assert he[1:3] == ["0.2", f"{costs['fast']:.4g}"]
 
@@ -202,13 +202,13 @@ def test_what_was_not_made_from_what_lies_beside_it(
     own = finished.copied(tmp_path)
     monkeypatch.chdir(own.root)
     read = [listing._tree(rev) for rev in ("workspace", "HEAD")]
-    asked = [listing._flat(YAML(typ="safe").load(file.read("params.yaml"))) for file in read]
-    assert [listing.mismatch(params, file) for params, file in zip(asked, read, strict=True)] == ["", ""]
+    requested = [listing._flat(YAML(typ="safe").load(file.read("params.yaml"))) for file in read]
+    assert [listing.mismatch(params, file) for params, file in zip(requested, read, strict=True)] == ["", ""]
     change(own)
     own.commit("changed")
     read = [listing._tree(rev) for rev in ("workspace", "HEAD")]
-    asked = [listing._flat(YAML(typ="safe").load(file.read("params.yaml"))) for file in read]
-    assert [listing.mismatch(params, file) for params, file in zip(asked, read, strict=True)] == [reason, reason]
+    requested = [listing._flat(YAML(typ="safe").load(file.read("params.yaml"))) for file in read]
+    assert [listing.mismatch(params, file) for params, file in zip(requested, read, strict=True)] == [reason, reason]
 
 
 def test_models_trained_from_other_parameters_than_the_table(
@@ -308,8 +308,10 @@ def test_a_queue_of_learning_rates_becomes_a_study_and_every_result_is_published
     assert not any("Compiling" in log for log in logs)  # what the repository has compiled is found from a checkout, too
     assert laboratory.run("git", "status", "--porcelain").stdout == ""  # the workspace is as it was
 
-    told = laboratory.run("python", "-m", "pipeline.experiments.sweep", "--figure", "docs/learning_rates.png").stdout
-    assert told.splitlines()[0] == "training.learning_rate: 0.05 (rate-1), 0.1 (main), 0.2 (rate-2)"
+    reported = laboratory.run(
+        "python", "-m", "pipeline.experiments.sweep", "--figure", "docs/learning_rates.png"
+    ).stdout
+    assert reported.splitlines()[0] == "training.learning_rate: 0.05 (rate-1), 0.1 (main), 0.2 (rate-2)"
     commits = names(laboratory)
     medians = {
         0.05: final_cost(laboratory, commits["rate-1"]),
@@ -317,7 +319,7 @@ def test_a_queue_of_learning_rates_becomes_a_study_and_every_result_is_published
         0.2: final_cost(laboratory, commits["rate-2"]),
     }
     best = min(medians, key=medians.__getitem__)
-    (he,) = [line.split("|")[1:-1] for line in told.splitlines() if line.startswith("| he ")]
+    (he,) = [line.split("|")[1:-1] for line in reported.splitlines() if line.startswith("| he ")]
     assert [he[1].strip(" *"), he[2].strip()] == [f"{best:g}", f"{medians[best]:.4g}"]
     assert (laboratory.root / "docs" / "learning_rates.png").read_bytes().startswith(b"\x89PNG")
 

@@ -17,9 +17,9 @@ RATE = "training.learning_rate"
 
 
 def experiment(name: str, state: str = "success", cost: float = 0.5, **params: object) -> Experiment:
-    asked = {key.replace("__", "."): value for key, value in params.items()}
+    requested = {key.replace("__", "."): value for key, value in params.items()}
     return Experiment(
-        name, name, state, asked, {"he.final_cost": cost, "he.test_accuracy": 0.9, "zeros.final_cost": 0.7}
+        name, name, state, requested, {"he.final_cost": cost, "he.test_accuracy": 0.9, "zeros.final_cost": 0.7}
     )
 
 

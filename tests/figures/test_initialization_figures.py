@@ -20,7 +20,7 @@ from pipeline.figures import initialization_figures, style
 from pipeline.figures.initialization_figures import Histogram
 from pipeline.numerics.sums import Array
 from tests.figures.test_training_figures import MANY, labels_of, unreadable
-from tests.reporting.test_initialization_report import INITS, birth_csv, newborn
+from tests.reporting.test_initialization_report import INITS, drawn_models, initialization_csv
 
 NAN, INF = math.nan, math.inf
 EDGES = diagnostics.bin_edges()
@@ -35,9 +35,9 @@ def histogram(values: Sequence[float] | Array) -> Histogram:
     return Histogram(int(used[0]), counts[used[0] : used[-1] + 1])
 
 
-def births(names: Sequence[str], n_layers: int) -> pd.DataFrame:
+def quantity_rows(names: Sequence[str], n_layers: int) -> pd.DataFrame:
     """initialization.csv with unique numbers: the smallest a hundredth of the mean, the largest and theory twice it."""
-    made = birth_csv(names, [2, *[3] * (n_layers - 1), 1], {})
+    made = initialization_csv(names, [2, *[3] * (n_layers - 1), 1], {})
     made["mean"] = 4.0 ** -np.arange(len(made)) if len(made) < 200 else 1.0 / (1.0 + np.arange(len(made)))
     made["min"], made["max"], made["predicted"] = made["mean"] / 100, made["mean"] * 2, made["mean"] * 2
     return made
@@ -47,11 +47,11 @@ def along(names: Sequence[str]) -> pd.DataFrame:
     """What `along_training.shares` gives, other numbers in every row."""
     made = pd.DataFrame({"initializer": np.repeat(names, len(STEPS)), "iteration": np.tile(STEPS, len(names))})
     rows = np.arange(len(made)) / len(made)
-    return made.assign(distinct=rows, rank=rows**2, saturated=1 - rows, dead=rows / 2)
+    return made.assign(unique_units=rows, rank=rows**2, saturated=1 - rows, dead=rows / 2)
 
 
-def twins(names: Sequence[str]) -> pd.DataFrame:
-    """What `along_training.follow` gives of a model and its twin; the costs are the same at first."""
+def copies(names: Sequence[str]) -> pd.DataFrame:
+    """What `along_training.follow` gives of a model and its perturbed; the costs are the same at first."""
     made = pd.DataFrame({"initializer": np.repeat(names, len(STEPS)), "iteration": np.tile(STEPS, len(names))})
     grown = 1e-16 * 2.0 ** np.arange(len(made))
     return made.assign(
@@ -66,9 +66,9 @@ def ridges(names: Sequence[str], n_layers: int = 3) -> Figure:
 
 DRAWN: dict[str, Callable[[Sequence[str]], Figure]] = {
     "activations": ridges,
-    "depth": lambda names: initialization_figures.depth(births(names, 3)),
+    "depth": lambda names: initialization_figures.depth(quantity_rows(names, 3)),
     "along_training": lambda names: initialization_figures.along_training(along(names), 3),
-    "reproducibility": lambda names: initialization_figures.reproducibility(twins(names), 3),
+    "reproducibility": lambda names: initialization_figures.reproducibility(copies(names), 3),
 }
 
 
@@ -272,7 +272,7 @@ def rows_of(measured: pd.DataFrame, name: str, quantity: str) -> pd.DataFrame:
 
 
 def test_depth_draws_the_roots_of_the_table_and_theory() -> None:
-    measured = births(["a", "b"], 3)
+    measured = quantity_rows(["a", "b"], 3)
     for name, ax in zip(("a", "b"), panels(initialization_figures.depth(measured)), strict=True):
         lines = [(line.get_xdata().tolist(), line.get_ydata().tolist(), line.get_linestyle()) for line in ax.lines]
         bands = [c.get_paths()[0].vertices for c in ax.collections if isinstance(c, PolyCollection)]
@@ -295,7 +295,7 @@ def test_depth_draws_the_roots_of_the_table_and_theory() -> None:
 
 @pytest.mark.parametrize(("n_layers", "ticks"), [(1, [1]), (3, [1, 2, 3]), (6, [1, 2, 3, 4, 5, 6])])
 def test_layers_are_whole_numbers_and_all_have_their_place(n_layers: int, ticks: list[int]) -> None:
-    measured = births(["a"], n_layers)
+    measured = quantity_rows(["a"], n_layers)
     measured["mean"] = measured["mean"].where(measured["layer"] == n_layers, 0.0)
     (ax,) = panels(initialization_figures.depth(measured))
     low, high = ax.get_xlim()
@@ -304,7 +304,7 @@ def test_layers_are_whole_numbers_and_all_have_their_place(n_layers: int, ticks:
 
 def test_what_is_0_lies_on_a_line_with_its_label() -> None:
     """Of `a` only the last layer has a gradient, and no layer a signal; the band goes down to 0 where some seed has 0."""
-    measured = births(["a", "b"], 3)
+    measured = quantity_rows(["a", "b"], 3)
     kept = (measured["initializer"] == "b") | ((measured["quantity"] == "gradient_ratio") & (measured["layer"] == 3))
     for key in ("mean", "min", "max", "predicted"):
         measured[key] = measured[key].where(kept, 0.0)
@@ -327,7 +327,7 @@ def test_what_is_0_lies_on_a_line_with_its_label() -> None:
 
 
 def test_what_is_not_finite_is_named() -> None:
-    measured = births(["a", "b"], 3)
+    measured = quantity_rows(["a", "b"], 3)
     measured.loc[(measured["initializer"] == "a") & (measured["quantity"] == "gradient_ratio"), "mean"] = NAN
     a, b = panels(initialization_figures.depth(measured))
     assert [text.get_text() for text in a.texts] == ["not finite: gradient"]
@@ -335,7 +335,7 @@ def test_what_is_not_finite_is_named() -> None:
 
 
 def test_the_axis_ends_at_what_can_be_drawn() -> None:
-    measured = births(["a"], 3)
+    measured = quantity_rows(["a"], 3)
     scales = measured["quantity"].isin(["preactivation_mean_square", "gradient_ratio"])
     measured.loc[scales & (measured["layer"] == 2), "min"] = 1e-240
     measured.loc[scales & (measured["layer"] == 3), "max"] = INF
@@ -357,7 +357,7 @@ def test_deep_networks_show_eight_ridges_and_every_layer_as_a_line() -> None:
     assert [label.get_text() for label in ax.get_yticklabels()] == [*(f"layer {l}" for l in shown), "logits"]
     assert [text.get_text() for text in ax.texts] == [f"zero: {l} %" for l in [*shown, 51]]
     assert drawn(figure)
-    figure = initialization_figures.depth(births(["a"], 51))
+    figure = initialization_figures.depth(quantity_rows(["a"], 51))
     (ax,) = panels(figure)
     assert [len(line.get_xdata()) for line in ax.lines] == [51] * 4
     assert ax.get_xlim()[0] > 0.0  # no layer 0
@@ -367,7 +367,7 @@ def test_deep_networks_show_eight_ridges_and_every_layer_as_a_line() -> None:
 
 @pytest.mark.parametrize("layers_dims", [[2, 1], [2, 3], [2, 1, 1, 1]])
 def test_networks_without_hidden_layers_or_of_single_units(layers_dims: list[int]) -> None:
-    made, _, histograms = newborn(INITS, layers_dims)
+    made, _, histograms = drawn_models(INITS, layers_dims)
     for figure in (initialization_figures.depth(made), initialization_figures.activations(histograms)):
         assert [ax.get_title(loc="left") for ax in panels(figure)] == list(INITS)
         assert drawn(figure)
@@ -376,7 +376,7 @@ def test_networks_without_hidden_layers_or_of_single_units(layers_dims: list[int
 
 
 def test_networks_without_hidden_layers_have_saturated_outputs_alone() -> None:
-    figure = initialization_figures.along_training(along(["a"]).assign(distinct=NAN, rank=NAN, dead=NAN), 3)
+    figure = initialization_figures.along_training(along(["a"]).assign(unique_units=NAN, rank=NAN, dead=NAN), 3)
     texts = [[text.get_text() for text in ax.texts] for ax in figure.axes]
     assert texts == [["no hidden layer"]] * 3 + [[]]
     assert unreadable(figure) == []
@@ -385,12 +385,12 @@ def test_networks_without_hidden_layers_have_saturated_outputs_alone() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("odd", [NAN, INF, 0.0, 1e308, 5e-324])
 def test_what_is_not_finite_or_beyond_all_is_drawn_without_a_warning(odd: float) -> None:
-    measured = births(["a", "b"], 3)
+    measured = quantity_rows(["a", "b"], 3)
     for layers, keys in (([2], ["mean"]), ([3], ["max"]), ([1], ["predicted"])):
         measured.loc[(measured["initializer"] == "a") & measured["layer"].isin(layers), keys] = odd
     measured.loc[measured["initializer"] == "b", ["mean", "min", "max", "predicted"]] = odd
     assert drawn(initialization_figures.depth(measured))
-    rows = twins(["a", "b"])
+    rows = copies(["a", "b"])
     rows.loc[4:, ["cost_difference", "weight_difference"]] = odd
     figure = initialization_figures.reproducibility(rows, 3)
     assert not any(np.isinf(line.get_ydata()).any() for ax in panels(figure) for line in ax.lines)
@@ -482,7 +482,7 @@ def test_the_axis_of_iterations_has_0_and_powers_of_10(last: int, ticks: list[in
 
 
 def test_reproducibility_draws_both_differences_and_0_on_its_line() -> None:
-    rows = twins(["a", "b"])
+    rows = copies(["a", "b"])
     rows.loc[rows["initializer"] == "b", "cost_difference"] = 0.0
     figure = initialization_figures.reproducibility(rows, 7)
     a, b = panels(figure)
@@ -507,7 +507,7 @@ def test_reproducibility_draws_both_differences_and_0_on_its_line() -> None:
 
 def test_differences_too_small_for_the_axis_share_a_labelled_place() -> None:
     """A perturbed weight that was 0 differs by the smallest number there is."""
-    rows = twins(["a"]).assign(weight_difference=5e-324, cost_difference=0.0)
+    rows = copies(["a"]).assign(weight_difference=5e-324, cost_difference=0.0)
     (ax,) = panels(initialization_figures.reproducibility(rows, 3))
     weights, costs, _ = ax.lines
     assert set(weights.get_ydata()) == {1e-18}
@@ -517,7 +517,7 @@ def test_differences_too_small_for_the_axis_share_a_labelled_place() -> None:
 
 
 def test_a_perturbed_copy_that_diverges_says_when() -> None:
-    rows = twins(["a", "b"])
+    rows = copies(["a", "b"])
     rows.loc[(rows["initializer"] == "b") & (rows["iteration"] >= 20), ["cost_difference", "weight_difference"]] = NAN
     a, b = panels(initialization_figures.reproducibility(rows, 3))
     assert not a.texts

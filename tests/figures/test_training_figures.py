@@ -88,7 +88,7 @@ def test_texts_that_overlap_or_leave_the_figure_are_found() -> None:
 
 
 def costs(names: list[str], values: list[list[float]], iterations: list[int]) -> pd.DataFrame:
-    """The curves of all `names`, alike: a seed for each list of `values`, a cost for each iteration."""
+    """The same curves for all `names`: a seed for each list of `values`, a cost for each iteration."""
     rows = [
         (name, seed, iteration, cost)
         for name in names

@@ -41,13 +41,13 @@ SILU = Activation(
 )  # fmt: skip
 
 
-def birth(layers_dims: list[int], activation: Activation, m: int = 203) -> NetworkSpec:
+def network_spec(layers_dims: list[int], activation: Activation, m: int = 203) -> NetworkSpec:
     """Inputs that are neither centred nor scaled."""
     X = 3.0 * np.random.RandomState(0).randn(layers_dims[0], m) + 2.0
     return NetworkSpec(layers_dims, [activation] * (len(layers_dims) - 2), X)
 
 
-def born(name: str, settings: dict[str, Any], of: NetworkSpec, seed: int = 1) -> Parameters:
+def sample_models(name: str, settings: dict[str, Any], of: NetworkSpec, seed: int = 1) -> Parameters:
     return NETWORK_RECIPES[name](**settings)(np.random.RandomState(seed), of)
 
 
@@ -78,8 +78,8 @@ def test_every_recipe_has_its_row() -> None:
 
 @pytest.mark.parametrize("name", NETWORK_SETTINGS)
 def test_same_seed_same_bytes(name: str) -> None:
-    of = birth([3, 7, 4, 2], RELU)
-    first, second = (born(name, NETWORK_SETTINGS[name], of, seed=5) for _ in range(2))
+    of = network_spec([3, 7, 4, 2], RELU)
+    first, second = (sample_models(name, NETWORK_SETTINGS[name], of, seed=5) for _ in range(2))
     assert all(
         a.tobytes() == b.tobytes() for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True)
     )
@@ -89,8 +89,8 @@ def test_same_seed_same_bytes(name: str) -> None:
 
 @pytest.mark.parametrize("activation", [RELU, TANH, LEAKY], ids=["relu", "tanh", "leaky"])
 def test_lsuv(activation: Activation) -> None:
-    of = birth([4, 30, 20, 3], activation)
-    parameters = born("lsuv", {}, of)
+    of = network_spec([4, 30, 20, 3], activation)
+    parameters = sample_models("lsuv", {}, of)
     # one division leaves rounding alone: of a sum of 6090 terms about their mean, 1e-13 at most
     assert all(abs(np.var(Z) - 1) < 1e-12 for Z in forward(parameters, of.X, of))
     for W, b in parameters:
@@ -100,30 +100,30 @@ def test_lsuv(activation: Activation) -> None:
 
 
 def test_lsuv_stops_where_it_may() -> None:
-    of = birth([4, 30, 3], RELU)
-    (loose, _), *_ = born("lsuv", {"tolerance": 1e9}, of)
+    of = network_spec([4, 30, 3], RELU)
+    (loose, _), *_ = sample_models("lsuv", {"tolerance": 1e9}, of)
     np.testing.assert_allclose(loose.T @ loose, np.eye(4), rtol=0, atol=1e-14)
-    strict = born("lsuv", {"tolerance": 1e-300, "max_iterations": 3}, of)  # no variance is 1 that closely
+    strict = sample_models("lsuv", {"tolerance": 1e-300, "max_iterations": 3}, of)  # no variance is 1 that closely
     assert all(abs(np.var(Z) - 1) < 1e-12 for Z in forward(strict, of.X, of))
-    dead = born("lsuv", {}, of._replace(X=np.zeros((4, 8))))
+    dead = sample_models("lsuv", {}, of._replace(X=np.zeros((4, 8))))
     np.testing.assert_array_equal(dead[0][0], loose)
 
 
 @pytest.mark.parametrize(("variance", "rescaled"), [(1.019, False), (1.021, True), (0.981, False), (0.979, True)])
 def test_lsuv_rescales_a_variance_that_is_off_by_more_than_0_02(variance: float, rescaled: bool) -> None:
     """The default tolerance is that of the authors' script."""
-    of = birth([4, 30, 3], LINEAR)
-    (loose, _), *_ = born("lsuv", {"tolerance": 1e9}, of)
+    of = network_spec([4, 30, 3], LINEAR)
+    (loose, _), *_ = sample_models("lsuv", {"tolerance": 1e9}, of)
     X = of.X * math.sqrt(variance / np.var(loose @ of.X))
-    (W, _), *_ = born("lsuv", {}, of._replace(X=X))
+    (W, _), *_ = sample_models("lsuv", {}, of._replace(X=X))
     # the variance is 1 up to the rounding of a sum of 6090 terms
     assert np.var(W @ X) == pytest.approx(1.0 if rescaled else variance, abs=1e-12)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.1])
 def test_data_dependent(beta: float) -> None:
-    of = birth([4, 30, 20, 3], RELU)
-    parameters = born("data_dependent", {"beta": beta}, of)
+    of = network_spec([4, 30, 20, 3], RELU)
+    parameters = sample_models("data_dependent", {"beta": beta}, of)
     for Z in forward(parameters, of.X, of):
         # rounding of sums of 203 terms of size 10
         np.testing.assert_allclose(Z.mean(axis=1), beta, rtol=0, atol=1e-13)
@@ -135,8 +135,8 @@ def test_data_dependent(beta: float) -> None:
 
 
 def test_data_dependent_keeps_units_that_do_not_vary() -> None:
-    of = birth([2, 3, 1], RELU)._replace(X=np.full((2, 9), 0.3))
-    (W, b), _ = born("data_dependent", {}, of)
+    of = network_spec([2, 3, 1], RELU)._replace(X=np.full((2, 9), 0.3))
+    (W, b), _ = sample_models("data_dependent", {}, of)
     np.testing.assert_array_equal(W, drawn([2, 3, 1])[0])
     assert np.isfinite(b).all()
 
@@ -149,8 +149,8 @@ def test_data_dependent_keeps_units_that_do_not_vary() -> None:
 )
 def test_looks_linear(activation: Activation, c: float, layers_dims: list[int]) -> None:
     """f(x) = M x, M the product of c times the blocks that stand above and left."""
-    of = birth(layers_dims, activation)
-    parameters = born("looks_linear", {}, of)
+    of = network_spec(layers_dims, activation)
+    parameters = sample_models("looks_linear", {}, of)
     M, kept = np.eye(layers_dims[0]), layers_dims[0]
     for l, (W, _) in enumerate(parameters):
         rows = len(W) if l == len(parameters) - 1 else len(W) // 2
@@ -167,8 +167,8 @@ def test_looks_linear(activation: Activation, c: float, layers_dims: list[int]) 
 
 def test_looks_linear_carries_gradients_without_loss() -> None:
     """The Jacobian of a ReLU network of even width is orthogonal at every input, whatever its depth."""
-    of = birth([6, *[12] * 40, 6], RELU)
-    parameters = born("looks_linear", {}, of)
+    of = network_spec([6, *[12] * 40, 6], RELU)
+    parameters = sample_models("looks_linear", {}, of)
     Z, A = reference.forward_propagation(parameters, of.X[:, :5], of.activations)
     for sample in range(5):
         J = np.eye(6)
@@ -179,8 +179,8 @@ def test_looks_linear_carries_gradients_without_loss() -> None:
 
 
 def test_looks_linear_odd_units_hear_and_are_not_heard() -> None:
-    of = birth([7, 11, 9, 3], RELU)
-    (W1, _), (W2, _), (W3, _) = born("looks_linear", {}, of)
+    of = network_spec([7, 11, 9, 3], RELU)
+    (W1, _), (W2, _), (W3, _) = sample_models("looks_linear", {}, of)
     assert W1[10].any()
     assert W2[8].any()
     assert not W2[:, 10].any()
@@ -195,9 +195,9 @@ def test_looks_linear_odd_units_hear_and_are_not_heard() -> None:
 )
 def test_looks_linear_refuses_what_cannot_look_linear(activation: Activation) -> None:
     with pytest.raises(ValueError, match="looks_linear requires an activation with"):
-        born("looks_linear", {}, birth([3, 4, 1], activation))
+        sample_models("looks_linear", {}, network_spec([3, 4, 1], activation))
     with pytest.raises(ValueError, match="at least 2 units in every hidden layer"):
-        born("looks_linear", {}, birth([3, 1, 1], RELU))
+        sample_models("looks_linear", {}, network_spec([3, 1, 1], RELU))
 
 
 def test_random_walk_gains() -> None:
@@ -210,14 +210,14 @@ def test_random_walk_gains() -> None:
         (TANH, {}, [1.13, 1.13, math.exp(1 / 40)]),
         (TANH, {"tanh_gain": 1.3}, [1.3, 1.3, math.exp(1 / 40)]),
     ]:
-        parameters = born("random_walk", settings, birth(layers_dims, activation))
+        parameters = sample_models("random_walk", settings, network_spec(layers_dims, activation))
         for (W, b), D, g in zip(parameters, drawn(layers_dims), gains, strict=True):
             np.testing.assert_allclose(W, D * (g / math.sqrt(D.shape[1])), rtol=1e-15)
             assert not b.any()
     with pytest.raises(ValueError, match="random_walk has gains for relu, tanh and linear layers only, not for"):
-        born("random_walk", {}, birth(layers_dims, ELU))
+        sample_models("random_walk", {}, network_spec(layers_dims, ELU))
     with pytest.raises(ValueError, match="not for relu6"):  # it is ReLU below 6
-        born("random_walk", {}, birth(layers_dims, ACTIVATIONS["relu6"]))
+        sample_models("random_walk", {}, network_spec(layers_dims, ACTIVATIONS["relu6"]))
 
 
 @pytest.mark.parametrize("n", [20, 100, 400])
@@ -228,7 +228,7 @@ def test_random_walk_has_no_drift(n: int) -> None:
     on = stats.binom.pmf(k, n, 0.5)
     exact = {LINEAR: log_chi_squared[-1] - math.log(n), RELU: (on * log_chi_squared).sum() / on.sum() - math.log(n)}
     for activation, log_z in exact.items():
-        parameters = born("random_walk", {}, birth([n, n, n], activation))
+        parameters = sample_models("random_walk", {}, network_spec([n, n, n], activation))
         ratio = parameters[1][0] if activation is LINEAR else parameters[0][0]
         D = drawn([n, n, n])[1 if activation is LINEAR else 0]
         g = (ratio / D)[0, 0] * math.sqrt(n)
@@ -306,8 +306,8 @@ def test_critical_points_against_quadrature(activation: Activation, bias_varianc
 
 
 def test_critical_normal_law() -> None:
-    of = birth([400, 300, 500, 200], TANH)
-    parameters = born("critical_normal", {"bias_variance": 0.05}, of)
+    of = network_spec([400, 300, 500, 200], TANH)
+    parameters = sample_models("critical_normal", {"bias_variance": 0.05}, of)
     for (W, b), fan_in in zip(parameters, of.layers_dims, strict=False):
         assert stats.kstest(W.ravel() / math.sqrt(1.760954640 / fan_in), "norm").pvalue > 1e-4
         assert abs(W.var() * fan_in / 1.760954640 - 1) < 5 * math.sqrt(2 / W.size)
@@ -317,20 +317,20 @@ def test_critical_normal_law() -> None:
 def test_critical_normal_is_he_and_lecun_without_biases() -> None:
     layers_dims = [30, 41, 20, 3]
     for activation, scale in [(RELU, 2.0), (TANH, 1.0)]:
-        parameters = born("critical_normal", {}, birth(layers_dims, activation))
+        parameters = sample_models("critical_normal", {}, network_spec(layers_dims, activation))
         for (W, b), D in zip(parameters, drawn(layers_dims), strict=True):
             np.testing.assert_array_equal(W, D * math.sqrt(scale / D.shape[1]))
             assert not b.any()
 
 
 def test_critical_normal_takes_the_activation_that_feeds_a_layer() -> None:
-    of = birth([30, 41, 20, 3], RELU)._replace(activations=[RELU, TANH])
+    of = network_spec([30, 41, 20, 3], RELU)._replace(activations=[RELU, TANH])
     scales = [
         (W / D)[0, 0] ** 2 * W.shape[1]
-        for (W, _), D in zip(born("critical_normal", {}, of), drawn([30, 41, 20, 3]), strict=True)
+        for (W, _), D in zip(sample_models("critical_normal", {}, of), drawn([30, 41, 20, 3]), strict=True)
     ]
     np.testing.assert_allclose(scales, [2, 2, 1], rtol=1e-14)
-    ((W, _),) = born("critical_normal", {}, birth([30, 3], RELU))
+    ((W, _),) = sample_models("critical_normal", {}, network_spec([30, 3], RELU))
     np.testing.assert_allclose(W, drawn([30, 3])[0] / math.sqrt(30), rtol=1e-15)
 
 
@@ -347,7 +347,7 @@ def test_critical_normal_takes_the_activation_that_feeds_a_layer() -> None:
 )
 def test_no_critical_point(activation: Activation, bias_variance: float, clause: str) -> None:
     with pytest.raises(ValueError, match=clause):
-        born("critical_normal", {"bias_variance": bias_variance}, birth([3, 4, 1], activation))
+        sample_models("critical_normal", {"bias_variance": bias_variance}, network_spec([3, 4, 1], activation))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How models are born from a recipe: options, exceptions for layers, and functions of the user's own."""
+"""Models drawn from a recipe: options, exceptions for layers, and functions of the user's own."""
 
 import sys
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from pipeline.initializers.recipes import Layer, Recipe
 from pipeline.networks.activations import ACTIVATIONS
 
 WIDTHS = [2, 10, 5, 1]
-BIRTH = NetworkSpec(WIDTHS, [ACTIVATIONS["relu"]] * 2, np.random.RandomState(0).randn(2, 30))
+SPEC = NetworkSpec(WIDTHS, [ACTIVATIONS["relu"]] * 2, np.random.RandomState(0).randn(2, 30))
 
 
-def born(recipe: Recipe, seed: int = 3):
-    return recipes.sample_parameters(recipe, seed, BIRTH)
+def sample_models(recipe: Recipe, seed: int = 3):
+    return recipes.sample_parameters(recipe, seed, SPEC)
 
 
 def same(a, b) -> bool:
@@ -29,14 +29,14 @@ def same(a, b) -> bool:
 def test_one_stream_layer_after_layer() -> None:
     """The seed's draws: np.random.seed(3), then randn for W1, W2, W3."""
     rng = np.random.RandomState(3)
-    for (W, b), (fan_in, fan_out) in zip(born(Recipe("normal", {"std": 10.0})), pairwise(WIDTHS), strict=True):
+    for (W, b), (fan_in, fan_out) in zip(sample_models(Recipe("normal", {"std": 10.0})), pairwise(WIDTHS), strict=True):
         np.testing.assert_allclose(W, rng.randn(fan_out, fan_in) * 10, rtol=1e-14)  # our logarithm is not NumPy's
         assert b.tobytes() == np.zeros((fan_out, 1)).tobytes()
 
 
 def test_gain_and_bias_for_every_recipe() -> None:
     for name in ("he_normal", "orthogonal", "pytorch_linear", "lsuv"):
-        plain, changed = born(Recipe(name)), born(Recipe(name, gain=3.0, bias=0.25))
+        plain, changed = sample_models(Recipe(name)), sample_models(Recipe(name, gain=3.0, bias=0.25))
         for (W, b), (V, c) in zip(plain, changed, strict=True):
             assert (V == 3.0 * W).all()
             assert (c == b + 0.25).all()
@@ -44,7 +44,7 @@ def test_gain_and_bias_for_every_recipe() -> None:
 
 def test_exceptions_for_layers() -> None:
     layers = {2: Layer(gain=0.5), 3: Layer("constant", {"value": 0.1}, bias=2.0)}
-    plain, changed = born(Recipe("he_normal")), born(Recipe("he_normal", gain=3.0, layers=layers))
+    plain, changed = sample_models(Recipe("he_normal")), sample_models(Recipe("he_normal", gain=3.0, layers=layers))
     assert (changed[0][0] == 3.0 * plain[0][0]).all()
     assert (changed[1][0] == 0.5 * plain[1][0]).all()
     assert (changed[2][0] == 3.0 * 0.1).all()  # the gain of all, and the layer's own recipe and bias
@@ -53,15 +53,18 @@ def test_exceptions_for_layers() -> None:
 
 def test_a_layers_own_recipe_draws_in_its_turn() -> None:
     """The layers after it draw on from where it stopped."""
-    changed = born(Recipe("he_normal", layers={1: Layer("normal", {"std": 1.0})}))
-    assert same(changed[1:], born(Recipe("he_normal"))[1:])
-    without = born(Recipe("he_normal", layers={1: Layer("zeros")}))  # draws nothing
+    changed = sample_models(Recipe("he_normal", layers={1: Layer("normal", {"std": 1.0})}))
+    assert same(changed[1:], sample_models(Recipe("he_normal"))[1:])
+    without = sample_models(Recipe("he_normal", layers={1: Layer("zeros")}))  # draws nothing
     rng = np.random.RandomState(3)
     assert (without[1][0] == layerwise.he_normal()(rng, 5, 10)).all()
 
 
 def test_an_exception_in_a_network_drawn_as_a_whole() -> None:
-    plain, changed = born(Recipe("lsuv")), born(Recipe("lsuv", layers={3: Layer("zeros"), 1: Layer(gain=2.0)}))
+    plain, changed = (
+        sample_models(Recipe("lsuv")),
+        sample_models(Recipe("lsuv", layers={3: Layer("zeros"), 1: Layer(gain=2.0)})),
+    )
     assert (changed[0][0] == 2.0 * plain[0][0]).all()
     assert (changed[1][0] == plain[1][0]).all()
     assert not changed[2][0].any()
@@ -128,15 +131,17 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_a_function_of_ones_own(own: str) -> None:
     rng = np.random.RandomState(3)
-    for (W, b), (fan_in, fan_out) in zip(born(Recipe(f"{own}:good", {"size": 2.0})), pairwise(WIDTHS), strict=True):
+    for (W, b), (fan_in, fan_out) in zip(
+        sample_models(Recipe(f"{own}:good", {"size": 2.0})), pairwise(WIDTHS), strict=True
+    ):
         assert (W == 2.0 * rng.random_sample((fan_out, fan_in))).all()
         assert not b.any()
-    assert all((b == 1.5).all() for _, b in born(Recipe(f"{own}:with_biases", bias=0.5)))
-    assert recipe_settings.dry_run(Recipe(f"{own}:good"), 3, BIRTH) == ""
+    assert all((b == 1.5).all() for _, b in sample_models(Recipe(f"{own}:with_biases", bias=0.5)))
+    assert recipe_settings.dry_run(Recipe(f"{own}:good"), 3, SPEC) == ""
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "reported"),
     [
         ("transposed", "returned W of shape (2, 10); expected (10, 2)"),
         ("single", "returned an array of float32 for W; expected an array of float64"),
@@ -151,8 +156,8 @@ def test_a_function_of_ones_own(own: str) -> None:
         ("broken", "raised ZeroDivisionError: division by zero"),
     ],
 )
-def test_what_is_wrong_with_a_function_of_ones_own(own: str, function: str, told: str) -> None:
-    assert recipe_settings.dry_run(Recipe(f"{own}:{function}"), 3, BIRTH) == told
+def test_what_is_wrong_with_a_function_of_ones_own(own: str, function: str, reported: str) -> None:
+    assert recipe_settings.dry_run(Recipe(f"{own}:{function}"), 3, SPEC) == reported
 
 
 def test_settings_of_a_function_of_ones_own(own: str) -> None:

@@ -127,14 +127,14 @@ def test_same_bits_for_any_shape(
 def test_same_bits_where_it_is_chaotic() -> None:
     """x10 on the tutorial's data: after 1,500 steps a difference of one ulp anywhere would have grown past 1e-6."""
     init = layerwise.normal(std=10.0)
-    born = network_parameters.stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in (2, 3, 7)])
+    initial = network_parameters.stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in (2, 3, 7)])
     activations, S = [ACTIVATIONS["relu"]] * 2, reference.samples(*circles(300, 0.05, 1))
-    slow = descend(reference, born, S, activations, 0.01, 1500)
-    assert bits(descend(kernel, born, S, activations, 0.01, 1500)) == bits(slow)
+    slow = descend(reference, initial, S, activations, 0.01, 1500)
+    assert bits(descend(kernel, initial, S, activations, 0.01, 1500)) == bits(slow)
 
-    nudged = [(W.copy(), b.copy()) for W, b in born]
-    nudged[0][0][:] = np.nextafter(nudged[0][0], np.inf)
-    moved = descend(kernel, nudged, S, activations, 0.01, 1500)
+    perturbed = [(W.copy(), b.copy()) for W, b in initial]
+    perturbed[0][0][:] = np.nextafter(perturbed[0][0], np.inf)
+    moved = descend(kernel, perturbed, S, activations, 0.01, 1500)
     assert np.abs(moved[0][0] - slow[0][0]).max() > 1e-6
 
 

@@ -22,7 +22,7 @@ COPIES = pd.DataFrame(
         "weight_difference": [1e-16, 0.125, 1e-16, 3e-16],
     }
 )
-CHOICES = {"reference": "b", "target_cost": 0.15, "target_accuracy": 0.9, "confidence": 0.95}
+CHOICES = {"highlight_seed": 0, "reference": "b", "target_cost": 0.15, "target_accuracy": 0.9, "confidence": 0.95}
 
 
 def written(

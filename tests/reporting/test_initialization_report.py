@@ -30,7 +30,7 @@ HEALTHY = [Label("healthy", "")]
 Cells = Mapping[tuple[str, str, int], tuple[float, ...]]
 
 
-def birth_csv(names: Sequence[str], layers_dims: Sequence[int], cells: Cells) -> pd.DataFrame:
+def initialization_csv(names: Sequence[str], layers_dims: Sequence[int], cells: Cells) -> pd.DataFrame:
     """initialization.csv in which everything is as it would be of healthy networks, but for the `cells` given: (mean, sd,
     predicted, deviation) by initializer, quantity and layer, or 0 for a whole model's; nothing for a row that lacks."""
     rows = []
@@ -54,12 +54,12 @@ def written(
     cells: Cells | None = None,
     layers_dims: Sequence[int] = (2, 4, 3, 1),
     words: Mapping[str, Sequence[Label]] | None = None,
-    silence: Mapping[str, str] | None = None,
+    unpredicted: Mapping[str, str] | None = None,
     estimated: Sequence[str] = (),
 ) -> str:
     words = words or {"b": HEALTHY * 3}
-    made = birth_csv(list(words), layers_dims, cells or {})
-    return initialization_report.report(made, words, silence or {}, layers_dims, estimated)
+    made = initialization_csv(list(words), layers_dims, cells or {})
+    return initialization_report.report(made, words, unpredicted or {}, layers_dims, estimated)
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -68,28 +68,28 @@ def tables(text: str) -> list[list[list[str]]]:
     return [[[cell.strip() for cell in line[1:-1].split("|")] for line in block[2:]] for block in blocks]
 
 
-def drawn(
+def drawn_models(
     inits: Mapping[str, Recipe], layers_dims: Sequence[int], activation: str = "relu", seeds: Sequence[int] = (0, 1, 2)
 ) -> tuple[pd.DataFrame, str, dict[str, list[Histogram]]]:
     """initialization.csv, initialization.md and the histograms of real networks on circles, as the stage makes them."""
     X, Y = circles(20, 0.05, 1)
     n_layers, activations = len(layers_dims) - 1, [ACTIVATIONS[activation]] * (len(layers_dims) - 2)
-    birth = NetworkSpec(list(layers_dims), activations, X)
-    found, words, silence, histograms = {}, {}, {}, {}
+    spec = NetworkSpec(list(layers_dims), activations, X)
+    found, words, unpredicted, histograms = {}, {}, {}, {}
     for name, recipe in inits.items():
-        B = measure.measure(stack([sample_parameters(recipe, seed, birth) for seed in seeds]), X, Y, activations)
+        B = measure.measure(stack([sample_parameters(recipe, seed, spec) for seed in seeds]), X, Y, activations)
         columns = {"layer": np.tile(np.arange(1, n_layers + 1), len(seeds))}
         columns |= {column: values.ravel() for column, values in B.layers.items()}
-        law = variances.laws(recipe, birth)
+        law = variances.laws(recipe, spec)
         if isinstance(law, str):
-            silence[name] = law
+            unpredicted[name] = law
         theory = None if isinstance(law, str) else predictions.predict(law, layers_dims, X, activations)
         found[name] = InitialMeasurements(columns, B.models, B.dead, theory)
         words[name] = labels.label_models(columns, B.models, n_layers, labels.plan(0.01, 0.0, 15_000, Y))
         counts = [*B.A_counts.sum(axis=0), B.Z_counts[:, -1].sum(axis=0)]
         histograms[name] = [Histogram(0, values) for values in counts]
     made = initialization_table.table(found)
-    return made, initialization_report.report(made, words, silence, layers_dims), histograms
+    return made, initialization_report.report(made, words, unpredicted, layers_dims), histograms
 
 
 INITS = {
@@ -136,7 +136,7 @@ def test_layer_by_layer() -> None:
 
 def test_a_mean_over_some_of_the_models_says_how_many() -> None:
     cells = {("b", "log_growth", 0): (-1.1, 1.01, -0.931, -1.7), ("b", "effective_rank", 2): (1.5, 0.1, NAN, NAN)}
-    table = birth_csv(["b"], (2, 4, 3, 1), cells)
+    table = initialization_csv(["b"], (2, 4, 3, 1), cells)
     table.loc[table["quantity"].isin(["log_growth", "effective_rank"]), "seeds"] = 2
     _, layers, _, (typical,) = tables(initialization_report.report(table, {"b": HEALTHY * 3}, {}, (2, 4, 3, 1)))
     assert typical[4:] == ["−1.1 ± 1.01 (2 of 3)", "−0.931", "−1.7"]
@@ -160,9 +160,9 @@ def test_from_the_input_to_the_last_hidden_layer() -> None:
     assert maps[4:] == ["1.14e−7 ± 6.58e−8", "1.25e−7", "−1.7", "0.000393, 0.000104"]
     assert typical == ["b", "4.46 % ± 8.67 %", "3.22 %", "+1.4", "−1.1 ± 1.01", "−0.931", "−1.7"]
     assert "Correlation: of the pre-activations of layer 2 at" in text
-    nowhere = {("b", f"jacobian_{end}", 0): () for end in ("square", "largest", "smallest")}
+    nowhere = {("b", f"jacobian_{end}", 0): () for end in ("mean_square", "largest", "smallest")}
     assert tables(written(nowhere))[-2][0][4:] == ["–", "–", "–", "–, –"]  # not finite in any model
-    assert tables(written({("b", "log_growth", 0): ()}))[-1][0][4:] == ["–", "–", "–"]  # every sample is silent
+    assert tables(written({("b", "log_growth", 0): ()}))[-1][0][4:] == ["–", "–", "–"]  # every input is blocked
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ def agreement(text: str) -> str:
 
 
 def test_where_theory_is_silent_is_said_and_why() -> None:
-    silence = {"odd": "has weights of mean 0.5, but theory assumes mean 0", "own": "has weights of your own making"}
-    text = written(words={"b": HEALTHY, "odd": HEALTHY, "own": HEALTHY}, silence=silence)
+    unpredicted = {"odd": "has weights of mean 0.5, but theory assumes mean 0", "own": "has weights of your own making"}
+    text = written(words={"b": HEALTHY, "odd": HEALTHY, "own": HEALTHY}, unpredicted=unpredicted)
     assert agreement(text).endswith(
         "of the prediction:\n\n"
         "- odd: no prediction, because it has weights of mean 0.5, but theory assumes mean 0;\n"
@@ -238,7 +238,7 @@ def test_where_theory_is_silent_is_said_and_why() -> None:
 
 def test_where_theory_hangs_on_the_weights_themselves_is_said() -> None:
     words = {"b": HEALTHY, "mine": HEALTHY, "odd": HEALTHY}
-    text = written(words=words, silence={"odd": "is odd"}, estimated=["mine", "odd"])
+    text = written(words=words, unpredicted={"odd": "is odd"}, estimated=["mine", "odd"])
     assert agreement(text).endswith(
         "of the prediction:\n\n"
         "- mine: predictions from the variances estimated from the weights, taken as uncorrelated;\n"
@@ -257,7 +257,7 @@ def test_what_lies_beyond_three_standard_errors_is_named_the_farthest_first() ->
     }
     assert agreement(written(cells)) == (
         "1 of 4 measured means lie within 3 standard errors of the prediction:\n\n"
-        "- further away: b correlation in layer 2 (0.4, not 0.318), b cost (0.9, not 0.7), "
+        "- further away: b correlation in layer 2 (0.4, not 0.318), b initial_cost (0.9, not 0.7), "
         "b preactivation_mean_square in layer 2 (0.767, not 0.83)."
     )
     within = {key: cell for key, cell in cells.items() if abs(cell[3]) <= 3.0}
@@ -266,7 +266,7 @@ def test_what_lies_beyond_three_standard_errors_is_named_the_farthest_first() ->
 
 def test_of_many_that_lie_beyond_twelve_are_named() -> None:
     cells = {("b", "preactivation_mean_square", l): (2.0, 1.0, 1.0, 3.0 + l) for l in range(1, 21)}
-    text = agreement(written(cells, [2, *[5] * 19, 1], silence={"odd": "is odd"}))
+    text = agreement(written(cells, [2, *[5] * 19, 1], unpredicted={"odd": "is odd"}))
     assert text.startswith("0 of 20 measured means lie within")
     named = [int(layer) for layer in re.findall(r"in layer (\d+)", text)]
     assert named == list(range(20, 8, -1))
@@ -276,7 +276,7 @@ def test_of_many_that_lie_beyond_twelve_are_named() -> None:
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("layers_dims", [[2, 1], [2, 1, 1, 1], [2, 3], [2, *[3] * 20, 1]])
 def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str) -> None:
-    made, text, _ = drawn(INITS, layers_dims, activation)
+    made, text, _ = drawn_models(INITS, layers_dims, activation)
     words, layers, maps, typical = tables(text)
     assert [row[0] for row in words] == [row[0] for row in maps] == [row[0] for row in typical] == list(INITS)
     assert len(layers) == len(INITS) * min(8, len(layers_dims) - 1)
@@ -288,33 +288,33 @@ def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("std", [1e-170, 1e100, 1e150])
 def test_networks_beyond_the_range_of_numbers_are_told(std: float, activation: str) -> None:
-    _, text, _ = drawn(
+    _, text, _ = drawn_models(
         {"far": Recipe("normal", {"std": std}), "he": Recipe("he_normal", {})}, [2, 4, 4, 4, 1], activation
     )
     assert len(tables(text)) == 4
 
 
 def test_a_single_seed_has_no_spread() -> None:
-    _, text, _ = drawn(INITS, [2, 4, 3, 1], seeds=[3])
+    _, text, _ = drawn_models(INITS, [2, 4, 3, 1], seeds=[3])
     assert "±" not in "".join(line for line in text.split("\n") if line.startswith("|"))
 
 
 def test_tables_are_aligned() -> None:
-    silence = {"a_longer_name": "is odd"}
+    unpredicted = {"a_longer_name": "is odd"}
     hand = written(
         {("b", "preactivation_mean_square", 2): (-1e-12, 2e-13, 1.0, -100.0)},
         words={"b": HEALTHY, "a_longer_name": HEALTHY},
     )
-    for text in (hand, written(silence=silence), drawn(INITS, [2, 4, 3, 1])[1]):
+    for text in (hand, written(unpredicted=unpredicted), drawn_models(INITS, [2, 4, 3, 1])[1]):
         blocks = [block.split("\n") for block in text.split("\n\n") if block.startswith("|")]
         assert len(blocks) == 4
         assert all(len({len(line) for line in block}) == 1 for block in blocks)
 
 
 def test_nothing_hangs_on_names() -> None:
-    _, text, _ = drawn(INITS, [2, 4, 3, 1])
+    _, text, _ = drawn_models(INITS, [2, 4, 3, 1])
     others = dict(zip(INITS, ("q1", "q2345", "q2345678", "q11"), strict=True))  # as long, and no part of another word
-    _, other, _ = drawn({others[name]: recipe for name, recipe in INITS.items()}, [2, 4, 3, 1])
+    _, other, _ = drawn_models({others[name]: recipe for name, recipe in INITS.items()}, [2, 4, 3, 1])
     for name in sorted(others, key=len, reverse=True):
         other = other.replace(others[name], name)
     assert other == text

@@ -228,8 +228,8 @@ def test_an_empty_name_is_told(laboratory: Laboratory) -> None:
     """DVC stumbles over it before any stage runs; docs/trouble.md says what to do then."""
     laboratory.change("params.yaml", "  he: {", '  "": {recipe: zeros}\n  he: {')
     assert "ERROR: unexpected error" in laboratory.run("dvc", "repro", check=False).stdout
-    told = laboratory.run("python", "-m", "pipeline.config.params", check=False).stdout
-    assert "names are used in file names and must be a letter, then up to 63 letters" in told
+    reported = laboratory.run("python", "-m", "pipeline.config.params", check=False).stdout
+    assert "names are used in file names and must be a letter, then up to 63 letters" in reported
 
 
 def files(laboratory: Laboratory) -> set[Path]:

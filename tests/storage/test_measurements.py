@@ -1,4 +1,4 @@
-"""The files of newborn models, snapshots and tables: read back to the same bits, damage told in a sentence."""
+"""The files of measurements, snapshots and tables: read back to the same bits, damage reported in one sentence."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""Files read back to the same bits, and damage told in a sentence."""
+"""Files read back to the same bits, and damage reported in one sentence."""
 
 from pathlib import Path
 

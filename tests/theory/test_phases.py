@@ -1,4 +1,4 @@
-"""What is told of activations: the page, and the answers, against papers and maps that are iterated by SciPy."""
+"""The page on activations and the command's output against papers and maps that are iterated by SciPy."""
 
 import math
 import re
@@ -21,7 +21,7 @@ DIGITS = 6e-7  # relative: numbers are printed to 7 digits, so within 5e-7 of wh
 LAYERS = 6e-4  # and numbers of layers to 4
 
 
-def told(text: str) -> dict[str, str]:
+def parsed(text: str) -> dict[str, str]:
     """What the lines of an answer say, by their labels; the first block's if there are several."""
     found: dict[str, str] = {}
     for label, value in re.findall(r"(?m)^(\S.{8})  (\S+)(?: layers)?(?: depth)?  +\S", text):
@@ -81,7 +81,7 @@ def test_the_page_against_papers() -> None:
 
 
 def test_pytorchs_tanh_is_chaotic() -> None:
-    """As the user is told who asks for its gain, and in the page."""
+    """The same on the page and in the command's output for its gain."""
     gain, q, chi, word = table("PyTorch's gains")["tanh"]
     assert (float(gain), word) == (pytest.approx(5 / 3, rel=DIGITS), "chaotic")
     assert float(chi) == pytest.approx(1.209831, abs=5e-7)
@@ -92,8 +92,8 @@ def test_pytorchs_tanh_is_chaotic() -> None:
         f"PyTorch's {gain} for tanh is chaotic: q goes to {q}, where χ₁ = 1.209831. The forward gain\n"
         f"1.592537 keeps q = 1, and is chaotic, with χ₁ = {forward:.7g}. The gain 1 is critical.\n"
     ) in PAGE
-    asked = told(answer("tanh", (5 / 3) ** 2, 0.0))
-    assert (asked["stable q*"], asked["chi_1"], asked["phase"], asked["critical"]) == (q, chi, "chaotic", "1")
+    found = parsed(answer("tanh", (5 / 3) ** 2, 0.0))
+    assert (found["stable q*"], found["chi_1"], found["phase"], found["critical"]) == (q, chi, "chaotic", "1")
 
 
 def test_the_edge_of_chaos() -> None:
@@ -104,7 +104,7 @@ def test_the_edge_of_chaos() -> None:
     at = 2 * EDGE.index(0.05)
     found = [float(cell) for cell in rows["tanh"][at : at + 2]]
     assert found == pytest.approx([1.760954640, 0.570047882], rel=DIGITS)
-    exact = told(answer("tanh", 1.760954640, 0.05))
+    exact = parsed(answer("tanh", 1.760954640, 0.05))
     assert (exact["phase"], exact["c*"], exact["xi_c"], exact["trainable"]) == (
         "critical",
         "1",
@@ -114,15 +114,15 @@ def test_the_edge_of_chaos() -> None:
     assert "critical" not in exact  # it is there
     assert float(exact["stable q*"]) == pytest.approx(0.570047882, rel=DIGITS)
     off = answer("tanh", 1.7, 0.05)
-    assert told(off)["phase"] == "ordered"
-    assert float(told(off)["critical"]) == pytest.approx(1.760954640, rel=DIGITS)
+    assert parsed(off)["phase"] == "ordered"
+    assert float(parsed(off)["critical"]) == pytest.approx(1.760954640, rel=DIGITS)
     assert f"gain {math.sqrt(1.760954640):.7g}, q* = 0.5700479" in off
 
 
 @pytest.mark.parametrize(("sigma_w2", "sigma_b2"), [((5 / 3) ** 2, 0.0), (4.0, 0.1), (1.2, 0.3)])
 def test_an_answer_against_slow_iteration(sigma_w2: float, sigma_b2: float) -> None:
     """q by SciPy's quadrature; c by the trapezoidal rule on a square, exact to rounding for tanh at steps of 0.1."""
-    found = told(answer("tanh", sigma_w2, sigma_b2))
+    found = parsed(answer("tanh", sigma_w2, sigma_b2))
     layers = settled(math.tanh, 1.0, sigma_w2, sigma_b2, 60)
     q = layers[-1]
     assert float(found["stable q*"]) == pytest.approx(q, rel=DIGITS)
@@ -159,29 +159,29 @@ def test_an_answer_against_slow_iteration(sigma_w2: float, sigma_b2: float) -> N
 
 def test_relu() -> None:
     """At (2, 0) every variance stays; beyond, and with biases, it grows without end; below it dies out."""
-    here = told(answer("relu", 2.0, 0.0))
+    here = parsed(answer("relu", 2.0, 0.0))
     assert (here["stable q*"], here["chi_1"], here["phase"], here["c*"]) == ("any", "1", "critical", "1")
     assert (here["xi_q"], here["xi_c"], here["gradients"]) == ("infinite", "infinite", "stable")
     beyond = answer("relu", 3.0, 0.0)
     assert "stable q*  none           signals grow without bound: q = 1 becomes 1.5 in the next layer" in beyond
-    assert (told(beyond)["chi_1"], told(beyond)["phase"], told(beyond)["critical"]) == ("1.5", "none", "2")
+    assert (parsed(beyond)["chi_1"], parsed(beyond)["phase"], parsed(beyond)["critical"]) == ("1.5", "none", "2")
     assert "(gain 1.414214, q* = any)" in beyond
     drifting = answer("relu", 2.0, 0.1)
     assert "q = 1 becomes 1.1 in the next layer" in drifting
     assert re.search(r"critical +none +sigma_b2 must be 0 for relu", drifting)
-    below = told(answer("relu", 1.0, 0.0))
+    below = parsed(answer("relu", 1.0, 0.0))
     assert (below["stable q*"], below["chi_1"], below["phase"], below["c*"]) == ("0", "0.5", "ordered", "none")
     assert float(below["xi_c"]) == pytest.approx(1 / math.log(2), rel=LAYERS)
-    assert told(answer("linear", 1.0, 0.0))["c*"] == "any"
+    assert parsed(answer("linear", 1.0, 0.0))["c*"] == "any"
 
 
 def test_signals_that_die_out() -> None:
     at_the_edge = answer("tanh", 1.0, 0.0)
     assert "stable q*  0              signals vanish, but slower than exponentially\n" in at_the_edge
-    assert told(at_the_edge)["phase"] == "critical"
-    nothing = told(answer("tanh", 0.0, 0.0))
+    assert parsed(at_the_edge)["phase"] == "critical"
+    nothing = parsed(answer("tanh", 0.0, 0.0))
     assert [nothing[key] for key in ("stable q*", "chi_1", "xi_q", "xi_c", "gradients")] == ["0"] * 4 + ["vanish"]
-    biased = told(answer("sigmoid", 0.0, 0.25))
+    biased = parsed(answer("sigmoid", 0.0, 0.25))
     assert [biased[key] for key in ("stable q*", "chi_1", "xi_q", "c*")] == ["0.25", "0", "0", "1"]
 
 
@@ -201,11 +201,11 @@ def test_several_stable_variances() -> None:
     assert re.findall(r"(?m)^phase +(\w+)", text) == ["ordered", "chaotic"]
     assert re.search(r"critical +none +no sigma_w2 gives chi_1 = 1", text)
     escaping = answer("gelu", 2.5, 0.0)
-    assert told(escaping)["stable q*"] == "0"
-    assert told(escaping)["large q"] == "grows"
+    assert parsed(escaping)["stable q*"] == "0"
+    assert parsed(escaping)["large q"] == "grows"
     assert settled(gelu, 50.0, 2.5, 0.0, 1)[-1] > 50.0 > 0.01 > settled(gelu, 0.01, 2.5, 0.0, 1)[-1]
     for name, sigma_w2, sigma_b2 in [("gelu", 1.9, 0.0), ("relu", 1.9999, 1.0)]:
-        assert "large q" not in told(answer(name, sigma_w2, sigma_b2))
+        assert "large q" not in parsed(answer(name, sigma_w2, sigma_b2))
 
 
 def test_phases() -> None:
@@ -218,7 +218,7 @@ def test_phases() -> None:
 
 def test_finite_width() -> None:
     """(1 + 5 / 10) (1 + 5 / 5), and digammas over binomial shares."""
-    found = told(width_facts([10, 5]))
+    found = parsed(width_facts([10, 5]))
     assert float(found["growth"]) == 3.0
     assert float(found["born dead"]) == pytest.approx(1 - (1 - 2**-10) * (1 - 2**-5), rel=DIGITS)
     drift = 0.0
@@ -251,7 +251,7 @@ KINDS = ", ".join(ACTIVATIONS)
 
 
 @pytest.mark.parametrize(
-    ("asked", "sentence"),
+    ("arguments", "sentence"),
     [
         ("relo --gain 1", f"The activation is the text 'relo'; it must be one of {KINDS} (did you mean relu?)."),
         ("7 --gain 1", f"The activation is the text '7'; it must be one of {KINDS}."),
@@ -281,8 +281,8 @@ KINDS = ", ".join(ACTIVATIONS)
         ),
     ],
 )
-def test_bad_input_is_told_in_a_sentence(asked: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(asked.split()) == 1
+def test_bad_input_is_told_in_a_sentence(arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments.split()) == 1
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", f"{sentence}\n")
 
@@ -296,7 +296,7 @@ def test_two_scales_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_command() -> None:
     command = [sys.executable, "-m", "pipeline.theory", "tanh", "--gain"]
-    asked = subprocess.run([*command, repr(5 / 3)], cwd=DOCS.parent.parent, capture_output=True, text=True)
-    assert (asked.returncode, asked.stderr) == (0, "")
-    assert "chi_1      1.209831 " in asked.stdout
+    done = subprocess.run([*command, repr(5 / 3)], cwd=DOCS.parent.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "chi_1      1.209831 " in done.stdout
     assert subprocess.run([*command, "nan"], cwd=DOCS.parent.parent, capture_output=True).returncode == 1

@@ -1,4 +1,4 @@
-"""What is predicted of the newborn against networks that are drawn, and where theory is silent."""
+"""Predictions at initialization against drawn networks, and the cases without prediction."""
 
 import math
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def drawn(law: Sequence[Law], layers: Sequence[int], n_models: int) -> Parameter
 
 
 def measured(models: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> tuple[Measured, Measured]:
-    """The columns of births (models, L) and (models,), some models at a time: their histograms are large."""
+    """The columns of `measure` (models, L) and (models,), some models at a time: their histograms are large."""
     parts = [
         measure.measure([(W[i : i + 250], b[i : i + 250]) for W, b in models], X, Y, activations)
         for i in range(0, len(models[0][0]), 250)
@@ -153,11 +153,11 @@ def test_the_cost_of_ten_classes() -> None:
     X, Y = rng.standard_normal((5, 40)), np.arange(40.0)[None] % 10
     P = predict([Law(0.7, 0.3, True)], [5, 10], X, [])
     _, by_model = measured(drawn([Law(0.7, 0.3, True)], [5, 10], 1500), X, Y, [])
-    assert_predicted(by_model["cost"], P.models["initial_cost"])
+    assert_predicted(by_model["initial_cost"], P.models["initial_cost"])
     law = [Law(0.7, 0.3, True), Law(3.0 / 150, 0.5, True)]
     P = predict(law, [5, 150, 10], X, [TANH])
     by_layer, by_model = measured(drawn(law, [5, 150, 10], 250), X, Y, [TANH])
-    assert_predicted(by_model["cost"], P.models["initial_cost"], 0.01 * P.models["initial_cost"])
+    assert_predicted(by_model["initial_cost"], P.models["initial_cost"], 0.01 * P.models["initial_cost"])
     assert_predicted(
         by_layer["correlation"][:, 1], P.layers["correlation"][1], 0.01, fine=0.15
     )  # ten logits do have angles
@@ -208,12 +208,12 @@ def test_thirty_relu_layers_of_a_thousand() -> None:
     for layer in range(depth):
         for name, init in recipes.items():
             W = init(np.random.RandomState(layer + 1), n, n)
-            weights = W[0] if isinstance(W, tuple) else W  # PyTorch's are born with biases, which are left out here
+            weights = W[0] if isinstance(W, tuple) else W  # PyTorch's have random biases, which are left out here
             _, (_, A[name]) = signals.forward([(weights[None], np.zeros((1, n, 1)))], A[name][0], [RELU])
     square = {name: np.mean(activations[0] ** 2, axis=0) for name, activations in A.items()}
     before = np.mean(X**2, axis=0)
     band = finite_width.log_signal([n] * depth)
-    assert 5 * math.sqrt(band.variance) < 2.0  # so that He is told from Xavier, which loses 20.8
+    assert 5 * math.sqrt(band.variance) < 2.0  # so that He is distinguished from Xavier, which loses 20.8
     for name in ("he", "he_uniform"):
         assert (np.abs(np.log(square[name] / before) - band.mean) < 5 * math.sqrt(band.variance)).all()
     np.testing.assert_allclose(square["xavier"] / square["he"], 2.0**-30, rtol=1e-12)  # rounding of 30 layers

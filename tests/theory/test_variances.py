@@ -1,4 +1,4 @@
-"""The laws of the recipes against models that are born, SciPy, and signals that go through them."""
+"""The laws of the recipes against drawn models, SciPy, and signals that go through them."""
 
 import math
 import re
@@ -23,7 +23,7 @@ from pipeline.theory.variances import LAYERS, NETWORKS, Law, estimate, is_own, l
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
 DIMS = [40, 30, 50, 1]  # unequal, so that swapped fans show
 X = np.random.RandomState(0).randn(40, 16)
-BIRTH = NetworkSpec(DIMS, [RELU, TANH], X)
+SPEC = NetworkSpec(DIMS, [RELU, TANH], X)
 
 # Of every recipe, with all of its branches: those that have a law ...
 WITH_LAW: dict[str, list[dict[str, Any]]] = {
@@ -92,12 +92,12 @@ EXCEPTIONS = {
 }
 
 
-def born(recipe: Recipe, birth: NetworkSpec, n_models: int) -> Any:
-    return stack([recipes.sample_parameters(recipe, seed, birth) for seed in range(n_models)])
+def sample_models(recipe: Recipe, spec: NetworkSpec, n_models: int) -> Any:
+    return stack([recipes.sample_parameters(recipe, seed, spec) for seed in range(n_models)])
 
 
-def found(recipe: Recipe, birth: NetworkSpec) -> list[Law]:
-    law = laws(recipe, birth)
+def found(recipe: Recipe, spec: NetworkSpec) -> list[Law]:
+    law = laws(recipe, spec)
     assert not isinstance(law, str)
     return law
 
@@ -123,10 +123,10 @@ def assert_law(values: Array, variance: float) -> None:
     assert_mean(np.sign(values), 0.0)
 
 
-def assert_laws(recipe: Recipe, birth: NetworkSpec, n_models: int = 40) -> None:
-    expected = found(recipe, birth)
-    assert len(expected) == len(birth.fans)
-    for (W, b), law in zip(born(recipe, birth, n_models), expected, strict=True):
+def assert_laws(recipe: Recipe, spec: NetworkSpec, n_models: int = 40) -> None:
+    expected = found(recipe, spec)
+    assert len(expected) == len(spec.fans)
+    for (W, b), law in zip(sample_models(recipe, spec, n_models), expected, strict=True):
         assert_law(W, law.weight)
         assert_law(b, law.bias)
 
@@ -141,22 +141,22 @@ def test_every_recipe_is_covered() -> None:
 def test_every_recipe_has_its_variance_or_a_reason(name: str) -> None:
     assert name in WITH_LAW or name in {without for without, _, _ in WITHOUT}
     for settings in WITH_LAW.get(name, []):
-        assert_laws(Recipe(name, settings), BIRTH)
+        assert_laws(Recipe(name, settings), SPEC)
 
 
 @pytest.mark.parametrize("name", EXCEPTIONS)
 def test_options_and_exceptions(name: str) -> None:
-    assert_laws(EXCEPTIONS[name], BIRTH)
+    assert_laws(EXCEPTIONS[name], SPEC)
 
 
 def test_critical_normal_has_biases() -> None:
-    assert_laws(Recipe("critical_normal", {"bias_variance": 0.05}), BIRTH._replace(activations=[TANH, TANH]), 100)
-    tanh, relu = (found(Recipe("critical_normal"), BIRTH._replace(activations=[phi] * 2)) for phi in (TANH, RELU))
+    assert_laws(Recipe("critical_normal", {"bias_variance": 0.05}), SPEC._replace(activations=[TANH, TANH]), 100)
+    tanh, relu = (found(Recipe("critical_normal"), SPEC._replace(activations=[phi] * 2)) for phi in (TANH, RELU))
     assert [law.weight for law in tanh] == [1 / 40, 1 / 30, 1 / 50]
     assert [law.weight for law in relu] == [2 / 40, 2 / 30, 2 / 50]
     assert found(Recipe("critical_normal"), NetworkSpec([5, 2], [], X)) == [Law(1 / 5, 0.0, True)]
-    with pytest.raises(ValueError, match="no critical point"):  # as the birth itself
-        laws(Recipe("critical_normal"), BIRTH._replace(activations=[ACTIVATIONS["softplus"]] * 2))
+    with pytest.raises(ValueError, match="no critical point"):  # as the initializer itself
+        laws(Recipe("critical_normal"), SPEC._replace(activations=[ACTIVATIONS["softplus"]] * 2))
 
 
 def test_activations_without_theory() -> None:
@@ -168,7 +168,7 @@ def test_activations_without_theory() -> None:
 
 def test_orthogonal_exactly() -> None:
     for W, law in zip(
-        recipes.sample_parameters(Recipe("orthogonal"), 0, BIRTH), found(Recipe("orthogonal"), BIRTH), strict=True
+        recipes.sample_parameters(Recipe("orthogonal"), 0, SPEC), found(Recipe("orthogonal"), SPEC), strict=True
     ):
         assert math.isclose((W[0] * W[0]).mean(), law.weight, rel_tol=1e-14)  # rounding of an orthonormal matrix
 
@@ -177,14 +177,14 @@ def test_orthogonal_exactly() -> None:
     ("name", "settings", "what"), WITHOUT, ids=[f"{name} {settings}" for name, settings, _ in WITHOUT]
 )
 def test_reasons(name: str, settings: dict[str, Any], what: str) -> None:
-    reason = laws(Recipe(name, settings), BIRTH)
+    reason = laws(Recipe(name, settings), SPEC)
     assert isinstance(reason, str)
     assert reason.startswith(f"has {what}")
     assert re.fullmatch(r"has [^\n]+, (but theory assumes|whose distribution|beyond the range) [^\n]+[^.\n]", reason)
     if place := re.search(r"of mean (\S+),", reason):
         with np.errstate(all="ignore"):
-            (W, _), *_ = born(Recipe(name, settings), BIRTH, 50)
-        assert abs(W.mean() - float(place[1])) <= 5 * W.std() / math.sqrt(W.size) + 1e-6  # told to six digits
+            (W, _), *_ = sample_models(Recipe(name, settings), SPEC, 50)
+        assert abs(W.mean() - float(place[1])) <= 5 * W.std() / math.sqrt(W.size) + 1e-6  # stated to six digits
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_reasons(name: str, settings: dict[str, Any], what: str) -> None:
     ],
 )
 def test_reasons_of_options_and_layers(recipe: Recipe, reason: str) -> None:
-    assert laws(recipe, BIRTH) == reason
+    assert laws(recipe, SPEC) == reason
 
 
 @pytest.mark.parametrize(
@@ -242,8 +242,8 @@ def test_reasons_of_options_and_layers(recipe: Recipe, reason: str) -> None:
     ],
 )
 def test_normal(name: str, settings: dict[str, Any], normal: list[bool]) -> None:
-    assert [law.normal for law in found(Recipe(name, settings), BIRTH)] == normal
-    assert not any(law.normal for law in found(Recipe(name, settings, gain=0.0), BIRTH))
+    assert [law.normal for law in found(Recipe(name, settings), SPEC)] == normal
+    assert not any(law.normal for law in found(Recipe(name, settings, gain=0.0), SPEC))
 
 
 @pytest.mark.parametrize(
@@ -274,8 +274,8 @@ def test_truncated_moments(low: float, high: float) -> None:
 def test_entries_are_uncorrelated(recipe: Recipe) -> None:
     """Those of a row, of a column, and all others: E[w w'] of all pairs, over models that are independent."""
     n_models = 800
-    birth = NetworkSpec([6, 4, 5], [RELU], X)
-    for (W, _), law in zip(born(recipe, birth, n_models), found(recipe, birth), strict=True):
+    spec = NetworkSpec([6, 4, 5], [RELU], X)
+    for (W, _), law in zip(sample_models(recipe, spec, n_models), found(recipe, spec), strict=True):
         w = W.reshape(n_models, -1)
         products = w[:, :, None] * w[:, None, :]
         error = products.std(axis=0) / math.sqrt(n_models)
@@ -287,9 +287,9 @@ def test_predicted_signal(name: str) -> None:
     """E[z^2] of ReLU networks is exact at any width: z is as likely as -z. And q is linear in |x|^2."""
     dims, activations = [7, 20, 10, 30, 2], [RELU] * 3
     inputs = np.random.RandomState(1).randn(7, 24) + 0.5
-    birth = NetworkSpec(dims, activations, inputs)
+    spec = NetworkSpec(dims, activations, inputs)
     recipe = Recipe(name, gain=1.5)
-    law = found(recipe, birth)
+    law = found(recipe, spec)
     predicted = mean_field.predicted_signal(
         (inputs * inputs).mean(),
         [fan_in * layer.weight for layer, fan_in in zip(law, dims, strict=False)],
@@ -297,7 +297,7 @@ def test_predicted_signal(name: str) -> None:
         activations,
     )
     labels = np.arange(24.0)[None] % 2
-    seen = signals.signals(born(recipe, birth, 300), inputs, labels, activations).Z.second
+    seen = signals.signals(sample_models(recipe, spec, 300), inputs, labels, activations).Z.second
     for l, q in enumerate(predicted):
         assert_mean(seen[:, l], q)
 
@@ -309,7 +309,7 @@ def test_laws_of_ones_own_are_estimated() -> None:
 
     def columns(draw: Any, bias: float = 0.0) -> dict[str, Any]:
         rows: dict[str, list[float]] = {
-            f"{kind}_{what}": [] for kind in ("weight", "bias") for what in ("mean", "square")
+            f"{kind}_{what}": [] for kind in ("weight", "bias") for what in ("mean", "mean_square")
         }
         for _ in range(50):
             for n_in, n_out in pairwise(dims):
@@ -318,7 +318,7 @@ def test_laws_of_ones_own_are_estimated() -> None:
                     ("bias", bias + 0.1 * rng.standard_normal(n_out)),
                 ):
                     rows[f"{kind}_mean"].append(values.mean())
-                    rows[f"{kind}_square"].append((values**2).mean())
+                    rows[f"{kind}_mean_square"].append((values**2).mean())
         return {name: np.array(values) for name, values in rows.items()}
 
     found = estimate(columns(lambda shape: rng.uniform(-0.3, 0.3, shape)), dims)

@@ -322,9 +322,9 @@ def test_the_pipeline_publishes_the_spread_over_the_seeds(finished: Laboratory) 
     costs = atomic_files.read_csv(finished.root / "runs" / "he" / "costs.csv", trained.COSTS)["cost"].reshape(2, -1)
     shares = {"cost_min": 0.0, "cost_q25": 0.25, "cost_median": 0.5, "cost_q75": 0.75, "cost_max": 1.0}
     for key, share in shares.items():
-        told = [(m.step, m.value) for m in client.get_metric_history(he.info.run_id, key)]
+        reported = [(m.step, m.value) for m in client.get_metric_history(he.info.run_id, key)]
         expected = numpy.quantile(costs, share, axis=0)  # other roundings in the interpolation: some 1e-16
-        assert told == [(step, pytest.approx(c, rel=1e-14)) for step, c in zip((0, 20, 40), expected, strict=True)]
+        assert reported == [(step, pytest.approx(c, rel=1e-14)) for step, c in zip((0, 20, 40), expected, strict=True)]
     mean = [m.value for m in client.get_metric_history(he.info.run_id, "cost_mean")]
     assert mean == pytest.approx(costs.mean(axis=0), rel=1e-14)  # numpy adds and rounds in another order
     table = pd.read_csv(finished.root / "reports" / "comparison.csv").set_index("initializer")

@@ -59,9 +59,9 @@ def test_nothing_is_pickled_and_no_path_of_this_computer_is_told(tmp_path: Path)
     files = sorted((tmp_path / "model").iterdir())
     names = ["MLmodel", "model.py", "python_env.yaml", "requirements.txt", "weights.npz"]
     assert [file.name for file in files] == names
-    told = YAML(typ="safe").load(files[0])["flavors"]["python_function"]
-    assert "cloudpickle_version" not in told
-    assert told["model_code_path"] == "model.py"
+    reported = YAML(typ="safe").load(files[0])["flavors"]["python_function"]
+    assert "cloudpickle_version" not in reported
+    assert reported["model_code_path"] == "model.py"
     assert not any(str(folder).encode() in file.read_bytes() for file in files for folder in (tmp_path, Path.cwd()))
 
 

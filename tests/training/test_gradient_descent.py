@@ -39,8 +39,8 @@ def published(name: str) -> dict[int, float]:
 
 
 def run(init: layerwise.Initializer, iterations: int = 15000) -> gradient_descent.Trained:
-    born = parameters.stack([initialize_parameters(init, 3, LAYERS)])
-    return gradient_descent.train(born, X, Y, RELU, learning_rate=0.01, record_at=range(0, iterations + 1, 1000))
+    initial = parameters.stack([initialize_parameters(init, 3, LAYERS)])
+    return gradient_descent.train(initial, X, Y, RELU, learning_rate=0.01, record_at=range(0, iterations + 1, 1000))
 
 
 def accuracies(trained: gradient_descent.Trained) -> tuple[float, float]:
@@ -91,9 +91,9 @@ def test_constant_units_never_differ_and_yet_learn() -> None:
 
 
 def test_recording_more_often_changes_nothing_else() -> None:
-    born = parameters.stack([initialize_parameters(HE, 0, LAYERS)])
+    initial = parameters.stack([initialize_parameters(HE, 0, LAYERS)])
     often, seldom = (
-        gradient_descent.train(born, X, Y, RELU, learning_rate=0.1, record_at=records)
+        gradient_descent.train(initial, X, Y, RELU, learning_rate=0.1, record_at=records)
         for records in ([0, 7, 8, 60], [60])
     )
     assert all(
@@ -141,16 +141,16 @@ def test_models_born_alike_are_trained_once_unless_their_shuffles_differ(
     he, zeros = (initialize_parameters(init, 0, LAYERS) for init in (HE, layerwise.zeros()))
     other = [(W.copy(), b.copy()) for W, b in zeros]
     other[0][0][0, 0] = -0.0  # equal to 0, in other bits
-    born = parameters.stack([zeros, he, zeros, other, he])
-    seeds, executor, told = [5, 6, 7, 8, 9], Counting(), []
+    initial = parameters.stack([zeros, he, zeros, other, he])
+    seeds, executor, reported = [5, 6, 7, 8, 9], Counting(), []
     given = {"learning_rate": 0.1, "record_at": [0, 30], "batch_size": batch_size}
     trained = gradient_descent.train(
-        born, X, Y, RELU, seeds=seeds, executor=executor, progress=told.append, keep=True, **given
+        initial, X, Y, RELU, seeds=seeds, executor=executor, progress=reported.append, keep=True, **given
     )
     assert executor.n_models == trained_models
-    assert sum(told) == 5
+    assert sum(reported) == 5
     for i, seed in enumerate(seeds):
-        alone = gradient_descent.train([(W[[i]], b[[i]]) for W, b in born], X, Y, RELU, seeds=[seed], **given)
+        alone = gradient_descent.train([(W[[i]], b[[i]]) for W, b in initial], X, Y, RELU, seeds=[seed], **given)
         assert trained.costs[i].tobytes() == alone.costs[0].tobytes()
         for stacked in (trained.parameters, trained.snapshots[-1]):
             for (W, b), (W_alone, b_alone) in zip(stacked, alone.parameters, strict=True):
@@ -158,19 +158,19 @@ def test_models_born_alike_are_trained_once_unless_their_shuffles_differ(
 
 
 def test_a_batch_of_everything_is_the_full_batch() -> None:
-    born = parameters.stack([initialize_parameters(HE, 0, LAYERS)])
+    initial = parameters.stack([initialize_parameters(HE, 0, LAYERS)])
     full, whole = (
-        gradient_descent.train(born, X, Y, RELU, learning_rate=0.1, record_at=[0, 30], batch_size=size, seeds=[0])
+        gradient_descent.train(initial, X, Y, RELU, learning_rate=0.1, record_at=[0, 30], batch_size=size, seeds=[0])
         for size in (None, 300)
     )
     assert full.costs.tobytes() == whole.costs.tobytes()
 
 
 def test_small_batches_learn_the_circles_faster() -> None:
-    born = parameters.stack([initialize_parameters(layerwise.he_normal(), 3, LAYERS)])
+    initial = parameters.stack([initialize_parameters(layerwise.he_normal(), 3, LAYERS)])
     costs = [
         gradient_descent.train(
-            born, X, Y, RELU, learning_rate=0.1, momentum=momentum, batch_size=30, seeds=[3], record_at=[3000]
+            initial, X, Y, RELU, learning_rate=0.1, momentum=momentum, batch_size=30, seeds=[3], record_at=[3000]
         )
         for momentum in (0.0, 0.9)
     ]
@@ -183,9 +183,9 @@ def test_digits_are_learned_as_well_as_by_scikit_learn() -> None:
     (points, labels), (test_points, test_labels) = DATASETS["digits"].split(1400, 397, 0.0, 1, 2)
     relu, seeds = [ACTIVATIONS["relu"]], range(5)
     he = layerwise.he_normal()
-    born = parameters.stack([initialize_parameters(he, seed, [64, 100, 10]) for seed in seeds])
+    initial = parameters.stack([initialize_parameters(he, seed, [64, 100, 10]) for seed in seeds])
     trained = gradient_descent.train(
-        born, points, labels, relu, learning_rate=0.1, momentum=0.9, batch_size=50, seeds=seeds, record_at=[0, 3000]
+        initial, points, labels, relu, learning_rate=0.1, momentum=0.9, batch_size=50, seeds=seeds, record_at=[0, 3000]
     )
     shares = reference.accuracy(reference.predict(trained.parameters, test_points, relu), test_labels)
     assert shares.mean() > 0.97
