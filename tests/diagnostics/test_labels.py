@@ -18,6 +18,7 @@ from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.sums import Array
 from pipeline.training import gradient_descent
+from tests.marks import slow
 
 X, Y = circles(300, 0.05, 1)
 INF, NAN = math.inf, math.nan
@@ -343,7 +344,7 @@ def final_cost(
     return trained.costs[:, 0].tolist()
 
 
-@pytest.mark.parametrize("depth", [20, 100])
+@pytest.mark.parametrize("depth", [20, *slow(100)])
 @pytest.mark.parametrize(
     ("activation", "recipe"),
     [

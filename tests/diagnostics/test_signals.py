@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from pipeline.numerics import matmul
 from pipeline.numerics.sums import Array, lane_sum, pad
 from pipeline.training import gradient_descent
 from tests.activation_cases import CASES
+from tests.marks import slow
 from tests.numerics.test_any_processor import IMITATIONS, run
 from tests.sampling import initialize_parameters
 
@@ -273,8 +274,13 @@ def test_effective_rank() -> None:
     assert np.isnan(spectra.effective_rank(np.full((1, 2, 2), np.nan))[0])
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])
-@pytest.mark.parametrize("shape", [(300, 280), (280, 300), (20, 30)])
+@pytest.mark.parametrize(
+    ("shape", "scale"),
+    [
+        *product([(30, 20), (20, 30)], [1.0, 1e-200, 1e200]),
+        *slow(*product([(300, 280), (280, 300)], [1.0, 1e-200, 1e200])),
+    ],
+)
 def test_singular_values_of_wide_and_narrow_matrices(shape: tuple[int, int], scale: float) -> None:
     M = np.random.RandomState(0).randn(2, *shape)
     # the smallest is a hundredth of the largest, so its square is good to 1e4 times 1e-15
@@ -327,13 +333,14 @@ def test_orthogonal_linear_networks_are_isometries() -> None:
     np.testing.assert_allclose(J.logits, 1.0, rtol=0, atol=1e-13)
 
 
-def test_correlations_follow_the_map_of_relu() -> None:
+@pytest.mark.parametrize("n", [300, *slow(1000)])
+def test_correlations_follow_the_map_of_relu(n: int) -> None:
     """c -> (sqrt(1 - c^2) + c arccos(-c)) / pi (Cho & Saul 2009, order 1) from 0."""
-    models = sample_models(layerwise.he_normal(), range(12), [2, 1000, 1000, 1000, 1000])
+    models = sample_models(layerwise.he_normal(), range(12), [2, n, n, n, n])
     c = signals_module.correlations(models, np.array([1.0, 0.0]), np.array([0.0, 1.0]), [RELU] * 3)
     for l, expected in enumerate([0.0, 0.318309886, 0.493731090, 0.604825720]):
         assert_within_5_errors(c[:, l], expected)
-    assert (c.std(axis=0) < 2 / math.sqrt(1000)).all()
+    assert (c.std(axis=0) < 2 / math.sqrt(n)).all()
 
 
 def test_correlations_of_hand_made_layers() -> None:
@@ -402,7 +409,7 @@ def test_histograms_of_a_network() -> None:
 
 def test_silent_samples() -> None:
     """He's start is dead at one input with probability 1 - (1 - 2^-4)(1 - 2^-3), whatever the input (Lu et al. 2019)."""
-    models = sample_models(layerwise.he_normal(), range(2000), [2, 4, 3, 1])
+    models = sample_models(layerwise.he_normal(), range(1000), [2, 4, 3, 1])
     S = signals_module.signals(models, X[:, :50], Y[:, :50], [RELU] * 2)
     expected = 1 - (1 - 2**-4) * (1 - 2**-3)
     assert_within_5_errors(S.blocked_inputs, expected)

@@ -19,6 +19,7 @@ from pipeline.analysis import comparison, estimators
 from pipeline.datasets import DATASETS, circles
 from pipeline.figures import data_figures, style, training_figures
 from tests.analysis.test_comparison import models
+from tests.marks import slow
 
 TRAIN, TEST = circles(30, 0.05, 1), circles(20, 0.05, 2)
 RUNS = models({"he": [0.7, 0.9, 1.0], "zeros": [0.5, 0.5, 0.5]})
@@ -119,7 +120,7 @@ def drawn(name: str) -> Figure:
     return training_figures.accuracy(RUNS, COMPARED, 0, 0.9, 0.95)
 
 
-ALL = ["data", "pictures", "two_of_many", "cost_curves", "boundaries", "confusions", "accuracy"]
+ALL = ["data", "cost_curves", "boundaries", "accuracy", "two_of_many", *slow("pictures", "confusions")]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -448,7 +449,7 @@ def test_the_data_are_drawn_where_they_are() -> None:
     assert len(set(looks)) == len({marker for marker, _ in looks}) == 10
 
 
-@pytest.mark.parametrize(("n", "title"), [(5, "all 5"), (24, "all 24"), (40, "the first 24 of 40")])
+@pytest.mark.parametrize(("n", "title"), [(5, "all 5"), (40, "the first 24 of 40"), *slow((24, "all 24"))])
 def test_pictures_leave_no_empty_frames(n: int, title: str) -> None:
     figure = data_figures.data(*DATASETS["digits"].split(n, 20, 0.0, 1, 2))
     assert figure.get_suptitle() == f"Training samples and their classes: {title}"

@@ -20,6 +20,7 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
 from pipeline.training import gradient_descent
+from tests.marks import slow
 from tests.sampling import initialize_parameters
 
 SAMPLES = [1, 7, 8, 9, 300, 1000]
@@ -54,7 +55,7 @@ def assert_same_bits(parameters: Parameters, X: Array, Y: Array, activations: li
         assert kernel.predict(fast, X, activations).tobytes() == reference.predict(slow, X, activations).tobytes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     widths=st.lists(st.integers(1, 20), min_size=1, max_size=4),
     n_classes=st.integers(2, 12),
@@ -94,22 +95,29 @@ def test_same_bits_with_classes_batches_and_momentum(
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("m", SAMPLES)
-def test_same_bits_as_the_reference(activation: str, m: int) -> None:
-    parameters, X, Y = problem([2, 10, 5, 1], m, 3, 1.0)
-    assert_same_bits(parameters, X, Y, [ACTIVATIONS[activation]] * 2, 200)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    widths=st.lists(st.integers(1, 40), min_size=1, max_size=6),
-    m=st.sampled_from(SAMPLES) | st.integers(1, 700),
-    n_models=st.integers(1, 3),
-    std=st.sampled_from([0.01, 1.0, 10.0]),
-    names=st.lists(st.sampled_from(sorted(ACTIVATIONS)), min_size=5, max_size=5),
-    seed=st.integers(0, 2**31),
+@pytest.mark.parametrize(
+    ("m", "steps"), [(1, 100), (7, 100), (8, 100), (9, 100), (300, 20), (1000, 2), *slow((300, 200), (1000, 200))]
 )
-def test_same_bits_for_any_shape(
+def test_same_bits_as_the_reference(activation: str, m: int, steps: int) -> None:
+    parameters, X, Y = problem([2, 10, 5, 1], m, 3, 1.0)
+    assert_same_bits(parameters, X, Y, [ACTIVATIONS[activation]] * 2, steps)
+
+
+@pytest.mark.parametrize("n_examples", [25, *slow(150)])
+def test_same_bits_for_any_shape(n_examples: int) -> None:
+    settings(max_examples=n_examples, deadline=None)(
+        given(
+            widths=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+            m=st.sampled_from(SAMPLES) | st.integers(1, 700),
+            n_models=st.integers(1, 3),
+            std=st.sampled_from([0.01, 1.0, 10.0]),
+            names=st.lists(st.sampled_from(sorted(ACTIVATIONS)), min_size=5, max_size=5),
+            seed=st.integers(0, 2**31),
+        )(assert_same_bits_for_a_shape)
+    )()
+
+
+def assert_same_bits_for_a_shape(
     widths: list[int], m: int, n_models: int, std: float, names: list[str], seed: int
 ) -> None:
     parameters, X, Y = problem([*widths, 1], m, n_models, std / 2, seed)

@@ -16,7 +16,7 @@ def ulp_error(computed: np.ndarray, exact: list) -> float:
     """The largest |computed - exact| in ulp of the exact value."""
     worst = 0.0
     for value, true in zip(computed.tolist(), exact, strict=True):
-        exponent = -1074 if true == 0 else max(int(mpmath.floor(mpmath.log(abs(true), 2))) - 52, -1074)
+        exponent = -1074 if true == 0 else max(mpmath.frexp(true)[1] - 53, -1074)
         worst = max(worst, float(abs(mpmath.mpf(value) - true) / mpmath.mpf(2) ** exponent))
     return worst
 

@@ -20,6 +20,7 @@ from pipeline.numerics.sums import Array
 from pipeline.theory import finite_width, initial_loss, predictions, variances
 from pipeline.theory.predictions import predict
 from pipeline.theory.variances import Law
+from tests.marks import slow
 
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
 LN2 = math.log(2)
@@ -61,7 +62,7 @@ def assert_predicted(values: Array, expected: float, allowance: float = 0.0, fin
     assert abs(values.mean() - expected) <= error
 
 
-@pytest.mark.parametrize("normal", [True, False], ids=["normal", "uniform"])
+@pytest.mark.parametrize("normal", [True, *slow(False)], ids=["normal", "uniform"])
 def test_narrow_relu_exactly(normal: bool) -> None:
     """No allowance for the width. The inputs are multiples of one, so what happens at one happens at all."""
     layers = [3, 7, 4, 8, 4]
@@ -84,7 +85,7 @@ def test_narrow_relu_exactly(normal: bool) -> None:
         assert math.isnan(P.models["log_growth"])
 
 
-@pytest.mark.parametrize("n_out", [1, 10])
+@pytest.mark.parametrize("n_out", [10, *slow(1)])
 def test_wide_layers_with_biases(n_out: int) -> None:
     """Theory is asymptotic here: 1.5 % is allowed for widths near a hundred, and 0.01 for a correlation."""
     layers, activations = [60, 120, 80, 100, n_out], [TANH, ACTIVATIONS["gelu"], RELU]
@@ -191,12 +192,13 @@ def test_the_tutorials_he_start() -> None:
     assert P.models["blocked_inputs"] == pytest.approx(1 - (1 - 2**-10) * (1 - 2**-5), rel=1e-14)
 
 
-def test_thirty_relu_layers_of_a_thousand() -> None:
+@pytest.mark.parametrize("n", [300, *slow(1000)])
+def test_thirty_relu_layers_of_many_units(n: int) -> None:
     """He keeps the second moment within the band of finite width; Xavier leaves 2^-30 of it, PyTorch's weights 6^-30.
 
     The latter two without sampling error: seed by seed they are He's draws, 1 / sqrt 2 and 1 / sqrt 6 as large.
     """
-    n, depth = 1000, 30
+    depth = 30
     recipes: dict[str, Initializer] = {
         "he": layerwise.he_normal(),
         "xavier": layerwise.xavier_normal(),
@@ -213,7 +215,7 @@ def test_thirty_relu_layers_of_a_thousand() -> None:
     square = {name: np.mean(activations[0] ** 2, axis=0) for name, activations in A.items()}
     before = np.mean(X**2, axis=0)
     band = finite_width.log_signal([n] * depth)
-    assert 5 * math.sqrt(band.variance) < 2.0  # so that He is distinguished from Xavier, which loses 20.8
+    assert 5 * math.sqrt(band.variance) < 4.0  # so that He is distinguished from Xavier, which loses 20.8
     for name in ("he", "he_uniform"):
         assert (np.abs(np.log(square[name] / before) - band.mean) < 5 * math.sqrt(band.variance)).all()
     np.testing.assert_allclose(square["xavier"] / square["he"], 2.0**-30, rtol=1e-12)  # rounding of 30 layers

@@ -178,6 +178,7 @@ def test_small_batches_learn_the_circles_faster() -> None:
     assert costs[1].costs[0, 0] < costs[0].costs[0, 0]
 
 
+@pytest.mark.slow
 def test_digits_are_learned_as_well_as_by_scikit_learn() -> None:
     """He, 100 hidden units, the same batches, rate and momentum, on one split: 97 % of the test samples and no less."""
     (points, labels), (test_points, test_labels) = DATASETS["digits"].split(1400, 397, 0.0, 1, 2)
