@@ -243,6 +243,7 @@ def test_distinct_rows() -> None:
     last_bit = np.nextafter(1.0, 2.0)
     rows = np.array([[[1.0, 0.0], [1.0, -0.0], [last_bit, 0.0]], [[np.nan, 0.0], [np.nan, 0.0], [1.0, 0.0]]])
     assert symmetry.unique_rows(rows).tolist() == [2, 3]
+    assert symmetry.unique_rows(np.array([[[5e-324], [-5e-324], [0.0], [-0.0]]])).tolist() == [3]
     parameters = [(rows[:1], np.array([[[0.0], [1.0], [0.0]]]))]
     assert symmetry.symmetry(parameters).unique_incoming.tolist() == [[3]]
     # two units of equal weights, and two that are equal on every sample though their weights are not
