@@ -28,11 +28,18 @@ repro: install scm ## run the pipeline: reports/comparison.md
 scm: install  # a ZIP download has no .git: DVC then runs without git, except for experiments
 	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || dvc config --local core.no_scm true
 
-test: lint types unit ## run lint, types and the whole test suite
+CORES = $$(python -c 'import joblib; print(joblib.cpu_count())')
+# Runs lint, types beside the tests, and the tests with the options that follow; fails if one of them does
+define CHECK
+@status=0; mypy & types=$$!; ruff check . && ruff format --check . || status=1; \
+pytest -n $(CORES) --dist loadfile --no-loadscope-reorder $(1) || status=1; wait $$types || status=1; exit $$status
+endef
+
+test: install ## run lint, types and the whole test suite
+	$(call CHECK)
 
 quick: install ## pass lint, types and the tests that need no DVC, server or browser, in a minute
-	@set -e; mypy & types=$$!; ruff check .; ruff format --check .; wait $$types; \
-	pytest -q --dist worksteal -n $$(python -c 'import joblib; print(joblib.cpu_count())') -m "not dvc and not servers and not browser and not slow"
+	$(call CHECK,-q --dist worksteal -m "not dvc and not servers and not browser and not slow")
 
 lint: install ## check style with ruff
 	ruff check .
@@ -42,7 +49,7 @@ types: install ## check types with mypy
 	mypy
 
 unit: install ## run the test suite, on all cores
-	pytest -n $$(python -c 'import joblib; print(joblib.cpu_count())') --dist loadfile --no-loadscope-reorder
+	pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 kills: install ## kill the pipeline and the publishing fifty times (a quarter of an hour)
 	KILLS=50 pytest -q -s tests/stages/test_kills.py

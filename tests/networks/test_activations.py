@@ -15,13 +15,13 @@ from pipeline.tracking import model_code
 from tests.activation_cases import ALPHA, CASES, LAMBDA, case
 
 rng = np.random.RandomState(0)
-SMALL = np.geomspace(5e-324, 1, 200)
+SMALL = np.geomspace(5e-324, 1, 100)
 Z = np.concatenate(
     [
-        rng.uniform(-3, 3, 1500),
-        rng.uniform(-45, 45, 1000),
-        rng.uniform(-760, 760, 500),
-        -rng.uniform(37, 39, 200),
+        rng.uniform(-3, 3, 600),
+        rng.uniform(-45, 45, 400),
+        rng.uniform(-760, 760, 200),
+        -rng.uniform(37, 39, 100),
         *(SMALL, -SMALL, np.geomspace(1, 1e100, 50), -np.geomspace(1, 1e100, 50)),
     ]
 )

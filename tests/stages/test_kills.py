@@ -40,7 +40,7 @@ def test_killed_and_run_again_it_ends_in_the_same_bytes_and_runs(
             empty(laboratory)
         where = killed_in(laboratory, lambda _: is_publishing(laboratory), chance.uniform(0, 3))
     else:
-        laboratory.unmake()
+        laboratory.unmake()  # so everything is made in another folder, without a cache
         stages = laboratory.run("dvc", "stage", "list", "--name-only").stdout.split()
         stage = (number // 2 * 3 + 4) % len(stages)  # all of them in turn
         where = killed_in(laboratory, lambda said: said.count("Running stage") > stage, chance.uniform(0, 2))
@@ -48,6 +48,7 @@ def test_killed_and_run_again_it_ends_in_the_same_bytes_and_runs(
     assert laboratory.results() == finished.results()
     assert published(laboratory.store) == expected
     assert laboratory.repro() == []
+    assert laboratory.run("git", "status", "--porcelain").stdout == ""
     made = ("data", "jobs", "trajectories", "diagnostics", "runs", "reports")
     assert not [path for folder in made for path in (laboratory.root / folder).rglob("*.part")]
     print(f"kill {number + 1} of {KILLS}: {where}{mended}; the same bytes, the same {len(expected)} runs")

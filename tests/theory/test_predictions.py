@@ -85,7 +85,8 @@ def test_narrow_relu_exactly(normal: bool) -> None:
         assert math.isnan(P.models["log_growth"])
 
 
-@pytest.mark.parametrize("n_out", [10, *slow(1)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_out", [1, 10])
 def test_wide_layers_with_biases(n_out: int) -> None:
     """Theory is asymptotic here: 1.5 % is allowed for widths near a hundred, and 0.01 for a correlation."""
     layers, activations = [60, 120, 80, 100, n_out], [TANH, ACTIVATIONS["gelu"], RELU]
