@@ -12,14 +12,13 @@ from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS
-from pipeline.networks.parameters import stack
 from pipeline.numerics import elementary, matrices
 from pipeline.theory import mean_field
 from pipeline.theory.correlation import correlation_map
 from pipeline.training import gradient_descent
 from tests.initializers.test_layerwise import SETTINGS
 from tests.initializers.test_networkwise import NETWORK_SETTINGS
-from tests.sampling import initialize_parameters
+from tests.sampling import initialize_parameters, sample_models
 
 
 def digest(arrays: Iterable[Any]) -> str:
@@ -54,13 +53,13 @@ def cases() -> Iterator[tuple[str, str]]:
     for name, activation in ACTIVATIONS.items():
         for std, steps in ((10.0, 3000), (1.0, 300)):
             init = RECIPES["normal"](std=std)
-            initial = stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in range(4)])
+            initial = sample_models(init, range(4), [2, 10, 5, 1])
             trained = gradient_descent.train(
                 initial, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps]
             )
             yield f"{name} std {std}", digest([*flat(trained.parameters), trained.costs])
     S = reference.samples(X, Y)
-    initial = stack([initialize_parameters(RECIPES["he_normal"](), 0, [2, 33, 17, 5, 1])])
+    initial = sample_models(RECIPES["he_normal"](), [0], [2, 33, 17, 5, 1])
     activations = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]]
     for arithmetic in (reference, kernel):
         parameters = arithmetic.descend(

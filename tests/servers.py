@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,8 @@ from typing import Any
 import boto3
 from moto.server import ThreadedMotoServer
 from ruamel.yaml import YAML
+
+from tests.browser import free_port
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's server tells each request
 COMPOSE: dict[str, Any] = YAML(typ="safe").load(Path(__file__).parent.parent / "compose.yaml")
@@ -133,12 +134,6 @@ def status(address: str, **headers: str) -> int:
         return error.code
     except OSError:
         return 0
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @contextmanager

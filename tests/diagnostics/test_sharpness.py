@@ -9,10 +9,10 @@ from pipeline.diagnostics import sharpness, signals
 from pipeline.diagnostics.classes import class_counts
 from pipeline.initializers.layerwise import he_normal
 from pipeline.networks.activations import ACTIVATIONS, Activation
-from pipeline.networks.parameters import Parameters, stack
+from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
 from pipeline.training import gradient_descent
-from tests.sampling import initialize_parameters
+from tests.sampling import sample_models
 
 RELU, LINEAR = ACTIVATIONS["relu"], ACTIVATIONS["linear"]
 
@@ -51,7 +51,7 @@ def test_softmax_regression_has_the_eigenvalue_of_the_inputs_over_the_classes() 
 
 def test_balanced_residuals_are_centered_already() -> None:
     X, Y = np.random.RandomState(0).randn(2, 40), np.arange(40.0)[None] % 2
-    parameters = stack([initialize_parameters(he_normal(), 3, [2, 5, 1])])
+    parameters = sample_models(he_normal(), [3], [2, 5, 1])
     parameters[1][0][:] = 0.0  # the residuals are 1/2 and -1/2
     Z, A = signals.forward(parameters, X, [RELU])
     _, dW = signals.backward(parameters, Z, A, Y, [RELU])
@@ -61,7 +61,7 @@ def test_balanced_residuals_are_centered_already() -> None:
 def test_what_inputs_have_in_common_is_no_centered_gradient() -> None:
     """Unequal classes move the weights of a constant input, which tells no inputs apart."""
     X, Y = np.ones((2, 30)), (np.arange(30.0)[None] < 20.0) * 1.0
-    parameters = stack([initialize_parameters(he_normal(), 3, [2, 8, 1])])
+    parameters = sample_models(he_normal(), [3], [2, 8, 1])
     Z, A = signals.forward(parameters, X, [RELU])
     _, dW = signals.backward(parameters, Z, A, Y, [RELU])
     assert np.abs(dW[1]).max() > 0.01

@@ -16,22 +16,17 @@ from pipeline.initializers.layerwise import Initializer
 from pipeline.networks import parameters as network_parameters
 from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS, Activation
-from pipeline.networks.parameters import Parameters, stack
+from pipeline.networks.parameters import Parameters
 from pipeline.numerics import matmul
 from pipeline.numerics.sums import Array, lane_sum, pad
 from pipeline.training import gradient_descent
 from tests.activation_cases import CASES
 from tests.marks import slow
 from tests.numerics.test_any_processor import IMITATIONS, run
-from tests.sampling import initialize_parameters
+from tests.sampling import sample_models
 
-LAYERS = [2, 10, 5, 1]
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
 X, Y = circles(300, 0.05, 1)
-
-
-def sample_models(init: Initializer, seeds: Sequence[int] = (3,), layers: Sequence[int] = LAYERS) -> Parameters:
-    return stack([initialize_parameters(init, seed, layers) for seed in seeds])
 
 
 def measured(init: Initializer, activation: Activation = RELU, seeds: Sequence[int] = (3,)) -> signals_module.Signals:
@@ -477,7 +472,7 @@ from pipeline.diagnostics import signals, spectra, symmetry
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import stack
-from tests.sampling import initialize_parameters
+from tests.sampling import sample_models
 
 X, Y = circles(300, 0.05, 1)
 x, y = X[:, 0], X[:, 1]
@@ -488,7 +483,7 @@ for recipe, layers, name in (
     (RECIPES["xavier_normal"](), [2, *[300] * 4, 1], "gelu"),
     (RECIPES["orthogonal"](), [2, *[30] * 10, 1], "linear"),
 ):
-    models = stack([initialize_parameters(recipe, seed, layers) for seed in range(3)])
+    models = sample_models(recipe, range(3), layers)
     activations = [ACTIVATIONS[name]] * (len(layers) - 2)
     S = signals.signals(models, X, Y, activations)
     arrays = [array for field in S for array in (field if isinstance(field, (tuple, list)) else [field])]

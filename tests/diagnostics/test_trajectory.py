@@ -15,12 +15,12 @@ from pipeline.diagnostics import measure, trajectory
 from pipeline.initializers import layerwise
 from pipeline.networks import parameters, reference
 from pipeline.networks.activations import ACTIVATIONS
-from pipeline.networks.parameters import Parameters, stack
+from pipeline.networks.parameters import Parameters
 from pipeline.training import executors, gradient_descent
-from tests.sampling import initialize_parameters
+from tests.sampling import bits, sample_models
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
-LAYERS = [2, 10, 5, 1]
+HE = layerwise.he_normal()
 ACTIVE = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"]]
 X, Y = circles(60, 0.05, 1)
 SEEDS = [0, 3, 7]
@@ -29,16 +29,8 @@ FULL: dict[str, Any] = {}
 BATCHES: dict[str, Any] = {"batch_size": 16, "momentum": 0.9}  # the last batch of an epoch is smaller
 
 
-def sample_models(seeds: Sequence[int]) -> Parameters:
-    return stack([initialize_parameters(layerwise.he_normal(), seed, LAYERS) for seed in seeds])
-
-
 def one(models: Parameters, index: int) -> Parameters:
     return [(W[index : index + 1], b[index : index + 1]) for W, b in models]
-
-
-def bits(models: Parameters) -> list[bytes]:
-    return [array.tobytes() for layer in models for array in layer]
 
 
 def train(models: Parameters, seeds: Sequence[int], record_at: Sequence[int], **how: Any) -> gradient_descent.Trained:
@@ -48,8 +40,8 @@ def train(models: Parameters, seeds: Sequence[int], record_at: Sequence[int], **
 @pytest.mark.parametrize("how", [FULL, BATCHES], ids=["full", "batches"])
 def test_the_model_that_is_followed_is_that_of_the_run(how: dict[str, Any]) -> None:
     """A model and its perturbed, kept at moments of their own, end where the model ends among all seeds, and alone."""
-    run = train(sample_models(SEEDS), SEEDS, [0, 20, 40], **how)
-    shown = one(sample_models(SEEDS), 1)
+    run = train(sample_models(HE, SEEDS), SEEDS, [0, 20, 40], **how)
+    shown = one(sample_models(HE, SEEDS), 1)
     followed = train(parameters.with_perturbed_copies(shown), [3, 3], MOMENTS, keep=True, **how)
     alone = train(shown, [3], [40], **how)
     last = followed.snapshots[-1]
@@ -67,10 +59,10 @@ def test_the_model_that_is_followed_is_that_of_the_run(how: dict[str, Any]) -> N
 def test_a_snapshot_is_where_a_shorter_training_ends(
     how: dict[str, Any], arithmetic: gradient_descent.Arithmetic
 ) -> None:
-    kept = train(sample_models(SEEDS), SEEDS, MOMENTS, keep=True, arithmetic=arithmetic, **how)
+    kept = train(sample_models(HE, SEEDS), SEEDS, MOMENTS, keep=True, arithmetic=arithmetic, **how)
     assert len(kept.snapshots) == len(MOMENTS)
     for moment, snapshot in zip(MOMENTS, kept.snapshots, strict=True):
-        assert bits(snapshot) == bits(train(sample_models(SEEDS), SEEDS, [moment], **how).parameters)
+        assert bits(snapshot) == bits(train(sample_models(HE, SEEDS), SEEDS, [moment], **how).parameters)
         assert [(W.shape, b.shape) for W, b in snapshot] == [
             ((3, n, k), (3, n, 1)) for k, n in [(2, 10), (10, 5), (5, 1)]
         ]
@@ -79,7 +71,7 @@ def test_a_snapshot_is_where_a_shorter_training_ends(
 
 
 def test_keeping_changes_nothing_else_and_is_left_out_unless_asked_for() -> None:
-    start = sample_models(SEEDS)
+    start = sample_models(HE, SEEDS)
     before = bits(start)
     kept, plain = (train(start, SEEDS, MOMENTS, keep=keep) for keep in (True, False))
     assert bits(start) == before
@@ -94,11 +86,11 @@ def test_keeping_changes_nothing_else_and_is_left_out_unless_asked_for() -> None
 def test_snapshots_of_slices_are_put_together_in_order(how: dict[str, Any]) -> None:
     """More models than slices, so that each slice has several; by threads of its own or by an executor."""
     seeds = list(range(2 * gradient_descent.SLICES * executors.n_cores() + 3))
-    together = train(sample_models(seeds), seeds, [0, 7], keep=True, **how)
+    together = train(sample_models(HE, seeds), seeds, [0, 7], keep=True, **how)
     with ThreadPoolExecutor(1) as executor:
-        by_executor = train(sample_models(seeds), seeds, [0, 7], keep=True, executor=executor, **how)
+        by_executor = train(sample_models(HE, seeds), seeds, [0, 7], keep=True, executor=executor, **how)
     for index in (0, 1, len(seeds) // 2, len(seeds) - 1):
-        alone = train(one(sample_models(seeds), index), [seeds[index]], [0, 7], keep=True, **how)
+        alone = train(one(sample_models(HE, seeds), index), [seeds[index]], [0, 7], keep=True, **how)
         for moment in range(2):
             assert bits(one(together.snapshots[moment], index)) == bits(alone.snapshots[moment])
     for snapshot, other in zip(together.snapshots, by_executor.snapshots, strict=True):
@@ -106,7 +98,9 @@ def test_snapshots_of_slices_are_put_together_in_order(how: dict[str, Any]) -> N
 
 
 def test_snapshots_of_a_model_that_diverges_have_one_nan() -> None:
-    kept = gradient_descent.train(sample_models([3]), X, Y, ACTIVE, learning_rate=1e200, record_at=[0, 9], keep=True)
+    kept = gradient_descent.train(
+        sample_models(HE, [3]), X, Y, ACTIVE, learning_rate=1e200, record_at=[0, 9], keep=True
+    )
     values = np.concatenate([array.ravel() for layer in kept.snapshots[1] for array in layer])
     assert np.isnan(values).any()
     assert {value.tobytes() for value in values[np.isnan(values)]} == {np.float64(np.nan).tobytes()}
@@ -117,7 +111,7 @@ def follow(snapshots: Sequence[Parameters], moments: Sequence[int] = MOMENTS) ->
 
 
 def test_follow_measures_the_model_at_each_moment() -> None:
-    followed = train(parameters.with_perturbed_copies(sample_models([3])), [3, 3], MOMENTS, keep=True)
+    followed = train(parameters.with_perturbed_copies(sample_models(HE, [3])), [3, 3], MOMENTS, keep=True)
     rows, copies = follow(followed.snapshots)
     assert rows["initializer"].tolist() == ["he"] * 15
     assert rows["iteration"].tolist() == np.repeat(MOMENTS, 3).tolist()
@@ -134,7 +128,7 @@ def test_follow_measures_the_model_at_each_moment() -> None:
     model, perturbed = followed.costs
     assert copies["cost"].tolist() == model.tolist()
     assert copies["cost_difference"].tolist() == np.abs(perturbed - model).tolist()
-    largest = max(abs(W).max() for W, _ in sample_models([3])[:1])
+    largest = max(abs(W).max() for W, _ in sample_models(HE, [3])[:1])
     assert copies["weight_difference"][0] == math.ldexp(1.0, math.frexp(largest)[1] - 53)  # 1 ulp of the largest
 
 
@@ -142,7 +136,7 @@ def test_differences_of_twins() -> None:
     """Of whatever weight or bias differs most, in either direction, at its own moment."""
     snapshots = []
     for layer, part, difference in [(0, 0, 0.25), (1, 1, -0.5), (2, 0, 2.0), (2, 1, 0.0)]:
-        models = [(np.concatenate([W, W]), np.concatenate([b, b])) for W, b in sample_models([3])]
+        models = [(np.concatenate([W, W]), np.concatenate([b, b])) for W, b in sample_models(HE, [3])]
         models[1][0][:, 0, 0] = [0.0, 2.0**-10]  # everywhere a small one besides
         place = models[layer][part][:, 0, 0]
         place[:] = [1.0, 1.0 + difference]
@@ -158,7 +152,7 @@ def test_differences_of_twins() -> None:
 
 def test_a_model_that_diverges_is_followed_to_the_end() -> None:
     """Through numbers whose squares are beyond the largest, inf and nan, without a warning."""
-    copies = parameters.with_perturbed_copies(sample_models([3]))
+    copies = parameters.with_perturbed_copies(sample_models(HE, [3]))
     trained = gradient_descent.train(copies, X, Y, ACTIVE, learning_rate=1e200, record_at=[0, 1, 9], keep=True)
     _, differences = follow(trained.snapshots, [0, 1, 9])
     assert np.isfinite(differences.iloc[0, 2:].astype(float)).all()
@@ -235,7 +229,7 @@ def rank_shares(snapshots: Sequence[Parameters]) -> list[float]:
 
 def test_shares_of_what_is_followed() -> None:
     """Units that are one stay one, and the others tell themselves apart; the share counts them over hidden layers."""
-    models = sample_models([3])
+    models = sample_models(HE, [3])
     for W, b in models[:2]:  # the first two units of both hidden layers are one
         W[:, 1], b[:, 1] = W[:, 0], b[:, 0]
     for W, _ in models[1:]:

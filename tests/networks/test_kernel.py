@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from pipeline.datasets import circles
 from pipeline.initializers import layerwise
 from pipeline.networks import kernel, reference
-from pipeline.networks import parameters as network_parameters
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
 from pipeline.training import gradient_descent
 from tests.marks import slow
-from tests.sampling import initialize_parameters
+from tests.sampling import bits, sample_models
 
 SAMPLES = [1, 7, 8, 9, 300, 1000]
 
@@ -38,10 +37,6 @@ def descend(
 ):
     """The parameters after full-batch gradient descent by `network` or `kernel`."""
     return arithmetic.descend(reference.at_rest(parameters), [S], activations, reference.Rule(rate), steps).parameters
-
-
-def bits(parameters: Parameters) -> list[bytes]:
-    return [array.tobytes() for layer in parameters for array in layer]
 
 
 def assert_same_bits(parameters: Parameters, X: Array, Y: Array, activations: list[Activation], steps: int) -> None:
@@ -135,7 +130,7 @@ def assert_same_bits_for_a_shape(
 def test_same_bits_where_it_is_chaotic() -> None:
     """x10 on the tutorial's data: after 1,500 steps a difference of one ulp anywhere would have grown past 1e-6."""
     init = layerwise.normal(std=10.0)
-    initial = network_parameters.stack([initialize_parameters(init, seed, [2, 10, 5, 1]) for seed in (2, 3, 7)])
+    initial = sample_models(init, (2, 3, 7), [2, 10, 5, 1])
     activations, S = [ACTIVATIONS["relu"]] * 2, reference.samples(*circles(300, 0.05, 1))
     slow = descend(reference, initial, S, activations, 0.01, 1500)
     assert bits(descend(kernel, initial, S, activations, 0.01, 1500)) == bits(slow)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.numerics import elementary
+from tests.activation_cases import normal_cdf, normal_pdf
 from tests.marks import slow
 
 mpmath.mp.prec = 160
@@ -27,14 +28,6 @@ NEAR = np.concatenate(
     [rng.uniform(-3, 3, 4000), rng.randn(2000) * 1e-4, np.geomspace(5e-324, 1, 500), [-0.3465, 0.3466]]
 )
 WIDE = rng.uniform(-746, 709.7, 4000)
-
-
-def normal_pdf(x: mpmath.mpf) -> mpmath.mpf:
-    return mpmath.exp(-x * x / 2) / mpmath.sqrt(2 * mpmath.pi)
-
-
-def normal_cdf(x: mpmath.mpf) -> mpmath.mpf:
-    return mpmath.erfc(-x / mpmath.sqrt(2)) / 2
 
 
 LOG = np.concatenate([rng.uniform(0, 2, 6000), np.geomspace(1e-307, 1e308, 999)])

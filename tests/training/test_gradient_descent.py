@@ -22,7 +22,7 @@ from pipeline.initializers import layerwise
 from pipeline.networks import parameters, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.training import executors, gradient_descent
-from tests.sampling import initialize_parameters
+from tests.sampling import initialize_parameters, sample_models
 
 PUBLISHED = Path(__file__).parents[2] / "pipeline" / "published" / "cost_curves.csv"
 LAYERS = [2, 10, 5, 1]
@@ -39,7 +39,7 @@ def published(name: str) -> dict[int, float]:
 
 
 def run(init: layerwise.Initializer, iterations: int = 15000) -> gradient_descent.Trained:
-    initial = parameters.stack([initialize_parameters(init, 3, LAYERS)])
+    initial = sample_models(init)
     return gradient_descent.train(initial, X, Y, RELU, learning_rate=0.01, record_at=range(0, iterations + 1, 1000))
 
 
@@ -91,7 +91,7 @@ def test_constant_units_never_differ_and_yet_learn() -> None:
 
 
 def test_recording_more_often_changes_nothing_else() -> None:
-    initial = parameters.stack([initialize_parameters(HE, 0, LAYERS)])
+    initial = sample_models(HE, [0])
     often, seldom = (
         gradient_descent.train(initial, X, Y, RELU, learning_rate=0.1, record_at=records)
         for records in ([0, 7, 8, 60], [60])
@@ -158,7 +158,7 @@ def test_models_born_alike_are_trained_once_unless_their_shuffles_differ(
 
 
 def test_a_batch_of_everything_is_the_full_batch() -> None:
-    initial = parameters.stack([initialize_parameters(HE, 0, LAYERS)])
+    initial = sample_models(HE, [0])
     full, whole = (
         gradient_descent.train(initial, X, Y, RELU, learning_rate=0.1, record_at=[0, 30], batch_size=size, seeds=[0])
         for size in (None, 300)
@@ -167,7 +167,7 @@ def test_a_batch_of_everything_is_the_full_batch() -> None:
 
 
 def test_small_batches_learn_the_circles_faster() -> None:
-    initial = parameters.stack([initialize_parameters(layerwise.he_normal(), 3, LAYERS)])
+    initial = sample_models(HE)
     costs = [
         gradient_descent.train(
             initial, X, Y, RELU, learning_rate=0.1, momentum=momentum, batch_size=30, seeds=[3], record_at=[3000]
@@ -183,8 +183,7 @@ def test_digits_are_learned_as_well_as_by_scikit_learn() -> None:
     """He, 100 hidden units, the same batches, rate and momentum, on one split: 97 % of the test samples and no less."""
     (points, labels), (test_points, test_labels) = DATASETS["digits"].split(1400, 397, 0.0, 1, 2)
     relu, seeds = [ACTIVATIONS["relu"]], range(5)
-    he = layerwise.he_normal()
-    initial = parameters.stack([initialize_parameters(he, seed, [64, 100, 10]) for seed in seeds])
+    initial = sample_models(HE, seeds, [64, 100, 10])
     trained = gradient_descent.train(
         initial, points, labels, relu, learning_rate=0.1, momentum=0.9, batch_size=50, seeds=seeds, record_at=[0, 3000]
     )
