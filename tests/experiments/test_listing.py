@@ -34,9 +34,7 @@ SCRIPTS = {  # of npm: SHA-256 of build/<package>.min.js
 @pytest.fixture(scope="module")
 def experimented(finished: Laboratory, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
     """The finished laboratory after an experiment, `faster`, which is in the workspace; not to be changed."""
-    changed = copy.copy(finished)
-    changed.root = tmp_path_factory.mktemp("experimented") / "repository"
-    shutil.copytree(finished.root, changed.root)
+    changed = finished.copied(tmp_path_factory.mktemp("experimented"))
     changed.run("dvc", "exp", "run", "-n", "faster", "-S", "training.learning_rate=0.2")
     return changed
 
@@ -44,10 +42,7 @@ def experimented(finished: Laboratory, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def own(experimented: Laboratory, tmp_path: Path) -> Laboratory:
     """A copy of it, to be changed at will."""
-    changed = copy.copy(experimented)
-    changed.root = tmp_path / "repository"
-    shutil.copytree(experimented.root, changed.root)
-    return changed
+    return experimented.copied(tmp_path)
 
 
 def cells(output: str) -> list[list[str]]:
@@ -179,49 +174,41 @@ def no_lock(laboratory: Laboratory) -> None:
     laboratory.delete("dvc.lock")
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (edited, "comparison.confidence: 0.9 in params.yaml, 0.95 in dvc.lock"),
-        (another_seed, "seeds.first: 3 in params.yaml, none in dvc.lock"),
-        (another_initializer, "dvc.lock has no stage train@nil"),
-        (another_code, "pipeline is not the one in dvc.lock"),
-        (another_table, "reports/runs.csv is not the one in dvc.lock"),
-        (no_lock, "dvc.lock is missing or damaged"),
-    ],
-    ids=["targets", "seeds", "initializer", "code", "table", "lock"],
-)
-def test_what_was_not_made_from_what_lies_beside_it(
-    finished: Laboratory,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    change: Callable[[Laboratory], None],
-    reason: str,
-) -> None:
-    """In the workspace and in the commit of it."""
-    own = finished.copied(tmp_path)
-    monkeypatch.chdir(own.root)
-    read = [listing._tree(rev) for rev in ("workspace", "HEAD")]
-    requested = [listing._flat(YAML(typ="safe").load(file.read("params.yaml"))) for file in read]
-    assert [listing.mismatch(params, file) for params, file in zip(requested, read, strict=True)] == ["", ""]
-    change(own)
-    own.commit("changed")
-    read = [listing._tree(rev) for rev in ("workspace", "HEAD")]
-    requested = [listing._flat(YAML(typ="safe").load(file.read("params.yaml"))) for file in read]
-    assert [listing.mismatch(params, file) for params, file in zip(requested, read, strict=True)] == [reason, reason]
+CHANGES: list[tuple[Callable[[Laboratory], None], str]] = [
+    (edited, "comparison.confidence: 0.9 in params.yaml, 0.95 in dvc.lock"),
+    (another_seed, "seeds.first: 3 in params.yaml, none in dvc.lock"),
+    (another_initializer, "dvc.lock has no stage train@nil"),
+    (another_code, "pipeline is not the one in dvc.lock"),
+    (another_table, "reports/runs.csv is not the one in dvc.lock"),
+    (no_lock, "dvc.lock is missing or damaged"),
+]
+
+
+def mismatches(*revisions: str) -> list[str]:
+    """What does not belong together in the workspace or in a commit of the current folder."""
+    trees = [listing._tree(rev) for rev in revisions]
+    return [listing.mismatch(listing._flat(YAML(typ="safe").load(tree.read("params.yaml"))), tree) for tree in trees]
+
+
+def test_what_was_not_made_from_what_lies_beside_it(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the workspace and in the commit of it, of the files that DVC wrote; test_mismatch.py has more cases."""
+    monkeypatch.chdir(laboratory.root)
+    assert mismatches("workspace", "HEAD") == ["", ""]
+    for change, reason in CHANGES:
+        change(laboratory)
+        laboratory.commit("changed")
+        assert mismatches("workspace", "HEAD") == [reason, reason]
+        laboratory.run("git", "reset", "-q", "--hard", "HEAD~1")
 
 
 def test_models_trained_from_other_parameters_than_the_table(
-    finished: Laboratory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`dvc repro --single-item aggregate` records the new parameters, and tables of the old models."""
-    own = finished.copied(tmp_path)
-    own.change("params.yaml", "learning_rate: 0.1", "learning_rate: 0.2")
-    assert own.repro("--single-item", "aggregate") == ["aggregate"]
-    monkeypatch.chdir(own.root)
-    file = listing._tree("workspace")
-    params = listing._flat(YAML(typ="safe").load(file.read("params.yaml")))
-    assert listing.mismatch(params, file) == "training.learning_rate: 0.2 in params.yaml, 0.1 in dvc.lock"
+    laboratory.change("params.yaml", "learning_rate: 0.1", "learning_rate: 0.2")
+    assert laboratory.repro("--single-item", "aggregate") == ["aggregate"]
+    monkeypatch.chdir(laboratory.root)
+    assert mismatches("workspace") == ["training.learning_rate: 0.2 in params.yaml, 0.1 in dvc.lock"]
 
 
 def test_a_shallow_clone_warns_of_lost_experiments(laboratory: Laboratory, tmp_path: Path) -> None:
