@@ -82,7 +82,6 @@ OTHERS = {
     "aarch64": {"cortex-a72": ""},
 }
 NAMES = ["generic", *(cpu for cpu, needs in OTHERS.get(platform.machine(), {}).items() if not needs or HOST.get(needs))]
-WITHOUT_AVX = ",".join(f"{'+' if has and 'avx' not in name else '-'}{name}" for name, has in sorted(HOST.items()))
 IMITATIONS = {
     "openblas_nehalem": {"OPENBLAS_CORETYPE": "Nehalem"},
     "openblas_haswell": {"OPENBLAS_CORETYPE": "Haswell"},
@@ -148,11 +147,6 @@ def test_this_processor(here: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_compiled_for_another_processor(name: str, cache: Path) -> None:
     assert parsed(run(SCRIPT, cache, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="")) == DIGESTS
-
-
-@pytest.mark.skipif(not HOST.get("avx"), reason="this processor has no AVX to leave out")
-def test_compiled_without_avx(cache: Path) -> None:
-    assert parsed(run(SCRIPT, cache, NUMBA_CPU_FEATURES=WITHOUT_AVX)) == DIGESTS
 
 
 OLD = ("openblas_nehalem", "c_library_without_avx", "numpy_baseline")  # together what an old processor does
