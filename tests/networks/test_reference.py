@@ -12,7 +12,7 @@ from pipeline.initializers import layerwise
 from pipeline.networks import parameters as network_parameters
 from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS
-from pipeline.numerics.sums import lane_sum, pad
+from pipeline.numerics.sums import pad
 from tests.sampling import initialize_parameters
 
 SHAPES = [[2, 10, 5, 1], [2, 1], [3, 4, 1], [1, 1, 1], [2, 7, 6, 5, 4, 1], [3, 5, 4], [2, 3], [4, 6, 5, 10]]
@@ -101,23 +101,6 @@ def test_training_against_a_slow_independent_one() -> None:
         # a few ulp of numbers of size 1 in each of five steps
         np.testing.assert_allclose(W[0], np.array(exact_W, dtype=float), rtol=0, atol=2e-15)
         np.testing.assert_allclose(b[0, :, 0], np.array(exact_b, dtype=float), rtol=0, atol=2e-15)
-
-
-def test_lane_sum_adds_in_the_order_it_promises() -> None:
-    x = pad(np.random.RandomState(0).randn(3, 1, 301) * 10.0 ** np.random.RandomState(1).randint(-9, 9, (3, 1, 301)))
-    for row, total in zip(x[:, 0].tolist(), lane_sum(x)[:, 0].tolist(), strict=True):
-        lanes = [0.0] * 8
-        for i, value in enumerate(row):
-            lanes[i % 8] += value
-        while len(lanes) > 1:
-            half = len(lanes) // 2
-            lanes = [lanes[i] + lanes[i + half] for i in range(half)]
-        assert total == lanes[0]
-
-
-def test_lane_sum_of_nothing_and_of_one_row() -> None:
-    assert lane_sum(np.zeros((0, 8))).shape == (0,)
-    assert lane_sum(np.full((1, 1, 8), 0.125)).tolist() == [[1.0]]
 
 
 def test_product_adds_the_inputs_one_after_another() -> None:

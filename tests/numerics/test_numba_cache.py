@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import llvmlite
+import numba
 import numpy as np
 import pytest
 from numba.core.caching import CompileResultCacheImpl, InTreeCacheLocator, NullCache
@@ -182,6 +184,13 @@ def test_imports_are_followed_wherever_and_however_they_are_written(
     assert len(set(digests)) == len(sources)  # each of the others changes it
     with pytest.raises(ModuleNotFoundError, match=r"package has no module package\.nothing"):
         numba_cache.source_digest("package.nothing")
+
+
+@pytest.mark.parametrize("package", [numba, llvmlite], ids=lambda package: package.__name__)
+def test_another_compiler_has_another_digest(package: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = numba_cache.source_digest("pipeline.numerics.gram_schmidt")
+    monkeypatch.setattr(package, "__version__", "0.0.1")
+    assert numba_cache.source_digest("pipeline.numerics.gram_schmidt") != before
 
 
 COST = """  # a function kept as the kernel's are, of three modules that it imports; small, so that it compiles in a second

@@ -18,7 +18,6 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from pipeline.numerics import sums
 from pipeline.storage import atomic_files, reports
 
 ROOT = Path(__file__).parents[2]
@@ -162,21 +161,6 @@ def test_no_source_depends_on_a_version() -> None:
         used |= found
         assert found <= set(ALLOWED), f"{path.relative_to(ROOT)}: {sorted(found - set(ALLOWED))}"
     assert used == set(ALLOWED), f"allowed, but not there: {sorted(set(ALLOWED) - used)}"
-
-
-def test_integers_alone_are_summed() -> None:
-    assert sums.integer_sum([2**60, 1, True]) == 2**60 + 2
-    assert sums.integer_sum([]) == 0
-    with pytest.raises(TypeError):
-        sums.integer_sum([1, 1.0])  # type: ignore[list-item]
-
-
-def test_floats_are_added_in_order() -> None:
-    values = [1e16, 1.0, 1.0, -1e16]  # each 1 is lost: compensated or exact, the sum would be 2
-    assert sums.sum_in_order(values) == 0.0
-    assert sums.sum_in_order(iter(values[::-1])) == 0.0
-    assert sums.sum_in_order([0.1] * 10) == 0.9999999999999999  # 0.1 ten times by hand
-    assert sums.sum_in_order([]) == 0.0
 
 
 # ---------------------------------------------------------------------------------------------------------------------
