@@ -206,9 +206,8 @@ def test_loading_never_unpickles(laboratory: Laboratory, stage: str, name: str) 
     os.rmdir("pwned")
 
 
-@pytest.mark.parametrize("name", ["../outside", "/outside", "a/b", "nul", "he; mkdir pwned", "$(mkdir pwned)", "-h"])
+@pytest.mark.parametrize("name", ["../outside", "a/b", "$(mkdir pwned)"])  # test_names.py has more
 def test_a_name_stays_in_its_folder(laboratory: Laboratory, name: str) -> None:
-    name = f"{laboratory.root.parent}{name}" if name.startswith("/") else name
     laboratory.change("params.yaml", "  he: {", f'  "{name}": {{recipe: zeros}}\n  he: {{')
     before = files(laboratory)
     done = laboratory.run("dvc", "repro", check=False)

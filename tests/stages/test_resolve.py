@@ -32,7 +32,8 @@ def test_results_of_dropped_initializers_are_deleted_and_nothing_else(
     monkeypatch.chdir(tmp_path)
     others = ["jobs/training.json", "jobs/trajectories.json", "runs/.gitignore", "runs/mine/notes.txt"]
     others += ["diagnostics/annotated/layers.csv", "diagnostics/annotated/notes.txt", "trajectories/notes.txt"]
-    touch(*results("he"), *results("gone"), *others)
+    others += ["runs/kept/weights.npz", "runs/kept/costs.csv", "runs/kept/notes.txt"]
+    touch(*results("he"), *results("gone"), "runs/partial/costs.csv", *others)
     delete_dropped(["he"])
     assert files() == {*results("he"), *others}
     assert not Path("runs/gone").exists()
