@@ -25,6 +25,7 @@ LAYERS = (
     "reporting",
     "tracking",
     "experiments",
+    "tutorial",
     "stages",
 )
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
