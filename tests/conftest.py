@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     So no worker of pytest-xdist is left alone with a long module at the end.
     """
     for item in items:
-        if {"finished", "new_laboratory"} & set(getattr(item, "fixturenames", ())):  # what they depend on included
+        if "finished" in getattr(item, "fixturenames", ()):  # what a fixture depends on included
             item.add_marker("dvc")
     order = [f"test_{name}" for name in LONGEST]
     items.sort(key=lambda item: order.index(item.path.stem) if item.path.stem in order else len(order))
@@ -202,9 +202,3 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
 def laboratory(finished: Laboratory, tmp_path: Path) -> Laboratory:
     """A copy of the finished laboratory, with its cache, to be changed at will."""
     return finished.copied(tmp_path)
-
-
-@pytest.fixture
-def new_laboratory(tmp_path: Path) -> Laboratory:
-    """A miniature laboratory in which nothing has run."""
-    return Laboratory(tmp_path)

@@ -70,8 +70,9 @@ def postgres(password: str) -> Iterator[int]:
             shutil.chown(folder, "postgres")
             shutil.chown(folder / "password", "postgres")
         made = [f"--pgdata={folder}/data", "--username=mlflow", f"--pwfile={folder}/password", "--auth=scram-sha-256"]
+        made.append("--no-sync")  # what is lost with a power cut does not matter here
         subprocess.run([programs / "initdb", *made], check=True, capture_output=True, cwd="/", user=other, group=other)
-        where = ["-D", f"{folder}/data", "-k", folder, "-h", "127.0.0.1", "-p", str(port)]
+        where = ["-F", "-D", f"{folder}/data", "-k", folder, "-h", "127.0.0.1", "-p", str(port)]
         with running([programs / "postgres", *where], {}, folder / "said.txt", other):
             call = [programs / "createdb", "--host=127.0.0.1", f"--port={port}", "--username=mlflow", "mlflow"]
             environment = {"PGPASSWORD": password, "PATH": os.environ["PATH"]}
