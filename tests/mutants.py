@@ -61,6 +61,10 @@ MUTATIONS = (
     Mutation("datasets.py", "INNER_RADIUS = 0.8", "INNER_RADIUS = 0.81", "test_datasets.py"),
     Mutation("datasets.py", "(X[:1] * X[1:] < 0.0)", "(X[:1] * X[1:] > 0.0)", "test_datasets.py"),
     Mutation("datasets.py", "centred * centred)) / n)", "centred * centred)) / (n - 1))", "test_datasets.py"),
+    # tutorial
+    Mutation("tutorial.py", "value - learning_rate * grads", "value + learning_rate * grads", "test_tutorial.py"),
+    Mutation("tutorial.py", "np.where(Y == 1.0, a3, 1.0 - a3)", "np.where(Y == 0.0, a3, 1.0 - a3)", "test_tutorial.py"),
+    Mutation("tutorial.py", "layerwise.normal(std=10.0)", "layerwise.normal(std=9.0)", "test_tutorial.py"),
     # config
     Mutation("config/schema.py", "if record_every > iterations:", "if record_every >= iterations:"),
     Mutation(
