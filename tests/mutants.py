@@ -92,7 +92,7 @@ MUTATIONS = (
         "covariance = 0.505 * q * relu_correlation(c)",
     ),
     Mutation("theory/correlation.py", "(math.pi - alpha) * c) / math.pi)", "(math.pi + alpha) * c) / math.pi)"),
-    Mutation("theory/variances.py", "max(low, -NORMAL_MAX)", "max(low, -1.0)"),
+    Mutation("numerics/random.py", "max(low, -NORMAL_MAX)", "max(low, -1.0)", "theory"),
     Mutation("theory/predictions.py", "float(elementary.log(variance / 2.0))", "float(elementary.log(variance))"),
     # diagnostics
     Mutation("diagnostics/signals.py", "FLAT = 0.1", "FLAT = 0.2"),

@@ -1,15 +1,30 @@
 """Recipes of params.yaml as checked `Recipe` objects, and messages for what is invalid in them."""
 
+import re
 from typing import Any
 
-from pipeline.config import frameworks
 from pipeline.config.messages import fits, folded, hint, nearest, printable, shown, unknown_key
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.initializers.recipes import MUST_BE, OWN, Layer, Recipe, find, sample_parameters, settings_of
+from pipeline.initializers.registry import Entry
 
 SETTING_KINDS = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
 COMMON_SETTINGS = {"gain": 1.0, "bias": 0.0}  # settings of all recipes, with their defaults
+
+
+def framework_names() -> dict[str, tuple[str, str]]:
+    """The names of the recipes in PyTorch, Keras and JAX: {name: (recipe, framework)}.
+
+    A name of several recipes or frameworks belongs to the first: `kaiming_normal_` is he_normal.
+    """
+    names: dict[str, tuple[str, str]] = {}
+    entries: list[tuple[str, Entry[Any]]] = [*RECIPES.items(), *NETWORK_RECIPES.items()]
+    for recipe, entry in entries:
+        for framework, cell in (("PyTorch", entry.pytorch), ("Keras", entry.keras), ("JAX", entry.jax)):
+            if call := re.search(r"`([\w.]+)", cell):
+                names.setdefault(call[1], (recipe, framework))
+    return names
 
 
 def suggestion(name: str) -> str:
@@ -18,7 +33,7 @@ def suggestion(name: str) -> str:
     A name of a framework means its distribution there: HeNormal is that of Keras, a truncated normal. Other names are
     compared with those of recipes and frameworks, ignoring case and punctuation.
     """
-    own, others = [*RECIPES, *NETWORK_RECIPES], frameworks.framework_names()
+    own, others = [*RECIPES, *NETWORK_RECIPES], framework_names()
     close = name if name in others else nearest(name, [*own, *others])
     if close in own or not close:
         return close

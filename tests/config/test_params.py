@@ -330,7 +330,7 @@ def test_an_old_name_is_unknown_where_nothing_replaces_it(tmp_path: Path) -> Non
 
 def test_all_old_keys_are_tested_and_their_new_names_exist(tmp_path: Path) -> None:
     P = load(SHIPPED, tmp_path)
-    settings = {name for factory in RECIPES.values() for name in inspect.signature(factory).parameters}
+    settings = {name for entry in RECIPES.values() for name in inspect.signature(entry.factory).parameters}
     for old, new in OLD_KEYS.items():
         section = old.split(".")[0]
         assert new in (settings if section == "initializers" else type(getattr(P, section)).model_fields)
