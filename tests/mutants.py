@@ -69,6 +69,7 @@ MUTATIONS = (
         "isinstance(value, int | float)",
     ),
     Mutation("config/schema.py", "MAX_SEED = 2**32 - 1", "MAX_SEED = 2**32"),
+    Mutation("config/validation.py", "if kind is None or not self.holds(value):", "if kind is None:"),
     # training
     Mutation(
         "training/gradient_descent.py",

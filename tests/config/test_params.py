@@ -250,6 +250,9 @@ BAD = [
     ("recipe: he_normal", "recipe: he_normal, layers: {3: {Gian: 2}}", "unknown", "initializers.he.layers[3].Gian", "gain"),
     ("recipe: he_normal", "recipe: he_normal, layers: {3: {recipe: normal}}", "missing", "initializers.he.layers[3].std", ""),
     ("recipe: he_normal", "recipe: he_normal, layers: {3: {recipe: lsuv}}", "value", "initializers.he.layers[3].recipe", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: {3: {recipe: [zeros]}}", "value", "initializers.he.layers[3].recipe", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: {3: {recipe: zeros, layers: {}}}", "unknown", "initializers.he.layers[3].layers", ""),
+    ("recipe: he_normal", "recipe: he_norml, gain: big", "value", "initializers.he.recipe", "he_normal"),
     ("recipe: he_normal", "recipe: 'own.exampel:mirrored'", "value", "initializers.he.recipe", ""),
     ("recipe: he_normal", "recipe: 'own.example:mirored'", "value", "initializers.he.recipe", "mirrored"),
     ("recipe: he_normal", "recipe: 'own.example:mirrored', scale: two", "value", "initializers.he.scale", ""),
@@ -298,7 +301,7 @@ def test_messages_name_key_value_and_what_is_allowed(tmp_path: Path) -> None:
         (STEPS, "iteration: 15000", "training.iteration is unknown; training has iterations, learning_rate, batch_size, momentum, record_every (did you mean iterations?)."),
         (SEEDS, SEEDS + "\nspeed: 3", f"speed is unknown; the file has {SECTIONS} (did you mean seeds?)."),
         (NOISE, NOISE + "\n  noise: 1", "data.noise is a duplicate key, on lines 7 and 8; remove one."),
-        (", std: 10.0", "", "initializers.random_x10.std is missing; the recipe normal requires it: a finite number."),
+        (", std: 10.0", "", "initializers.random_x10.std is missing; it must be a finite number."),
         ("std: 10.0", "std: -10.0", "initializers.random_x10.std holds -10.0; it must be greater than 0."),
         ("recipe: he_normal", "recipe: he_normal, std: 1.0", "initializers.he.std is unknown; the recipe he_normal has negative_slope, mode, gain, bias, layers."),
     ]:  # fmt: skip
