@@ -1,7 +1,7 @@
 """What is expected of each recipe, for the tests of all that is registered.
 
 A new recipe has its entry in CASES: settings, the distribution of its weights in SciPy, and a digest, which
-`test_any_processor` prints if it is missing. Properties that no distribution of single weights shows, such as
+`pytest tests/initializers/test_recipes.py` prints. Properties that no distribution of single weights shows, such as
 orthonormal rows, are tested in tests/initializers/.
 """
 

@@ -14,6 +14,8 @@ from pipeline.initializers import layerwise, recipes
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.initializers.recipes import Layer, Recipe
 from pipeline.networks.activations import ACTIVATIONS
+from tests.digests import digest_of_recipe
+from tests.initializer_cases import cases
 
 WIDTHS = [2, 10, 5, 1]
 SPEC = NetworkSpec(WIDTHS, [ACTIVATIONS["relu"]] * 2, np.random.RandomState(0).randn(2, 30))
@@ -75,6 +77,12 @@ def test_an_exception_in_a_network_drawn_as_a_whole() -> None:
 def test_every_recipe_can_be_found_and_its_settings_listed(name: str) -> None:
     assert callable(recipes.find(name))
     assert not {"gain", "bias", "layers", "recipe"} & set(recipes.settings_of(name))  # every recipe has those
+
+
+@pytest.mark.parametrize("name", [*layerwise.RECIPES, *NETWORK_RECIPES])
+def test_every_recipe_has_the_bits_of_its_digest(name: str) -> None:
+    """On this processor; test_any_processor has the others."""
+    assert cases(name).digest == digest_of_recipe(name)
 
 
 OWN = """
