@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from pipeline.config.messages import cut, dotted, hint, nearest, printable, shown
 from pipeline.config.recipe_settings import read_recipe
@@ -147,7 +147,7 @@ class Network(Section):
     """The layers between the inputs and the output."""
 
     hidden_sizes: Annotated[tuple[Count, ...], Field(description=f"a list, each entry {COUNT.text}")]
-    activation: Annotated[str | tuple[str, ...], PlainValidator(_activation), Field(description=ACTIVATION)]
+    activation: Annotated[str | tuple[str, ...], BeforeValidator(_activation), Field(description=ACTIVATION)]
 
     @property
     def activation_names(self) -> list[str]:
@@ -165,7 +165,7 @@ class Training(Section):
 
     iterations: Count
     learning_rate: Positive
-    batch_size: Annotated[int | str, PlainValidator(_batch_size), Field(description=f"{COUNT.text}, or full")]
+    batch_size: Annotated[int | str, BeforeValidator(_batch_size), Field(description=f"{COUNT.text}, or full")]
     momentum: Annotated[float, Allowed("a number of at least 0 and less than 1", float, lambda x: 0 <= x < 1)]
     record_every: Count
 
@@ -201,11 +201,11 @@ class Params(Section):
     training: Training
     seeds: Annotated[
         tuple[int, ...],
-        PlainValidator(_seeds),
+        BeforeValidator(_seeds),
         Field(description=f"a list, each entry {SEED.text}, or {{first: ..., last: ...}}"),
     ]
     initializers: Annotated[
-        dict[str, Recipe], PlainValidator(_initializers), Field(description="a mapping from names to recipes")
+        dict[str, Recipe], BeforeValidator(_initializers), Field(description="a mapping from names to recipes")
     ]
     comparison: Comparison
 

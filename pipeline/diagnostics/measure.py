@@ -44,20 +44,20 @@ class Quantity(NamedTuple):
     reported: bool = True  # whether initialization.csv has it
 
 
-# In the order of the rows of initialization.csv. Undefined entries are nan: activations of the last layer, and angles
-# in layers of one unit.
+# In the order of the columns, and of the rows of initialization.csv. Undefined entries are nan: activations of the last
+# layer, and angles in layers of one unit.
 LAYER_QUANTITIES = {
     "units": Quantity("number of units", lambda S: _each(S, lambda W: len(W[0])), "units", int),
     "weight_mean": Quantity("mean of the weights", lambda S: _stacked(W.mean for W in S.weights)),
     "weight_mean_square": Quantity("mean square of the weights", lambda S: _stacked(W.second for W in S.weights)),
     "bias_mean": Quantity("mean of the biases", lambda S: _stacked(b.mean for b in S.biases)),
     "bias_mean_square": Quantity("mean square of the biases", lambda S: _stacked(b.second for b in S.biases)),
-    "preactivation_mean_square": Quantity("mean square of the pre-activations", lambda S: S.signals.Z.second),
     "preactivation_mean": Quantity("mean of the pre-activations", lambda S: S.signals.Z.mean),
     "preactivation_std": Quantity("standard deviation of the pre-activations", lambda S: S.signals.Z.std),
-    "activation_mean_square": Quantity("mean square of the activations", lambda S: _hidden(S.signals.A.second, np.nan)),
+    "preactivation_mean_square": Quantity("mean square of the pre-activations", lambda S: S.signals.Z.second),
     "activation_mean": Quantity("mean of the activations", lambda S: _hidden(S.signals.A.mean, np.nan)),
     "activation_std": Quantity("standard deviation of the activations", lambda S: _hidden(S.signals.A.std, np.nan)),
+    "activation_mean_square": Quantity("mean square of the activations", lambda S: _hidden(S.signals.A.second, np.nan)),
     "preactivation_gradient_rms": Quantity(
         "root mean square of the derivative of the cost with respect to the pre-activations", lambda S: S.signals.dZ
     ),
@@ -78,6 +78,12 @@ LAYER_QUANTITIES = {
         int,
     ),
     "dead_for_all": Quantity("number of units that are dead for every seed", None, "units"),
+    "unique_activations": Quantity(
+        "number of distinct units by their activations at all samples",
+        lambda S: S.signals.unique_activations,
+        "units",
+        int,
+    ),
     "unique_incoming": Quantity(
         "number of distinct units by their incoming weights and biases",
         lambda S: S.symmetry.unique_incoming,
@@ -87,12 +93,6 @@ LAYER_QUANTITIES = {
     "unique_incoming_outgoing": Quantity(
         "number of distinct units by their incoming weights, biases and outgoing weights",
         lambda S: S.symmetry.unique_incoming_outgoing,
-        "units",
-        int,
-    ),
-    "unique_activations": Quantity(
-        "number of distinct units by their activations at all samples",
-        lambda S: S.signals.unique_activations,
         "units",
         int,
     ),
@@ -121,6 +121,14 @@ MODEL_QUANTITIES = {
         lambda S: S.centered_gradient,
     ),
     "weight_norm": Quantity("norm of all weights", lambda S: sharpness.weight_norm(S.parameters)),
+    "blocked_inputs": Quantity(
+        "blocked inputs: samples at which all slopes of some hidden layer are 0",
+        lambda S: S.signals.blocked_inputs,
+        "share",
+    ),
+    "log_growth": Quantity(
+        "log of the mean square of the last activations over that of the input", lambda S: S.signals.log_growth
+    ),
     "jacobian_mean_square": Quantity(
         "sum of squares of the Jacobian of the last hidden layer, over the number of inputs",
         lambda S: spectra.rounded(_mean(lane_sum(pad(S.singular * S.singular)) / len(S.X))),
@@ -132,14 +140,6 @@ MODEL_QUANTITIES = {
     "jacobian_smallest": Quantity(
         "smallest singular value of that Jacobian, on average over samples",
         lambda S: spectra.rounded(_mean(S.singular[..., -1])),
-    ),
-    "blocked_inputs": Quantity(
-        "blocked inputs: samples at which all slopes of some hidden layer are 0",
-        lambda S: S.signals.blocked_inputs,
-        "share",
-    ),
-    "log_growth": Quantity(
-        "log of the mean square of the last activations over that of the input", lambda S: S.signals.log_growth
     ),
 }
 

@@ -1,10 +1,12 @@
 """Which params.yaml is valid, and the messages for invalid ones."""
 
 import inspect
+import json
 import re
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,6 +142,18 @@ def test_parameters_are_immutable(tmp_path: Path) -> None:
     P = load(SHIPPED, tmp_path)
     with pytest.raises(ValueError, match="frozen"):
         P.training.iterations = 3  # type: ignore[misc]
+
+
+def test_parameters_are_serialized_without_a_warning(tmp_path: Path) -> None:
+    """Results in MLflow are identified by a digest of this text."""
+    text = changed("activation: relu", "activation: [relu, tanh]")
+    with warnings.catch_warnings(action="error"):
+        found = json.loads(load(text, tmp_path).model_dump_json())
+    assert found["network"] == {"hidden_sizes": [10, 5], "activation": ["relu", "tanh"]}
+    assert found["seeds"] == list(range(100))
+    whole = {"settings": {}, "gain": 1.0, "bias": 0.0, "layers": {}}
+    assert found["initializers"]["he"] == {"recipe": "he_normal", **whole}
+    assert found["initializers"]["small"] == {"recipe": "normal", **whole, "settings": {"std": 0.01}}
 
 
 # What stands in the file, what replaces it, the kind of the only problem, its key, and the suggestion
