@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.analysis.estimators import mean_interval
 from pipeline.datasets import DATASETS, circles
+from pipeline.initializers import layerwise
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.networks import kernel, reference
@@ -16,8 +17,7 @@ from pipeline.numerics import elementary, matrices
 from pipeline.theory import mean_field
 from pipeline.theory.correlation import correlation_map
 from pipeline.training import gradient_descent
-from tests.initializers.test_layerwise import SETTINGS
-from tests.initializers.test_networkwise import NETWORK_SETTINGS
+from tests.initializer_cases import first_settings
 from tests.sampling import initialize_parameters, sample_models
 
 
@@ -32,6 +32,16 @@ def flat(parameters: list[tuple[Any, Any]]) -> list[Any]:
     return [array for layer in parameters for array in layer]
 
 
+def digest_of_recipe(name: str) -> str:
+    """Of five models with the settings of the recipe's first case."""
+    if name in RECIPES:
+        init = RECIPES[name].factory(**first_settings(name))
+        return digest(a for seed in range(5) for a in flat(initialize_parameters(init, seed, [30, 41, 20])))
+    network = NETWORK_RECIPES[name].factory(**first_settings(name))
+    spec = NetworkSpec([2, 41, 20, 1], [ACTIVATIONS["relu"]] * 2, circles(301, 0.05, 1)[0])
+    return digest(a for seed in range(5) for a in flat(network(np.random.RandomState(seed), spec)))
+
+
 def cases() -> Iterator[tuple[str, str]]:
     rng = np.random.RandomState(0)
     wide = np.ldexp(rng.random_sample(3000), rng.randint(-1074, 1024, 3000))  # np.geomspace has bits of its own
@@ -42,24 +52,19 @@ def cases() -> Iterator[tuple[str, str]]:
     for name, draw in DATASETS.items():
         sets = [draw.split(301, 100, 0.05, seed, seed + 100) for seed in range(5)]
         yield name, digest(array for both in sets for part in both for array in part)
-    for name, recipe in RECIPES.items():
-        init = recipe(**SETTINGS[name])
-        yield name, digest(a for seed in range(5) for a in flat(initialize_parameters(init, seed, [30, 41, 20])))
+    for name in (*RECIPES, *NETWORK_RECIPES):
+        yield name, digest_of_recipe(name)
     X, Y = circles(301, 0.05, 1)
-    for name, recipe in NETWORK_RECIPES.items():
-        spec = NetworkSpec([2, 41, 20, 1], [ACTIVATIONS["relu"]] * 2, X)
-        drawn = [recipe(**NETWORK_SETTINGS[name])(np.random.RandomState(seed), spec) for seed in range(5)]
-        yield name, digest(a for parameters in drawn for a in flat(parameters))
     for name, activation in ACTIVATIONS.items():
         for std, steps in ((10.0, 3000), (1.0, 300)):
-            init = RECIPES["normal"](std=std)
+            init = layerwise.normal(std=std)
             initial = sample_models(init, range(4), [2, 10, 5, 1])
             trained = gradient_descent.train(
                 initial, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps]
             )
             yield f"{name} std {std}", digest([*flat(trained.parameters), trained.costs])
     S = reference.samples(X, Y)
-    initial = sample_models(RECIPES["he_normal"](), [0], [2, 33, 17, 5, 1])
+    initial = sample_models(layerwise.he_normal(), [0], [2, 33, 17, 5, 1])
     activations = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]]
     for arithmetic in (reference, kernel):
         parameters = arithmetic.descend(

@@ -73,6 +73,7 @@ MUTATIONS = (
         "isinstance(value, int | float)",
     ),
     Mutation("config/schema.py", "MAX_SEED = 2**32 - 1", "MAX_SEED = 2**32"),
+    Mutation("config/validation.py", "if kind is None or not self.holds(value):", "if kind is None:"),
     # training
     Mutation(
         "training/gradient_descent.py",
@@ -96,7 +97,7 @@ MUTATIONS = (
         "covariance = 0.505 * q * relu_correlation(c)",
     ),
     Mutation("theory/correlation.py", "(math.pi - alpha) * c) / math.pi)", "(math.pi + alpha) * c) / math.pi)"),
-    Mutation("theory/variances.py", "max(low, -NORMAL_MAX)", "max(low, -1.0)"),
+    Mutation("numerics/random.py", "max(low, -NORMAL_MAX)", "max(low, -1.0)", "theory"),
     Mutation("theory/predictions.py", "float(elementary.log(variance / 2.0))", "float(elementary.log(variance))"),
     # diagnostics
     Mutation("diagnostics/signals.py", "FLAT = 0.1", "FLAT = 0.2"),

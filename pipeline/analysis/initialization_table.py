@@ -12,48 +12,12 @@ import pandas as pd
 
 from pipeline.analysis.comparison import Columns, Table
 from pipeline.analysis.estimators import QUANTILES, mean, quantile, sample_std
+from pipeline.diagnostics.measure import LAYER_QUANTITIES, MODEL_QUANTITIES, Quantity
 from pipeline.theory.predictions import Predictions
 
 LAYERS_SHOWN = 8  # at most, of a deep network
 FAR = 3.0  # standard errors from which a measured mean counts as different from its prediction
 ROUNDING = 1e-12  # relative difference up to which a mean and its prediction count as equal
-
-LAYER_QUANTITIES = {
-    "units": "number of units",
-    "weight_mean": "mean of the weights",
-    "weight_mean_square": "mean square of the weights",
-    "bias_mean": "mean of the biases",
-    "bias_mean_square": "mean square of the biases",
-    "preactivation_mean_square": "mean square of the pre-activations",
-    "preactivation_mean": "mean of the pre-activations",
-    "preactivation_std": "standard deviation of the pre-activations",
-    "activation_mean_square": "mean square of the activations",
-    "activation_mean": "mean of the activations",
-    "activation_std": "standard deviation of the activations",
-    "preactivation_gradient_rms": "root mean square of the derivative of the cost with respect to the pre-activations",
-    "gradient_ratio": "square of gradient over that of the last layer",
-    "weight_gradient_rms": "root mean square of the gradient of the weights",
-    "saturated": "share of saturated units, over units and samples; of saturated outputs in the last layer",
-    "dead": "number of units whose slope is 0 at every sample",
-    "dead_for_all": "number of units that are dead for every seed",
-    "unique_incoming": "number of distinct units by their incoming weights and biases",
-    "unique_incoming_outgoing": "number of distinct units by their incoming weights, biases and outgoing weights",
-    "unique_activations": "number of distinct units by their activations at all samples",
-    "largest_cosine": "largest |cosine| between the incoming weights of two units",
-    "effective_rank": "effective rank of the weights",
-    "correlation": "correlation of the pre-activations of two orthogonal inputs",
-}
-MODEL_QUANTITIES = {
-    "initial_cost": "initial cost, in nats",
-    "sharpness": "largest eigenvalue of the Gauss-Newton matrix of the cost, all classes taken as equally probable",
-    "centered_gradient": "norm of the gradient of all weights by the residuals minus their mean over the samples",
-    "weight_norm": "norm of all weights",
-    "jacobian_mean_square": "sum of squares of the Jacobian of the last hidden layer, over the number of inputs",
-    "jacobian_largest": "largest singular value of that Jacobian, on average over samples",
-    "jacobian_smallest": "smallest singular value of that Jacobian, on average over samples",
-    "blocked_inputs": "share of blocked inputs: samples at which all slopes of some hidden layer are 0",
-    "log_growth": "log of the mean square of the last activations over that of the input",
-}
 
 
 class InitialMeasurements(NamedTuple):
@@ -72,24 +36,21 @@ def table(measurements: Mapping[str, InitialMeasurements]) -> Table:
     """
     rows: list[dict[str, Any]] = []
     for name, one in measurements.items():
-        for quantity in LAYER_QUANTITIES:
+        for quantity in reported(LAYER_QUANTITIES):
             for l, values in enumerate(of_layers(one, quantity)):
                 expected = one.predicted.layers.get(quantity) if one.predicted else None
                 rows.append(row(name, quantity, l + 1, values, expected[l] if expected else math.nan))
-        for quantity in MODEL_QUANTITIES:
+        for quantity in reported(MODEL_QUANTITIES):
             expected_value = one.predicted.models.get(quantity, math.nan) if one.predicted else math.nan
-            rows.append(
-                row(
-                    name,
-                    quantity,
-                    None,
-                    one.models[quantity].tolist(),
-                    expected_value,
-                )
-            )
+            rows.append(row(name, quantity, None, one.models[quantity].tolist(), expected_value))
     made = pd.DataFrame([row for row in rows if row["seeds"]])
     made["layer"] = made["layer"].astype("Int64")
     return made
+
+
+def reported(quantities: Mapping[str, Quantity]) -> list[str]:
+    """The names of the quantities that have rows."""
+    return [name for name, quantity in quantities.items() if quantity.reported]
 
 
 def of_layers(one: InitialMeasurements, quantity: str) -> list[list[float]]:
@@ -97,9 +58,8 @@ def of_layers(one: InitialMeasurements, quantity: str) -> list[list[float]]:
     if quantity == "dead_for_all":
         return [[float(np.count_nonzero(units.all(axis=0)))] for units in one.dead]
     n_layers = int(one.layers["layer"].max())
-    column = one.layers["preactivation_gradient_rms" if quantity == "gradient_ratio" else quantity].reshape(
-        -1, n_layers
-    )
+    source = "preactivation_gradient_rms" if quantity == "gradient_ratio" else quantity
+    column = one.layers[source].reshape(-1, n_layers)
     if quantity == "gradient_ratio":
         with np.errstate(all="ignore"):
             ratio = column / column[:, -1:]

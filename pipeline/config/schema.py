@@ -4,23 +4,14 @@ A validator raises ValueError with the allowed values, or without a text: then t
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    StrictInt,
-    StrictStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
-from pipeline.config.messages import fits, shown
+from pipeline.config.messages import cut, dotted, hint, nearest, printable, shown
+from pipeline.config.recipe_settings import read_recipe
+from pipeline.config.validation import Allowed, Problems, Section, messages, one_of
 from pipeline.datasets import DATASETS
 from pipeline.initializers.recipes import Recipe
 from pipeline.networks.activations import ACTIVATIONS, Activation
@@ -28,52 +19,29 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 MAX_SEED = 2**32 - 1  # of RandomState
 MAX_SEEDS = 100_000  # a slip such as {first: 0, last: 4294967295} must not fill the memory
 NAME = r"[A-Za-z][A-Za-z0-9_]{0,63}"
+NAMED = "a letter, then up to 63 letters, digits or underscores, and not a device name of Windows such as nul"
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # of Windows
 
 
-def _finite(value: Any) -> float:
-    if not fits(value, float):
-        raise ValueError
-    return float(value)
+def is_file_name(name: Any) -> bool:
+    """Whether a name is a valid file name on every platform."""
+    return isinstance(name, str) and bool(re.fullmatch(NAME, name)) and name.lower() not in DEVICES
 
 
-def _file_name(name: Any) -> str:
-    """The name, if it is a valid file name on every platform. Raises ValueError."""
-    if not isinstance(name, str) or not re.fullmatch(NAME, name) or name.lower() in DEVICES:
-        raise ValueError
-    return name
-
-
-def _member(registry: Iterable[str]) -> AfterValidator:
-    """A validator that rejects names that are not in `registry`."""
-
-    def check(value: str) -> str:
-        if value not in registry:
-            raise ValueError
-        return value
-
-    return AfterValidator(check)
-
-
-def _names(registry: Iterable[str]) -> Any:
-    return Field(description=f"one of {', '.join(registry)}")
-
-
-# Allowed values, as in "training.momentum holds 2; it must be ..."
-WHOLE, SEED = "a whole number of at least 1", f"a whole number from 0 to {MAX_SEED}"
-NAMED = "a letter, then up to 63 letters, digits or underscores, and not a device name of Windows such as nul"
-ENTRIES = {"hidden_sizes": WHOLE, "seeds": SEED}  # allowed values of the entries of lists
-Number = Annotated[float, BeforeValidator(_finite)]
-Positive = Annotated[Number, Field(gt=0, description="a number greater than 0")]
-Count = Annotated[StrictInt, Field(ge=1, description=WHOLE)]
-Seed = Annotated[StrictInt, Field(ge=0, le=MAX_SEED, description=SEED)]
+COUNT = Allowed("a whole number of at least 1", int, lambda n: n >= 1)
+SEED = Allowed(f"a whole number from 0 to {MAX_SEED}", int, lambda n: 0 <= n <= MAX_SEED)
+Count = Annotated[int, COUNT]
+Seed = Annotated[int, SEED]
+Positive = Annotated[float, Allowed("a number greater than 0", float, lambda x: x > 0)]
 
 
 def _activation(value: Any, info: ValidationInfo) -> str | tuple[str, ...]:
     names = value if isinstance(value, list) else [value]
-    if not all(isinstance(name, str) and name in ACTIVATIONS for name in names):
-        raise ValueError
+    unknown = [name for name in names if not isinstance(name, str) or name not in ACTIVATIONS]
+    if unknown:
+        close = next((nearest(name, [*ACTIVATIONS, *ALSO_CALLED]) for name in unknown if isinstance(name, str)), "")
+        raise ValueError(ACTIVATION + hint(ALSO_CALLED.get(close, close)))
     n_hidden = len(info.data.get("hidden_sizes", names))  # absent if invalid
     if isinstance(value, list) and len(value) != n_hidden:
         raise ValueError(f"a list of {n_hidden} activations, one for each hidden layer, or a single one for all")
@@ -81,24 +49,71 @@ def _activation(value: Any, info: ValidationInfo) -> str | tuple[str, ...]:
 
 
 def _batch_size(value: Any) -> int | str:
-    if value != "full" and (not fits(value, int) or value < 1):
+    if value != "full" and not COUNT.accepts(value):
         raise ValueError
     return value  # type: ignore[no-any-return]
 
 
-class Section(BaseModel):
-    """A section of params.yaml: all keys are required, no other key is allowed, and instances are immutable."""
+def _seeds(value: Any) -> tuple[int, ...]:
+    """The seeds of a list, or of {first, last}."""
+    if isinstance(value, dict):
+        try:
+            chosen = SeedRange.model_validate(value)
+        except ValidationError as error:
+            raise Problems(messages(error, SeedRange.keys(), "seeds")) from error
+        if chosen.last < chosen.first:
+            allowed = f"at least seeds.first, which is {chosen.first}"
+            raise Problems([f"seeds.last holds {chosen.last}; it must be {allowed}."])
+        value = list(range(chosen.first, min(chosen.last, chosen.first + MAX_SEEDS) + 1))
+    if not isinstance(value, list):
+        raise ValueError
+    if not value:
+        raise Problems(["seeds is empty; it must hold at least one seed."])
+    if len(value) > MAX_SEEDS:
+        raise Problems([f"seeds holds more than {MAX_SEEDS} seeds; it must hold at most {MAX_SEEDS}."])
+    problems = [
+        f"{dotted('seeds', i)} holds {shown(seed)}; it must be {SEED.text}."
+        for i, seed in enumerate(value)
+        if not SEED.accepts(seed)
+    ]
+    counts = Counter(seed for seed in value if type(seed) is int)
+    problems += [f"seeds holds {shown(s)} more than once; seeds must be unique." for s, n in counts.items() if n > 1]
+    if problems:
+        raise Problems(problems)
+    return tuple(value)
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+def _initializers(section: Any, info: ValidationInfo) -> dict[str, Recipe]:
+    """The recipes of the section, {name: {recipe: ..., setting: ...}}."""
+    if not isinstance(section, dict):
+        raise ValueError
+    problems = [] if section else ["initializers is empty; it must hold at least one initializer."]
+    n_layers = len(info.data["network"].hidden_sizes) + 1 if "network" in info.data else None
+    recipes: dict[str, Recipe] = {}
+    seen: dict[str, str] = {}
+    for name, value in section.items():
+        if not is_file_name(name):
+            reason = f"names are used in file names and must be {NAMED}"
+            problems.append(f"initializers: {shown(name)} is not a valid name; {reason}.")
+        elif (other := seen.setdefault(name.lower(), name)) != name:
+            reason = "which are the same file name on macOS and Windows; names must differ in more than case"
+            problems.append(f"initializers holds {other} and {name}, {reason}.")
+        try:
+            recipes[name] = read_recipe(value, dotted("initializers", printable(name)), n_layers)
+        except Problems as found:
+            problems += found.messages
+    if problems:
+        raise Problems(problems)
+    return recipes
 
 
 class Data(Section):
     """The data set."""
 
-    name: Annotated[StrictStr, _member(DATASETS), _names(DATASETS)]
+    name: Annotated[str, one_of(DATASETS)]
     n_train: Count
     n_test: Count
-    noise: Annotated[Number, Field(ge=0, description="a number of at least 0")]
+    noise: Annotated[float, Allowed("a number of at least 0", float, lambda x: x >= 0)]
     train_seed: Seed
     test_seed: Seed
 
@@ -125,15 +140,14 @@ class Data(Section):
         return DATASETS[self.name].n_classes
 
 
+ACTIVATION = f"one of {', '.join(ACTIVATIONS)}, or a list with one for each hidden layer"
+
+
 class Network(Section):
     """The layers between the inputs and the output."""
 
-    hidden_sizes: Annotated[tuple[Count, ...], Field(description=f"a list, each entry {WHOLE}")]
-    activation: Annotated[
-        str | tuple[str, ...],
-        PlainValidator(_activation),
-        Field(description=f"one of {', '.join(ACTIVATIONS)}, or a list with one for each hidden layer"),
-    ]
+    hidden_sizes: Annotated[tuple[Count, ...], Field(description=f"a list, each entry {COUNT.text}")]
+    activation: Annotated[str | tuple[str, ...], BeforeValidator(_activation), Field(description=ACTIVATION)]
 
     @property
     def activation_names(self) -> list[str]:
@@ -151,8 +165,8 @@ class Training(Section):
 
     iterations: Count
     learning_rate: Positive
-    batch_size: Annotated[int | str, PlainValidator(_batch_size), Field(description=f"{WHOLE}, or full")]
-    momentum: Annotated[Number, Field(ge=0, lt=1, description="a number of at least 0 and less than 1")]
+    batch_size: Annotated[int | str, BeforeValidator(_batch_size), Field(description=f"{COUNT.text}, or full")]
+    momentum: Annotated[float, Allowed("a number of at least 0 and less than 1", float, lambda x: 0 <= x < 1)]
     record_every: Count
 
     @field_validator("record_every")
@@ -173,10 +187,10 @@ class Comparison(Section):
     """What tables and figures emphasize: a trained seed, a reference initializer, targets and a confidence level."""
 
     highlight_seed: Seed
-    reference: Annotated[StrictStr, AfterValidator(_file_name), Field(description=f"an initializer's name: {NAMED}")]
+    reference: Annotated[str, Allowed(f"an initializer's name: {NAMED}", str, is_file_name)]
     target_cost: Positive
-    target_accuracy: Annotated[Number, Field(gt=0, le=1, description="a number greater than 0 and at most 1")]
-    confidence: Annotated[Number, Field(gt=0, lt=1, description="a number greater than 0 and less than 1")]
+    target_accuracy: Annotated[float, Allowed("a number greater than 0 and at most 1", float, lambda x: 0 < x <= 1)]
+    confidence: Annotated[float, Allowed("a number greater than 0 and less than 1", float, lambda x: 0 < x < 1)]
 
 
 class Params(Section):
@@ -185,9 +199,31 @@ class Params(Section):
     data: Data
     network: Network
     training: Training
-    seeds: Annotated[tuple[Seed, ...], Field(description=f"a list, each entry {SEED}, or {{first: ..., last: ...}}")]
-    initializers: Annotated[dict[str, Recipe], Field(description="a mapping from names to recipes")]
+    seeds: Annotated[
+        tuple[int, ...],
+        BeforeValidator(_seeds),
+        Field(description=f"a list, each entry {SEED.text}, or {{first: ..., last: ...}}"),
+    ]
+    initializers: Annotated[
+        dict[str, Recipe], BeforeValidator(_initializers), Field(description="a mapping from names to recipes")
+    ]
     comparison: Comparison
+
+    @field_validator("comparison")
+    @classmethod
+    def _among_the_models(cls, comparison: Comparison, info: ValidationInfo) -> Comparison:
+        """The reference is an initializer and the highlighted seed is trained, if those are valid."""
+        problems = []
+        names, seeds = info.data.get("initializers"), info.data.get("seeds")
+        if names and comparison.reference not in names:
+            allowed = f"one of the initializers {', '.join(names)}{hint(nearest(comparison.reference, names))}"
+            problems.append(f"comparison.reference holds {shown(comparison.reference)}; it must be {allowed}.")
+        if seeds and comparison.highlight_seed not in seeds:
+            allowed = f"one of the seeds {_several(seeds)}"
+            problems.append(f"comparison.highlight_seed holds {comparison.highlight_seed}; it must be {allowed}.")
+        if problems:
+            raise Problems(problems)
+        return comparison
 
     @property
     def layers_dims(self) -> list[int]:
@@ -201,3 +237,10 @@ class SeedRange(Section):
 
     first: Seed
     last: Seed
+
+
+def _several(seeds: tuple[int, ...]) -> str:
+    """Seeds as text: "0 to 99" for consecutive ones, otherwise "3, 14, 15"."""
+    if len(seeds) > 2 and seeds == tuple(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return cut(", ".join(map(str, seeds)))

@@ -1,6 +1,10 @@
-"""Measurements of a stack of models, as columns of tables; the bits are the same on every processor."""
+"""Measurements of a stack of models, as columns of tables; the bits are the same on every processor.
 
-from collections.abc import Sequence
+LAYER_QUANTITIES and MODEL_QUANTITIES list them. The columns of the files in diagnostics/, the rows of
+reports/initialization.csv and the list in reports/initialization.md follow from these tables.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +17,133 @@ from pipeline.networks.probes import N_JACOBIANS, orthogonal_inputs
 from pipeline.numerics.sums import Array, lane_sum, pad
 
 
+class Stack(NamedTuple):
+    """A stack of models, its samples, and what several quantities are computed from."""
+
+    parameters: Parameters
+    X: Array  # (n_0, m)
+    activations: Sequence[Activation]
+    signals: signals.Signals
+    weights: list[signals.Moments]  # of each layer, each field (models,)
+    biases: list[signals.Moments]
+    symmetry: symmetry.Symmetry
+    singular: Array  # (models, samples, k), singular values of the Jacobian of the last hidden layer, in falling order
+    sharpness: Array  # (models,)
+    centered_gradient: Array  # (models,)
+
+
+class Quantity(NamedTuple):
+    """A quantity of each layer or model."""
+
+    meaning: str
+    measured: (
+        Callable[[Stack], NDArray[Any]] | None
+    )  # (models, L) or (models,); None: `analysis` computes it from others
+    unit: str = ""  # "share" is shown in percent
+    dtype: type = float  # of the column in layers.csv or models.csv
+    reported: bool = True  # whether initialization.csv has it
+
+
+# In the order of the columns, and of the rows of initialization.csv. Undefined entries are nan: activations of the last
+# layer, and angles in layers of one unit.
+LAYER_QUANTITIES = {
+    "units": Quantity("number of units", lambda S: _each(S, lambda W: len(W[0])), "units", int),
+    "weight_mean": Quantity("mean of the weights", lambda S: _stacked(W.mean for W in S.weights)),
+    "weight_mean_square": Quantity("mean square of the weights", lambda S: _stacked(W.second for W in S.weights)),
+    "bias_mean": Quantity("mean of the biases", lambda S: _stacked(b.mean for b in S.biases)),
+    "bias_mean_square": Quantity("mean square of the biases", lambda S: _stacked(b.second for b in S.biases)),
+    "preactivation_mean": Quantity("mean of the pre-activations", lambda S: S.signals.Z.mean),
+    "preactivation_std": Quantity("standard deviation of the pre-activations", lambda S: S.signals.Z.std),
+    "preactivation_mean_square": Quantity("mean square of the pre-activations", lambda S: S.signals.Z.second),
+    "activation_mean": Quantity("mean of the activations", lambda S: _hidden(S.signals.A.mean, np.nan)),
+    "activation_std": Quantity("standard deviation of the activations", lambda S: _hidden(S.signals.A.std, np.nan)),
+    "activation_mean_square": Quantity("mean square of the activations", lambda S: _hidden(S.signals.A.second, np.nan)),
+    "preactivation_gradient_rms": Quantity(
+        "root mean square of the derivative of the cost with respect to the pre-activations", lambda S: S.signals.dZ
+    ),
+    "gradient_ratio": Quantity("square of preactivation_gradient_rms over that of the last layer", None),
+    "weight_gradient_rms": Quantity("root mean square of the gradient of the weights", lambda S: S.signals.dW),
+    "saturated": Quantity(
+        "saturated units, over units and samples; saturated outputs in the last layer",
+        lambda S: _hidden(S.signals.saturated, S.signals.saturated_outputs[:, None]),
+        "share",
+    ),
+    "dead": Quantity(
+        "number of units whose slope is 0 at every sample",
+        lambda S: _hidden(
+            np.array([units.sum(axis=1) for units in S.signals.dead]).reshape(-1, len(S.sharpness)).T.astype(np.int64),
+            0,
+        ),
+        "units",
+        int,
+    ),
+    "dead_for_all": Quantity("number of units that are dead for every seed", None, "units"),
+    "unique_activations": Quantity(
+        "number of distinct units by their activations at all samples",
+        lambda S: S.signals.unique_activations,
+        "units",
+        int,
+    ),
+    "unique_incoming": Quantity(
+        "number of distinct units by their incoming weights and biases",
+        lambda S: S.symmetry.unique_incoming,
+        "units",
+        int,
+    ),
+    "unique_incoming_outgoing": Quantity(
+        "number of distinct units by their incoming weights, biases and outgoing weights",
+        lambda S: S.symmetry.unique_incoming_outgoing,
+        "units",
+        int,
+    ),
+    "largest_cosine": Quantity(
+        "largest absolute cosine between the incoming weights of two units", lambda S: S.symmetry.largest_cosine
+    ),
+    "full_rank": Quantity(
+        "smaller dimension of the weights", lambda S: _each(S, lambda W: min(W.shape[1:])), dtype=int, reported=False
+    ),
+    "effective_rank": Quantity(
+        "effective rank of the weights", lambda S: spectra.rounded(spectra.effective_ranks(S.parameters))
+    ),
+    "correlation": Quantity(
+        "correlation of the pre-activations of two orthogonal inputs",
+        lambda S: signals.correlations(S.parameters, *orthogonal_inputs(S.X), S.activations),
+    ),
+}
+MODEL_QUANTITIES = {
+    "initial_cost": Quantity("initial cost", lambda S: S.signals.cost, "nats"),
+    "sharpness": Quantity(
+        "largest eigenvalue of the Gauss-Newton matrix of the cost, all classes taken as equally probable",
+        lambda S: S.sharpness,
+    ),
+    "centered_gradient": Quantity(
+        "norm of the gradient of all weights by the residuals minus their mean over the samples",
+        lambda S: S.centered_gradient,
+    ),
+    "weight_norm": Quantity("norm of all weights", lambda S: sharpness.weight_norm(S.parameters)),
+    "blocked_inputs": Quantity(
+        "blocked inputs: samples at which all slopes of some hidden layer are 0",
+        lambda S: S.signals.blocked_inputs,
+        "share",
+    ),
+    "log_growth": Quantity(
+        "log of the mean square of the last activations over that of the input", lambda S: S.signals.log_growth
+    ),
+    "jacobian_mean_square": Quantity(
+        "sum of squares of the Jacobian of the last hidden layer, over the number of inputs",
+        lambda S: spectra.rounded(_mean(lane_sum(pad(S.singular * S.singular)) / len(S.X))),
+    ),
+    "jacobian_largest": Quantity(
+        "largest singular value of that Jacobian, on average over samples",
+        lambda S: spectra.rounded(_mean(S.singular[..., 0])),
+    ),
+    "jacobian_smallest": Quantity(
+        "smallest singular value of that Jacobian, on average over samples",
+        lambda S: spectra.rounded(_mean(S.singular[..., -1])),
+    ),
+}
+
+
 class Measurements(NamedTuple):
     """The columns of layers.csv and models.csv, and the arrays of units.npz, of a stack of models."""
 
@@ -23,60 +154,51 @@ class Measurements(NamedTuple):
     dead: list[NDArray[np.bool_]]  # (models, n_l) of each hidden layer: the units with slope 0 at every sample
 
 
+def _types(quantities: Mapping[str, Quantity]) -> dict[str, type]:
+    return {name: quantity.dtype for name, quantity in quantities.items() if quantity.measured}
+
+
+COLUMNS = _types(LAYER_QUANTITIES), _types(MODEL_QUANTITIES)  # of layers.csv and models.csv, with their types
+
+
 @np.errstate(all="ignore")
 def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Measurements:
-    """The measurements of a stack of models on the inputs X (n_0, m) and the class numbers Y (1, m).
-
-    Undefined entries are nan: activations of the last layer, and angles in layers of one unit.
-    """
+    """The measurements of a stack of models on the inputs X (n_0, m) and the class numbers Y (1, m)."""
     S = signals.signals(parameters, X, Y, activations)
-    unique = symmetry.symmetry(parameters)
-    singular = spectra.jacobians(parameters, X[:, :N_JACOBIANS], activations).hidden
-    n_models = len(S.cost)
-    weights, biases = ([signals.moments(layer[i]) for layer in parameters] for i in range(2))
-    stretch = _mean(lane_sum(pad(singular * singular)) / len(X))
-
-    def hidden(values: NDArray[Any], last: Any) -> NDArray[Any]:
-        return np.concatenate([values, np.broadcast_to(last, (n_models, 1))], axis=1)
-
-    layers = {
-        "units": np.tile([len(W[0]) for W, _ in parameters], (n_models, 1)),
-        "weight_mean": np.stack([W.mean for W in weights], axis=1),
-        "weight_mean_square": np.stack([W.second for W in weights], axis=1),
-        "bias_mean": np.stack([b.mean for b in biases], axis=1),
-        "bias_mean_square": np.stack([b.second for b in biases], axis=1),
-        "preactivation_mean": S.Z.mean,
-        "preactivation_std": S.Z.std,
-        "preactivation_mean_square": S.Z.second,
-        "activation_mean": hidden(S.A.mean, np.nan),
-        "activation_std": hidden(S.A.std, np.nan),
-        "activation_mean_square": hidden(S.A.second, np.nan),
-        "preactivation_gradient_rms": S.dZ,
-        "weight_gradient_rms": S.dW,
-        "saturated": hidden(S.saturated, S.saturated_outputs[:, None]),
-        "dead": hidden(np.array([units.sum(axis=1) for units in S.dead]).reshape(-1, n_models).T.astype(np.int64), 0),
-        "unique_activations": S.unique_activations,
-        "unique_incoming": unique.unique_incoming,
-        "unique_incoming_outgoing": unique.unique_incoming_outgoing,
-        "largest_cosine": unique.largest_cosine,
-        "full_rank": np.tile([min(W.shape[1:]) for W, _ in parameters], (n_models, 1)),
-        "effective_rank": spectra.rounded(spectra.effective_ranks(parameters)),
-        "correlation": signals.correlations(parameters, *orthogonal_inputs(X), activations),
-    }
     steps = [_descent(part, X, Y, activations) for part in signals.pieces(parameters, X.shape[1])]
     sharp, centered = (np.concatenate(values) for values in zip(*steps, strict=True))
-    models = {
-        "initial_cost": S.cost,
-        "sharpness": sharp,
-        "centered_gradient": centered,
-        "weight_norm": sharpness.weight_norm(parameters),
-        "blocked_inputs": S.blocked_inputs,
-        "log_growth": S.log_growth,
-        "jacobian_mean_square": spectra.rounded(stretch),
-        "jacobian_largest": spectra.rounded(_mean(singular[..., 0])),
-        "jacobian_smallest": spectra.rounded(_mean(singular[..., -1])),
-    }
+    stack = Stack(
+        parameters=parameters,
+        X=X,
+        activations=activations,
+        signals=S,
+        weights=[signals.moments(W) for W, _ in parameters],
+        biases=[signals.moments(b) for _, b in parameters],
+        symmetry=symmetry.symmetry(parameters),
+        singular=spectra.jacobians(parameters, X[:, :N_JACOBIANS], activations).hidden,
+        sharpness=sharp,
+        centered_gradient=centered,
+    )
+    layers, models = (
+        {name: quantity.measured(stack) for name, quantity in quantities.items() if quantity.measured}
+        for quantities in (LAYER_QUANTITIES, MODEL_QUANTITIES)
+    )
     return Measurements(layers, models, S.Z_counts, S.A_counts, S.dead)
+
+
+def _each(S: Stack, number: Callable[[Array], int]) -> NDArray[np.int64]:
+    """A number of the weights of each layer (models, n_l, n_{l-1}), the same for all models: (models, L)."""
+    return np.tile([number(W) for W, _ in S.parameters], (len(S.sharpness), 1))
+
+
+def _stacked(values: Iterable[Array]) -> Array:
+    """Values of each layer, each (models,), as (models, L)."""
+    return np.stack(list(values), axis=1)
+
+
+def _hidden(values: NDArray[Any], last: Any) -> NDArray[Any]:
+    """Values of the hidden layers (models, L - 1), followed by `last` for the last layer."""
+    return np.concatenate([values, np.broadcast_to(last, (len(values), 1))], axis=1)
 
 
 def _descent(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> tuple[Array, Array]:

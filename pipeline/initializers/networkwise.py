@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.initializers.registry import Entry, Variances, no_theory, positive, register, require
 from pipeline.networks.activations import Activation, relu
 from pipeline.networks.edge_of_chaos import critical_point
 from pipeline.networks.parameters import Parameters
@@ -38,18 +39,30 @@ NetworkInitializer = Callable[[np.random.RandomState, NetworkSpec], Parameters]
 
 PROBE = np.array([-3.0, -1.0, -0.25, 0.25, 1.0, 3.0])  # points at which activations are compared
 UNMOVED = 1e-24  # a variance below this fraction of the squared mean is rounding error
+OF_THE_DATA = "weights that depend on the training data, but theory assumes independent ones"
+
+NETWORK_RECIPES: dict[str, Entry[list[Variances]]] = {}
 
 
+def _over_fan_in(spec: NetworkSpec, sigma_w2: list[float], sigma_b2: float = 0.0) -> list[Variances]:
+    """W ~ N(0, sigma_w2 / fan_in), b ~ N(0, sigma_b2), with one sigma_w2 per layer."""
+    return [
+        Variances(variance / fan_in, bias=sigma_b2, normal=True)
+        for variance, (fan_in, _) in zip(sigma_w2, spec.fans, strict=True)
+    ]
+
+
+@register(NETWORK_RECIPES, use="any activation, if the data are at hand", variances=no_theory(OF_THE_DATA))
 def lsuv(*, tolerance: float = 0.02, max_iterations: int = 20) -> NetworkInitializer:
-    """Layer-sequential unit variance (Mishkin & Matas 2016, algorithm 1).
+    """Orthonormal W, scaled layer by layer until Z has variance 1 on the data (LSUV: Mishkin & Matas 2016, alg. 1).
 
     W is orthonormal and b = 0; then, layer by layer, W <- W / std(Z), with std over all units and samples, until
     |std^2 - 1| <= tolerance, at most max_iterations times. Z and the defaults are those of the authors' script: Z is
     taken before the activation. Since the same data are used every time, one division suffices up to rounding. A layer
     whose Z is constant on the data keeps its weights.
     """
-    _positive("tolerance", tolerance)
-    _positive("max_iterations", max_iterations)
+    positive("tolerance", tolerance)
+    positive("max_iterations", max_iterations)
 
     def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
         parameters, A = [], spec.X
@@ -67,12 +80,14 @@ def lsuv(*, tolerance: float = 0.02, max_iterations: int = 20) -> NetworkInitial
     return init
 
 
+@register(NETWORK_RECIPES, use="inputs that are neither centred nor scaled", variances=no_theory(OF_THE_DATA))
 def data_dependent(*, beta: float = 0.0) -> NetworkInitializer:
-    """Data-dependent initialization within layers (Krähenbühl et al. 2016, algorithm 1).
+    """Normal W, then W and b such that Z of each unit has mean beta, variance 1 on the data (Krähenbühl et al. 2016).
 
-    W ~ N(0, 1); then, for each unit, W <- W / std(Z) and b <- beta - mean(Z) / std(Z), so that every pre-activation has
-    mean beta and variance 1 on the training inputs. Algorithm 2 of the paper, which equalizes rates of change between
-    layers, is not included. The authors' script has beta = 0.1. A unit that is constant on the data keeps its weights.
+    Algorithm 1 of the paper: W ~ N(0, 1); then, for each unit, W <- W / std(Z) and b <- beta - mean(Z) / std(Z), so
+    that every pre-activation has mean beta and variance 1 on the training inputs. Algorithm 2 of the paper, which
+    equalizes rates of change between layers, is not included. The authors' script has beta = 0.1. A unit that is
+    constant on the data keeps its weights.
     """
 
     def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
@@ -88,6 +103,11 @@ def data_dependent(*, beta: float = 0.0) -> NetworkInitializer:
     return init
 
 
+@register(
+    NETWORK_RECIPES,
+    use="very deep ReLU networks",
+    variances=no_theory("weights that depend on each other, but theory assumes uncorrelated ones"),
+)
 def looks_linear() -> NetworkInitializer:
     """Mirrored blocks [W -W; -W W] with orthonormal W: the initial network is linear (Balduzzi et al. 2017).
 
@@ -118,15 +138,20 @@ def looks_linear() -> NetworkInitializer:
     return init
 
 
+@register(
+    NETWORK_RECIPES,
+    use="deep and narrow ReLU networks",
+    variances=lambda spec, tanh_gain: _over_fan_in(spec, [g * g for g in random_walk_gains(spec, tanh_gain)]),
+)
 def random_walk(*, tanh_gain: float = 1.13) -> NetworkInitializer:
-    """W ~ N(0, g^2 / n), n = fan_in: log |gradient| is a random walk without drift (Sussillo & Abbott 2014).
+    """W ~ N(0, g^2 / n), n = fan_in: the gradient's log norm is a driftless random walk (Sussillo & Abbott 2014).
 
     g = sqrt(2) exp(1.2 / (max(n, 6) - 2.4)) for ReLU and g = exp(1 / (2 n)) for linear layers, including the last one.
     For tanh there is no formula: the paper recommends 1.1 to 1.3, and TensorFlow's implementation used 1.13. Raises
     ValueError for other activations. The paper assumes layers of equal width n; here, as in TensorFlow, n is the fan_in
     and g depends on the activation of the layer.
     """
-    _positive("tanh_gain", tanh_gain)
+    positive("tanh_gain", tanh_gain)
 
     def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
         gains = random_walk_gains(spec, tanh_gain)
@@ -155,17 +180,20 @@ def random_walk_gains(spec: NetworkSpec, tanh_gain: float) -> list[float]:
     return [gain(own[l], fan_in) for l, (fan_in, _) in enumerate(spec.fans)]
 
 
+@register(
+    NETWORK_RECIPES,
+    use="very deep networks of any activation that has one",
+    variances=lambda spec, bias_variance: _over_fan_in(spec, critical_variances(spec, bias_variance), bias_variance),
+)
 def critical_normal(*, bias_variance: float = 0.0) -> NetworkInitializer:
-    """W ~ N(0, sigma_w^2 / fan_in), b ~ N(0, bias_variance), with sigma_w^2 at the edge of chaos.
+    """W ~ N(0, sigma_w^2 / fan_in), b ~ N(0, bias_variance), sigma_w^2 at the edge of chaos (Schoenholz et al. 2017).
 
-    See `networks.edge_of_chaos` (Poole et al. 2016; Schoenholz et al. 2017). Without biases sigma_w^2 is
-    2 / (1 + slope^2) for leaky ReLU, as in He et al. (2015), and 1 for tanh. The activation is that of the layer below;
-    for the first layer, its own. ReLU requires bias_variance = 0, GELU at least 0.173, SiLU at least 0.556; softplus
-    has no critical point. b is drawn after W, and only if bias_variance > 0. Raises ValueError if there is no critical
-    point.
+    See `networks.edge_of_chaos` and Poole et al. (2016). Without biases sigma_w^2 is 2 / (1 + slope^2) for leaky ReLU,
+    as in He et al. (2015), and 1 for tanh. The activation is that of the layer below; for the first layer, its own.
+    ReLU requires bias_variance = 0, GELU at least 0.173, SiLU at least 0.556; softplus has no critical point. b is
+    drawn after W, and only if bias_variance > 0. Raises ValueError if there is no critical point.
     """
-    if not bias_variance >= 0.0:
-        raise ValueError(f"bias_variance must be at least 0, not {bias_variance}")
+    require(bias_variance >= 0.0, "bias_variance", "at least 0", bias_variance)
 
     def init(rng: np.random.RandomState, spec: NetworkSpec) -> Parameters:
         variances = critical_variances(spec, bias_variance)
@@ -179,15 +207,6 @@ def critical_variances(spec: NetworkSpec, bias_variance: float) -> list[float]:
     """The critical sigma_w^2 of each layer. Raises ValueError for an activation without a critical point."""
     below = [*spec.activations[:1], *spec.activations]
     return [critical_point(phi, bias_variance).weight_variance for phi in below] or [1.0]
-
-
-NETWORK_RECIPES: dict[str, Callable[..., NetworkInitializer]] = {
-    "lsuv": lsuv,
-    "data_dependent": data_dependent,
-    "looks_linear": looks_linear,
-    "random_walk": random_walk,
-    "critical_normal": critical_normal,
-}
 
 
 def _normal(rng: np.random.RandomState, spec: NetworkSpec, stds: Iterable[float], bias_std: float) -> Parameters:
@@ -234,8 +253,3 @@ def _probe(activation: Activation) -> Array:
 
 def _equal(values: Array, others: Array) -> bool:
     return bool(np.all(values == others))
-
-
-def _positive(name: str, value: float) -> None:
-    if not value > 0.0:
-        raise ValueError(f"{name} must be greater than 0, not {value}")

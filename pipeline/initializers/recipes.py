@@ -37,9 +37,9 @@ def find(recipe: str) -> Factory:
     Raises ValueError if there is none; the message is a clause that completes "KEY holds VALUE; ".
     """
     if recipe in RECIPES:
-        return RECIPES[recipe]
+        return RECIPES[recipe].factory
     if recipe in NETWORK_RECIPES:
-        return NETWORK_RECIPES[recipe]
+        return NETWORK_RECIPES[recipe].factory
     if not (place := OWN.fullmatch(recipe)):
         raise ValueError(MUST_BE)
     function = own_function(*place.groups())

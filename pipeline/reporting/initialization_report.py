@@ -1,19 +1,20 @@
 """reports/initialization.md: the measurements at initialization beside theory, in Markdown."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from pipeline.analysis.comparison import Table, label_counts
 from pipeline.analysis.initialization_table import FAR, ROUNDING, compared_with_theory, layers_to_show
 from pipeline.diagnostics.labels import LABEL_RULES, Label
+from pipeline.diagnostics.measure import LAYER_QUANTITIES, MODEL_QUANTITIES
 from pipeline.numerics.sums import integer_sum
 from pipeline.reporting import conclusions
 from pipeline.reporting.formatting import format_number
 from pipeline.reporting.markdown import table
 
-Shown = Callable[[float], str]
+QUANTITIES = {**LAYER_QUANTITIES, **MODEL_QUANTITIES}
 Cells = Mapping[tuple[str, str, int], Any]  # from (initializer, quantity, layer or 0) to a row of initialization.csv
 
 
@@ -70,6 +71,8 @@ def report(
         "## Figures",
         "![Signal and gradient by layer](figures/depth.png)",
         "![Activations by layer](figures/activations.png)",
+        "## Quantities in initialization.csv",
+        _quantities(),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -106,7 +109,7 @@ def _labels(cells: Cells, model_labels: Mapping[str, Sequence[Label]], n_layers:
                 label_counts(words),
                 "; ".join(shown) or "–",
                 *_beside(cells.get((name, "initial_cost", 0)), len(of_models)),
-                _percent(cells[name, "saturated", n_layers].mean),
+                _shown("saturated", cells[name, "saturated", n_layers].mean),
                 f"{format_number(unique)} of {format_number(units)}",
                 f"{format_number(dead)}; {format_number(all_dead)}",
             ]
@@ -122,7 +125,7 @@ def _layers(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> 
         for l in layers_to_show(n_layers):
             row = [name, str(l), *_beside(cells.get((name, "preactivation_mean_square", l)), n_seeds)]
             row += _beside(cells.get((name, "gradient_ratio", l)), n_seeds)
-            row.append(_mean(cells.get((name, "saturated", l)), n_seeds, _percent))
+            row.append(_mean(cells.get((name, "saturated", l)), n_seeds))
             rows.append([*row, _mean(cells.get((name, "effective_rank", l)), n_seeds)])
     heads = ["initializer", "layer", "signal", "predicted", "z", "gradient", "predicted", "z"]
     return table([*heads, "saturated", "effective rank"], rows)
@@ -142,7 +145,7 @@ def _maps(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> st
 def _typical(cells: Cells, names: Sequence[str], n_seeds: int) -> str:
     rows = []
     for name in names:
-        blocked = _beside(cells.get((name, "blocked_inputs", 0)), n_seeds, _percent)
+        blocked = _beside(cells.get((name, "blocked_inputs", 0)), n_seeds)
         rows.append([name, *blocked, *_beside(cells.get((name, "log_growth", 0)), n_seeds)])
     return table(["initializer", "blocked inputs", "predicted", "z", "log growth", "predicted", "z"], rows)
 
@@ -180,24 +183,31 @@ def _assumptions(measured: Table, unpredicted: Mapping[str, str], estimated: Seq
     return "\n\n".join(parts)
 
 
-def _beside(row: Any, n_seeds: int, shown: Shown | None = None) -> list[str]:
+def _beside(row: Any, n_seeds: int) -> list[str]:
     """Measured mean, prediction and z-score, each "–" if it is undefined or initialization.csv has no such row."""
     if row is None:
         return ["–", "–", "–"]
     off = f"{row.z_score:+.1f}".replace("-", "−") if not math.isnan(row.z_score) else "–"
-    predicted = "–" if math.isnan(row.predicted) else (shown or format_number)(row.predicted)
-    return [_mean(row, n_seeds, shown, spread=True), predicted, off]
+    predicted = "–" if math.isnan(row.predicted) else _shown(row.quantity, row.predicted)
+    return [_mean(row, n_seeds, spread=True), predicted, off]
 
 
-def _mean(row: Any, n_seeds: int, shown: Shown | None = None, *, spread: bool = False) -> str:
+def _mean(row: Any, n_seeds: int, *, spread: bool = False) -> str:
     """The mean, with the standard deviation if `spread`, and the number of models if not defined for all of them."""
     if row is None:
         return "–"
-    shown = shown or format_number
     deviates = spread and ROUNDING * abs(row.mean) < row.std < math.inf
     of = f" ({row.seeds} of {n_seeds})" if row.seeds < n_seeds else ""
-    return f"{shown(row.mean)}{f' ± {shown(row.std)}' if deviates else ''}{of}"
+    return f"{_shown(row.quantity, row.mean)}{f' ± {_shown(row.quantity, row.std)}' if deviates else ''}{of}"
 
 
-def _percent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{format_number(100.0 * share)} %"
+def _shown(quantity: str, value: float) -> str:
+    """A value of a quantity in its unit: a share in percent."""
+    is_share = not math.isnan(value) and QUANTITIES[quantity].unit == "share"
+    return f"{format_number(100.0 * value)} %" if is_share else format_number(value)
+
+
+def _quantities() -> str:
+    """The quantities of initialization.csv with their units."""
+    rows = [[f"`{name}`", one.meaning, one.unit] for name, one in QUANTITIES.items() if one.reported]
+    return table(["quantity", "meaning", "unit"], rows, left=(0, 1, 2))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from pipeline.analysis import comparison, published_results
 from pipeline.config import params, schema
-from pipeline.diagnostics import labels, outcomes, trajectory
+from pipeline.diagnostics import labels, measure, outcomes, trajectory
 from pipeline.diagnostics.classes import class_counts
 from pipeline.figures import data_figures, initialization_figures, style, training_figures
 from pipeline.networks import reference
@@ -29,7 +29,7 @@ def aggregate() -> None:
     test = samples.read_samples(samples.DATA / "test.csv", P.data.n_test, *sizes)
     n_layers = len(P.layers_dims) - 1
     measured_at_initialization = {
-        name: measurements.read_measurements(name, P.seeds, n_layers) for name in P.initializers
+        name: measurements.read_measurements(name, P.seeds, n_layers, measure.COLUMNS) for name in P.initializers
     }
     plan = labels.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, train[1])
     model_labels = {

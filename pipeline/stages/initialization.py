@@ -8,7 +8,7 @@ import sys
 from pipeline.analysis import initialization_table
 from pipeline.analysis.initialization_table import InitialMeasurements
 from pipeline.config import params
-from pipeline.diagnostics import labels
+from pipeline.diagnostics import labels, measure
 from pipeline.figures import initialization_figures, style
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.reporting import initialization_report
@@ -27,7 +27,7 @@ def initialization() -> None:
     without_law: dict[str, str] = {}
     estimated = [name for name, recipe in P.initializers.items() if variances.is_own(recipe)]
     for name, recipe in P.initializers.items():
-        layers, models = measurements.read_measurements(name, P.seeds, n_layers)
+        layers, models = measurements.read_measurements(name, P.seeds, n_layers, measure.COLUMNS)
         units = measurements.read_units(name, P.seeds, n_layers)
         law = variances.without_theory(P.network.activations) or (
             variances.estimate(layers, P.layers_dims) if name in estimated else variances.laws(recipe, network)

@@ -10,45 +10,7 @@ from numpy.typing import NDArray
 from pipeline.storage.atomic_files import Columns, _damaged, read_csv, read_npz, write_csv, write_npz
 
 DIAGNOSTICS = Path("diagnostics")
-# Columns of diagnostics/<initializer>/layers.csv, one row per model and layer, and of models.csv, one row per model
-LAYER_COLUMNS: dict[str, type] = {
-    "seed": int,
-    "layer": int,
-    "units": int,
-    "weight_mean": float,
-    "weight_mean_square": float,
-    "bias_mean": float,
-    "bias_mean_square": float,
-    "preactivation_mean": float,
-    "preactivation_std": float,
-    "preactivation_mean_square": float,
-    "activation_mean": float,
-    "activation_std": float,
-    "activation_mean_square": float,
-    "preactivation_gradient_rms": float,
-    "weight_gradient_rms": float,
-    "saturated": float,
-    "dead": int,
-    "unique_activations": int,
-    "unique_incoming": int,
-    "unique_incoming_outgoing": int,
-    "largest_cosine": float,
-    "full_rank": int,
-    "effective_rank": float,
-    "correlation": float,
-}
-MODEL_COLUMNS: dict[str, type] = {
-    "seed": int,
-    "initial_cost": float,
-    "sharpness": float,
-    "centered_gradient": float,
-    "weight_norm": float,
-    "blocked_inputs": float,
-    "log_growth": float,
-    "jacobian_mean_square": float,
-    "jacobian_largest": float,
-    "jacobian_smallest": float,
-}
+ColumnTypes = tuple[Mapping[str, type], Mapping[str, type]]  # of layers.csv and models.csv
 DIAGNOSTICS_FILES = {"layers.csv", "models.csv", "units.npz"}
 
 
@@ -80,14 +42,16 @@ def write_measurements(
     write_npz(folder / "units.npz", arrays)
 
 
-def read_measurements(name: str, seeds: Sequence[int], n_layers: int) -> tuple[Columns, Columns]:
-    """The columns of layers.csv and models.csv in diagnostics/<name>.
+def read_measurements(name: str, seeds: Sequence[int], n_layers: int, columns: ColumnTypes) -> tuple[Columns, Columns]:
+    """The columns in diagnostics/<name> of layers.csv, one row per model and layer, and models.csv, one row per model.
 
-    Raises FileError unless they have exactly these seeds and `n_layers` layers.
+    `columns` are their names and types, without seed and layer. Raises FileError unless the files have exactly these
+    columns and seeds, and `n_layers` layers.
     """
+    of_layers, of_models = columns
     folder = DIAGNOSTICS / name
-    layers = read_csv(folder / "layers.csv", LAYER_COLUMNS, len(seeds) * n_layers)
-    models = read_csv(folder / "models.csv", MODEL_COLUMNS, len(seeds))
+    layers = read_csv(folder / "layers.csv", {"seed": int, "layer": int, **of_layers}, len(seeds) * n_layers)
+    models = read_csv(folder / "models.csv", {"seed": int, **of_models}, len(seeds))
     expected = np.repeat(seeds, n_layers), np.tile(np.arange(1, n_layers + 1), len(seeds))
     if any((layers[key] != column).any() for key, column in zip(("seed", "layer"), expected, strict=True)):
         raise _damaged(folder / "layers.csv", "its seeds or layers are not those of params.yaml")

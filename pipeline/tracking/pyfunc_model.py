@@ -17,7 +17,7 @@ from mlflow import pyfunc
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from pipeline.tracking import model_code
+from pipeline.tracking.model_source import model_source
 
 SOME_RUN, SOME_MODEL = "0" * 32, "1" * 32
 
@@ -33,7 +33,7 @@ class Network(NamedTuple):
 def write(folder: Path, network: Network, run_id: str) -> None:
     """Write the model of a run into an empty folder."""
     shutil.copyfile(network.weights, folder / "weights.npz")
-    shutil.copyfile(model_code.__file__, folder / "model.py")
+    (folder / "model.py").write_text(model_source(), encoding="utf-8")
     (folder / "requirements.txt").write_text("".join(f"{name}=={version(name)}\n" for name in ("mlflow", "numpy")))
     python = f"python: {platform.python_version()}\ndependencies:\n- -r requirements.txt\n"
     (folder / "python_env.yaml").write_text(python)

@@ -12,6 +12,7 @@ from PIL.Image import Image
 
 from pipeline.analysis import comparison, estimators, published_results
 from pipeline.config import schema
+from pipeline.diagnostics import measure
 from pipeline.figures import data_figures, style, training_figures
 from pipeline.initializers.recipes import Recipe
 from pipeline.networks import reference
@@ -168,7 +169,7 @@ def snapshots(P: schema.Params, name: str) -> Iterator[tuple[int, Parameters]]:
 def first_gradients(P: schema.Params, name: str) -> list[list[float]]:
     """The RMS of the gradient of the cost by the weights of each layer at initialization: [model][layer]."""
     n_layers = len(P.layers_dims) - 1
-    layers, _ = measurements.read_measurements(name, P.seeds, n_layers)
+    layers, _ = measurements.read_measurements(name, P.seeds, n_layers, measure.COLUMNS)
     sizes: list[list[float]] = layers["weight_gradient_rms"].reshape(len(P.seeds), n_layers).tolist()
     return sizes
 

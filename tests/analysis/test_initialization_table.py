@@ -8,25 +8,18 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pipeline.analysis.initialization_table import (
-    LAYER_QUANTITIES,
-    MODEL_QUANTITIES,
-    InitialMeasurements,
-    row,
-    standard_errors,
-    table,
-)
+from pipeline.analysis.initialization_table import InitialMeasurements, reported, row, standard_errors, table
 from pipeline.datasets import circles
 from pipeline.diagnostics import measure
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe, sample_parameters
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import stack
-from pipeline.storage import measurements
 from pipeline.theory import predictions, variances
 from pipeline.theory.predictions import Predictions
 
 # A relative tolerance of 1e-15 is for the roundings of a few operations; 1e-12 for those of a difference of near numbers.
+LAYER_QUANTITIES, MODEL_QUANTITIES = reported(measure.LAYER_QUANTITIES), reported(measure.MODEL_QUANTITIES)
 DERIVED = {"gradient_ratio", "dead_for_all"}
 COLUMNS = ["initializer", "quantity", "layer", "seeds", "mean", "std"]
 COLUMNS += ["min", "median", "max", "predicted", "z_score"]
@@ -194,8 +187,10 @@ def test_every_quantity_that_is_measured_stored_or_predicted_has_its_row() -> No
     theory = predictions.predict(variances.laws(HE, spec), layers_dims, X, activations)
     assert {*B.layers} - {"full_rank"} == {*LAYER_QUANTITIES} - DERIVED
     assert {*B.models} == {*MODEL_QUANTITIES}
-    assert {*measurements.LAYER_COLUMNS} == {"seed", "layer", *B.layers}
-    assert {*measurements.MODEL_COLUMNS} == {"seed", *B.models}
+    for columns, types in zip((B.layers, B.models), measure.COLUMNS, strict=True):
+        assert {name: values.dtype.type for name, values in columns.items()} == {
+            name: {int: np.int64, float: np.float64}[kind] for name, kind in types.items()
+        }
     assert {*theory.layers} <= {*LAYER_QUANTITIES}  # a slip in a name would lose the prediction
     assert {*theory.models} <= {*MODEL_QUANTITIES}
 

@@ -1,10 +1,12 @@
 """Which params.yaml is valid, and the messages for invalid ones."""
 
 import inspect
+import json
 import re
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +144,18 @@ def test_parameters_are_immutable(tmp_path: Path) -> None:
         P.training.iterations = 3  # type: ignore[misc]
 
 
+def test_parameters_are_serialized_without_a_warning(tmp_path: Path) -> None:
+    """Results in MLflow are identified by a digest of this text."""
+    text = changed("activation: relu", "activation: [relu, tanh]")
+    with warnings.catch_warnings(action="error"):
+        found = json.loads(load(text, tmp_path).model_dump_json())
+    assert found["network"] == {"hidden_sizes": [10, 5], "activation": ["relu", "tanh"]}
+    assert found["seeds"] == list(range(100))
+    whole = {"settings": {}, "gain": 1.0, "bias": 0.0, "layers": {}}
+    assert found["initializers"]["he"] == {"recipe": "he_normal", **whole}
+    assert found["initializers"]["small"] == {"recipe": "normal", **whole, "settings": {"std": 0.01}}
+
+
 # What stands in the file, what replaces it, the kind of the only problem, its key, and the suggestion
 RATE, STEPS, NOISE = "learning_rate: 0.01", "iterations: 15000", "noise: 0.05"
 BAD = [
@@ -250,6 +264,9 @@ BAD = [
     ("recipe: he_normal", "recipe: he_normal, layers: {3: {Gian: 2}}", "unknown", "initializers.he.layers[3].Gian", "gain"),
     ("recipe: he_normal", "recipe: he_normal, layers: {3: {recipe: normal}}", "missing", "initializers.he.layers[3].std", ""),
     ("recipe: he_normal", "recipe: he_normal, layers: {3: {recipe: lsuv}}", "value", "initializers.he.layers[3].recipe", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: {3: {recipe: [zeros]}}", "value", "initializers.he.layers[3].recipe", ""),
+    ("recipe: he_normal", "recipe: he_normal, layers: {3: {recipe: zeros, layers: {}}}", "unknown", "initializers.he.layers[3].layers", ""),
+    ("recipe: he_normal", "recipe: he_norml, gain: big", "value", "initializers.he.recipe", "he_normal"),
     ("recipe: he_normal", "recipe: 'own.exampel:mirrored'", "value", "initializers.he.recipe", ""),
     ("recipe: he_normal", "recipe: 'own.example:mirored'", "value", "initializers.he.recipe", "mirrored"),
     ("recipe: he_normal", "recipe: 'own.example:mirrored', scale: two", "value", "initializers.he.scale", ""),
@@ -298,7 +315,7 @@ def test_messages_name_key_value_and_what_is_allowed(tmp_path: Path) -> None:
         (STEPS, "iteration: 15000", "training.iteration is unknown; training has iterations, learning_rate, batch_size, momentum, record_every (did you mean iterations?)."),
         (SEEDS, SEEDS + "\nspeed: 3", f"speed is unknown; the file has {SECTIONS} (did you mean seeds?)."),
         (NOISE, NOISE + "\n  noise: 1", "data.noise is a duplicate key, on lines 7 and 8; remove one."),
-        (", std: 10.0", "", "initializers.random_x10.std is missing; the recipe normal requires it: a finite number."),
+        (", std: 10.0", "", "initializers.random_x10.std is missing; it must be a finite number."),
         ("std: 10.0", "std: -10.0", "initializers.random_x10.std holds -10.0; it must be greater than 0."),
         ("recipe: he_normal", "recipe: he_normal, std: 1.0", "initializers.he.std is unknown; the recipe he_normal has negative_slope, mode, gain, bias, layers."),
     ]:  # fmt: skip
@@ -330,7 +347,7 @@ def test_an_old_name_is_unknown_where_nothing_replaces_it(tmp_path: Path) -> Non
 
 def test_all_old_keys_are_tested_and_their_new_names_exist(tmp_path: Path) -> None:
     P = load(SHIPPED, tmp_path)
-    settings = {name for factory in RECIPES.values() for name in inspect.signature(factory).parameters}
+    settings = {name for entry in RECIPES.values() for name in inspect.signature(entry.factory).parameters}
     for old, new in OLD_KEYS.items():
         section = old.split(".")[0]
         assert new in (settings if section == "initializers" else type(getattr(P, section)).model_fields)

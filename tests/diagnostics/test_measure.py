@@ -210,11 +210,11 @@ def test_every_column_of_every_layer(layers: list[int], names: list[str]) -> Non
     for model in range(4):
         one = [(W[model], b[model]) for W, b in models]
         rows, whole, Z, A = layer_by_layer(one, X, Y, names)
-        assert set(B.models) == set(whole)
+        assert set(B.models) == set(whole), "layer_by_layer computes every quantity"
         for name, value in whole.items():
             assert_column(name, B.models[name][model], value)
         for l, row in enumerate(rows):
-            assert set(B.layers) == set(row)
+            assert set(B.layers) == set(row), "layer_by_layer computes every quantity"
             for name, value in row.items():
                 assert_column(name, B.layers[name][model, l], value)
             assert B.Z_counts[model, l].tolist() == histograms.histogram(Z[l][None])[0].tolist()

@@ -469,7 +469,7 @@ import hashlib
 import numpy as np
 from pipeline.datasets import circles
 from pipeline.diagnostics import signals, spectra, symmetry
-from pipeline.initializers.layerwise import RECIPES
+from pipeline.initializers import layerwise
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import stack
 from tests.sampling import sample_models
@@ -477,11 +477,11 @@ from tests.sampling import sample_models
 X, Y = circles(300, 0.05, 1)
 x, y = X[:, 0], X[:, 1]
 for recipe, layers, name in (
-    (RECIPES["he_normal"](), [2, 10, 5, 1], "relu"),
-    (RECIPES["constant"](value=0.5), [2, 10, 5, 1], "relu"),
-    (RECIPES["normal"](std=10.0), [2, *[40] * 20, 3], "tanh"),  # in chaos
-    (RECIPES["xavier_normal"](), [2, *[300] * 4, 1], "gelu"),
-    (RECIPES["orthogonal"](), [2, *[30] * 10, 1], "linear"),
+    (layerwise.he_normal(), [2, 10, 5, 1], "relu"),
+    (layerwise.constant(value=0.5), [2, 10, 5, 1], "relu"),
+    (layerwise.normal(std=10.0), [2, *[40] * 20, 3], "tanh"),  # in chaos
+    (layerwise.xavier_normal(), [2, *[300] * 4, 1], "gelu"),
+    (layerwise.orthogonal(), [2, *[30] * 10, 1], "linear"),
 ):
     models = sample_models(recipe, range(3), layers)
     activations = [ACTIVATIONS[name]] * (len(layers) - 2)

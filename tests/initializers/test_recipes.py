@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from pipeline.config import recipe_settings
+from pipeline.config.validation import Problems
 from pipeline.initializers import layerwise, recipes
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.initializers.recipes import Layer, Recipe
 from pipeline.networks.activations import ACTIVATIONS
+from tests.digests import digest_of_recipe
+from tests.initializer_cases import cases
 
 WIDTHS = [2, 10, 5, 1]
 SPEC = NetworkSpec(WIDTHS, [ACTIVATIONS["relu"]] * 2, np.random.RandomState(0).randn(2, 30))
@@ -76,11 +79,20 @@ def test_every_recipe_can_be_found_and_its_settings_listed(name: str) -> None:
     assert not {"gain", "bias", "layers", "recipe"} & set(recipes.settings_of(name))  # every recipe has those
 
 
+@pytest.mark.parametrize("name", [*layerwise.RECIPES, *NETWORK_RECIPES])
+def test_every_recipe_has_the_bits_of_its_digest(name: str) -> None:
+    """On this processor; test_any_processor has the others."""
+    assert cases(name).digest == digest_of_recipe(name)
+
+
 OWN = """
 import numpy as np
 
 def good(rng, fan_out, fan_in, *, size: float = 1.0, wild: bool = False):
     return size * rng.random_sample((fan_out, fan_in))
+
+def odd_names(rng, fan_out, fan_in, *, copy: int, model_dump="", _private=1):
+    return np.zeros((fan_out, fan_in))
 
 def with_biases(rng, fan_out, fan_in):
     return rng.random_sample((fan_out, fan_in)), np.ones((fan_out, 1))
@@ -161,9 +173,18 @@ def test_what_is_wrong_with_a_function_of_ones_own(own: str, function: str, repo
 
 
 def test_settings_of_a_function_of_ones_own(own: str) -> None:
-    assert recipe_settings.setting_problems(f"{own}:good", {"size": 2, "wild": True}, "initializers.x") == []
-    assert recipe_settings.setting_problems(f"{own}:good", {"wild": 1}, "initializers.x") == [
-        "initializers.x.wild holds 1; it must be true or false."
+    given = {"recipe": f"{own}:good", "size": 2, "wild": True, "gain": 3}
+    recipe = recipe_settings.read_recipe(given, "initializers.x", 3)
+    assert recipe == Recipe(f"{own}:good", {"size": 2.0, "wild": True}, gain=3.0)
+    assert type(recipe.settings["size"]) is type(recipe.gain) is float
+    odd = {"recipe": f"{own}:odd_names", "copy": 2, "model_dump": "text"}
+    assert recipe_settings.read_recipe(odd, "initializers.x", 3) == Recipe(odd.pop("recipe"), odd)
+    with pytest.raises(Problems) as raised:
+        recipe_settings.read_recipe(given | {"wild": 1, "size": "big", "wlid": 2}, "initializers.x", 3)
+    assert raised.value.messages == [
+        f"initializers.x.wlid is unknown; the recipe {own}:good has size, wild, gain, bias, layers (did you mean wild?).",
+        "initializers.x.size holds the text 'big'; it must be a finite number.",
+        "initializers.x.wild holds 1; it must be true or false.",
     ]
     with pytest.raises(ValueError, match="first arguments must be rng, fan_out, fan_in, not fan_out, fan_in"):
         recipes.find(f"{own}:wrong_arguments")

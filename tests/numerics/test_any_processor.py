@@ -13,7 +13,7 @@ from pathlib import Path
 import llvmlite.binding
 import pytest
 
-from tests import activation_cases
+from tests import activation_cases, initializer_cases
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -35,35 +35,6 @@ DIGESTS = {
     "gaussian_quantiles": "5112c19ac31e1d03",
     "breast_cancer": "fde7f7ad501ad424",
     "digits": "7d20e4a2dd51b3c1",
-    "zeros": "17d4939d3a53aea9",
-    "ones": "3fb5958645220a7c",
-    "constant": "07f9924c2e929dcf",
-    "uniform": "49e4399198623719",
-    "normal": "4a43e188d42a7b5e",
-    "truncated_normal": "37aa31172ca3dce5",
-    "truncated_normal_absolute": "0db78464c8a84437",
-    "variance_scaling": "6dc082536b6e83d0",
-    "he_normal": "0c0ef9c5c1fef79f",
-    "he_uniform": "7925720fb6b8ce9b",
-    "he_truncated_normal": "0f91c085a212145e",
-    "xavier_normal": "e46dad89fcb5bb8b",
-    "xavier_uniform": "203daefef42a7e19",
-    "xavier_truncated_normal": "ae48476ffb620d5e",
-    "lecun_normal": "1ac42909245892a7",
-    "lecun_uniform": "7a351654897b2ef6",
-    "lecun_truncated_normal": "32209439f9041c59",
-    "pytorch_linear": "0f0bd166ff792aa0",
-    "sklearn_mlp": "93a96219f17e38ac",
-    "orthogonal": "093d374bb39a905c",
-    "identity": "ac477b2a72450642",
-    "sparse": "c981da1793c67899",
-    "martens_sparse": "3fa529f1279210d2",
-    "zero_init": "6f3035510b4bc4a7",
-    "lsuv": "b64e388936cd37a0",
-    "data_dependent": "6572d03bc707e1e6",
-    "looks_linear": "7dc054d087683b9a",
-    "random_walk": "77a5ba72a71d9ae0",
-    "critical_normal": "ab7a6baf4be80b12",
     "pipeline.networks.reference": "220afce9ac9af789",
     "pipeline.networks.kernel": "220afce9ac9af789",
     "theory of relu": "7642dd897b0881b7",
@@ -75,6 +46,7 @@ DIGESTS = {
     "wide orthonormal": "c32146ff1dca61a1",
     "mean_interval": "7ff37ebf498bb2fc",
     **activation_cases.digests(),
+    **initializer_cases.digests(),
 }
 
 OTHERS = {

@@ -12,10 +12,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.analysis import initialization_table
-from pipeline.analysis.initialization_table import LAYER_QUANTITIES, MODEL_QUANTITIES, InitialMeasurements
+from pipeline.analysis.initialization_table import InitialMeasurements, reported
 from pipeline.datasets import circles
 from pipeline.diagnostics import labels, measure
 from pipeline.diagnostics.labels import LABEL_RULES, Label
+from pipeline.diagnostics.measure import LAYER_QUANTITIES, MODEL_QUANTITIES
 from pipeline.figures.initialization_figures import Histogram
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe, sample_parameters
@@ -36,12 +37,12 @@ def initialization_csv(names: Sequence[str], layers_dims: Sequence[int], cells: 
     rows = []
     for name in names:
         for l, units in enumerate(layers_dims[1:], start=1):
-            usual = dict.fromkeys(LAYER_QUANTITIES, 1.0) | {"units": units, "unique_incoming_outgoing": units}
+            usual = dict.fromkeys(reported(LAYER_QUANTITIES), 1.0) | {"units": units, "unique_incoming_outgoing": units}
             usual |= {"dead": 0.0, "dead_for_all": 0.0, "saturated": 0.0}
             if l == len(layers_dims) - 1:
                 del usual["dead_for_all"]
             rows += [(name, quantity, l, mean) for quantity, mean in usual.items()]
-        rows += [(name, quantity, 0, 1.0) for quantity in MODEL_QUANTITIES]
+        rows += [(name, quantity, 0, 1.0) for quantity in reported(MODEL_QUANTITIES)]
     made = []
     for name, quantity, l, mean in rows:
         values = cells.get((name, quantity, l), (mean, 0.0, NAN, NAN))
@@ -63,7 +64,8 @@ def written(
 
 
 def tables(text: str) -> list[list[list[str]]]:
-    """The cells of each table, row by row, without heads."""
+    """The cells of each table but the list of quantities, row by row, without heads."""
+    text = text.partition("\n\n## Quantities")[0]
     blocks = [block.split("\n") for block in text.split("\n\n") if block.startswith("|")]
     return [[[cell.strip() for cell in line[1:-1].split("|")] for line in block[2:]] for block in blocks]
 
@@ -299,6 +301,17 @@ def test_a_single_seed_has_no_spread() -> None:
     assert "±" not in "".join(line for line in text.split("\n") if line.startswith("|"))
 
 
+def test_the_quantities_of_initialization_csv_are_listed_with_their_units() -> None:
+    text, listed = written(), {}
+    for line in text.partition("## Quantities in initialization.csv")[2].strip().split("\n")[2:]:
+        name, meaning, unit = (cell.strip() for cell in line[1:-1].split("|"))
+        listed[name.strip("`")] = (meaning, unit)
+    assert list(listed) == list(dict.fromkeys(initialization_csv(["b"], [2, 4, 3, 1], {})["quantity"]))
+    assert all(meaning for meaning, _ in listed.values())
+    assert listed["initial_cost"] == ("initial cost", "nats")
+    assert {name for name, (_, unit) in listed.items() if unit == "share"} == {"saturated", "blocked_inputs"}
+
+
 def test_tables_are_aligned() -> None:
     unpredicted = {"a_longer_name": "is odd"}
     hand = written(
@@ -306,8 +319,8 @@ def test_tables_are_aligned() -> None:
         words={"b": HEALTHY, "a_longer_name": HEALTHY},
     )
     for text in (hand, written(unpredicted=unpredicted), drawn_models(INITS, [2, 4, 3, 1])[1]):
-        blocks = [block.split("\n") for block in text.split("\n\n") if block.startswith("|")]
-        assert len(blocks) == 4
+        blocks = [block.split("\n") for block in text.strip().split("\n\n") if block.startswith("|")]
+        assert len(blocks) == 5
         assert all(len({len(line) for line in block}) == 1 for block in blocks)
 
 

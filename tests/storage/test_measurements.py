@@ -1,5 +1,6 @@
 """The files of measurements, snapshots and tables: read back to the same bits, damage reported in one sentence."""
 
+import functools
 import io
 import math
 import zipfile
@@ -63,7 +64,7 @@ def test_births_read_back_to_the_same_bits(layers_dims: list[int]) -> None:
     B = measured(layers_dims)
     n_layers = len(layers_dims) - 1
     write(B)
-    layers, models = measurements.read_measurements("he", SEEDS, n_layers)
+    layers, models = measurements.read_measurements("he", SEEDS, n_layers, measure.COLUMNS)
     assert layers.pop("seed").tolist() == [seed for seed in SEEDS for _ in range(n_layers)]
     assert layers.pop("layer").tolist() == [*range(1, n_layers + 1)] * 3
     assert models.pop("seed").tolist() == list(SEEDS)
@@ -103,7 +104,7 @@ def test_births_have_the_same_bytes_each_time() -> None:
 
 
 def both(name: str = "he", seeds: tuple[int, ...] = SEEDS, n_layers: int = 3) -> None:
-    measurements.read_measurements(name, seeds, n_layers)
+    measurements.read_measurements(name, seeds, n_layers, measure.COLUMNS)
     measurements.read_units(name, seeds, n_layers)
 
 
@@ -128,7 +129,8 @@ def test_a_missing_file_of_births_is_named(file: str) -> None:
 @pytest.mark.parametrize(("seeds", "n_layers"), [((3, 5), 3), ((3, 5, 9), 3), ((5, 3, 8), 3), (SEEDS, 2), (SEEDS, 4)])
 def test_births_of_other_models_are_refused(seeds: tuple[int, ...], n_layers: int) -> None:
     write(measured())
-    for read in (measurements.read_measurements, measurements.read_units):
+    read_measurements = functools.partial(measurements.read_measurements, columns=measure.COLUMNS)
+    for read in (read_measurements, measurements.read_units):
         if read is measurements.read_units and n_layers == 2:
             continue  # what it asks for is there
         with pytest.raises(FileError, match=rf"is damaged: (it has|its) .*{AGAIN}"):
@@ -144,7 +146,7 @@ def test_a_wrong_seed_or_layer_in_a_line_is_found(file: str, line: str, wrong: s
     assert f"\n{line}," in text
     path.write_text(text.replace(f"\n{line},", f"\n{wrong},"))
     with pytest.raises(FileError, match=rf"{file} is damaged: its seeds"):
-        measurements.read_measurements("he", SEEDS, 3)
+        measurements.read_measurements("he", SEEDS, 3, measure.COLUMNS)
 
 
 def test_a_flipped_byte_in_the_units_is_found() -> None:

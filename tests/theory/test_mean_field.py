@@ -15,7 +15,6 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.theory import correlation, finite_width, initial_loss, mean_field
 from pipeline.theory.correlation import correlation_map, correlation_slope, fixed_correlation, pair_expectation, xi_c
 from pipeline.theory.mean_field import chi_1, fixed_points, length_map, moments, xi_q
-from pipeline.tracking import model_code
 from tests.activation_cases import case
 from tests.marks import slow
 
@@ -51,12 +50,12 @@ def panels(q: float, kinks: Sequence[float]) -> tuple[Any, Any]:
 
 
 def hermite(name: str, q: float, degree: int) -> Any:
-    """The coefficients a_n of phi(sqrt(q) z) in the orthonormal Hermite polynomials, by NumPy's phi and `panels`.
+    """The coefficients a_n of phi(sqrt(q) z) in the orthonormal Hermite polynomials, by `panels`.
 
     With them E[phi(u) phi(v)] is sum a_n^2 c^n, and q E[phi'(u) phi'(v)] its derivative by c (Price 1958).
     """
     z, weights = panels(q, ACTIVATIONS[name].kinks)
-    terms = weights * model_code.ACTIVATIONS[name](math.sqrt(q) * z)
+    terms = weights * ACTIVATIONS[name].phi(math.sqrt(q) * z)
     before, now, found = np.zeros_like(z), np.ones_like(z), []
     for n in range(degree):
         found.append(math.fsum(terms * now))

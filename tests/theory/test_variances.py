@@ -16,63 +16,17 @@ from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.initializers.recipes import Layer, Recipe
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import stack
+from pipeline.numerics.random import truncated_moments
 from pipeline.numerics.sums import Array
 from pipeline.theory import mean_field
-from pipeline.theory.variances import LAYERS, NETWORKS, Law, estimate, is_own, laws, truncated_moments, without_theory
+from pipeline.theory.variances import Law, estimate, is_own, laws, without_theory
+from tests.initializer_cases import FAN_IN, FAN_OUT, cases
 
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
 DIMS = [40, 30, 50, 1]  # unequal, so that swapped fans show
 X = np.random.RandomState(0).randn(40, 16)
 SPEC = NetworkSpec(DIMS, [RELU, TANH], X)
 
-# Of every recipe, with all of its branches: those that have a law ...
-WITH_LAW: dict[str, list[dict[str, Any]]] = {
-    "zeros": [{}],
-    "constant": [{"value": 0.0}],
-    "uniform": [{"low": -0.3, "high": 0.3}],
-    "normal": [{"std": 0.3}],
-    "truncated_normal": [{"std": 0.3}, {"std": 0.3, "low": -0.5, "high": 0.5}],
-    "truncated_normal_absolute": [{}, {"std": 0.3, "low": -0.4, "high": 0.4}, {"std": 0.02, "high": 3.0}],
-    "variance_scaling": [
-        {"scale": 3.0, "mode": fan, "distribution": distribution}
-        for fan in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
-        for distribution in ("normal", "truncated_normal", "uniform")
-    ]
-    + [{"scale": 3.0, "mode": "fan_out"}],
-    **{
-        f"he_{distribution}": [{}, {"negative_slope": 0.5, "mode": "fan_out"}]
-        for distribution in ("normal", "truncated_normal", "uniform")
-    },
-    **{
-        f"{name}_{distribution}": [{}]
-        for name in ("xavier", "lecun")
-        for distribution in ("normal", "truncated_normal", "uniform")
-    },
-    "pytorch_linear": [{}],
-    "sklearn_mlp": [{}, {"activation": "logistic"}],
-    "orthogonal": [{}],
-    "sparse": [{"sparsity": 0.31}, {"sparsity": 0.0, "std": 0.3}],
-    "martens_sparse": [{}, {"n_connections": 7, "std": 0.3}],
-    "random_walk": [{}, {"tanh_gain": 2.0}],
-    "critical_normal": [{}],
-}
-# ... and those that have none, with what is said of them
-WITHOUT: list[tuple[str, dict[str, Any], str]] = [
-    ("ones", {}, "weights of mean 1,"),
-    ("constant", {"value": -0.5}, "weights of mean -0.5,"),
-    ("uniform", {"low": -0.1, "high": 0.3}, "weights of mean 0.1,"),
-    ("truncated_normal", {"std": 0.3, "low": -0.5, "high": 3.0}, "weights of mean 0."),
-    ("truncated_normal_absolute", {"mean": 0.5}, "weights of mean 0."),
-    ("truncated_normal_absolute", {"low": -1.0}, "weights of mean 0."),
-    ("truncated_normal_absolute", {"std": 0.02, "mean": 0.5}, "weights of mean 0.5,"),
-    ("normal", {"std": 1e200}, "weights whose variance exceeds 1.8e308,"),
-    ("identity", {}, "deterministic weights,"),
-    ("zero_init", {}, "deterministic weights,"),
-    ("lsuv", {}, "weights that depend on the training data,"),
-    ("data_dependent", {}, "weights that depend on the training data,"),
-    ("looks_linear", {}, "weights that depend on each other,"),
-    ("own.example:mirrored", {}, "user-defined weights,"),
-]
 # Options and exceptions of single layers
 EXCEPTIONS = {
     "gain": Recipe("he_normal", gain=3.0),
@@ -131,17 +85,37 @@ def assert_laws(recipe: Recipe, spec: NetworkSpec, n_models: int = 40) -> None:
         assert_law(b, law.bias)
 
 
-def test_every_recipe_is_covered() -> None:
-    """A new recipe needs a line in `laws`, and its settings here."""
-    assert set(LAYERS) == set(RECIPES)
-    assert set(NETWORKS) == set(NETWORK_RECIPES)
-
-
 @pytest.mark.parametrize("name", [*RECIPES, *NETWORK_RECIPES])
 def test_every_recipe_has_its_variance_or_a_reason(name: str) -> None:
-    assert name in WITH_LAW or name in {without for without, _, _ in WITHOUT}
-    for settings in WITH_LAW.get(name, []):
-        assert_laws(Recipe(name, settings), SPEC)
+    """Against the models themselves, and where SciPy has the distribution against its moments."""
+    for case in cases(name).cases:
+        recipe = Recipe(name, case.settings)
+        if case.reason:
+            assert_reason(recipe, case.reason)
+        else:
+            assert_laws(recipe, SPEC)
+        if case.weights is not None:
+            reason = laws(recipe, NetworkSpec([FAN_IN, FAN_OUT], [], X))
+            if isinstance(reason, str):
+                assert case.weights.mean() != 0.0
+            else:
+                assert case.weights.mean() == 0.0
+                assert math.isclose(reason[0].weight, case.weights.var(), rel_tol=1e-9)  # see test_truncated_moments
+
+
+def assert_reason(recipe: Recipe, beginning: str) -> None:
+    """The reason is a clause that begins so; a mean in it is that of the weights."""
+    reason = laws(recipe, SPEC)
+    assert isinstance(reason, str)
+    assert reason.startswith(f"has {beginning}")
+    assert re.fullmatch(r"has [^\n]+, (but theory assumes|whose distribution|beyond the range) [^\n]+[^.\n]", reason)
+    if place := re.search(r"of mean (\S+),", reason):
+        (W, _), *_ = sample_models(recipe, SPEC, 50)
+        assert abs(W.mean() - float(place[1])) <= 5 * W.std() / math.sqrt(W.size) + 1e-6  # to six digits
+
+
+def test_user_defined_weights_have_no_law() -> None:
+    assert_reason(Recipe("own.example:mirrored"), "user-defined weights,")
 
 
 @pytest.mark.parametrize("name", EXCEPTIONS)
@@ -171,20 +145,6 @@ def test_orthogonal_exactly() -> None:
         recipes.sample_parameters(Recipe("orthogonal"), 0, SPEC), found(Recipe("orthogonal"), SPEC), strict=True
     ):
         assert math.isclose((W[0] * W[0]).mean(), law.weight, rel_tol=1e-14)  # rounding of an orthonormal matrix
-
-
-@pytest.mark.parametrize(
-    ("name", "settings", "what"), WITHOUT, ids=[f"{name} {settings}" for name, settings, _ in WITHOUT]
-)
-def test_reasons(name: str, settings: dict[str, Any], what: str) -> None:
-    reason = laws(Recipe(name, settings), SPEC)
-    assert isinstance(reason, str)
-    assert reason.startswith(f"has {what}")
-    assert re.fullmatch(r"has [^\n]+, (but theory assumes|whose distribution|beyond the range) [^\n]+[^.\n]", reason)
-    if place := re.search(r"of mean (\S+),", reason):
-        with np.errstate(all="ignore"):
-            (W, _), *_ = sample_models(Recipe(name, settings), SPEC, 50)
-        assert abs(W.mean() - float(place[1])) <= 5 * W.std() / math.sqrt(W.size) + 1e-6  # stated to six digits
 
 
 @pytest.mark.parametrize(
