@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.datasets import circles
 from pipeline.initializers import layerwise
 from pipeline.initializers.recipes import validate_layer
+from pipeline.initializers.registry import Initializer
 from pipeline.networks import activations, reference
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters, stack
@@ -163,7 +164,7 @@ def train(
     return parameters, dict(zip(record_at, trained.costs[0].tolist(), strict=True))
 
 
-def _draw(initializer: layerwise.Initializer, layers_dims: Sequence[int]) -> Dictionary:
+def _draw(initializer: Initializer, layers_dims: Sequence[int]) -> Dictionary:
     """Parameters with weights drawn layer by layer from one stream of seed 3, and biases 0."""
     rng = np.random.RandomState(SEED)
     drawn = [(initializer(rng, fan_out, fan_in), fan_out, fan_in) for fan_in, fan_out in pairwise(layers_dims)]
