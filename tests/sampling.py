@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.initializers.layerwise import Initializer
+from pipeline.initializers.registry import Initializer
 from pipeline.networks.parameters import Parameters, stack
 
 

@@ -12,7 +12,7 @@ from pipeline.datasets import circles
 from pipeline.diagnostics import histograms, spectra, symmetry
 from pipeline.diagnostics import signals as signals_module
 from pipeline.initializers import layerwise
-from pipeline.initializers.layerwise import Initializer
+from pipeline.initializers.registry import Initializer
 from pipeline.networks import parameters as network_parameters
 from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS, Activation

@@ -10,9 +10,9 @@ import pytest
 from pipeline.datasets import circles
 from pipeline.diagnostics import measure, signals
 from pipeline.initializers import layerwise
-from pipeline.initializers.layerwise import Initializer
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe
+from pipeline.initializers.registry import Initializer
 from pipeline.networks import probes
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters
