@@ -164,7 +164,7 @@ def test_damage_in_the_cache_is_named_with_the_way_out(laboratory: Laboratory, f
     assert "; if it is damaged again, delete .dvc/cache as well." in said
     weights.unlink()
     laboratory.delete(".dvc/cache")
-    assert laboratory.repro("train") == ["train@he"]
+    assert "train@he" in laboratory.repro("train")
     assert laboratory.results() == finished.results()
 
 
