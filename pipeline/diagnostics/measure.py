@@ -30,16 +30,44 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
     Undefined entries are nan: activations of the last layer, and angles in layers of one unit.
     """
     S = signals.signals(parameters, X, Y, activations)
-    unique = symmetry.symmetry(parameters)
     singular = spectra.jacobians(parameters, X[:, :N_JACOBIANS], activations).hidden
-    n_models = len(S.cost)
-    weights, biases = ([signals.moments(layer[i]) for layer in parameters] for i in range(2))
     stretch = _mean(lane_sum(pad(singular * singular)) / len(X))
+    steps = [_descent(part, X, Y, activations) for part in signals.pieces(parameters, X.shape[1])]
+    sharp, centered = (np.concatenate(values) for values in zip(*steps, strict=True))
+    models = {
+        "initial_cost": S.cost,
+        "sharpness": sharp,
+        "centered_gradient": centered,
+        "weight_norm": sharpness.weight_norm(parameters),
+        "blocked_inputs": S.blocked_inputs,
+        "log_growth": S.log_growth,
+        "jacobian_mean_square": spectra.rounded(stretch),
+        "jacobian_largest": spectra.rounded(_mean(singular[..., 0])),
+        "jacobian_smallest": spectra.rounded(_mean(singular[..., -1])),
+    }
+    return Measurements(_layer_columns(S, parameters, X, activations), models, S.Z_counts, S.A_counts, S.dead)
+
+
+@np.errstate(all="ignore")
+def measure_layers(
+    parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]
+) -> dict[str, NDArray[Any]]:
+    """The `layers` of `measure`, each (models, L), without the cost of the other measurements."""
+    return _layer_columns(signals.signals(parameters, X, Y, activations), parameters, X, activations)
+
+
+def _layer_columns(
+    S: signals.Signals, parameters: Parameters, X: Array, activations: Sequence[Activation]
+) -> dict[str, NDArray[Any]]:
+    """The columns of layers.csv, each (models, L), from the signals on the inputs X (n_0, m)."""
+    n_models = len(S.cost)
+    unique = symmetry.symmetry(parameters)
+    weights, biases = ([signals.moments(layer[i]) for layer in parameters] for i in range(2))
 
     def hidden(values: NDArray[Any], last: Any) -> NDArray[Any]:
         return np.concatenate([values, np.broadcast_to(last, (n_models, 1))], axis=1)
 
-    layers = {
+    return {
         "units": np.tile([len(W[0]) for W, _ in parameters], (n_models, 1)),
         "weight_mean": np.stack([W.mean for W in weights], axis=1),
         "weight_mean_square": np.stack([W.second for W in weights], axis=1),
@@ -63,20 +91,6 @@ def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Ac
         "effective_rank": spectra.rounded(spectra.effective_ranks(parameters)),
         "correlation": signals.correlations(parameters, *orthogonal_inputs(X), activations),
     }
-    steps = [_descent(part, X, Y, activations) for part in signals.pieces(parameters, X.shape[1])]
-    sharp, centered = (np.concatenate(values) for values in zip(*steps, strict=True))
-    models = {
-        "initial_cost": S.cost,
-        "sharpness": sharp,
-        "centered_gradient": centered,
-        "weight_norm": sharpness.weight_norm(parameters),
-        "blocked_inputs": S.blocked_inputs,
-        "log_growth": S.log_growth,
-        "jacobian_mean_square": spectra.rounded(stretch),
-        "jacobian_largest": spectra.rounded(_mean(singular[..., 0])),
-        "jacobian_smallest": spectra.rounded(_mean(singular[..., -1])),
-    }
-    return Measurements(layers, models, S.Z_counts, S.A_counts, S.dead)
 
 
 def _descent(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> tuple[Array, Array]:
