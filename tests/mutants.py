@@ -31,7 +31,7 @@ MUTATIONS = (
     Mutation("numerics/sums.py", "missing = -x.shape[-1] % LANES", "missing = (-x.shape[-1] % LANES) * 0"),
     Mutation("numerics/sums.py", "lanes = lanes[..., :2] + lanes[..., 2:]", "lanes = lanes[..., :2] - lanes[..., 2:]"),
     Mutation("numerics/sums.py", "total = total + value", "total = value + total * 1.0000000000000002"),
-    Mutation("numerics/numba_cache.py", "todo += imported_files(path)", "todo += imported_files(path)[:-1]"),
+    Mutation("numerics/sources.py", "todo += imported_files(path)", "todo += imported_files(path)[:-1]"),
     Mutation("numerics/numba_cache.py", "{numba.__version__} ", ""),
     # networks
     Mutation("networks/reference.py", "pad(np.full(m, 1.0 / m))", "pad(np.full(m, 1.0 / (m + 1)))"),

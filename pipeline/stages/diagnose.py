@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-from tqdm import tqdm
-
 from pipeline.diagnostics import measure
 from pipeline.networks import kernel
 from pipeline.numerics.sums import integer_sum
-from pipeline.stages import initializer_argument
+from pipeline.stages import initializer_argument, progress
 from pipeline.storage import jobs, measurements
 from pipeline.training import executors
 from pipeline.training.memory import require_memory
@@ -35,14 +33,18 @@ def diagnose(name: str) -> None:
     def measured(seeds: tuple[int, ...]) -> measure.Measurements:
         return measure.measure(job.initial_parameters(seeds, X), X, Y, job.phi)
 
+    description = f"Measuring {progress.count(len(job.seeds), 'model')} of {name} at initialization."
     with (
+        progress.task(description, len(job.seeds), "model") as advance,
         kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
         ThreadPoolExecutor(executors.n_cores()) as threads,
     ):
-        results = threads.map(measured, slices)
-        disable = None if len(slices) > 1 else True
-        M = measure.concatenate(list(tqdm(results, total=len(slices), desc=name, leave=False, disable=disable)))
-    measurements.write_measurements(name, job.seeds, M.layers, M.models, {"z": M.Z_counts, "a": M.A_counts}, M.dead)
+        parts = []
+        for seeds, part in zip(slices, threads.map(measured, slices), strict=True):
+            parts.append(part)
+            advance(len(seeds))
+        M = measure.concatenate(parts)
+        measurements.write_measurements(name, job.seeds, M.layers, M.models, {"z": M.Z_counts, "a": M.A_counts}, M.dead)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

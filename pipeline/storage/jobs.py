@@ -27,6 +27,7 @@ T = TypeVar("T")
 JOBS = Path("jobs")
 MODELS = JOBS / "initializers"
 TRAINING, TRAJECTORIES = JOBS / "training.json", JOBS / "trajectories.json"
+CODE = JOBS / "code"  # one digest per stage; only DVC reads them, as dependencies
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,11 @@ def write_trajectories_job(job: TrajectoriesJob) -> None:
 def read_trajectories_job() -> TrajectoriesJob:
     """Read jobs/trajectories.json. Raises FileError if it is missing or damaged."""
     return _read(TRAJECTORIES, lambda fields: TrajectoriesJob(fields["seed"], tuple(fields["initializers"])))
+
+
+def write_code_digest(stage: str, digest: str) -> None:
+    """Write jobs/code/<stage>.sha256. Raises FileError."""
+    write_text(CODE / f"{stage}.sha256", f"{digest}\n")
 
 
 def _write(path: Path, job: ModelsJob | TrainingJob | TrajectoriesJob) -> None:

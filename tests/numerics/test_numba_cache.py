@@ -18,7 +18,7 @@ from numba.core.caching import CompileResultCacheImpl, InTreeCacheLocator, NullC
 from numba.core.dispatcher import Dispatcher
 
 from pipeline.networks.kernel_passes import descend_models
-from pipeline.numerics import numba_cache
+from pipeline.numerics import numba_cache, sources
 from pipeline.numerics.numba_cache import PACKAGE, InRepository
 
 
@@ -141,7 +141,7 @@ def test_the_digest_covers_every_module_that_is_really_imported(name: str) -> No
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=PACKAGE.parent, check=True, capture_output=True, text=True
     )
-    assert {str(path) for path in numba_cache.import_closure(name)} == set(loaded.stdout.split())
+    assert {str(path) for path in sources.import_closure(name)} == set(loaded.stdout.split())
 
 
 @pytest.mark.parametrize("name", caching_modules())
@@ -172,8 +172,8 @@ def test_imports_are_followed_wherever_and_however_they_are_written(
     for file, source in sources.items():
         (package / file).parent.mkdir(parents=True, exist_ok=True)
         (package / file).write_text(source)
-    monkeypatch.setattr(numba_cache, "PACKAGE", package)
-    found = {path.relative_to(package).as_posix() for path in numba_cache.import_closure("package.entry")}
+    monkeypatch.setattr(sources, "PACKAGE", package)
+    found = {path.relative_to(package).as_posix() for path in sources.import_closure("package.entry")}
     assert found == set(sources) - {"unused.py"}
     digests = []
     for file in (None, *sources):
