@@ -1,7 +1,6 @@
 """Stage `aggregate`: compare the initializers; write the tables and figures of reports/."""
 
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -130,6 +129,6 @@ def pictured(P: schema.Params, models: dict[str, Parameters], train: Samples, te
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.stages import run_and_exit
 
-    sys.exit(run(aggregate))
+    run_and_exit(aggregate)

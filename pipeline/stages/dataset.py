@@ -1,7 +1,5 @@
 """Stage `dataset`: draw the training and the test set, write them as CSV, and draw their figure."""
 
-import sys
-
 from pipeline.config import params
 from pipeline.datasets import DATASETS
 from pipeline.figures import data_figures, style
@@ -22,6 +20,6 @@ def dataset() -> None:
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.stages import run_and_exit
 
-    sys.exit(run(dataset))
+    run_and_exit(dataset)

@@ -3,8 +3,6 @@
 It needs no training: `dvc repro initialization` stops here.
 """
 
-import sys
-
 from pipeline.analysis import initialization_table
 from pipeline.analysis.initialization_table import InitialMeasurements
 from pipeline.config import params, schema
@@ -64,6 +62,6 @@ def write_reports(P: schema.Params, advance: progress.Advance) -> None:
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.stages import run_and_exit
 
-    sys.exit(run(initialization))
+    run_and_exit(initialization)

@@ -62,6 +62,6 @@ def delete_dropped(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.stages import run_and_exit
 
-    sys.exit(run(resolve))
+    run_and_exit(resolve)

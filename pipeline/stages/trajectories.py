@@ -44,6 +44,6 @@ def trajectories() -> None:
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.stages import run_and_exit
 
-    sys.exit(run(trajectories))
+    run_and_exit(trajectories)

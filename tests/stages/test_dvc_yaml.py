@@ -145,3 +145,9 @@ def test_committed_reports_are_not_in_the_cache() -> None:
 
 def test_dvc_yaml_fits_on_some_screens() -> None:
     assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 160
+
+
+def test_dvc_lock_has_the_stages_of_dvc_yaml_alone() -> None:
+    """DVC keeps those of stages that were renamed, and reads and writes them again after every stage."""
+    locked = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
+    assert {name.partition("@")[0] for name in locked} == set(STAGES)
