@@ -25,7 +25,7 @@ from pipeline.reporting import markdown
 from pipeline.storage import atomic_files
 from pipeline.tracking import provenance
 
-METRICS = {  # in reports/metrics.json, for every initializer
+METRICS = {  # in reports/metrics/<initializer>.json
     "final_cost": "median cost after training",
     "train_accuracy": "mean accuracy on the training samples",
     "test_accuracy": "mean accuracy on the test samples",
@@ -35,7 +35,7 @@ METRICS = {  # in reports/metrics.json, for every initializer
 
 # Stages on which reports/runs.csv depends, and whether there is one per initializer
 MADE_BY = dict.fromkeys(("dataset", "resolve", "trajectories", "aggregate"), False) | {"train": True, "diagnose": True}
-USED = ("reports/metrics.json", "reports/runs.csv")  # outputs of `aggregate` that are read here
+USED = ("reports/metrics", "reports/runs.csv")  # outputs of `aggregate` that are read here
 
 
 class ExperimentsError(UserError):
@@ -93,7 +93,7 @@ class Tree(NamedTuple):
 def mismatch(params: Mapping[str, Any], tree: Tree) -> str:
     """The first difference between dvc.lock and the parameters, code and data of the same commit; empty if none.
 
-    `params` holds the values of params.yaml by dotted key. Only the stages on which reports/runs.csv and metrics.json
+    `params` holds the values of params.yaml by dotted key. Only the stages on which reports/runs.csv and metrics
     depend are compared. Data and models are not in git: for these, the digest in the stage that wrote them is compared
     with that in the stages that read them.
     """
@@ -180,7 +180,7 @@ def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[s
     state = ((queued or {}).get("executor") or {}).get("state") or "success"
     data = row["data"] or {}
     params = _flat({key: value for file in (data.get("params") or {}).values() for key, value in _content(file)})
-    metrics = _flat({key: value for file in (data.get("metrics") or {}).values() for key, value in _content(file)})
+    metrics = _flat({Path(path).stem: dict(_content(file)) for path, file in (data.get("metrics") or {}).items()})
     if error or (state == "success" and not metrics):
         state = "failed"
     reason = mismatch(params, _tree(row["rev"])) if state == "success" else ""

@@ -1,6 +1,5 @@
 """Stage `aggregate`: compare the initializers; write the tables and figures of reports/."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -103,7 +102,7 @@ def write_reports(P: schema.Params, advance: progress.Advance) -> None:
     reports.write_table("along_training", along)
     reports.write_table("reproducibility", copies)
     atomic_files.write_text(reports.REPORTS / "comparison.md", text)
-    atomic_files.write_text(reports.REPORTS / "metrics.json", json.dumps(comparison.metrics(compared), indent=2) + "\n")
+    reports.write_metrics(comparison.metrics(compared))
     for name, figure in drawn.items():
         atomic_files.write_bytes(reports.FIGURES / f"{name}.png", style.png(figure))
         advance(1)
