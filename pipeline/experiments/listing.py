@@ -105,7 +105,7 @@ def mismatch(params: Mapping[str, Any], tree: Tree) -> str:
 
 
 def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tree) -> Iterator[str]:
-    initializers = dict.fromkeys(key.split(".")[1] for key in params if key.startswith("initializers."))
+    initializers = _initializers(params)
     needed = [
         name
         for stage, each in MADE_BY.items()
@@ -124,6 +124,11 @@ def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tre
     for path, md5 in sorted(read | {(path, written[path]) for path in USED}):
         if (tree.digest(path) or written.get(path, md5)) != md5:
             yield f"{path} is not the one in dvc.lock"
+
+
+def _initializers(params: Mapping[str, Any]) -> list[str]:
+    """The names of the initializers, in the order of params.yaml."""
+    return list(dict.fromkeys(key.split(".")[1] for key in params if key.startswith("initializers.")))
 
 
 def _value(section: Mapping[str, Any], key: str) -> str:
@@ -180,7 +185,8 @@ def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[s
     state = ((queued or {}).get("executor") or {}).get("state") or "success"
     data = row["data"] or {}
     params = _flat({key: value for file in (data.get("params") or {}).values() for key, value in _content(file)})
-    metrics = _flat({Path(path).stem: dict(_content(file)) for path, file in (data.get("metrics") or {}).items()})
+    files = {Path(path).stem: dict(_content(file)) for path, file in (data.get("metrics") or {}).items()}
+    metrics = _flat({name: files[name] for name in (*_initializers(params), *files) if name in files})
     if error or (state == "success" and not metrics):
         state = "failed"
     reason = mismatch(params, _tree(row["rev"])) if state == "success" else ""
