@@ -9,6 +9,9 @@ from typing import NoReturn
 
 from pipeline.errors import UserError
 
+# Before NumPy is imported: singular values of small matrices gain nothing from threads of BLAS, which compete with ours
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 
 def run(work: Callable[[], None]) -> int:
     """Do the work of a stage and return its exit code: 1 with a message on stderr for what the user can correct."""

@@ -1,7 +1,11 @@
 """What a stage prints: on a terminal, in a log, and when it fails."""
 
 import io
+import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -74,3 +78,16 @@ def test_a_task_that_fails_is_not_finished(capsys: pytest.CaptureFixture[str]) -
 
 def test_one_is_singular() -> None:
     assert [progress.count(n, "model") for n in (0, 1, 2, 1000)] == ["0 models", "1 model", "2 models", "1,000 models"]
+
+
+@pytest.mark.parametrize(("setting", "threads"), [({}, 1), ({"OPENBLAS_NUM_THREADS": "2"}, 2)])
+def test_blas_has_one_thread_unless_the_user_sets_another_number(setting: dict[str, str], threads: int) -> None:
+    """Two threads of OpenBLAS on two busy cores took 20 times the time of one for the spectra of 100 x 100 weights."""
+    code = (
+        "import json, threadpoolctl, pipeline.stages.diagnose as d; print(json.dumps(threadpoolctl.threadpool_info()))"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_NUM_THREADS"} | setting
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    found = [pool["num_threads"] for pool in json.loads(done.stdout) if pool["internal_api"] == "openblas"]
+    if found:  # NumPy of this platform has OpenBLAS
+        assert set(found) == {min(threads, os.cpu_count() or 1)}
