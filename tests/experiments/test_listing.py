@@ -222,7 +222,7 @@ def test_a_shallow_clone_warns_of_lost_experiments(laboratory: Laboratory, tmp_p
     for module in ("pipeline.stages.resolve", "pipeline.experiments", "pipeline.experiments.sweep"):
         assert "warning: this is a shallow clone" in clone.run("python", "-m", module, check=False).stdout
     clone.run("git", "fetch", "-q", "--unshallow")
-    assert clone.stage("resolve").stdout == ""
+    assert "warning" not in clone.stage("resolve").stdout
 
 
 def test_saved_and_applied(own: Laboratory) -> None:
