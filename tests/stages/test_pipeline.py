@@ -284,6 +284,7 @@ def test_an_interruption_stops_training_and_leaves_what_was_there(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background has it off
     )
     if while_compiling:
+        assert process.stderr.readline().startswith("Training 2 models of he ")
         assert process.stderr.readline() == f"{train.COMPILING}\n"
         time.sleep(0.5)  # that takes some seconds more
     else:
