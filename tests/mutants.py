@@ -85,6 +85,13 @@ MUTATIONS = (
         "np.repeat(seeds, len(iterations)), np.tile(iterations, len(seeds)) * 0 + costs['iteration']",
     ),
     Mutation("storage/jobs.py", "if step < self.iterations)", "if step <= self.iterations)"),
+    Mutation("storage/reports.py", "if path.stem not in metrics", "if path.stem in metrics"),
+    Mutation(
+        "storage/resolved.py",
+        " - {sources.PACKAGE / name for name in PRINTING}",
+        "",
+        "stages/test_dvc_yaml.py",
+    ),
     # theory
     Mutation(
         "theory/correlation.py",
@@ -146,6 +153,8 @@ MUTATIONS = (
     Mutation("experiments/listing.py", "(tree.digest(path) or written.get(path, md5))", "written.get(path, md5)"),
     Mutation("experiments/sweep.py", "ordered.iloc[0], ordered.iloc[1]", "ordered.iloc[1], ordered.iloc[0]"),
     # stages
+    Mutation("stages/progress.py", "if now >= due and finished < total", "if now >= due"),
+    Mutation("stages/progress.py", "finished += n", "finished += 1"),
     Mutation("stages/resolve.py", "path.suffix == suffix and path.stem not in names", "path.stem not in names"),
     Mutation("stages/resolve.py", "for file in path.iterdir()} <= files", "for file in path.iterdir()} >= files"),
     Mutation("stages/__init__.py", "return 1\n    except KeyboardInterrupt", "return 0\n    except KeyboardInterrupt"),
