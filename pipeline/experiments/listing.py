@@ -34,7 +34,7 @@ METRICS = {  # in reports/metrics/<initializer>.json
 
 
 # Stages on which reports/runs.csv depends, and whether there is one per initializer
-MADE_BY = dict.fromkeys(("dataset", "resolve", "trajectories", "aggregate"), False) | {"train": True, "diagnose": True}
+MADE_BY = dict.fromkeys(("dataset", "resolve", "trajectories", "diagnose", "aggregate"), False) | {"train": True}
 USED = ("reports/metrics", "reports/runs.csv")  # outputs of `aggregate` that are read here
 
 

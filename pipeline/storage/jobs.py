@@ -20,7 +20,7 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.sums import Array
 from pipeline.storage import samples
-from pipeline.storage.atomic_files import _damaged, read_bytes, write_text
+from pipeline.storage.atomic_files import FileError, _damaged, read_bytes, write_text
 
 T = TypeVar("T")
 
@@ -108,6 +108,14 @@ def read_models_job(initializer: str) -> ModelsJob:
         return ModelsJob(recipe=Recipe(**recipe, layers=layers), **fields)
 
     return _read(MODELS / f"{initializer}.json", made)
+
+
+def read_models_jobs() -> list[ModelsJob]:
+    """Read all files of jobs/initializers/, in the order of their names. Raises FileError if there is none."""
+    names = sorted(path.stem for path in MODELS.glob("*.json"))
+    if not names:
+        raise FileError(f"{MODELS} has no jobs; run `dvc repro` to create them.")
+    return [read_models_job(name) for name in names]
 
 
 def write_training_job(job: TrainingJob) -> None:

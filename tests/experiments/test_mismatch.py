@@ -15,7 +15,7 @@ FILES = {
     "pipeline/b.py": b"2\n",
 }
 PARAMS = {"seeds.first": 3, "seeds.last": 5, "initializers.he.recipe": "he_normal"}
-STAGES = ("dataset", "resolve", "trajectories", "aggregate", "train@he", "diagnose@he")
+STAGES = ("dataset", "resolve", "trajectories", "aggregate", "train@he", "diagnose")
 
 
 def md5(content: bytes) -> str:

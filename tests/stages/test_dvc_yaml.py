@@ -150,4 +150,7 @@ def test_dvc_yaml_fits_on_some_screens() -> None:
 def test_dvc_lock_has_the_stages_of_dvc_yaml_alone() -> None:
     """DVC keeps those of stages that were renamed, and reads and writes them again after every stage."""
     locked = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
-    assert {name.partition("@")[0] for name in locked} == set(STAGES)
+    initializers = YAML(typ="safe").load(ROOT / "params.yaml")["initializers"]
+    expected = {name for name in STAGES if "foreach" not in STAGES[name]}
+    expected |= {f"{name}@{key}" for name in STAGES if "foreach" in STAGES[name] for key in initializers}
+    assert set(locked) == expected

@@ -249,12 +249,15 @@ def sizes(laboratory: Laboratory, *hidden: int) -> None:
     path.write_text(json.dumps(job))
 
 
-@pytest.mark.parametrize("stage", ["train", "diagnose"])
+COMMANDS = {"train": "train --initializer he", "diagnose": "diagnose"}
+
+
+@pytest.mark.parametrize("stage", COMMANDS)
 def test_a_network_that_does_not_fit_into_memory(laboratory: Laboratory, stage: str) -> None:
     """3 GB of addresses; a matrix of 20,000 x 20,000 doubles takes 3.2 GB."""
     sizes(laboratory, 20000, 20000)
     before = laboratory.results()
-    limited = f"ulimit -v 3000000; exec python -m pipeline.stages.{stage} --initializer he"
+    limited = f"ulimit -v 3000000; exec python -m pipeline.stages.{COMMANDS[stage]}"
     done = laboratory.run("bash", "-c", limited, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout
@@ -266,11 +269,11 @@ def test_a_network_that_does_not_fit_into_memory(laboratory: Laboratory, stage: 
     assert laboratory.results() == before
 
 
-@pytest.mark.parametrize("stage", ["train", "diagnose"])
+@pytest.mark.parametrize("stage", COMMANDS)
 def test_a_network_larger_than_the_memory_of_the_computer(laboratory: Laboratory, stage: str) -> None:
     """Two matrices of 10^12 doubles: reported before anything is allocated, which Linux might grant."""
     sizes(laboratory, 1000000, 1000000, 1000000)
-    done = laboratory.stage(stage, "--initializer", "he")
+    done = laboratory.stage(*COMMANDS[stage].split())
     # (3e6 + 2 (1e6 + 1) 1e6 + 1e6 + 1) parameters of 8 bytes: 1.600005e13, divided by 2^40: 14.55 TiB
     copies = {"train": "58.2 TiB", "diagnose": "29.1 TiB"}[stage]  # two of each of two models, or of one
     assert (done.returncode, done.stdout.count("\n")) == (1, 1)
