@@ -21,8 +21,9 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
-repro: install scm ## run the pipeline: reports/comparison.md
+repro: install scm ## run the pipeline and print the comparison: reports/comparison.md
 	dvc repro
+	@python -m pipeline.reporting.summary
 
 .PHONY: scm
 scm: install  # a ZIP download has no .git: DVC then runs without git, except for experiments

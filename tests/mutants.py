@@ -31,7 +31,7 @@ MUTATIONS = (
     Mutation("numerics/sums.py", "missing = -x.shape[-1] % LANES", "missing = (-x.shape[-1] % LANES) * 0"),
     Mutation("numerics/sums.py", "lanes = lanes[..., :2] + lanes[..., 2:]", "lanes = lanes[..., :2] - lanes[..., 2:]"),
     Mutation("numerics/sums.py", "total = total + value", "total = value + total * 1.0000000000000002"),
-    Mutation("numerics/numba_cache.py", "todo += imported_files(path)", "todo += imported_files(path)[:-1]"),
+    Mutation("numerics/sources.py", "todo += imported_files(path)", "todo += imported_files(path)[:-1]"),
     Mutation("numerics/numba_cache.py", "{numba.__version__} ", ""),
     # networks
     Mutation("networks/reference.py", "pad(np.full(m, 1.0 / m))", "pad(np.full(m, 1.0 / (m + 1)))"),
@@ -90,6 +90,13 @@ MUTATIONS = (
         "np.repeat(seeds, len(iterations)), np.tile(iterations, len(seeds)) * 0 + costs['iteration']",
     ),
     Mutation("storage/jobs.py", "if step < self.iterations)", "if step <= self.iterations)"),
+    Mutation("storage/reports.py", "if path.stem not in metrics", "if path.stem in metrics"),
+    Mutation(
+        "storage/resolved.py",
+        " - {sources.PACKAGE / name for name in PRINTING}",
+        "",
+        "stages/test_dvc_yaml.py",
+    ),
     # theory
     Mutation(
         "theory/correlation.py",
@@ -151,6 +158,8 @@ MUTATIONS = (
     Mutation("experiments/listing.py", "(tree.digest(path) or written.get(path, md5))", "written.get(path, md5)"),
     Mutation("experiments/sweep.py", "ordered.iloc[0], ordered.iloc[1]", "ordered.iloc[1], ordered.iloc[0]"),
     # stages
+    Mutation("stages/progress.py", "if now >= due and finished < total", "if now >= due"),
+    Mutation("stages/progress.py", "finished += n", "finished += 1"),
     Mutation("stages/resolve.py", "path.suffix == suffix and path.stem not in names", "path.stem not in names"),
     Mutation("stages/resolve.py", "for file in path.iterdir()} <= files", "for file in path.iterdir()} >= files"),
     Mutation("stages/__init__.py", "return 1\n    except KeyboardInterrupt", "return 0\n    except KeyboardInterrupt"),

@@ -1,9 +1,12 @@
 """README, CONTRIBUTING, the pages of docs/ and the Makefile against the repository."""
 
 import importlib.util
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -38,6 +41,42 @@ def test_the_layout_names_every_stage() -> None:
     assert re.findall(r"(?m)^\| `(\w+)(?:@NAME)?` \|", LAYOUT) == list(stages)
 
 
+def reads(stages: dict[str, Any]) -> dict[str, set[str]]:
+    """For each stage those whose files it reads."""
+
+    def paths(stage: dict[str, Any], *sections: str) -> list[str]:
+        entries = [entry for section in sections for entry in stage.get("do", stage).get(section, [])]
+        return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+    def overlap(*paths: str) -> bool:
+        one, other = (path.replace("${key}", "").rstrip("/") + "/" for path in paths)
+        return one.startswith(other) or other.startswith(one)
+
+    return {
+        name: {
+            other
+            for other, writer in stages.items()
+            if any(overlap(out, dep) for out in paths(writer, "outs", "metrics") for dep in paths(stage, "deps"))
+        }
+        for name, stage in stages.items()
+    }
+
+
+def test_the_diagram_of_the_stages_is_that_of_dvc_yaml() -> None:
+    """Without the arrows that follow from others."""
+    direct = reads(YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"])
+
+    def ancestors(stage: str) -> set[str]:
+        return direct[stage] | {far for near in direct[stage] for far in ancestors(near)}
+
+    needed = {(one, stage) for stage in direct for one in direct[stage]}
+    implied = {(far, stage) for stage in direct for near in direct[stage] for far in ancestors(near)}
+    diagram = LAYOUT.partition("```mermaid")[2].partition("```")[0]
+    arrows = re.findall(r"(?m)^    (\w+) --> (\w+)", diagram)
+    assert sorted(arrows) == sorted(needed - implied)
+    assert set(re.findall(r"(\w+)@NAME", diagram)) == {"train"}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_every_file_and_module_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -55,3 +94,24 @@ def test_every_make_target_has_a_line_of_help() -> None:
     assert re.findall(r"(?m)^make (\w+) +\w", shown) == targets
     used = {target for page in PAGES for target in re.findall(r"[`$] ?make ([a-z]+)", page.read_text(encoding="utf-8"))}
     assert used <= set(targets)
+
+
+def test_make_repro_ends_with_the_comparison(tmp_path: Path) -> None:
+    """In a folder whose name has a space; programs of the same names stand for those of .venv."""
+    folder = tmp_path / "weight initialization"
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    for name in ("requirements.lock", "pyproject.toml", "Makefile"):
+        shutil.copy2(ROOT / name, folder / name)
+    for name in ("dvc", "python"):
+        program = folder / ".venv" / "bin" / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        program.chmod(0o755)
+    (folder / ".venv" / "installed").touch()
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
+    done = subprocess.run(["make", "repro"], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "dvc config --local core.no_scm true",
+        "dvc repro",
+        "dvc repro",
+        "python -m pipeline.reporting.summary",
+    ]

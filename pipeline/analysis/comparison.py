@@ -184,7 +184,7 @@ def cost_bands(curves: Table) -> Table:
 
 
 def metrics(compared: Table) -> dict[str, dict[str, float | None]]:
-    """The numbers of metrics.json, per initializer, that DVC compares between experiments; None instead of nan."""
+    """The numbers in reports/metrics/, per initializer, that DVC compares between experiments; None instead of nan."""
     chosen = {
         "train_accuracy": "train_accuracy_mean",
         "test_accuracy": "test_accuracy_mean",

@@ -5,31 +5,65 @@ reports/initialization.csv and the list in reports/initialization.md follow from
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.diagnostics import sharpness, signals, spectra, symmetry
+from pipeline.diagnostics.signals import Moments, Signals
+from pipeline.diagnostics.symmetry import Symmetry
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters
 from pipeline.networks.probes import N_JACOBIANS, orthogonal_inputs
 from pipeline.numerics.sums import Array, lane_sum, pad
 
 
-class Stack(NamedTuple):
-    """A stack of models, its samples, and what several quantities are computed from."""
+@dataclass(frozen=True)
+class Stack:
+    """A stack of models and its samples; what several quantities are computed from is computed when first used."""
 
     parameters: Parameters
     X: Array  # (n_0, m)
+    Y: Array  # (1, m)
     activations: Sequence[Activation]
-    signals: signals.Signals
-    weights: list[signals.Moments]  # of each layer, each field (models,)
-    biases: list[signals.Moments]
-    symmetry: symmetry.Symmetry
-    singular: Array  # (models, samples, k), singular values of the Jacobian of the last hidden layer, in falling order
-    sharpness: Array  # (models,)
-    centered_gradient: Array  # (models,)
+
+    @cached_property
+    def signals(self) -> Signals:
+        """Signals and gradients of all layers."""
+        return signals.signals(self.parameters, self.X, self.Y, self.activations)
+
+    @cached_property
+    def weights(self) -> list[Moments]:
+        """Moments of the weights of each layer, each field (models,)."""
+        return [signals.moments(W) for W, _ in self.parameters]
+
+    @cached_property
+    def biases(self) -> list[Moments]:
+        """Moments of the biases of each layer, each field (models,)."""
+        return [signals.moments(b) for _, b in self.parameters]
+
+    @cached_property
+    def symmetry(self) -> Symmetry:
+        """Numbers of distinct units."""
+        return symmetry.symmetry(self.parameters)
+
+    @cached_property
+    def singular(self) -> Array:
+        """Singular values of the Jacobian of the last hidden layer, in falling order: (models, samples, k)."""
+        return spectra.jacobians(self.parameters, self.X[:, :N_JACOBIANS], self.activations).hidden
+
+    @cached_property
+    def descent(self) -> tuple[Array, Array]:
+        """The sharpness and the norm of the centered gradient, each (models,)."""
+        parts = [
+            _descent(part, self.X, self.Y, self.activations)
+            for part in signals.pieces(self.parameters, self.X.shape[1])
+        ]
+        sharp, centered = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return sharp, centered
 
 
 class Quantity(NamedTuple):
@@ -71,7 +105,9 @@ LAYER_QUANTITIES = {
     "dead": Quantity(
         "number of units whose slope is 0 at every sample",
         lambda S: _hidden(
-            np.array([units.sum(axis=1) for units in S.signals.dead]).reshape(-1, len(S.sharpness)).T.astype(np.int64),
+            np.array([units.sum(axis=1) for units in S.signals.dead])
+            .reshape(-1, len(S.signals.cost))
+            .T.astype(np.int64),
             0,
         ),
         "units",
@@ -114,11 +150,11 @@ MODEL_QUANTITIES = {
     "initial_cost": Quantity("initial cost", lambda S: S.signals.cost, "nats"),
     "sharpness": Quantity(
         "largest eigenvalue of the Gauss-Newton matrix of the cost, all classes taken as equally probable",
-        lambda S: S.sharpness,
+        lambda S: S.descent[0],
     ),
     "centered_gradient": Quantity(
         "norm of the gradient of all weights by the residuals minus their mean over the samples",
-        lambda S: S.centered_gradient,
+        lambda S: S.descent[1],
     ),
     "weight_norm": Quantity("norm of all weights", lambda S: sharpness.weight_norm(S.parameters)),
     "blocked_inputs": Quantity(
@@ -164,31 +200,26 @@ COLUMNS = _types(LAYER_QUANTITIES), _types(MODEL_QUANTITIES)  # of layers.csv an
 @np.errstate(all="ignore")
 def measure(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Measurements:
     """The measurements of a stack of models on the inputs X (n_0, m) and the class numbers Y (1, m)."""
-    S = signals.signals(parameters, X, Y, activations)
-    steps = [_descent(part, X, Y, activations) for part in signals.pieces(parameters, X.shape[1])]
-    sharp, centered = (np.concatenate(values) for values in zip(*steps, strict=True))
-    stack = Stack(
-        parameters=parameters,
-        X=X,
-        activations=activations,
-        signals=S,
-        weights=[signals.moments(W) for W, _ in parameters],
-        biases=[signals.moments(b) for _, b in parameters],
-        symmetry=symmetry.symmetry(parameters),
-        singular=spectra.jacobians(parameters, X[:, :N_JACOBIANS], activations).hidden,
-        sharpness=sharp,
-        centered_gradient=centered,
-    )
-    layers, models = (
-        {name: quantity.measured(stack) for name, quantity in quantities.items() if quantity.measured}
-        for quantities in (LAYER_QUANTITIES, MODEL_QUANTITIES)
-    )
-    return Measurements(layers, models, S.Z_counts, S.A_counts, S.dead)
+    S = Stack(parameters, X, Y, activations)
+    layers, models = _columns(LAYER_QUANTITIES, S), _columns(MODEL_QUANTITIES, S)
+    return Measurements(layers, models, S.signals.Z_counts, S.signals.A_counts, S.signals.dead)
+
+
+@np.errstate(all="ignore")
+def measure_layers(
+    parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]
+) -> dict[str, NDArray[Any]]:
+    """The `layers` of `measure`, each (models, L), without the cost of the quantities of whole models."""
+    return _columns(LAYER_QUANTITIES, Stack(parameters, X, Y, activations))
+
+
+def _columns(quantities: Mapping[str, Quantity], S: Stack) -> dict[str, NDArray[Any]]:
+    return {name: quantity.measured(S) for name, quantity in quantities.items() if quantity.measured}
 
 
 def _each(S: Stack, number: Callable[[Array], int]) -> NDArray[np.int64]:
     """A number of the weights of each layer (models, n_l, n_{l-1}), the same for all models: (models, L)."""
-    return np.tile([number(W) for W, _ in S.parameters], (len(S.sharpness), 1))
+    return np.tile([number(W) for W, _ in S.parameters], (len(S.signals.cost), 1))
 
 
 def _stacked(values: Iterable[Array]) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.diagnostics import measure
 from pipeline.diagnostics.signals import weight_change
-from pipeline.networks import reference
+from pipeline.networks import kernel, reference
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, concatenate, take
 from pipeline.numerics.sums import Array
@@ -31,7 +31,7 @@ def follow(
     of a weight or bias.
     """
     models, perturbed = (concatenate([take(stack, [i]) for stack in snapshots]) for i in range(2))
-    B = measure.measure(models, X, Y, activations)
+    layers = measure.measure_layers(models, X, Y, activations)
     n_layers = len(models)
     measured = {
         "initializer": name,
@@ -40,7 +40,7 @@ def follow(
     }
     with np.errstate(over="ignore", invalid="ignore"):
         S = reference.samples(X, Y)
-        cost, other = (reference.cost(stack, S, activations) for stack in (models, perturbed))
+        cost, other = (kernel.cost(stack, S, activations) for stack in (models, perturbed))
         copies = {
             "initializer": name,
             "iteration": iterations,
@@ -48,7 +48,7 @@ def follow(
             "cost_difference": np.abs(other - cost),
             "weight_difference": weight_change(models, perturbed),
         }
-    columns = {column: values.ravel() for column, values in B.layers.items()}
+    columns = {column: values.ravel() for column, values in layers.items()}
     return pd.DataFrame(measured | columns), pd.DataFrame(copies)
 
 

@@ -25,7 +25,7 @@ from pipeline.reporting import markdown
 from pipeline.storage import atomic_files
 from pipeline.tracking import provenance
 
-METRICS = {  # in reports/metrics.json, for every initializer
+METRICS = {  # in reports/metrics/<initializer>.json
     "final_cost": "median cost after training",
     "train_accuracy": "mean accuracy on the training samples",
     "test_accuracy": "mean accuracy on the test samples",
@@ -34,8 +34,8 @@ METRICS = {  # in reports/metrics.json, for every initializer
 
 
 # Stages on which reports/runs.csv depends, and whether there is one per initializer
-MADE_BY = dict.fromkeys(("dataset", "resolve", "trajectories", "aggregate"), False) | {"train": True, "diagnose": True}
-USED = ("reports/metrics.json", "reports/runs.csv")  # outputs of `aggregate` that are read here
+MADE_BY = dict.fromkeys(("dataset", "resolve", "trajectories", "diagnose", "aggregate"), False) | {"train": True}
+USED = ("reports/metrics", "reports/runs.csv")  # outputs of `aggregate` that are read here
 
 
 class ExperimentsError(UserError):
@@ -93,7 +93,7 @@ class Tree(NamedTuple):
 def mismatch(params: Mapping[str, Any], tree: Tree) -> str:
     """The first difference between dvc.lock and the parameters, code and data of the same commit; empty if none.
 
-    `params` holds the values of params.yaml by dotted key. Only the stages on which reports/runs.csv and metrics.json
+    `params` holds the values of params.yaml by dotted key. Only the stages on which reports/runs.csv and metrics
     depend are compared. Data and models are not in git: for these, the digest in the stage that wrote them is compared
     with that in the stages that read them.
     """
@@ -105,7 +105,7 @@ def mismatch(params: Mapping[str, Any], tree: Tree) -> str:
 
 
 def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tree) -> Iterator[str]:
-    initializers = dict.fromkeys(key.split(".")[1] for key in params if key.startswith("initializers."))
+    initializers = _initializers(params)
     needed = [
         name
         for stage, each in MADE_BY.items()
@@ -124,6 +124,11 @@ def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tre
     for path, md5 in sorted(read | {(path, written[path]) for path in USED}):
         if (tree.digest(path) or written.get(path, md5)) != md5:
             yield f"{path} is not the one in dvc.lock"
+
+
+def _initializers(params: Mapping[str, Any]) -> list[str]:
+    """The names of the initializers, in the order of params.yaml."""
+    return list(dict.fromkeys(key.split(".")[1] for key in params if key.startswith("initializers.")))
 
 
 def _value(section: Mapping[str, Any], key: str) -> str:
@@ -180,7 +185,8 @@ def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[s
     state = ((queued or {}).get("executor") or {}).get("state") or "success"
     data = row["data"] or {}
     params = _flat({key: value for file in (data.get("params") or {}).values() for key, value in _content(file)})
-    metrics = _flat({key: value for file in (data.get("metrics") or {}).values() for key, value in _content(file)})
+    files = {Path(path).stem: dict(_content(file)) for path, file in (data.get("metrics") or {}).items()}
+    metrics = _flat({name: files[name] for name in (*_initializers(params), *files) if name in files})
     if error or (state == "success" and not metrics):
         state = "failed"
     reason = mismatch(params, _tree(row["rev"])) if state == "success" else ""

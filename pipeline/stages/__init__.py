@@ -1,11 +1,16 @@
 """One module per DVC stage: its command line, the files that it reads and writes, and calls."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from pipeline.errors import UserError
+
+# Before NumPy is imported: singular values of small matrices gain nothing from threads of BLAS, which compete with ours
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def run(work: Callable[[], None]) -> int:
@@ -23,6 +28,14 @@ def run(work: Callable[[], None]) -> int:
         print("Interrupted; no partial files were written.", file=sys.stderr, flush=True)
         os._exit(130)  # at once: a thread may be compiling, and no thread writes files
     return 0
+
+
+def run_and_exit(work: Callable[[], None]) -> NoReturn:
+    """Do the work of a stage and end the process with its exit code."""
+    code = run(work)
+    gc.disable()  # at exit Python would search the objects of Numba and pandas for garbage, for a fifth of a second
+    gc.freeze()
+    sys.exit(code)
 
 
 def initializer_argument(stage: str, description: str | None, arguments: Sequence[str] | None) -> str:

@@ -1,7 +1,6 @@
 """Stage `aggregate`: compare the initializers; write the tables and figures of reports/."""
 
-import json
-import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -16,14 +15,25 @@ from pipeline.networks import reference
 from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array
 from pipeline.reporting import comparison_report
+from pipeline.stages import progress
 from pipeline.storage import atomic_files, jobs, measurements, reports, samples, trained
+from pipeline.training import executors
 
 Samples = tuple[Array, Array]
+N_FIGURES = 5
 
 
 def aggregate() -> None:
     """Write all files of reports/ except those of the stages `dataset` and `initialization`. Raises UserError."""
     P = params.load()
+    n = len(P.initializers)
+    description = f"Comparing {progress.count(n, 'initializer')}, {progress.count(n * len(P.seeds), 'model')}."
+    with progress.task(description, 2 * n + N_FIGURES) as advance:
+        write_reports(P, advance)
+
+
+def write_reports(P: schema.Params, advance: progress.Advance) -> None:
+    """The work of `aggregate`; `advance` is called twice for each initializer and once for each figure."""
     sizes = P.data.n_inputs, P.data.n_classes
     train = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, *sizes)
     test = samples.read_samples(samples.DATA / "test.csv", P.data.n_test, *sizes)
@@ -37,10 +47,16 @@ def aggregate() -> None:
     }
     training, activations = jobs.read_training_job(), P.network.activations
     when = training.snapshots_at
-    followed = [
-        trajectory.follow(name, when, trained.read_snapshots(name, when, P.layers_dims), *train, activations)
-        for name in P.initializers
-    ]
+
+    def follow(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        snapshots = trained.read_snapshots(name, when, P.layers_dims)
+        return trajectory.follow(name, when, snapshots, *train, activations)
+
+    followed = []
+    with ThreadPoolExecutor(executors.n_cores()) as threads:
+        for tables in threads.map(follow, P.initializers):
+            followed.append(tables)
+            advance(1)
     along, copies = (pd.concat(tables, ignore_index=True) for tables in zip(*followed, strict=True))
     costs = {name: trained.read_costs(name, P.seeds, training.record_at) for name in P.initializers}
     curves = comparison.curves_table(costs)
@@ -49,29 +65,16 @@ def aggregate() -> None:
     initial = {name: jobs.read_models_job(name).initial_parameters(P.seeds, train[0]) for name in P.initializers}
     final = {name: trained.read_final_weights(name, P.seeds, P.layers_dims) for name in P.initializers}
     models = {name: take(stack, [P.seeds.index(shown)]) for name, stack in final.items()}
-    measured = {
-        name: {"seed": np.array(P.seeds)}
-        | outcomes.metrics(
-            initial[name], final[name], costs[name]["cost"].reshape(len(P.seeds), -1), train, test, activations
+    measured, ended_parts = {}, []
+    for name in P.initializers:
+        curves_of_models = costs[name]["cost"].reshape(len(P.seeds), -1)
+        measured[name] = {"seed": np.array(P.seeds)} | outcomes.metrics(
+            initial[name], final[name], curves_of_models, train, test, activations
         )
-        for name in P.initializers
-    }
-    ended = pd.concat(
-        [
-            outcomes.outcomes(
-                name,
-                P.seeds,
-                initial[name],
-                final[name],
-                train[0],
-                activations,
-                measured_at_initialization[name][1]["blocked_inputs"],
-            )
-            for name in P.initializers
-        ],
-        ignore_index=True,
-    )
-
+        blocked = measured_at_initialization[name][1]["blocked_inputs"]
+        ended_parts.append(outcomes.outcomes(name, P.seeds, initial[name], final[name], train[0], activations, blocked))
+        advance(1)
+    ended = pd.concat(ended_parts, ignore_index=True)
     for name, each in model_labels.items():
         label, reason = np.array(each).T
         measured[name] |= {"initial_label": label, "initial_label_reason": reason}
@@ -99,9 +102,10 @@ def aggregate() -> None:
     reports.write_table("along_training", along)
     reports.write_table("reproducibility", copies)
     atomic_files.write_text(reports.REPORTS / "comparison.md", text)
-    atomic_files.write_text(reports.REPORTS / "metrics.json", json.dumps(comparison.metrics(compared), indent=2) + "\n")
+    reports.write_metrics(comparison.metrics(compared))
     for name, figure in drawn.items():
         atomic_files.write_bytes(reports.FIGURES / f"{name}.png", style.png(figure))
+        advance(1)
 
 
 def pictured(P: schema.Params, models: dict[str, Parameters], train: Samples, test: Samples, seed: int) -> Figure:
@@ -124,6 +128,6 @@ def pictured(P: schema.Params, models: dict[str, Parameters], train: Samples, te
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.stages import run_and_exit
 
-    sys.exit(run(aggregate))
+    run_and_exit(aggregate)

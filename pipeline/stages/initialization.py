@@ -3,22 +3,30 @@
 It needs no training: `dvc repro initialization` stops here.
 """
 
-import sys
-
 from pipeline.analysis import initialization_table
 from pipeline.analysis.initialization_table import InitialMeasurements
-from pipeline.config import params
+from pipeline.config import params, schema
 from pipeline.diagnostics import labels, measure
 from pipeline.figures import initialization_figures, style
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.reporting import initialization_report
+from pipeline.stages import progress
 from pipeline.storage import atomic_files, measurements, reports, samples
 from pipeline.theory import predictions, variances
+
+N_FIGURES = 2
 
 
 def initialization() -> None:
     """Write reports/initialization.csv, reports/initialization.md and their figures. Raises UserError."""
     P = params.load()
+    n = len(P.initializers)
+    with progress.task(f"Reporting {progress.count(n, 'initializer')} at initialization.", n + N_FIGURES) as advance:
+        write_reports(P, advance)
+
+
+def write_reports(P: schema.Params, advance: progress.Advance) -> None:
+    """The work of `initialization`; `advance` is called once for each initializer and each figure."""
     X, Y = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
     network = NetworkSpec(P.layers_dims, P.network.activations, X)
     n_layers = len(P.layers_dims) - 1
@@ -39,6 +47,7 @@ def initialization() -> None:
         entries[name] = InitialMeasurements(layers, models, dead, theory)
         model_labels[name] = labels.label_models(layers, models, n_layers, plan)
         histograms[name] = initialization_figures.pooled(units, n_layers)
+        advance(1)
     table = initialization_table.table(entries)
     text = initialization_report.report(table, model_labels, without_law, P.layers_dims, estimated)
     drawn = {
@@ -49,9 +58,10 @@ def initialization() -> None:
     atomic_files.write_text(reports.REPORTS / "initialization.md", text)
     for name, figure in drawn.items():
         atomic_files.write_bytes(reports.FIGURES / f"{name}.png", style.png(figure))
+        advance(1)
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.stages import run_and_exit
 
-    sys.exit(run(initialization))
+    run_and_exit(initialization)

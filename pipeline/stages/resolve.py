@@ -1,9 +1,9 @@
 """Stage `resolve`: check params.yaml and write the part of it that training and diagnosing depend on.
 
 `python -m pipeline.stages.resolve` writes jobs/initializers/<initializer>.json, jobs/training.json and
-jobs/trajectories.json (see `storage.jobs`), and prints warnings. Recipes that use the data and
-user-defined recipes are tried once. The files in jobs/, runs/, diagnostics/ and trajectories/ of initializers that are
-no longer in params.yaml are deleted.
+jobs/trajectories.json (see `storage.jobs`) and digests of the stages' code to jobs/code/, and prints warnings. Recipes
+that use the data and user-defined recipes are tried once. The files in jobs/, runs/, diagnostics/ and trajectories/ of
+initializers that are no longer in params.yaml are deleted.
 """
 
 import shutil
@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pipeline.config import params, recipe_settings
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.numerics import sources
+from pipeline.stages import progress
 from pipeline.storage import jobs, resolved, samples
 from pipeline.storage.jobs import TrajectoriesJob
 from pipeline.storage.measurements import DIAGNOSTICS, DIAGNOSTICS_FILES
@@ -27,18 +29,21 @@ def resolve() -> None:
         print(warning, file=sys.stderr)
     if provenance.is_shallow():
         print(provenance.SHALLOW, file=sys.stderr)
-    X, _ = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
-    network = NetworkSpec(P.layers_dims, P.network.activations, X)
-    untested = {name: recipe for name, recipe in P.initializers.items() if not recipe.used <= set(RECIPES)}
-    problems = {name: recipe_settings.dry_run(recipe, P.seeds[0], network) for name, recipe in untested.items()}
-    if any(problems.values()):
-        messages = [f"params.yaml: initializers.{name} {problem}." for name, problem in problems.items() if problem]
-        raise params.ParamsError("\n".join(messages))
-    for name in P.initializers:
-        jobs.write_models_job(resolved.models_job(P, name))
-    jobs.write_training_job(resolved.training_job(P))
-    jobs.write_trajectories_job(TrajectoriesJob(P.comparison.highlight_seed, tuple(P.initializers)))
-    delete_dropped(list(P.initializers))
+    with progress.task(f"Resolving the jobs of {progress.count(len(P.initializers), 'initializer')}."):
+        X, _ = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
+        network = NetworkSpec(P.layers_dims, P.network.activations, X)
+        untested = {name: recipe for name, recipe in P.initializers.items() if not recipe.used <= set(RECIPES)}
+        problems = {name: recipe_settings.dry_run(recipe, P.seeds[0], network) for name, recipe in untested.items()}
+        if any(problems.values()):
+            messages = [f"params.yaml: initializers.{name} {problem}." for name, problem in problems.items() if problem]
+            raise params.ParamsError("\n".join(messages))
+        for name in P.initializers:
+            jobs.write_models_job(resolved.models_job(P, name))
+        jobs.write_training_job(resolved.training_job(P))
+        jobs.write_trajectories_job(TrajectoriesJob(P.comparison.highlight_seed, tuple(P.initializers)))
+        for stage in resolved.JOB_STAGES:
+            jobs.write_code_digest(stage, sources.digest(resolved.code_of_stage(stage)))
+        delete_dropped(list(P.initializers))
 
 
 def delete_dropped(names: Sequence[str]) -> None:
@@ -57,6 +62,6 @@ def delete_dropped(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.stages import run_and_exit
 
-    sys.exit(run(resolve))
+    run_and_exit(resolve)

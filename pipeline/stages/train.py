@@ -7,10 +7,8 @@ data/train.csv, and writes runs/he: the final weights and the cost curve of ever
 import sys
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from pipeline.networks import kernel
-from pipeline.stages import initializer_argument
+from pipeline.stages import initializer_argument, progress
 from pipeline.storage import jobs, trained
 from pipeline.training import gradient_descent
 from pipeline.training.memory import require_memory
@@ -23,9 +21,11 @@ def train(name: str) -> None:
     job, training = jobs.read_models_job(name), jobs.read_training_job()
     X, Y = job.training_set()
     require_memory(job.layers_dims, len(job.seeds))
+    n_models = progress.count(len(job.seeds), "model")
+    description = f"Training {n_models} of {name} for {progress.count(training.iterations, 'iteration')}."
     with (
+        progress.task(description, len(job.seeds), "model") as advance,
         kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
-        tqdm(total=len(job.seeds), desc=name, unit="model", leave=False, disable=None) as bar,
     ):
         models = gradient_descent.train(
             job.initial_parameters(job.seeds, X),
@@ -34,10 +34,10 @@ def train(name: str) -> None:
             job.phi,
             record_at=training.record_at,
             seeds=job.seeds,
-            progress=bar.update,
+            progress=advance,
             **training.settings,
         )
-    trained.write_run(name, job.seeds, models.parameters, training.record_at, models.costs)
+        trained.write_run(name, job.seeds, models.parameters, training.record_at, models.costs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,6 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.stages import run_and_exit
 
-    sys.exit(run(main))
+    run_and_exit(main)

@@ -6,10 +6,9 @@ iterations 0, 1, 2, 5, 10, ... .
 
 import sys
 
-from tqdm import tqdm
-
 from pipeline.networks import kernel
 from pipeline.networks.parameters import with_perturbed_copies
+from pipeline.stages import progress
 from pipeline.stages.train import COMPILING
 from pipeline.storage import jobs, trained
 from pipeline.training import gradient_descent
@@ -18,8 +17,15 @@ from pipeline.training import gradient_descent
 def trajectories() -> None:
     """Write trajectories/<initializer>.npz for every initializer of jobs/trajectories.json."""
     wanted, training = jobs.read_trajectories_job(), jobs.read_training_job()
-    with kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)):
-        for name in tqdm(wanted.initializers, desc="trajectories", unit="initializer", leave=False, disable=None):
+    names = wanted.initializers
+    description = (
+        f"Training the models of seed {wanted.seed} and perturbed copies, {progress.count(len(names), 'initializer')}."
+    )
+    with (
+        progress.task(description, len(names), "initializer") as advance,
+        kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
+    ):
+        for name in names:
             job = jobs.read_models_job(name)
             X, Y = job.training_set()
             pair = with_perturbed_copies(job.initial_parameters((wanted.seed,), X))
@@ -34,9 +40,10 @@ def trajectories() -> None:
                 **training.settings,
             )
             trained.write_snapshots(name, training.snapshots_at, models.snapshots)
+            advance(1)
 
 
 if __name__ == "__main__":
-    from pipeline.stages import run
+    from pipeline.stages import run_and_exit
 
-    sys.exit(run(trajectories))
+    run_and_exit(trajectories)

@@ -20,13 +20,14 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.sums import Array
 from pipeline.storage import samples
-from pipeline.storage.atomic_files import _damaged, read_bytes, write_text
+from pipeline.storage.atomic_files import FileError, _damaged, read_bytes, write_text
 
 T = TypeVar("T")
 
 JOBS = Path("jobs")
 MODELS = JOBS / "initializers"
 TRAINING, TRAJECTORIES = JOBS / "training.json", JOBS / "trajectories.json"
+CODE = JOBS / "code"  # one digest per stage; only DVC reads them, as dependencies
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,14 @@ def read_models_job(initializer: str) -> ModelsJob:
     return _read(MODELS / f"{initializer}.json", made)
 
 
+def read_models_jobs() -> list[ModelsJob]:
+    """Read all files of jobs/initializers/, in the order of their names. Raises FileError if there is none."""
+    names = sorted(path.stem for path in MODELS.glob("*.json"))
+    if not names:
+        raise FileError(f"{MODELS} has no jobs; run `dvc repro` to create them.")
+    return [read_models_job(name) for name in names]
+
+
 def write_training_job(job: TrainingJob) -> None:
     """Write jobs/training.json. Raises FileError."""
     _write(TRAINING, job)
@@ -127,6 +136,11 @@ def write_trajectories_job(job: TrajectoriesJob) -> None:
 def read_trajectories_job() -> TrajectoriesJob:
     """Read jobs/trajectories.json. Raises FileError if it is missing or damaged."""
     return _read(TRAJECTORIES, lambda fields: TrajectoriesJob(fields["seed"], tuple(fields["initializers"])))
+
+
+def write_code_digest(stage: str, digest: str) -> None:
+    """Write jobs/code/<stage>.sha256. Raises FileError."""
+    write_text(CODE / f"{stage}.sha256", f"{digest}\n")
 
 
 def _write(path: Path, job: ModelsJob | TrainingJob | TrajectoriesJob) -> None:

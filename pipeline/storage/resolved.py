@@ -1,12 +1,17 @@
-"""Jobs from the checked parameters: the part of params.yaml that each later stage needs."""
+"""Jobs from the checked parameters: the part of params.yaml that each later stage needs, and digests of code."""
 
 import hashlib
+from pathlib import Path
 
 from pipeline.config.schema import Params
 from pipeline.initializers import recipes
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES
+from pipeline.numerics import sources
 from pipeline.storage.jobs import ModelsJob, TrainingJob
+
+JOB_STAGES = ("train", "trajectories", "diagnose")  # they read jobs/ and not params.yaml
+PRINTING = ("stages/progress.py",)  # modules on which no result depends
 
 
 def models_job(P: Params, name: str) -> ModelsJob:
@@ -34,6 +39,11 @@ def training_job(P: Params) -> TrainingJob:
         batch_size=P.training.samples_per_step,
         record_every=P.training.record_every,
     )
+
+
+def code_of_stage(stage: str) -> set[Path]:
+    """The source files that a stage imports, directly or indirectly, without those of PRINTING."""
+    return sources.import_closure(f"pipeline.stages.{stage}") - {sources.PACKAGE / name for name in PRINTING}
 
 
 def digest_of_own_code() -> str:

@@ -264,6 +264,20 @@ def test_models_measured_apart_and_joined(layers: list[int], names: list[str]) -
     assert contents(apart) == contents(measure.measure(models, X, Y, of(names)))
 
 
+@pytest.mark.parametrize(("layers", "names"), CASES)
+def test_layers_alone_are_those_of_all_measurements(
+    monkeypatch: pytest.MonkeyPatch, layers: list[int], names: list[str]
+) -> None:
+    """And the power iteration, most of the work in a deep network, is left out."""
+    models, X, Y = hand_made(layers)
+    expected = measure.measure(models, X, Y, of(names)).layers
+    monkeypatch.setattr(measure, "sharpness", None)
+    found = measure.measure_layers(models, X, Y, of(names))
+    assert list(found) == list(expected)
+    for column, values in found.items():
+        assert (values.dtype, values.tobytes()) == (expected[column].dtype, expected[column].tobytes())
+
+
 def test_models_that_diverged_are_no_error() -> None:
     models, X, Y = hand_made([3, 6, 4, 1])
     for value in (math.inf, -math.inf, math.nan):

@@ -51,8 +51,8 @@ def cells(output: str) -> list[list[str]]:
 
 
 def final_cost(laboratory: Laboratory, rev: str) -> float:
-    text = laboratory.run("git", "show", f"{rev}:reports/metrics.json").stdout
-    return float(json.loads(text)["he"]["final_cost"])
+    text = laboratory.run("git", "show", f"{rev}:reports/metrics/he.json").stdout
+    return float(json.loads(text)["final_cost"])
 
 
 def names(laboratory: Laboratory) -> dict[str, str]:
@@ -67,14 +67,15 @@ def test_what_was_asked_and_what_came_out_against_the_commit(experimented: Labor
         ["Path", "Param", "HEAD", "workspace"],
         ["params.yaml", "training.learning_rate", "0.1", "0.2"],
     ]
-    rows = {row[1]: row for row in cells(experimented.run("dvc", "metrics", "diff", "--precision", "17").stdout)}
-    assert [float(number) for number in rows["he.final_cost"][2:4]] == [before, after]
-    assert not any(name.startswith("zeros") for name in rows)  # which no learning rate moves
-    rows = {
-        row[1]: row for row in cells(experimented.run("dvc", "exp", "diff", "main", "faster").stdout) if len(row) > 1
-    }
-    assert rows["training.learning_rate"] == ["params.yaml", "training.learning_rate", "0.1", "0.2", "0.1"]
-    assert float(rows["he.final_cost"][4]) == pytest.approx(after - before, abs=1e-5)  # five digits are printed
+    shown = experimented.run("dvc", "metrics", "diff", "--precision", "17").stdout
+    rows = {(Path(row[0]).stem, row[1]): row for row in cells(shown)}
+    assert [float(number) for number in rows["he", "final_cost"][2:4]] == [before, after]
+    assert not any(name == "zeros" for name, _ in rows)  # which no learning rate moves
+    shown = experimented.run("dvc", "exp", "diff", "main", "faster").stdout
+    differences = {row[1]: row for row in cells(shown) if len(row) > 1 and row[0] == "params.yaml"}
+    rows = {(Path(row[0]).stem, row[1]): row for row in cells(shown) if len(row) > 1}
+    assert differences["training.learning_rate"] == ["params.yaml", "training.learning_rate", "0.1", "0.2", "0.1"]
+    assert float(rows["he", "final_cost"][4]) == pytest.approx(after - before, abs=1e-5)  # five digits are printed
 
 
 def test_experiments_side_by_side(experimented: Laboratory) -> None:
@@ -221,7 +222,7 @@ def test_a_shallow_clone_warns_of_lost_experiments(laboratory: Laboratory, tmp_p
     for module in ("pipeline.stages.resolve", "pipeline.experiments", "pipeline.experiments.sweep"):
         assert "warning: this is a shallow clone" in clone.run("python", "-m", module, check=False).stdout
     clone.run("git", "fetch", "-q", "--unshallow")
-    assert clone.stage("resolve").stdout == ""
+    assert "warning" not in clone.stage("resolve").stdout
 
 
 def test_saved_and_applied(own: Laboratory) -> None:
@@ -236,7 +237,7 @@ def test_saved_and_applied(own: Laboratory) -> None:
     assert {"faster", "modest"} <= set(names(own))
     own.run("dvc", "exp", "apply", "faster")
     assert own.results() == faster
-    assert modest["reports/metrics.json"] != faster["reports/metrics.json"]
+    assert modest["reports/metrics/he.json"] != faster["reports/metrics/he.json"]
     assert "training.learning_rate" in own.run("dvc", "params", "diff").stdout
 
 

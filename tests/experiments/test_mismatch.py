@@ -9,22 +9,22 @@ import pytest
 from pipeline.experiments.listing import Tree, mismatch
 
 FILES = {
-    "reports/metrics.json": b"{}",
+    "reports/metrics/he.json": b"{}",
     "reports/runs.csv": b"initializer,seed\n",
     "pipeline/a.py": b"1\n",
     "pipeline/b.py": b"2\n",
 }
 PARAMS = {"seeds.first": 3, "seeds.last": 5, "initializers.he.recipe": "he_normal"}
-STAGES = ("dataset", "resolve", "trajectories", "aggregate", "train@he", "diagnose@he")
+STAGES = ("dataset", "resolve", "trajectories", "aggregate", "train@he", "diagnose")
 
 
 def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
-def folder() -> str:
-    """DVC's digest of pipeline/: of the list of its files as JSON (https://dvc.org/doc/user-guide/project-structure)."""
-    rows = [{"md5": md5(FILES[f"pipeline/{name}"]), "relpath": name} for name in ("a.py", "b.py")]
+def folder(path: str, *names: str) -> str:
+    """DVC's digest of a folder: of the list of its files as JSON (https://dvc.org/doc/user-guide/project-structure)."""
+    rows = [{"md5": md5(FILES[f"{path}/{name}"]), "relpath": name} for name in names]
     return md5(json.dumps(rows).encode()) + ".dir"
 
 
@@ -32,10 +32,14 @@ def lock() -> dict[str, Any]:
     """What DVC writes after a run of PARAMS and FILES; the data are in no commit."""
     stages: dict[str, Any] = {name: {"deps": [], "outs": []} for name in STAGES}
     stages["dataset"]["outs"] = [{"path": "data", "md5": "d" * 32}]
-    stages["train@he"]["deps"] = [{"path": "data", "md5": "d" * 32}, {"path": "pipeline", "md5": folder()}]
+    stages["train@he"]["deps"] = [
+        {"path": "data", "md5": "d" * 32},
+        {"path": "pipeline", "md5": folder("pipeline", "a.py", "b.py")},
+    ]
     stages["resolve"]["params"] = {"params.yaml": {"seeds": {"first": 3, "last": 5}}}
     stages["aggregate"]["outs"] = [
-        {"path": path, "md5": md5(content)} for path, content in FILES.items() if path.startswith("reports/")
+        {"path": "reports/runs.csv", "md5": md5(FILES["reports/runs.csv"])},
+        {"path": "reports/metrics", "md5": folder("reports/metrics", "he.json")},
     ]
     return {"schema": "2.0", "stages": stages}
 
@@ -69,7 +73,12 @@ def test_parameters_that_differ_from_the_lock_are_named(params: dict[str, Any], 
 
 @pytest.mark.parametrize(
     ("path", "named"),
-    [("reports/runs.csv", "reports/runs.csv"), ("pipeline/b.py", "pipeline"), ("pipeline/c.py", "pipeline")],
+    [
+        ("reports/runs.csv", "reports/runs.csv"),
+        ("reports/metrics/he.json", "reports/metrics"),
+        ("pipeline/b.py", "pipeline"),
+        ("pipeline/c.py", "pipeline"),
+    ],
 )
 def test_files_that_differ_from_the_lock_are_named(path: str, named: str) -> None:
     assert found(PARAMS, lock(), {path: b"3\n"}) == f"{named} is not the one in dvc.lock"

@@ -18,7 +18,7 @@ from numba.core.caching import CompileResultCacheImpl, InTreeCacheLocator, NullC
 from numba.core.dispatcher import Dispatcher
 
 from pipeline.networks.kernel_passes import descend_models
-from pipeline.numerics import numba_cache
+from pipeline.numerics import numba_cache, sources
 from pipeline.numerics.numba_cache import PACKAGE, InRepository
 
 
@@ -141,7 +141,7 @@ def test_the_digest_covers_every_module_that_is_really_imported(name: str) -> No
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=PACKAGE.parent, check=True, capture_output=True, text=True
     )
-    assert {str(path) for path in numba_cache.import_closure(name)} == set(loaded.stdout.split())
+    assert {str(path) for path in sources.import_closure(name)} == set(loaded.stdout.split())
 
 
 @pytest.mark.parametrize("name", caching_modules())
@@ -156,7 +156,7 @@ def test_every_function_that_is_kept_has_the_digest_in_its_key(name: str) -> Non
 def test_imports_are_followed_wherever_and_however_they_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sources = {
+    files = {
         "__init__.py": "",
         "entry.py": "import package.plain\nfrom package import shared as s\nimport os\ndef f():\n    from package.sub import inner\n",
         "plain.py": "from package.constants import ONE\n",
@@ -169,19 +169,19 @@ def test_imports_are_followed_wherever_and_however_they_are_written(
         "unused.py": "",
     }
     package = tmp_path / "package"
-    for file, source in sources.items():
+    for file, source in files.items():
         (package / file).parent.mkdir(parents=True, exist_ok=True)
         (package / file).write_text(source)
-    monkeypatch.setattr(numba_cache, "PACKAGE", package)
-    found = {path.relative_to(package).as_posix() for path in numba_cache.import_closure("package.entry")}
-    assert found == set(sources) - {"unused.py"}
+    monkeypatch.setattr(sources, "PACKAGE", package)
+    found = {path.relative_to(package).as_posix() for path in sources.import_closure("package.entry")}
+    assert found == set(files) - {"unused.py"}
     digests = []
-    for file in (None, *sources):
+    for file in (None, *files):
         if file:
-            (package / file).write_text(sources[file] + "# edited\n")
+            (package / file).write_text(files[file] + "# edited\n")
         digests.append(numba_cache.source_digest("package.entry"))
     assert digests[-1] == digests[-2]  # unused.py
-    assert len(set(digests)) == len(sources)  # each of the others changes it
+    assert len(set(digests)) == len(files)  # each of the others changes it
     with pytest.raises(ModuleNotFoundError, match=r"package has no module package\.nothing"):
         numba_cache.source_digest("package.nothing")
 

@@ -30,7 +30,13 @@ def test_results_of_dropped_initializers_are_deleted_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    others = ["jobs/training.json", "jobs/trajectories.json", "runs/.gitignore", "runs/mine/notes.txt"]
+    others = [
+        "jobs/training.json",
+        "jobs/code/train.sha256",
+        "jobs/trajectories.json",
+        "runs/.gitignore",
+        "runs/mine/notes.txt",
+    ]
     others += ["diagnostics/annotated/layers.csv", "diagnostics/annotated/notes.txt", "trajectories/notes.txt"]
     others += ["runs/kept/weights.npz", "runs/kept/costs.csv", "runs/kept/notes.txt"]
     touch(*results("he"), *results("gone"), "runs/partial/costs.csv", *others)

@@ -45,6 +45,14 @@ def test_a_job_of_models_reads_back_equal(job: ModelsJob) -> None:
     assert Path(f"jobs/initializers/{job.initializer}.json").read_bytes() == first
 
 
+def test_all_jobs_of_models_are_read_in_the_order_of_their_names() -> None:
+    with pytest.raises(FileError, match=r"^jobs/initializers has no jobs; run `dvc repro` to create them\.$"):
+        jobs.read_models_jobs()
+    for job in MODELS:
+        jobs.write_models_job(job)
+    assert jobs.read_models_jobs() == sorted(MODELS, key=lambda job: job.initializer)
+
+
 @pytest.mark.parametrize("job", TRAINING)
 def test_a_job_of_training_reads_back_equal(job: TrainingJob) -> None:
     jobs.write_training_job(job)
