@@ -50,7 +50,7 @@ DIGESTS = {
 }
 
 OTHERS = {
-    "x86_64": {"nehalem": "sse4.2", "haswell": "avx2", "skylake-avx512": "avx512f"},
+    "x86_64": {"haswell": "avx2", "skylake-avx512": "avx512f"},  # generic has no SSE4 and no AVX
     "aarch64": {"cortex-a72": ""},
 }
 NAMES = ["generic", *(cpu for cpu, needs in OTHERS.get(platform.machine(), {}).items() if not needs or HOST.get(needs))]
