@@ -29,7 +29,7 @@ def test_every_model_is_measured_and_written_with_its_initializer(
         jobs.write_models_job(ModelsJob(name, recipe, LAYERS, ("relu", "relu"), SEEDS, 13, 2))
     diagnose.diagnose()
     for name in recipes:
-        layers, models = measurements.read_measurements(name, SEEDS, 3)
+        layers, models = measurements.read_measurements(name, SEEDS, 3, measure.COLUMNS)
         job = jobs.read_models_job(name)
         for index, seed in enumerate(SEEDS):
             expected = measure.measure(job.initial_parameters((seed,), X), X, Y, job.phi)
