@@ -6,9 +6,9 @@ their artifacts, with those of all runs that were deleted before, and the databa
 
 import argparse
 import contextlib
-import io
 import os
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.tracking import store
 from pipeline.tracking.publish import IDENTITY, delete, names_of, release
-from pipeline.tracking.store import SQLITE, Store, TrackingError
+from pipeline.tracking.store import Store, TrackingError
 
 
 def listing(opened: Store) -> str:
@@ -43,11 +43,11 @@ def delete_result(opened: Store, name: str) -> int:
 
 def collect(uri: str) -> None:
     """Remove all deleted runs and logged models of a local store with their artifacts, and shrink the database."""
-    from mlflow import cli  # takes a second
-
-    with contextlib.redirect_stdout(io.StringIO()):  # a line for each run
-        cli.gc.main(["--backend-store-uri", uri, "--tracking-uri", uri], standalone_mode=False)
-    with contextlib.closing(sqlite3.connect(uri.removeprefix(SQLITE))) as connection:
+    command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri, "--tracking-uri", uri]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise TrackingError(f"`mlflow gc` failed: {done.stderr.strip().splitlines()[-1:]}")
+    with contextlib.closing(sqlite3.connect(store.database(uri))) as connection:
         connection.execute("VACUUM")
 
 

@@ -23,7 +23,7 @@ def check(port: int, uri: str) -> None:
         raise ServeError(f"--port is {port}; it must be a whole number from 1 to 65535.")
     if not uri.startswith(store.SQLITE):
         raise ServeError("MLFLOW_TRACKING_URI names a server; open its address in a browser.")
-    if not (path := Path(uri.removeprefix(store.SQLITE))).is_file():
+    if not (path := store.database(uri)).is_file():
         raise ServeError(f"{path.name} does not exist; run `dvc repro --single-item --force track` to create it.")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as MLflow's server does

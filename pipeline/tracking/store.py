@@ -68,6 +68,11 @@ def store_uri(root: Path) -> str:
     return uri
 
 
+def database(uri: str) -> Path:
+    """The file of a local store."""
+    return Path(uri.removeprefix(SQLITE))
+
+
 @contextlib.contextmanager
 def writing(root: Path) -> Iterator[Store]:
     """The store, created if necessary, for writing. Waits for other processes that write to a local store.
@@ -84,7 +89,7 @@ def writing(root: Path) -> Iterator[Store]:
             client = MlflowClient(uri)
             yield Store(client, uri, {level: _experiment(client, level, None) for level in LEVELS})
             return
-        path = Path(uri.removeprefix(SQLITE))
+        path = database(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             _create_database(path)
@@ -98,7 +103,7 @@ def writing(root: Path) -> Iterator[Store]:
 def reading(root: Path) -> Iterator[Store]:
     """The store for reading; creates nothing. Raises TrackingError."""
     uri = store_uri(root)
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
+    if uri.startswith(SQLITE) and not database(uri).is_file():
         raise TrackingError(
             f"MLflow's store {uri} does not exist; `dvc repro --single-item --force track` publishes to it."
         )

@@ -478,6 +478,21 @@ def test_a_store_that_does_not_respond_is_reported_in_one_line(
     assert time.monotonic() - start < 60  # MLflow itself would try again for several minutes
 
 
+@pytest.mark.parametrize("name", ["a b", "ünï", "100 %", "a#b", "a&b=c;d"])
+def test_folders_with_characters_that_mean_something_in_a_url(root: Path, name: str) -> None:
+    folder = root / name
+    folder.mkdir()
+    (root / "mlflow.db").rename(folder / "mlflow.db")
+    put(folder, with_models(result(), [detailed()]))
+    assert {path.name for path in root.iterdir()} == {name}
+    assert {"mlflow.db", "mlartifacts"} < {path.name for path in folder.iterdir()}
+    with store.reading(folder) as opened:
+        (row,) = opened.search("results")
+        path = opened.client.download_artifacts(row.info.run_id, "reports/table.csv", str(root))
+    assert Path(path).read_text() == "1"
+    assert len(list(folder.rglob("table.csv"))) == len(list(folder.rglob("weights.npz"))) == 1
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
