@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test quick lint types unit kills mutants ui exps study benchmark docs lock clean
+.PHONY: help install repro test quick lint types unit kills mutants ui gc exps study benchmark docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -61,6 +61,10 @@ mutants: install ## break one line at a time and see a test fail (half an hour)
 
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001: on another port)
 	@python -m pipeline.tracking.serve --port $(PORT)
+
+NAME ?=
+gc: install ## delete a result from MLflow (NAME=rate-5; without NAME: list the results)
+	@python -m pipeline.tracking.delete "$(NAME)"
 
 METRIC ?= final_cost
 exps: install ## list the experiments and their differences (METRIC=test_accuracy: another result)

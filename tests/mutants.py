@@ -164,7 +164,10 @@ MUTATIONS = (
     Mutation("stages/resolve.py", "for file in path.iterdir()} <= files", "for file in path.iterdir()} >= files"),
     Mutation("stages/__init__.py", "return 1\n    except KeyboardInterrupt", "return 0\n    except KeyboardInterrupt"),
     # tracking
-    Mutation("tracking/runs.py", "[*runs, *measured, *trajectories,", "[*runs, *trajectories,"),
+    Mutation("tracking/publish.py", "if each not in finished[:1]:", "if each not in finished:"),
+    Mutation("tracking/publish.py", "if left := [name", "if left := [] and [name"),
+    Mutation("tracking/runs.py", "if seed in detailed:", "if seed not in detailed:"),
+    Mutation("tracking/provenance.py", 'OUTPUTS = ("dvc.lock", "jobs", "reports")', 'OUTPUTS = ("dvc.lock", "jobs")'),
     Mutation("tracking/provenance.py", '"--is-shallow-repository") == "true"', '"--is-shallow-repository") != "true"'),
 )
 

@@ -1,4 +1,4 @@
-"""What an MLflow store holds, read through MLflow's own client: to compare two stores, and to find what stands there twice."""
+"""What an MLflow store contains, read back through MLflow's own client."""
 
 import re
 from collections import Counter
@@ -7,18 +7,20 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
-from pipeline.tracking.publish import EXPERIMENT
+from pipeline.tracking.publish import names_of
+from pipeline.tracking.store import EXPERIMENTS, LEVELS
 
 Published = list[tuple[str, dict[str, Any]]]
 
 
-def runs(client: MlflowClient) -> list[Run]:
-    """Every run of ours that is not deleted."""
-    experiment = client.get_experiment_by_name(EXPERIMENT)
+def runs(client: MlflowClient, level: str, filter_string: str = "") -> list[Run]:
+    """Every run of a level that is not deleted."""
+    experiment = client.get_experiment_by_name(EXPERIMENTS[level])
     found: list[Run] = []
     token = None
     while experiment:
-        page = client.search_runs([experiment.experiment_id], "", ViewType.ACTIVE_ONLY, 1000, page_token=token)
+        ids = [experiment.experiment_id]
+        page = client.search_runs(ids, filter_string, ViewType.ACTIVE_ONLY, 1000, page_token=token)
         found += page
         token = page.token
         if not token:
@@ -26,26 +28,40 @@ def runs(client: MlflowClient) -> list[Run]:
     return found
 
 
+def logged_models(client: MlflowClient) -> list[Any]:
+    """The logged models of the store."""
+    experiment = client.get_experiment_by_name(EXPERIMENTS["models"])
+    return list(client.search_logged_models([experiment.experiment_id])) if experiment else []
+
+
 def published(uri: str) -> Published:
     """Names and contents of all runs, without what differs from one publishing to the next: ids, dates, commits."""
     client = MlflowClient(uri)
-    all_runs = runs(client)
-    names = {run.info.run_id: run.info.run_name for run in all_runs}
+    models = {model.source_run_id: model for model in logged_models(client)}
+    assert len(models) == len(logged_models(client))
     found = []
-    for run in all_runs:
-        parent = run.data.tags.get("mlflow.parentRunId")
-        histories = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
-        content = {
-            "level": run.data.tags.get("level"),
-            "fingerprint": run.data.tags.get("fingerprint"),
-            "parent": names.get(parent, "a run that is not there") if parent else None,
-            "status": run.info.status,
-            "params": run.data.params,
-            "metrics": {key: sorted((m.step, m.value) for m in history) for key, history in histories.items()},
-            "artifacts": sorted(artifacts(client, run.info.run_id)),
-        }
-        found.append((run.info.run_name, content))
+    for level in LEVELS:
+        for run in runs(client, level):
+            histories = {key: client.get_metric_history(run.info.run_id, key) for key in run.data.metrics}
+            model = models.pop(run.info.run_id, None)
+            content = {
+                "level": level,
+                "identity": run.data.tags["identity"],
+                "results": [without_commit(name) for name in names_of(run)],
+                "detail": run.data.tags["detail"],
+                "status": run.info.status,
+                "params": run.data.params,
+                "metrics": {key: sorted((m.step, m.value) for m in history) for key, history in histories.items()},
+                "artifacts": sorted(artifacts(client, run.info.run_id)),
+                "model": (model.name, str(model.status), sorted(m.key for m in model.metrics)) if model else None,
+            }
+            found.append((without_commit(run.info.run_name), content))
+    assert not models  # each belongs to a run
     return sorted(found, key=repr)
+
+
+def without_commit(name: str) -> str:
+    return re.sub(r"^committed params \w+$", "committed params", name)
 
 
 def artifacts(client: MlflowClient, run: str, folder: str | None = None) -> list[str]:
@@ -61,15 +77,16 @@ def artifacts(client: MlflowClient, run: str, folder: str | None = None) -> list
 
 
 def assert_whole(uri: str, n_results: int, one: Published) -> None:
-    """Every result of `n_results` is there once, finished, with children and artifacts as many as `one` has."""
+    """There are `n_results` results, each with as many initializers and models as `one`, and no run is there twice."""
     found = published(uri)
-    results = [content["fingerprint"] for _, content in found if content["level"] == "pipeline"]
-    assert len(set(results)) == len(results) == n_results
+    identities = Counter(content["identity"] for _, content in found)
+    assert set(identities.values()) == {1}
     assert {content["status"] for _, content in found} == {"FINISHED"}
-    names = Counter(name for name, content in found if content["level"] != "pipeline")
-    assert names == {name: n_results for name, content in one if content["level"] != "pipeline"}
-    children = Counter(content["parent"] for _, content in found if content["level"] != "pipeline")
-    assert set(children.values()) == {len(one) - 1}
-    assert sum(len(content["artifacts"]) for _, content in found) == n_results * sum(
-        len(content["artifacts"]) for _, content in one
-    )
+    names = {content["results"][0] for _, content in found if content["level"] == "results"}
+    assert len(names) == sum(content["level"] == "results" for _, content in found) == n_results
+    for level in LEVELS:
+        contained = Counter(name for _, c in found if c["level"] == level for name in c["results"])
+        n_rows = sum(content["level"] == level for _, content in one)
+        assert {name: contained[name] for name in names} == dict.fromkeys(names, n_rows)
+        expected = {tuple(content["artifacts"]) for _, content in one if content["level"] == level}
+        assert {tuple(content["artifacts"]) for _, content in found if content["level"] == level} == expected

@@ -193,6 +193,13 @@ class Comparison(Section):
     confidence: Annotated[float, Allowed("a number greater than 0 and less than 1", float, lambda x: 0 < x < 1)]
 
 
+class Tracking(Section):
+    """How much of each model MLflow stores."""
+
+    curve_points: Annotated[int, Allowed("a whole number of at least 0", int, lambda n: n >= 0)]
+    detailed_seeds: Annotated[tuple[Seed, ...], Field(description=f"a list, each entry {SEED.text}")]
+
+
 class Params(Section):
     """All sections of params.yaml."""
 
@@ -208,6 +215,7 @@ class Params(Section):
         dict[str, Recipe], BeforeValidator(_initializers), Field(description="a mapping from names to recipes")
     ]
     comparison: Comparison
+    tracking: Tracking
 
     @field_validator("comparison")
     @classmethod
@@ -224,6 +232,17 @@ class Params(Section):
         if problems:
             raise Problems(problems)
         return comparison
+
+    @field_validator("tracking")
+    @classmethod
+    def _among_the_seeds(cls, tracking: Tracking, info: ValidationInfo) -> Tracking:
+        """The detailed seeds are trained, if the seeds are valid."""
+        seeds = info.data.get("seeds", tracking.detailed_seeds)
+        for seed in tracking.detailed_seeds:
+            if seed not in seeds:
+                allowed = f"it must hold only seeds that are trained: {_several(seeds)}"
+                raise Problems([f"tracking.detailed_seeds holds {seed}; {allowed}."])
+        return tracking
 
     @property
     def layers_dims(self) -> list[int]:

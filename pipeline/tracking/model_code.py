@@ -1,7 +1,7 @@
 """The code that is stored with every model in MLflow and run by `mlflow.pyfunc.load_model`.
 
-`model_source` joins it with the activations, so that it depends on NumPy and MLflow only, not on this package. It
-unpickles nothing. The matrix products are NumPy's; the predicted classes are those of pipeline/networks.
+`content.model_source` joins it with the activations, so that it depends on NumPy and MLflow only, not on this package.
+It unpickles nothing. The matrix products are NumPy's; the predicted classes are those of pipeline/networks.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The origin of a result as tags of an MLflow run: git commit, versions, user and computer."""
+"""The origin of a result: its name, git commit, versions, user and computer."""
 
 import getpass
 import os
@@ -7,13 +7,20 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 SHALLOW = (
     "warning: this is a shallow clone, in which `dvc exp run` with --queue or --temp loses its results although it "
     "reports success. `git fetch --unshallow` completes the clone; experiments without --queue and --temp are kept."
 )
+OUTPUTS = ("dvc.lock", "jobs", "reports")  # that DVC writes before the result is published
+NAMED = 3  # differences in the name of a result
 PACKAGES = ("numpy", "numba", "matplotlib", "scikit-learn", "dvc", "mlflow")  # that numbers and figures depend on
 
 
@@ -24,7 +31,7 @@ def origin() -> dict[str, str]:
     if who := user():
         tags["mlflow.user"] = who
     if commit := git("rev-parse", "HEAD"):
-        tags |= {"mlflow.source.git.commit": commit, "git.dirty": str(bool(git("status", "--porcelain"))).lower()}
+        tags |= {"mlflow.source.git.commit": commit, "git.dirty": str(is_dirty()).lower()}
     else:
         print(f"The git commit is not recorded with this result: {git_problem()}", file=sys.stderr)
     return tags
@@ -33,6 +40,53 @@ def origin() -> dict[str, str]:
 def experiment() -> str:
     """The name of the DVC experiment that runs the pipeline; empty outside experiments."""
     return os.environ.get("DVC_EXP_NAME", "")
+
+
+def is_dirty() -> bool:
+    """Whether files other than those that DVC has just written differ from the commit."""
+    return bool(git("status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in OUTPUTS)))
+
+
+def name(leaves: Mapping[str, str], committed: Mapping[str, str]) -> str:
+    """The name of a result outside DVC experiments: how its parameters differ from the committed ones."""
+    if not committed:
+        return "uncommitted params"
+    changed = differences(leaves, committed)
+    more = [f"{len(changed) - NAMED} more"] if len(changed) > NAMED else []
+    return ", ".join([*changed[:NAMED], *more]) or f"committed params {git('rev-parse', '--short=7', 'HEAD')}"
+
+
+def differences(leaves: Mapping[str, str], committed: Mapping[str, str]) -> list[str]:
+    """The leaves that differ from the committed ones, as in `training.learning_rate=5.0`."""
+    changed = [f"{key}={value}" for key, value in leaves.items() if committed.get(key) != value]
+    return [each if len(each) <= 60 else f"{each[:57]}..." for each in changed] + [
+        f"{key} removed" for key in committed if key not in leaves
+    ]
+
+
+def committed_params() -> dict[str, str]:
+    """The leaves of params.yaml in the current commit; empty if there is none."""
+    text = git("show", "HEAD:./params.yaml")
+    try:
+        return flat(parse(text.encode())) if text else {}
+    except YAMLError:
+        return {}
+
+
+def parse(content: bytes) -> Any:
+    """The document in a file of YAML, as DVC reads it."""
+    return YAML(typ="safe").load(content)
+
+
+def flat(document: Any, prefix: str = "") -> dict[str, str]:
+    """{"network": {"hidden_sizes": [10, 5]}} as {"network.hidden_sizes": "[10, 5]"}."""
+    if not isinstance(document, dict):
+        return {prefix: str(document)}
+    return {
+        key: value
+        for name, part in document.items()
+        for key, value in flat(part, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
 
 
 def git(*arguments: str) -> str:

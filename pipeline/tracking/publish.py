@@ -1,323 +1,240 @@
-"""Publish results to MLflow, from files of other stages.
+"""Bring an MLflow store into the state in which a result, its initializers and its models are in it exactly once.
 
-No result is published twice: its parent run has the fingerprint of the result as a tag, `locking.claim` selects one
-process, and the parent run is finished after all its child runs.
+A run is identified by a digest of its content, its tag `identity`. Publishing searches the runs of these identities,
+creates those that are missing, adds the names of the result to their tag `results`, and deletes unfinished and
+duplicate runs. The run of the result is finished last. A process that is killed leaves unfinished runs and no result;
+publishing again completes it.
 
-Long because it handles concurrent publishers, kills, and stores that do not respond.
+In a local store one process publishes at a time (`store.writing`). At a server several may publish the same result at
+once: then each repeats these steps until nothing is left to do. Of several finished runs of one identity, each process
+keeps the one with the smallest id.
 """
 
 import contextlib
-import json
-import logging
-import os
-import random
 import re
-import sqlite3
-import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # mlflow reads them when imported
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-for chatty in ("alembic", "mlflow.store.db.utils"):
-    logging.getLogger(chatty).setLevel(logging.CRITICAL)  # errors are reported in one line, without a traceback
+from pipeline.tracking.content import Run, add_details, log
+from pipeline.tracking.mlflow_api import MlflowException
+from pipeline.tracking.store import LEVELS, Store, TrackingError, retry
 
-import mlflow
-from mlflow import MlflowClient, pyfunc
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunInfo
-from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from PIL.Image import Image
-from sqlalchemy.engine import Engine
-from sqlalchemy.event import listens_for
-from sqlalchemy.exc import SQLAlchemyError
-
-from pipeline.errors import UserError
-from pipeline.storage import atomic_files
-from pipeline.tracking import locking, pyfunc_model, ui_views
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-TRACKED = Path("tracked.json")  # the fingerprint of the result that the repository holds
-
-EXPERIMENT = "weight initialization"
-SQLITE = "sqlite:///"
-BATCH = 1000  # metrics in one call, MLflow's limit
-TRIES = 5  # attempts to write a row that another process may write at the same time
-PARENT = "mlflow.parentRunId"
-EXPERIMENTS = "dvc.experiments"
-
-
-class TrackingError(UserError):
-    """MLflow's store cannot be used; the message has one line."""
-
-
-class Data(NamedTuple):
-    """A data set used for a model."""
-
-    name: str
-    digest: str  # at most 36 characters
-    source: str
-    columns: Mapping[str, str]  # the MLflow type of each column
-    n_rows: int
-    context: str  # "train" or "test"
-
-
-class Run(NamedTuple):
-    """The content of an MLflow run. MLflow draws metrics with only step 0 as bars, others as curves."""
-
-    name: str
-    params: Mapping[str, Any]
-    tags: Mapping[str, str]
-    metrics: Sequence[tuple[str, float, int]] = ()  # name, value, step
-    files: Sequence[tuple[Path, str]] = ()  # a file and its folder among the artifacts, "" for the root
-    model: pyfunc_model.Network | None = None
-    data: Sequence[Data] = ()
-    images: Iterable[tuple[str, int, Image]] = ()  # name, step, image; MLflow shows images of one name with a slider
+IDENTITY = "identity"  # tag of a run: the digest of its content
+RESULTS = "results"  # tag of a run: the names of the results that contain it, as |one|other|
+SETTINGS = "settings"  # tag of a model: the digest of all its parameters but the seed
+DETAIL = "detail"  # tag of a run: which of its details are logged; of a model "full" or a number of points
+FULL = 1_000_000  # detail of a model with everything; smaller ones are numbers of points of the cost curve
+NOTE = "mlflow.note.content"  # tag of a run: its description
+MAX_TAG = 5000  # characters of a tag's value, MLflow's limit
+PASSES = 20  # over a result at a server, before giving up
 
 
 class Result(NamedTuple):
-    """One result of the pipeline: its fingerprint and the content of its parent run."""
+    """One result of the pipeline."""
 
-    fingerprint: str
     run: Run
-    experiment: str = ""  # the DVC experiment that made it, if any
+    initializers: Sequence[Run]
+    models: Mapping[str, Sequence[Run]]  # by the settings that they share
+    experiment: str  # the DVC experiment that made it; empty outside experiments
 
 
-def store_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI, or mlflow.db in `root`, the folder of the repository, to which paths are relative."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "") or "sqlite:///mlflow.db"
-    scheme, separator, path = uri.partition(":///")
-    if separator and scheme.startswith("sqlite") and not Path(path).is_absolute():
-        uri = f"{scheme}:///{(root / path).as_posix()}"
-    return uri
+def publish(store: Store, result: Result, advance: Callable[[int], object] = lambda n: None) -> bool:
+    """Publish a result; returns whether anything was missing. `advance` is called with each number of models done."""
+    if store.is_local:
+        for level in LEVELS:  # a process that was killed left them
+            for run in store.search(level, "attributes.status = 'RUNNING'"):
+                delete(store, level, run)
+        return _publish(store, result, advance) > 0
+    for number in range(PASSES):
+        if not _publish(store, result, advance, number == 0):
+            return number > 0
+    raise TrackingError(f"MLflow's store {store.uri} changes faster than the result can be published.")
 
 
-def publish(uri: str, root: Path, result: Result, children: Iterable[Run]) -> bool:
-    """Publish a result with its child runs; returns False if it is published already. Raises TrackingError."""
+def _publish(store: Store, result: Result, advance: Callable[[int], object], is_first: bool = True) -> int:
+    """Do what is missing; returns the number of runs created, changed or deleted.
+
+    Only the first pass replaces tables and figures: another process may publish other ones of the same result.
+    """
+    before = _same(store, "results", result.run)
+    names = _names(store, result, before)
+    n_changes, start = 0, int(time.time() * 1000)
+    for settings, runs in result.models.items():
+        present = store.search("models", f"tags.{SETTINGS} = '{settings}'")
+        n_changes += _put(store, "models", present, runs, names, start)
+        start -= len(runs)
+        advance(len(runs))
+    found = [row for run in result.initializers for row in _same(store, "initializers", run)]
+    n_changes += _put(store, "initializers", found, result.initializers, names, start)
+    note = f"{_links(store, names[0])}\n\n{result.run.tags.get(NOTE, '')}"
+    whole = result.run._replace(name=names[0], tags={**result.run.tags, NOTE: note})
+    if before and not is_first:
+        whole = whole._replace(detail=before[0].data.tags[DETAIL])
+    if any(_is_behind(run, whole) for run in before):
+        identities = {run.identity for runs in [*result.models.values(), result.initializers] for run in runs}
+        n_changes += release(store, names, identities)
+    return n_changes + _put(store, "results", before, [whole], names, int(time.time() * 1000))
+
+
+def _same(store: Store, level: str, run: Run) -> list[Any]:
+    return store.search(level, f"tags.{IDENTITY} = '{run.identity}'")
+
+
+def _names(store: Store, result: Result, before: Sequence[Any]) -> list[str]:
+    """The names of a result: those that it has, and that of the DVC experiment; else its own, made unique."""
+    known = [name for run in sorted(before, key=_age) for name in names_of(run)]
+    new = re.sub('["|]', "", result.experiment or ("" if known else result.run.name))  # they end names and filters
+    if new and new not in known:
+        others = store.search("results", contains(new))
+        taken = any(run.data.tags[IDENTITY] != result.run.identity for run in others)
+        known.append(f"{new} {result.run.identity[:8]}" if taken else new)
+    return list(dict.fromkeys(known))
+
+
+def contains(name: str) -> str:
+    """The filter for the runs that the result of a name contains."""
+    return f'tags.{RESULTS} LIKE "%|{name}|%"'
+
+
+def filtered(experiment: str, filter_string: str) -> str:
+    """The URL of the runs of an experiment that match a filter, relative to the address of the server."""
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning&searchFilter={quote(filter_string, safe='')}"
+
+
+def _links(store: Store, name: str) -> str:
+    """Links to the initializers and models of a result, in Markdown."""
+    levels = ("initializers", "models")
+    return " · ".join(f"[{level}]({filtered(store.ids[level], contains(name))})" for level in levels)
+
+
+def _age(run: Any) -> tuple[int, str]:
+    return int(run.info.start_time), str(run.info.run_id)
+
+
+def names_of(run: Any) -> list[str]:
+    """The names of the results that contain an MLflow run."""
+    return [name for name in run.data.tags.get(RESULTS, "").split("|") if name]
+
+
+def _joined(names: Iterable[str]) -> str:
+    """The value of the tag `results`; the first names are left out if it is too long."""
+    kept = list(dict.fromkeys(names))
+    while len(value := f"|{'|'.join(kept)}|") > MAX_TAG:
+        kept.pop(0)
+    return value
+
+
+def _is_behind(run: Any, wanted: Run) -> bool:
+    """Whether the details of an MLflow run have to be logged."""
+    have = run.data.tags.get(DETAIL, "0")
+    if isinstance(wanted.detail, str):
+        return bool(have != wanted.detail)
+    return have != "full" and int(have) < wanted.detail
+
+
+def _detail(run: Run) -> str:
+    """The value of the tag `detail` of a run with all its details."""
+    return "full" if run.detail == FULL else str(run.detail)
+
+
+def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], names: Sequence[str], start: int) -> int:
+    """Make each of `runs` exist once, in the results `names`; `found` are the present runs of their identities.
+
+    Returns the number of changes. Runs start at `start`, in ms, each one millisecond before the previous one, so that
+    MLflow, which lists the newest first, keeps the order.
+    """
+    n_changes = 0
+    present = defaultdict(list)
+    for each in found:
+        present[each.data.tags.get(IDENTITY)].append(each)
+    for place, run in enumerate(runs):
+        same = sorted(present[run.identity], key=lambda each: str(each.info.run_id))
+        finished = [each for each in same if each.info.status == "FINISHED"]
+        if not finished:
+            _create(store, level, run, names, start - place)
+            n_changes += 1
+        else:
+            all_names = list(dict.fromkeys([name for each in finished for name in names_of(each)] + list(names)))
+            if _joined(all_names) != finished[0].data.tags.get(RESULTS):
+                _set_names(store, finished[0], all_names)
+                n_changes += 1
+            if _is_behind(finished[0], run):
+                _update(store, level, finished[0].info, run)
+                n_changes += 1
+        for each in same:
+            if each not in finished[:1]:
+                delete(store, level, each)
+                n_changes += 1
+    return n_changes
+
+
+def _set_names(store: Store, run: Any, names: Sequence[str]) -> None:
+    retry(store.client.set_tag, run.info.run_id, RESULTS, _joined(names))
+    for model in run.outputs.model_outputs if run.outputs else ():
+        store.client.set_logged_model_tags(model.model_id, {RESULTS: _joined(names)})
+
+
+def delete(store: Store, level: str, run: Any) -> None:
+    """Delete a run and its logged models, which another process may have deleted already."""
+    with contextlib.suppress(MlflowException):
+        _delete_models(store, level, run.info)
+        store.client.delete_run(run.info.run_id)
+
+
+def _delete_models(store: Store, level: str, info: Any) -> None:
+    for model in store.client.search_logged_models([store.ids[level]], f"source_run_id = '{info.run_id}'"):
+        store.client.delete_logged_model(model.model_id)
+
+
+def release(store: Store, names: Sequence[str], keep: Iterable[str] = ()) -> int:
+    """Remove the names of a result from all initializers and models but those with the identities `keep`.
+
+    Those that no other result contains are deleted. Returns the number of runs changed or deleted.
+    """
+    n_changes = 0
+    for level in ("models", "initializers"):
+        for run in contained(store, level, names):
+            if run.data.tags.get(IDENTITY) not in keep:
+                if left := [name for name in names_of(run) if name not in names]:
+                    _set_names(store, run, left)
+                else:
+                    delete(store, level, run)
+                n_changes += 1
+    return n_changes
+
+
+def contained(store: Store, level: str, names: Sequence[str]) -> list[Any]:
+    """The runs of a level that a result with these names contains."""
+    found = [run for name in names for run in store.search(level, contains(name))]
+    return list({run.info.run_id: run for run in found}.values())
+
+
+def _create(store: Store, level: str, run: Run, names: Sequence[str], start: int) -> None:
+    """Create a run with its content, then finish it."""
+    tags = {IDENTITY: run.identity, RESULTS: _joined(names), DETAIL: _detail(run)} | dict(run.tags)
+    info = store.client.create_run(store.ids[level], start_time=start, tags=tags, run_name=run.name).info
     try:
-        if uri.startswith(SQLITE):
-            _create_database(Path(uri.removeprefix(SQLITE)))
-        client = MlflowClient(uri)
-        experiment = _experiment(client, root if uri.startswith(SQLITE) else None)
-        parent, start = locking.claim(
-            client, experiment, result.fingerprint, lambda start: _create_parent(client, experiment, result, start)
-        )
-        if start is None:
-            _add_experiment(client, parent, result.experiment)
-            return False
-        try:
-            _publish(client, experiment, parent, start, result, children)
-        except BaseException:
-            locking.give_up(client, parent)
-            raise
-        if uri.startswith(SQLITE):
-            with contextlib.closing(sqlite3.connect(uri.removeprefix(SQLITE))) as connection:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that a copy of mlflow.db alone is complete
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        sentence = (
-            f"MLflow's store {uri} cannot be used ({_reason(error)}); all other results are "
-            "complete: set MLFLOW_TRACKING_URI to an available store, or unset it, and run `dvc repro` again."
-        )
-        raise TrackingError(_without_password(sentence)) from error
-    return True
+        log(store, info, run.metrics, run.params)
+        add_details(store, level, info, run, {RESULTS: _joined(names)})
+        if level == "models":  # three times as fast, and there are many
+            store.client.set_terminated(info.run_id, end_time=start)
+        else:  # without an end, since publishing took the time, not training
+            store.client.update_run(info.run_id, "FINISHED")
+    except MlflowException:
+        if store.client.get_run(info.run_id).info.lifecycle_stage != "deleted":
+            raise  # otherwise another process has finished a run of the same identity, and deleted this one
 
 
-def load_model(initializer: str, seed: int, root: Path = REPOSITORY) -> Any:
-    """The trained model of an initializer and a seed, loaded by `mlflow.pyfunc`.
-
-    It belongs to the result of the last `dvc repro` or `dvc checkout` in `root`, not to others in the store. Creates no
-    store. Raises FileError or TrackingError if the model does not exist.
-    """
-    try:
-        result = str(json.loads(atomic_files.read_bytes(root / TRACKED))["fingerprint"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise TrackingError(f"{root / TRACKED} is damaged; delete it and run `dvc repro`.") from error
-    uri = store_uri(root)
-    remedy = "`dvc repro --single-item --force track` publishes it"
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
-        raise TrackingError(f"MLflow's store {uri} does not exist; {remedy}.")
-    try:
-        client = MlflowClient(uri)
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        ids = [experiment.experiment_id] if experiment else []
-        whole = locking.search(client, ids[0], f"tags.{locking.FINGERPRINT} = '{result}'") if ids else []
-        parents = [run.info.run_id for run in whole if run.info.status == "FINISHED"]
-        if not parents:
-            raise TrackingError(f"MLflow's store {uri} does not hold the result {result[:8]} of {TRACKED}; {remedy}.")
-        models = client.search_runs(ids, f"tags.{PARENT} = '{parents[0]}' and params.seed = '{int(seed)}'")
-        named = {run.data.params["initializer"]: run.info.run_id for run in models}
-        if initializer not in named:
-            raise TrackingError(
-                f"the result {result[:8]} has no model of the initializer {initializer} and seed {seed}."
-            )
-        mlflow.set_tracking_uri(uri)
-        return pyfunc.load_model(f"runs:/{named[initializer]}/model")
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(_without_password(f"MLflow's store {uri} cannot be used ({_reason(error)}).")) from error
-
-
-def _reason(error: Exception) -> str:
-    """The message of an error of a store, on one line of at most 200 characters."""
-    message = (
-        getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error
-    )  # the message of the database
-    why = re.sub(r"\s+", " ", str(message))
-    return "it does not respond" if "Max retries exceeded" in why else why if len(why) <= 200 else f"{why[:197]}..."
-
-
-def _without_password(sentence: str) -> str:
-    """The text without the user names and passwords of the URLs in it."""
-    return re.sub(r"//[^/@ ]*@", "//", sentence)
-
-
-def _create_database(path: Path) -> None:
-    """Create an MLflow database atomically: under a temporary name, then rename it; one process at a time.
-
-    If MLflow's migrations are interrupted or run by two processes at once, the database is unusable.
-    """
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(sqlite3.connect(f"{path}-lock", timeout=300.0)) as lock:
-        lock.execute("BEGIN EXCLUSIVE")  # released when the process ends
-        if path.exists():  # another process created it
-            return
-        part = path.with_name(f"{path.name}.part")
-        for left in (f"{name}{end}" for name in (part, path) for end in ("", "-journal", "-wal", "-shm")):
-            Path(left).unlink(missing_ok=True)  # of a deleted database: SQLite would apply them to the new one
-        SqlAlchemyStore(f"{SQLITE}{part.as_posix()}", (path.parent / "mlruns").as_uri()).engine.dispose()
-        with contextlib.closing(sqlite3.connect(part)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")  # concurrent reading and writing; stored in the file
-        part.replace(path)
-
-
-@listens_for(Engine, "connect")
-def _hasten(connection: Any, _: Any) -> None:
-    """Make SQLite flush to disk at checkpoints only, not after each of the ten transactions of a run.
-
-    With a write-ahead log this is safe: a power failure loses the last transactions, in order, and thus also the
-    end of the parent run.
-    """
-    if not isinstance(connection, sqlite3.Connection):
-        return
-    with contextlib.suppress(sqlite3.Error):  # MLflow reports a damaged file itself
-        if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
-            connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _experiment(client: MlflowClient, root: Path | None) -> str:
-    """The id of the MLflow experiment, created if necessary; its artifacts are in `root`, or on the server."""
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
-        location = (root / "mlartifacts").resolve().as_uri() if root else None
-        try:
-            found = client.get_experiment(client.create_experiment(EXPERIMENT, artifact_location=location))
-        except MlflowException:
-            found = client.get_experiment_by_name(EXPERIMENT)  # another process created it
-            if found is None:
-                raise
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    for key, value in ui_views.tags(found.experiment_id).items():
-        if found.tags.get(key) != value:  # new, or written by an earlier version
-            _shared(client.set_experiment_tag, found.experiment_id, key, value)
-    return str(found.experiment_id)
-
-
-def _shared(write: Callable[..., object], *given: Any) -> None:
-    """Call `write`, again if another process wrote the same row at the same time.
-
-    MLflow inserts a row if it does not find it. If another process inserts it in between, the error is BAD_REQUEST;
-    at the next attempt MLflow finds the row.
-    """
-    for attempt in range(1, TRIES + 1):
-        try:
-            write(*given)
-            return
-        except MlflowException as error:
-            if error.error_code != "BAD_REQUEST" or attempt == TRIES:
-                raise
-        time.sleep(random.uniform(0.01, 0.1))
-
-
-def _create_parent(client: MlflowClient, experiment: str, result: Result, start: int) -> str:
-    tags = {locking.FINGERPRINT: result.fingerprint, locking.SIGN: locking.sign()} | dict(result.run.tags)
-    if result.experiment:
-        tags[EXPERIMENTS] = result.experiment
-    return str(client.create_run(experiment, start_time=start, tags=tags, run_name=result.run.name).info.run_id)
-
-
-def _add_experiment(client: MlflowClient, parent: str, name: str) -> None:
-    """Add a DVC experiment to the tag with those that made the result; again if another process overwrites it."""
-    while name and name not in (names := _names(client, parent)):
-        _shared(client.set_tag, parent, EXPERIMENTS, ", ".join([*names, name]))
-        time.sleep(random.uniform(0.3, 0.9))
-
-
-def _names(client: MlflowClient, parent: str) -> list[str]:
-    return [name for name in client.get_run(parent).data.tags.get(EXPERIMENTS, "").split(", ") if name]
-
-
-def _publish(
-    client: MlflowClient, experiment: str, parent: str, start: int, result: Result, children: Iterable[Run]
-) -> None:
-    """Write the content of the parent run, create and finish the child runs, then finish the parent run.
-
-    Each run starts one millisecond before the previous one: MLflow lists the newest first, so the order is kept and the
-    parent run is on the first page; otherwise MLflow would not show its child runs below it.
-    """
-    _fill(client, client.get_run(parent).info, result.run)
-    last = time.monotonic()
-    for place, run in enumerate(children, start=1):
-        tags = {PARENT: parent, locking.OF: result.fingerprint} | dict(run.tags)
-        info = client.create_run(experiment, start_time=start - place, tags=tags, run_name=run.name).info
-        _fill(client, info, run)
-        client.set_terminated(info.run_id, end_time=start - place)
-        if time.monotonic() - last > locking.PAUSE:
-            client.set_tag(parent, locking.SIGN, locking.sign())
-            last = time.monotonic()
-    client.delete_tag(parent, locking.SIGN)
-    client.set_terminated(parent)
-
-
-def _data_input(data: Data) -> DatasetInput:
-    """A data set as an input of an MLflow run."""
-    columns = [{"name": name, "type": kind, "required": True} for name, kind in data.columns.items()]
-    entity = Dataset(
-        data.name,
-        data.digest,
-        "local",
-        json.dumps({"uri": data.source}),
-        schema=json.dumps({"mlflow_colspec": columns}),
-        profile=json.dumps({"num_rows": data.n_rows, "num_elements": data.n_rows * len(columns)}),
-    )
-    return DatasetInput(entity, [InputTag("mlflow.data.context", data.context)])
-
-
-def _fill(client: MlflowClient, info: RunInfo, run: Run) -> None:
-    """Log the content of a run, except its tags, in as few calls as the limits of MLflow allow.
-
-    Metrics are logged in reverse order: MLflow stores the latest value of each name separately and would update it at
-    every step.
-    """
-    now = int(time.time() * 1000)
-    entities = [Metric(key, value, now, step) for key, value, step in reversed(run.metrics)]
-    params = [Param(key, str(value)) for key, value in run.params.items()]
-    client.log_batch(info.run_id, metrics=entities[: BATCH // 2], params=params)
-    for begin in range(BATCH // 2, len(entities), BATCH):
-        client.log_batch(info.run_id, metrics=entities[begin : begin + BATCH])
-    if run.data:
-        _shared(client.log_inputs, info.run_id, [_data_input(data) for data in run.data])
-    artifacts = get_artifact_repository(info.artifact_uri, tracking_uri=client.tracking_uri)
-    for path, folder in run.files:
-        artifacts.log_artifact(str(path), folder or None)
-    if run.model is not None:
-        with tempfile.TemporaryDirectory() as written:
-            pyfunc_model.write(Path(written), run.model, info.run_id)
-            artifacts.log_artifacts(written, "model")
-    for key, step, image in run.images:
-        client.log_image(info.run_id, image, key=key, step=step)
+def _update(store: Store, level: str, info: Any, run: Run) -> None:
+    """Log the details of a run that has fewer or other ones; the last step is its tag."""
+    names = names_of(store.client.get_run(info.run_id))
+    _delete_models(store, level, info)  # of an interrupted update
+    if isinstance(run.detail, str):
+        log(store, info, run.metrics, now=int(time.time() * 1000))
+        for key, value in run.tags.items():
+            store.client.set_tag(info.run_id, key, value)
+    add_details(store, level, info, run, {RESULTS: _joined(names)})
+    store.client.set_tag(info.run_id, DETAIL, _detail(run))

@@ -1,172 +1,236 @@
-"""The MLflow runs of a result: one for the result, one per initializer and one per model."""
+"""The content of the MLflow runs of a result: the result itself, its initializers and its models."""
 
+import functools
 import hashlib
-import itertools
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
-from PIL.Image import Image
 
-from pipeline.analysis import comparison, estimators, published_results
 from pipeline.config import schema
 from pipeline.diagnostics import measure
-from pipeline.figures import data_figures, style, training_figures
-from pipeline.initializers.recipes import Recipe
-from pipeline.networks import reference
 from pipeline.networks.parameters import Parameters, take
-from pipeline.numerics.sums import Array
 from pipeline.storage import atomic_files, jobs, measurements, reports, samples, trained
-from pipeline.tracking import provenance, pyfunc_model, thumbnails
-from pipeline.tracking.publish import Data, Run
+from pipeline.tracking import provenance
+from pipeline.tracking.content import Details, MetricPoint, Network, Run
+from pipeline.tracking.mlflow_api import entities
+from pipeline.tracking.publish import FULL, SETTINGS, Result
 
-FINAL = ("initial_cost", "final_cost", "train_accuracy", "test_accuracy", "iterations_to_target")
-SPREAD = ("min", "q25", "median", "q75", "max")  # columns of reports/cost_curves.csv
-OVER_SEEDS = ("train_accuracy_mean", "test_accuracy_mean", "share_at_target")  # columns of reports/comparison.csv
-
-
-def fingerprint(P: schema.Params) -> str:
-    """The SHA-256 of parameters, models, measurements and tables; equal results have equal fingerprints."""
-    digest = hashlib.sha256(P.model_dump_json().encode())
-    runs = [trained.RUNS / name / file for name in P.initializers for file in sorted(trained.RUN_FILES)]
-    measured = [
-        measurements.DIAGNOSTICS / name / file
-        for name in P.initializers
-        for file in sorted(measurements.DIAGNOSTICS_FILES)
-    ]
-    trajectories = [trained.TRAJECTORIES / f"{name}.npz" for name in P.initializers]
-    for path in [*runs, *measured, *trajectories, reports.REPORTS / "comparison.csv"]:
-        digest.update(hashlib.sha256(atomic_files.read_bytes(path)).digest())
-    return digest.hexdigest()
+MEASURED = ("initial_cost", "final_cost", "train_accuracy", "test_accuracy", "largest_rise")  # columns of runs.csv
+QUARTILES = ("q25", "median", "q75")  # columns of reports/cost_curves.csv
+COUNTED = ("initial_label", "behaviour")  # columns of reports/comparison.csv: numbers of models with each label
+SHARED = ("data.", "network.", "training.")  # keys of params.yaml that concern all models
+SHOWN = ("comparison.highlight_seed", "comparison.target_accuracy")  # keys that concern what is shown of an initializer
+LONGEST = 500  # characters of a parameter's value
 
 
-def whole(P: schema.Params) -> Run:
-    """The parent run of the result: tables, figures, parameters and origin."""
-    files = [(path, "") for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
-    tables = sorted(path for path in reports.REPORTS.glob("*.*") if path.is_file() and path.stem != "benchmark")
-    files += [(path, "reports") for path in tables]
-    files += [(path, "reports/figures") for path in sorted(reports.FIGURES.glob("*.png"))]
-    given = {"initializers": ", ".join(P.initializers), "n_seeds": len(P.seeds)} | flat(settings(P))
-    description = atomic_files.read_bytes(reports.REPORTS / "comparison.md").decode().partition("\n## Figures")[0]
-    tags = {"level": "pipeline", "mlflow.note.content": description} | provenance.origin()
-    name = f"{provenance.experiment() or 'pipeline'} {fingerprint(P)[:8]}"
-    return Run(name, given, tags, files=files)  # no metrics: their charts would precede those of the models
+class Inputs(NamedTuple):
+    """What the runs of a result are made from."""
+
+    P: schema.Params
+    leaves: Mapping[str, str]  # params.yaml as {"network.hidden_sizes": "[10, 5]"}
+    committed: Mapping[str, str]  # the same of the current commit; empty if there is none
+    data: tuple[entities.DatasetInput, entities.DatasetInput]  # the training and the test set
 
 
-def rooms(folder: str) -> Iterator[Path]:
-    """Two folders, alternating: while the files of a run in one are published, the next are written to the other."""
-    return itertools.cycle([Path(folder) / "one", Path(folder) / "other"])
-
-
-def ahead(runs: Iterator[Run]) -> Generator[Run]:
-    """The same runs, each made by a thread while the previous one is published. Closing waits for the thread."""
-    with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, runs, None)
-        while (run := following.result()) is not None:
-            following = thread.submit(next, runs, None)
-            yield run
-
-
-def children(P: schema.Params, folders: Iterator[Path], bar: Any) -> Iterator[Run]:
-    """The child runs of a result: one per initializer, then one per model. The files of each are in the next folder."""
-    given = Given(
-        samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes),
-        atomic_files.read_table(reports.REPORTS / "runs.csv"),
-        [data_set(P, "train"), data_set(P, "test")],
+def result(P: schema.Params) -> Result:
+    """The content of all runs of the result that the files of the current folder hold. Raises FileError."""
+    inputs = Inputs(
+        P, leaves("params.yaml"), provenance.committed_params(), (data_set(P, "train"), data_set(P, "test"))
     )
-    yield from initializers(P, published_results.published(P, given.train[0]).costs, folders)
+    table = atomic_files.read_table(reports.REPORTS / "runs.csv")
+    models, weights = {}, {}
     for name in P.initializers:
-        for run in models(P, name, given, folders):
-            yield run
-            bar.update()
+        settings = own_params(inputs, name)
+        weights[name] = atomic_files.read_bytes(trained.RUNS / name / "weights.npz")
+        digest = digest_of(settings, [each.dataset.digest for each in inputs.data])
+        models[digest] = list(models_of(inputs, name, table[table["initializer"] == name], digest))
+    return Result(result_run(inputs, weights), list(initializer_runs(inputs, weights)), models, provenance.experiment())
 
 
-class Given(NamedTuple):
-    """Data that the runs of all models share."""
-
-    train: tuple[Array, Array]
-    table: pd.DataFrame  # reports/runs.csv
-    data: list[Data]
+def digest_of(*parts: Any) -> str:
+    """The SHA-256 of values of JSON."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def initializers(P: schema.Params, published: pd.DataFrame, folders: Iterator[Path]) -> Iterator[Run]:
-    """One run per initializer: quantiles of the cost over seeds at each recorded iteration, and a figure of them.
+def leaves(path: str) -> dict[str, str]:
+    """The values of a file in YAML under the names that `dvc params diff` prints, as in `network.hidden_sizes`."""
+    return provenance.flat(provenance.parse(atomic_files.read_bytes(Path(path))))
 
-    `published` holds the published costs to be shown in the figure, if any.
-    """
+
+def own_params(inputs: Inputs, name: str) -> dict[str, str]:
+    """The parameters of the models of an initializer, without the seed."""
+    prefix = f"initializers.{name}."
+    recipe = {key.removeprefix(prefix): value for key, value in inputs.leaves.items() if key.startswith(prefix)}
+    return {"initializer": name} | recipe | {k: v for k, v in inputs.leaves.items() if k.startswith(SHARED)}
+
+
+def difference(inputs: Inputs, name: str) -> str:
+    """What differs from the committed parameters of the models of an initializer, as in ", activation=tanh"."""
+    concerned = (*SHARED, f"initializers.{name}.")
+    found = {k: v for k, v in inputs.leaves.items() if k.startswith(concerned)}
+    known = {k: v for k, v in inputs.committed.items() if k.startswith(concerned)}
+    is_new = not any(key.startswith(concerned[-1]) for key in known)
+    changed = [] if not inputs.committed or is_new else provenance.differences(found, known)
+    return "".join(f", {re.sub(r'^[^=]*[.]', '', each)}" for each in changed)
+
+
+def cut(values: Mapping[str, str]) -> dict[str, str]:
+    """The values, long ones cut and with a digest, so that different ones remain different."""
+    return {k: v if len(v) <= LONGEST else f"{v[:LONGEST]}... {digest_of(v)[:8]}" for k, v in values.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The result
+
+
+def result_run(inputs: Inputs, weights: Mapping[str, bytes]) -> Run:
+    """The run of the result: all parameters, the metrics of each initializer, tables and figures."""
+    P = inputs.P
+    made = [hashlib.sha256(content).hexdigest() for content in weights.values()]
+    made += [file_digest(trained.RUNS / name / "costs.csv") for name in P.initializers]
+    made += [file_digest(trained.TRAJECTORIES / f"{name}.npz") for name in P.initializers]
+    identity = digest_of(inputs.leaves, made, [each.dataset.digest for each in inputs.data])
+    tables = sorted(p for p in reports.REPORTS.glob("*.*") if p.is_file() and p.stem not in ("benchmark", "labels"))
+    files = [*tables, *(reports.METRICS / f"{name}.json" for name in P.initializers)]
+    files += sorted(reports.FIGURES.glob("*.png"))
+    metrics = [(key, value, 0) for key, value in summary(P.initializers).items()]
+    report = atomic_files.read_bytes(reports.REPORTS / "comparison.md").decode().partition("\n## Figures")[0]
+    content = digest_of([(path.as_posix(), file_digest(path)) for path in files])
+    files += [path for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
+    return Run(
+        provenance.name(inputs.leaves, inputs.committed),
+        identity,
+        cut(inputs.leaves),
+        {"mlflow.note.content": report} | provenance.origin(),
+        metrics,
+        content,
+        lambda folder: Details(files=[(path, path.as_posix()) for path in files], data=inputs.data),
+    )
+
+
+def summary(names: Iterable[str]) -> dict[str, float]:
+    """The numbers of reports/metrics/ as {"he/share_at_target": 0.31}."""
+    return {
+        f"{name}/{key}": float(value)
+        for name, values in reports.read_metrics(names).items()
+        for key, value in values.items()
+        if isinstance(value, int | float)
+    }
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(atomic_files.read_bytes(path)).hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Initializers
+
+
+def initializer_runs(inputs: Inputs, weights: Mapping[str, bytes]) -> Iterator[Run]:
+    """One run per initializer: the quartiles of the cost over its seeds, and its numbers in reports/metrics/."""
+    P, seeds = inputs.P, {k: v for k, v in inputs.leaves.items() if k == "seeds" or k.startswith(("seeds.", *SHOWN))}
     bands = atomic_files.read_table(reports.REPORTS / "cost_curves.csv")
-    compared = atomic_files.read_table(reports.REPORTS / "comparison.csv")
-    for name, recipe in P.initializers.items():
-        columns = trained.read_costs(name, P.seeds, jobs.read_training_job().record_at)
-        curves = comparison.curves_table({name: columns})
-        band, row = bands[bands["initializer"] == name], compared[compared["initializer"] == name].iloc[0]
-        steps = band["iteration"].tolist()
-        costs = columns["cost"].reshape(len(P.seeds), len(steps)).T.tolist()
-        metrics = [(f"cost_{key}", value, step) for key in SPREAD for step, value in zip(steps, band[key], strict=True)]
-        metrics += [("cost_mean", estimators.mean(values), step) for step, values in zip(steps, costs, strict=True)]
-        metrics += [(key, float(row[key]), 0) for key in OVER_SEEDS]
-        path = next(folders) / "costs.png"
-        atomic_files.write_bytes(
-            path, style.png(training_figures.cost_curves(band, curves, published, P.comparison.highlight_seed))
-        )
-        given = {"initializer": name, "n_seeds": len(P.seeds)} | recipe_params(recipe) | flat(settings(P))
-        tags = {"level": "initializer", "behaviour": row["behaviour"], "initial_label": row["initial_label"]}
-        yield Run(f"{name}, {len(P.seeds)} seeds", given, tags, metrics, [(path, "")])
-
-
-def models(P: schema.Params, name: str, given: Given, folders: Iterator[Path]) -> Iterator[Run]:
-    """One run per model of an initializer, in the order of seeds."""
-    record_at = jobs.read_training_job().record_at
-    when, curves = record_at.tolist(), trained.read_costs(name, P.seeds, record_at)
-    costs = curves["cost"].reshape(len(P.seeds), len(when)).tolist()
-    stacked = trained.read_final_weights(name, P.seeds, P.layers_dims)
-    gradients = first_gradients(P, name)
-    table = given.table[given.table["initializer"] == name].set_index("seed")
-    common = {"initializer": name} | recipe_params(P.initializers[name]) | flat(settings(P))
-    over = thumbnails.samples(*given.train) if P.data.n_inputs == 2 else None
-    points = thumbnails.square(data_figures.extent(given.train[0]))
-    for index, seed in enumerate(P.seeds):
-        folder = next(folders)
-        weights, picture = folder / "weights.npz", folder / "boundary.png"
-        row: Any = table.loc[seed]
-        alone = take(stacked, [index])
-        trained.write_weights(weights, [seed], alone)
-        metrics = [("cost", cost, step) for step, cost in zip(when, costs[index], strict=True)]
-        metrics += [(key, float(row[key]), 0) for key in FINAL if not pd.isna(row[key])]
-        metrics += [("first_gradient", size, l) for l, size in enumerate(gradients[index], start=1)]
-        images: Iterable[tuple[str, int, Image]] = ()
-        if over is not None:
-            atomic_files.write_bytes(picture, thumbnails.png(boundary(P, alone, points, over)))
-            if seed == P.comparison.highlight_seed:
-                images = (("boundary", step, boundary(P, model, points, over)) for step, model in snapshots(P, name))
+    compared = atomic_files.read_table(reports.REPORTS / "comparison.csv").set_index("initializer")
+    numbers = summary(P.initializers)
+    for name in P.initializers:
+        band = bands[bands["initializer"] == name]
+        metrics: list[MetricPoint] = [
+            (f"cost_{key}", value, step)
+            for key in QUARTILES
+            for step, value in zip(band["iteration"].tolist(), band[key].tolist(), strict=True)
+        ]
+        metrics += [(k.partition("/")[2], v, 0) for k, v in numbers.items() if k.partition("/")[0] == name]
+        params = cut(own_params(inputs, name) | seeds)
+        row: Any = compared.loc[name]
+        tags = {each: str(row[each]) for each in COUNTED}
+        files = [trained.RUNS / name / file for file in ("weights.npz", "costs.csv")]
+        identity = digest_of(params, tags, metrics, [file_digest(path) for path in files])
         yield Run(
-            f"{name} seed {seed}",
-            common | {"seed": seed},
-            {"level": "model", "behaviour": str(row["behaviour"]), "initial_label": str(row["initial_label"])},
+            f"{name}{difference(inputs, name)}",
+            identity,
+            params,
+            tags,
             metrics,
-            [] if over is None else [(picture, "")],
-            pyfunc_model.Network(weights, P.data.n_inputs, P.network.activation_names),
-            given.data,
-            images,
+            "",
+            functools.partial(initializer_details, P, name, band),
         )
 
 
-def boundary(P: schema.Params, model: Parameters, points: Array, over: Image) -> Image:
-    """The image of the decision boundary of a model at the grid `points`, with the samples `over` drawn on it."""
-    probability = reference.predict(model, points, P.network.activations)
-    return thumbnails.boundary(probability.ravel(), over)
+def initializer_details(P: schema.Params, name: str, band: pd.DataFrame, folder: Path) -> Details:
+    """The weights and costs of all models of an initializer, and a figure of the costs."""
+    from pipeline.tracking import images  # takes a second: it imports Matplotlib
+
+    files = [(trained.RUNS / name / file, file) for file in ("weights.npz", "costs.csv")]
+    return Details(files=files, images=[("costs", 0, images.costs(P, name, band))])
 
 
-def snapshots(P: schema.Params, name: str) -> Iterator[tuple[int, Parameters]]:
-    """The model of the highlighted seed during training: iteration and weights."""
-    when = jobs.read_training_job().snapshots_at
-    for step, pair in zip(when.tolist(), trained.read_snapshots(name, when, P.layers_dims), strict=True):
-        yield step, take(pair, [0])
+# ---------------------------------------------------------------------------------------------------------------------
+# Models
 
 
-def first_gradients(P: schema.Params, name: str) -> list[list[float]]:
+def models_of(inputs: Inputs, name: str, table: pd.DataFrame, settings: str) -> Iterator[Run]:
+    """One run per model of an initializer, in the order of seeds."""
+    P = inputs.P
+    when = jobs.read_training_job().record_at
+    costs = trained.read_costs(name, P.seeds, when)["cost"].reshape(len(P.seeds), len(when))
+    stacked = trained.read_final_weights(name, P.seeds, P.layers_dims)
+    gradients = measured_gradients(P, name)
+    common = cut(own_params(inputs, name))
+    title = difference(inputs, name)
+    rows = table.set_index("seed")
+    thin = points(len(when), P.tracking.curve_points)
+    detailed = {P.comparison.highlight_seed, *P.tracking.detailed_seeds}
+    for index, seed in enumerate(P.seeds):
+        alone = take(stacked, [index])
+        row: Any = rows.loc[seed]
+        trained_bytes = hashlib.sha256(costs[index].tobytes())
+        for pair in alone:
+            for array in pair:
+                trained_bytes.update(np.ascontiguousarray(array).tobytes())
+        params = common | {"seed": str(seed)}
+        metrics = [(key, float(row[key]), 0) for key in MEASURED if not pd.isna(row[key])]
+        tags = {SETTINGS: settings, "initial_label": str(row["initial_label"])}
+        identity = digest_of(params, tags, metrics, trained_bytes.hexdigest())
+        curve = [("cost", cost, step) for step, cost in zip(when.tolist(), costs[index].tolist(), strict=True)]
+        if seed in detailed:
+            curve += [("first_gradient", size, l) for l, size in enumerate(gradients[index], start=1)]
+            detail, details = FULL, functools.partial(model_details, inputs, name, seed, alone, curve)
+        else:
+            detail, details = len(thin), functools.partial(curve_details, [curve[place] for place in thin])
+        yield Run(f"{name} seed {seed}{title}", identity, params, tags, metrics, detail, details)
+
+
+def curve_details(metrics: Sequence[MetricPoint], folder: Path) -> Details:
+    """A curve alone."""
+    return Details(metrics)
+
+
+def points(n_recorded: int, n_points: int) -> list[int]:
+    """The indices of `n_points` of the recorded costs, evenly spaced, with the first and the last."""
+    if n_points < 2 or n_points >= n_recorded:
+        return list(range(n_recorded))[-n_points:] if n_points else []
+    return [round(place * (n_recorded - 1) / (n_points - 1)) for place in range(n_points)]
+
+
+def model_details(
+    inputs: Inputs, name: str, seed: int, model: Parameters, metrics: Sequence[MetricPoint], folder: Path
+) -> Details:
+    """The curves `metrics`, the data sets, the decision boundaries and the saved network of a model."""
+    from pipeline.tracking import images
+
+    P, path = inputs.P, folder / "weights.npz"
+    trained.write_weights(path, [seed], model)
+    network = Network(path, P.data.n_inputs, P.network.activation_names)
+    return Details(metrics, (), images.boundaries(P, name, seed, model), inputs.data, network)
+
+
+def measured_gradients(P: schema.Params, name: str) -> list[list[float]]:
     """The RMS of the gradient of the cost by the weights of each layer at initialization: [model][layer]."""
     n_layers = len(P.layers_dims) - 1
     layers, _ = measurements.read_measurements(name, P.seeds, n_layers, measure.COLUMNS)
@@ -174,28 +238,17 @@ def first_gradients(P: schema.Params, name: str) -> list[list[float]]:
     return sizes
 
 
-def data_set(P: schema.Params, use: str) -> Data:
-    """The training or the test set (`use`: "train" or "test"), with the digest that DVC uses."""
+def data_set(P: schema.Params, use: str) -> entities.DatasetInput:
+    """The training or the test set (`use`: "train" or "test") as an input of runs, with the digest that DVC uses."""
     path = samples.DATA / f"{use}.csv"
-    content = atomic_files.read_bytes(path)
-    columns = {f"x{j}": "double" for j in range(1, P.data.n_inputs + 1)} | {"y": "long"}
+    names = [(f"x{j}", "double") for j in range(1, P.data.n_inputs + 1)] + [("y", "long")]
     n_rows = P.data.n_train if use == "train" else P.data.n_test
-    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return Data(f"{P.data.name} {use}", digest, path.as_posix(), columns, n_rows, use)
-
-
-def recipe_params(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as parameters of an MLflow run: its name, settings, gain, bias and exceptions for layers."""
-    given: dict[str, Any] = {f"recipe.{key}": value for key, value in recipe.settings.items()}
-    given |= {"gain": recipe.gain, "bias": recipe.bias} | {f"layer {l}": layer for l, layer in recipe.layers.items()}
-    return {"recipe": recipe.recipe} | given
-
-
-def settings(P: schema.Params) -> dict[str, Any]:
-    """The parameters that all models share."""
-    return P.model_dump(include={"data", "network", "training"})
-
-
-def flat(sections: dict[str, Any]) -> dict[str, Any]:
-    """{section: {key: value}} as {section.key: value}."""
-    return {f"{section}.{key}": value for section, keys in sections.items() for key, value in keys.items()}
+    data = entities.Dataset(
+        f"{P.data.name} {use}",
+        hashlib.md5(atomic_files.read_bytes(path), usedforsecurity=False).hexdigest(),
+        "local",
+        json.dumps({"uri": path.as_posix()}),
+        json.dumps({"mlflow_colspec": [{"name": name, "type": kind, "required": True} for name, kind in names]}),
+        json.dumps({"num_rows": n_rows, "num_elements": n_rows * len(names)}),
+    )
+    return entities.DatasetInput(data, [entities.InputTag("mlflow.data.context", use)])

@@ -1,4 +1,4 @@
-"""Serve the runs of mlflow.db with the web page of MLflow: `python -m pipeline.tracking.serve --port 5000`."""
+"""Serve the runs of the local store with the web page of MLflow: `python -m pipeline.tracking.serve --port 5000`."""
 
 import argparse
 import os
@@ -8,22 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.tracking import store, ui_views
 
 HOST = "127.0.0.1"
-DATABASE = Path("mlflow.db")
-PAGE = "/#/experiments/1/runs?viewStateShareKey=results&workflowType=machine_learning"
 
 
 class ServeError(UserError):
     """The page cannot be served; the message has one line."""
 
 
-def check(port: int) -> None:
-    """Raise ServeError if mlflow.db does not exist or the port cannot be used."""
+def check(port: int, uri: str) -> None:
+    """Raise ServeError if the store is a server or does not exist, or the port cannot be used."""
     if not 1 <= port <= 65535:
         raise ServeError(f"--port is {port}; it must be a whole number from 1 to 65535.")
-    if not DATABASE.is_file():
-        raise ServeError(f"{DATABASE} does not exist; run `dvc repro --single-item --force track` to create it.")
+    if not uri.startswith(store.SQLITE):
+        raise ServeError("MLFLOW_TRACKING_URI names a server; open its address in a browser.")
+    if not (path := store.database(uri)).is_file():
+        raise ServeError(f"{path.name} does not exist; run `dvc repro --single-item --force track` to create it.")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as MLflow's server does
         try:
@@ -33,20 +34,33 @@ def check(port: int) -> None:
             raise ServeError(f"port {port} of {HOST} cannot be used ({error.strerror}); {other}.") from error
 
 
+def start_page() -> str:
+    """The charts of the results, or of the initializers of a single one, relative to the address of the server.
+
+    MLflow's start page if there are no results.
+    """
+    with store.reading(Path.cwd()) as opened:
+        n_results = len(opened.search("results"))
+        level, key = ("results", "chart") if n_results > 1 else ("initializers", "latest")
+        return ui_views.page(opened.ids[level], key, True) if n_results else ""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the address and replace this process by the server of MLflow. Returns 1 if it cannot be started."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.tracking.serve", description=__doc__)
     parser.add_argument("--port", type=int, default=5000)
     port = parser.parse_args(arguments).port
+    uri = store.store_uri(Path.cwd())
     try:
-        check(port)
-    except ServeError as error:
+        check(port, uri)
+        page = start_page()
+    except UserError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"Ready in a few seconds: http://{HOST}:{port}{PAGE}", flush=True)
+    print(f"Ready in a few seconds: http://{HOST}:{port}/{page}", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = ["server", "--workers", "1", "--host", HOST, "--port", str(port)]
-    os.execvp("mlflow", ["mlflow", *command, "--backend-store-uri", f"sqlite:///{DATABASE}"])
+    os.execvp("mlflow", ["mlflow", *command, "--backend-store-uri", uri])
 
 
 if __name__ == "__main__":

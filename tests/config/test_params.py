@@ -29,7 +29,7 @@ JARGON = re.compile(
     r"pydantic|Traceback|Error|Input should|StrictStr|datetime|True|False|None|<unicode|literal for int"
 )
 
-SECTIONS = "data, network, training, seeds, initializers, comparison"
+SECTIONS = "data, network, training, seeds, initializers, comparison, tracking"
 KINDS = {  # of messages: the key is what the group matches
     "syntax": r"line \d+ is not valid YAML: .+()\.",
     "nested": r"the file is nested too deeply()\.",
@@ -317,6 +317,9 @@ def test_messages_name_key_value_and_what_is_allowed(tmp_path: Path) -> None:
         (NOISE, NOISE + "\n  noise: 1", "data.noise is a duplicate key, on lines 7 and 8; remove one."),
         (", std: 10.0", "", "initializers.random_x10.std is missing; it must be a finite number."),
         ("std: 10.0", "std: -10.0", "initializers.random_x10.std holds -10.0; it must be greater than 0."),
+        ("curve_points: 0", "curve_points: -1", "tracking.curve_points holds -1; it must be a whole number of at least 0."),
+        ("detailed_seeds: []", "detailed_seeds: [5, 100]", "tracking.detailed_seeds holds 100; it must hold only seeds that are trained: 0 to 99."),
+        ("detailed_seeds: []", "detailed_seeds: 5", "tracking.detailed_seeds holds 5; it must be a list, each entry a whole number from 0 to 4294967295."),
         ("recipe: he_normal", "recipe: he_normal, std: 1.0", "initializers.he.std is unknown; the recipe he_normal has negative_slope, mode, gain, bias, layers."),
     ]:  # fmt: skip
         assert messages(changed(old, new), tmp_path) == [message]

@@ -18,7 +18,8 @@ from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from pipeline.experiments import listing
-from pipeline.tracking import publish
+from pipeline.tracking.publish import names_of
+from pipeline.tracking.store import LEVELS
 from tests.conftest import ROOT, Laboratory
 from tests.stores import runs
 
@@ -314,11 +315,11 @@ def test_a_queue_of_learning_rates_becomes_a_study_and_every_result_is_published
     # The result of rate-2 once more under another name, restored from DVC's cache
     done = laboratory.run("dvc", "exp", "run", "-n", "again", "--temp", "-S", "training.learning_rate=0.2")
     assert "Running stage 'train@he'" not in done.stdout
-    found = runs(MlflowClient(laboratory.store))
-    pipelines = [run for run in found if run.data.tags["level"] == "pipeline"]
-    assert sorted(run.data.tags.get(publish.EXPERIMENTS, "") for run in pipelines) == ["", "rate-1", "rate-2, again"]
-    assert len(found) == 3 * (1 + 3 + 6)
-    assert {run.info.status for run in found} == {"FINISHED"}
+    client = MlflowClient(laboratory.store)
+    results = [names_of(run)[-2:] for run in runs(client, "results")]
+    assert sorted(results) == [[names_of(runs(client, "results")[-1])[0]], ["rate-1"], ["rate-2", "again"]]
+    assert [len(runs(client, level)) for level in ("initializers", "models")] == [3 * 3, 3 * 6]
+    assert {run.info.status for level in LEVELS for run in runs(client, level)} == {"FINISHED"}
 
 
 def test_a_study_of_nothing_is_refused_with_a_sentence(finished: Laboratory) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from pipeline.tracking.store import LEVELS
 from tests.conftest import Laboratory
-from tests.stores import Published, published, runs
+from tests.stores import Published, logged_models, published, runs
 
 KILLS = int(os.environ.get("KILLS", "2"))
 # What DVC, killed while it writes a file, names afterwards; docs/trouble.md says to delete it and to run again.
@@ -69,8 +70,11 @@ def count(database: Path) -> int:
 def empty(laboratory: Laboratory) -> None:
     """Delete every run, as a person does in the browser; the database stays."""
     client = MlflowClient(laboratory.store)
-    for run in runs(client):
-        client.delete_run(run.info.run_id)
+    for level in LEVELS:
+        for run in runs(client, level):
+            client.delete_run(run.info.run_id)
+    for model in logged_models(client):
+        client.delete_logged_model(model.model_id)
     (laboratory.root / "tracked.json").unlink()
 
 

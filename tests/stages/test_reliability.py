@@ -87,7 +87,7 @@ def test_a_store_that_is_read_only(laboratory: Laboratory, finished: Laboratory)
     assert (done.returncode, done.stdout.count("\n")) == (1, 1)
     assert "/shared/mlflow.db cannot be used (" in done.stdout
     assert re.search(
-        r"\((attempt to write a readonly database|unable to open database file)\); all other results are complete",
+        r"\((Read-only file system|unable to open database file)\); all other results are complete",
         done.stdout,
     )
     assert laboratory.stage("track").returncode == 0

@@ -1,10 +1,13 @@
 """Stage `resolve`: what it deletes of initializers that are no longer in params.yaml, and what it leaves alone."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from pipeline.stages import dataset, resolve
 from pipeline.stages.resolve import delete_dropped
+from tests.conftest import MINIATURE
 
 
 def touch(*names: str) -> None:
@@ -50,3 +53,21 @@ def test_nothing_is_made_where_nothing_has_run(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     delete_dropped(["he"])
     assert not list(tmp_path.iterdir())
+
+
+def test_the_section_tracking_changes_no_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that its change trains nothing."""
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for tracking in (
+        "tracking: {curve_points: 0, detailed_seeds: []}",
+        "tracking: {curve_points: 9, detailed_seeds: [5]}",
+    ):
+        text, n = re.subn(r"(?m)^tracking: .*$", tracking, MINIATURE)
+        assert n == 1
+        Path("params.yaml").write_text(text)
+        dataset.dataset()
+        resolve.resolve()
+        found.append({path.as_posix(): path.read_bytes() for path in Path("jobs").rglob("*.json")})
+    assert len(found[0]) == 5
+    assert found[0] == found[1]

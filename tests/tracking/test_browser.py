@@ -1,16 +1,19 @@
-"""What a person sees who opens MLflow's page in the repository, by a real browser."""
+"""What a person sees who opens MLflow's page in the repository, by a real browser: one result and three experiments."""
 
+import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.tracking import publish, ui_views
-from tests import browser
+from pipeline.tracking import store, ui_views
+from pipeline.tracking.publish import filtered
+from tests import browser, stores
 from tests.conftest import Laboratory
 
 pytestmark = [
@@ -20,17 +23,45 @@ pytestmark = [
 ]
 RIGHT = "\ue014"  # WebDriver's code for the key
 INITIALIZERS, SEEDS = ("zeros", "small", "he"), (3, 5)
+EXPERIMENTS = ("std20", "rate-5", "momentum")  # an initializer's setting, a learning rate, and a queued one
 
 
 @pytest.fixture(scope="module")
-def address(finished: Laboratory) -> Iterator[str]:
-    """Where `mlflow ui`, started in the repository without a word about the store, is to be seen."""
+def laboratory(finished: Laboratory, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """A laboratory with the committed result and those of three DVC experiments."""
+    made = finished.copied(tmp_path_factory.mktemp("browsed"))
+    made.run("dvc", "exp", "run", "--queue", "-n", "momentum", "-S", "training.momentum=0.9")
+    made.run("dvc", "exp", "run", "-n", "std20", "-S", "initializers.small.std=0.02")
+    made.run("git", "restore", ".")
+    made.run("dvc", "exp", "run", "-n", "rate-5", "-S", "training.learning_rate=5.0")
+    made.run("git", "restore", ".")
+    made.run("dvc", "exp", "run", "--run-all")
+    return made
+
+
+@pytest.fixture(scope="module")
+def ids(laboratory: Laboratory) -> dict[str, str]:
+    """The ids of MLflow's experiments."""
+    client = MlflowClient(laboratory.store)
+    return {level: client.get_experiment_by_name(name).experiment_id for level, name in store.EXPERIMENTS.items()}
+
+
+@pytest.fixture(scope="module")
+def results(laboratory: Laboratory) -> dict[str, str]:
+    """The ids of the runs of results by their names; the committed one is `committed`."""
+    found = stores.runs(MlflowClient(laboratory.store), "results")
+    return {run.info.run_name.partition(" params")[0]: run.info.run_id for run in found}
+
+
+@pytest.fixture(scope="module")
+def address(laboratory: Laboratory) -> Iterator[str]:
+    """Where `mlflow ui`, started in the repository without an option for the store, serves."""
     port = browser.free_port()
     quick = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     server = subprocess.Popen(
         ["mlflow", "ui", "--workers", "1", "--port", str(port)],
-        cwd=finished.root,
-        env=finished.environment | quick,
+        cwd=laboratory.root,
+        env=laboratory.environment | quick,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -52,14 +83,6 @@ def page(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[bro
         yield tab
 
 
-@pytest.fixture(scope="module")
-def runs(finished: Laboratory) -> dict[str, str]:
-    """The ids of runs by their names."""
-    client = MlflowClient(f"sqlite:///{finished.root.as_posix()}/mlflow.db")
-    experiment = client.get_experiment_by_name(publish.EXPERIMENT).experiment_id
-    return {run.info.run_name: run.info.run_id for run in client.search_runs([experiment])}
-
-
 def listed(page: browser.Browser) -> list[str]:
     """The names of the runs in the list, from top to bottom."""
     script = (
@@ -70,87 +93,171 @@ def listed(page: browser.Browser) -> list[str]:
     return [name for _, name in page.run(script)]
 
 
-def come(page: browser.Browser, expected: list[str]) -> None:
-    """Wait until the list is this one."""
-    end = time.monotonic() + 30
-    while (found := listed(page)) != expected:
-        assert time.monotonic() < end, f"{found}\n{page.text()}"
+def view(address: str, ids: dict[str, str], level: str, key: str, charts: bool = False) -> str:
+    return address + ui_views.page(ids[level], key, charts)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Compare
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_two_results_differ_where_dvc_params_diff_says(
+    laboratory: Laboratory, page: browser.Browser, address: str, ids: dict, results: dict, name: str
+) -> None:
+    runs = quote(json.dumps([results["committed"], results[name]]))
+    page.open(f"{address}#/compare-runs?runs={runs}&experiments={quote(json.dumps([ids['results']]))}")
+    page.wait_for("training.learning_rate", "he/share_at_target")
+    rows = page.run(
+        "return [...document.querySelectorAll('table')].find(t => t.textContent.includes('training.iterations'))"
+        ".querySelectorAll('tr.diff-row').values().map(r => [...r.children].map(c => c.textContent)).toArray()"
+    )
+    said = json.loads(laboratory.run("dvc", "params", "diff", "main", name, "--json").stdout.splitlines()[-1])
+    changes = said["params.yaml"].items()
+    expected = [[key, str(values["old"]), str(values["new"])] for key, values in changes]
+    assert rows == expected
+    assert len(rows) == 1
+    files = sorted((laboratory.root / "reports" / "metrics").iterdir())
+    assert [path.stem for path in files] == sorted(INITIALIZERS)
+    for path in files:
+        assert all(f"{path.stem}/{key}" in page.text() for key in json.loads(path.read_text()))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Find
+
+
+def test_the_start_page_leads_to_the_results(page: browser.Browser, address: str, ids: dict) -> None:
+    page.open(address)
+    page.click("a", store.EXPERIMENTS["results"])
+    page.wait_for("Results of the pipeline, one run each")
+    link = page.wait("return ([...document.querySelectorAll('a')].find(a => a.textContent == 'Charts') || {}).href")
+    assert link == view(address, ids, "results", "chart", True)
+
+
+def test_every_result_is_one_row_with_the_parameters_that_differ(
+    page: browser.Browser, address: str, ids: dict
+) -> None:
+    page.open(view(address, ids, "results", "results"))
+    names = ["momentum", "rate-5", "std20"]
+    page.wait_for("4 matching runs", *names)
+    (committed,) = (name for name in listed(page) if name.startswith("committed params "))
+    assert listed(page) == [*names, committed]
+    page.wait("return document.querySelectorAll('.ag-header-cell').length > 6")
+    headers = page.run("return [...document.querySelectorAll('.ag-header-cell')].map(c => c.getAttribute('col-id'))")
+    differing = {"initializers.small.std", "training.learning_rate", "training.momentum"}
+    assert {header[8:-1] for header in headers if header.startswith("params.")} == differing
+    assert "0ms" not in page.text()
+
+
+@pytest.mark.parametrize(
+    ("level", "filter_string", "expected"),
+    [
+        (
+            "models",
+            "params.initializer = 'he' and params.seed = '3' and tags.results LIKE '%|rate-5|%'",
+            ["he seed 3, learning_rate=5.0"],
+        ),
+        (
+            "models",
+            "tags.results LIKE '%|std20|%'",
+            [f"{n} seed {s}{', std=0.02' * (n == 'small')}" for n in INITIALIZERS for s in SEEDS],
+        ),
+        ("results", "metrics.`he/train_accuracy` < 1.1 and params.`training.momentum` = '0.9'", ["momentum"]),
+    ],
+)
+def test_filters(
+    page: browser.Browser, address: str, ids: dict, level: str, filter_string: str, expected: list[str]
+) -> None:
+    """Those of docs/tracking.md."""
+    page.open(address + filtered(ids[level], filter_string))
+    end = time.monotonic() + 60
+    while sorted(listed(page)) != sorted(expected):
+        assert time.monotonic() < end, f"{listed(page)}\n{page.text()}"
         time.sleep(0.2)
 
 
-def test_the_start_page_leads_to_the_runs(page: browser.Browser, address: str) -> None:
-    page.open(address)
-    page.click("a", publish.EXPERIMENT)
-    page.wait_for("How does weight initialization affect training?")
-    link = page.wait("return ([...document.querySelectorAll('a')].find(a => a.textContent == 'Results') || {}).href")
-    assert link == address + ui_views.page("1", "results")
-    page.open(link)
-    page.wait_for("Runs", "pipeline ", "tags.level = 'pipeline'")
+# ---------------------------------------------------------------------------------------------------------------------
+# Charts
 
 
-def test_children_stand_below_their_parent(page: browser.Browser, address: str, runs: dict[str, str]) -> None:
-    page.open(f"{address}#/experiments/1/runs?workflowType=machine_learning")
-    (parent,) = (name for name in runs if name.startswith("pipeline "))
-    come(page, [parent])
-    page.click(".ag-cell button")
-    models = [f"{name} seed {seed}" for name in INITIALIZERS for seed in SEEDS]
-    come(page, [parent, *(f"{name}, 2 seeds" for name in INITIALIZERS), *models])
+def test_the_results_are_drawn_over_the_parameters_that_differ(page: browser.Browser, address: str, ids: dict) -> None:
+    page.open(view(address, ids, "results", "chart", True))
+    page.wait_for("Comparison", "he/share_at_target", "training.learning_rate")
+    points = "return [...document.querySelectorAll('.scatterlayer')].map(l => l.querySelectorAll('path.point').length)"
+    page.wait(f"{points}.some(n => n == 4)")
 
 
-@pytest.mark.parametrize("key", ["results", "initializers", "seed_3", "models"])  # no model here is stuck or leaps
-def test_the_columns_of_a_view_fit_on_a_screen(page: browser.Browser, address: str, key: str) -> None:
-    page.open(f"{address}{ui_views.page('1', key).replace('&compareRunsMode=CHART', '')}")
-    page.wait_for(ui_views.VIEWS[key].name)
-    page.wait(
-        "return (document.querySelector('[data-testid=search-box]') || {}).value == arguments[0]",
-        ui_views.VIEWS[key].filter,
-    )
-    edge = (
-        "const header = [...document.querySelectorAll('.ag-header-cell')]"
-        ".find(e => e.getAttribute('col-id') == arguments[0]);"
-        "return header && header.getBoundingClientRect().right"
-    )
-    shown = [
-        column
-        for column in ui_views.VIEWS[key].columns
-        if not column.endswith((".`iterations_to_target`", "experiments`"))
-    ]
-    edges = [page.wait(edge, column) for column in shown]  # those of which a run has something
-    assert max(edges) <= page.run("return window.innerWidth")
-
-
-def test_a_filter_of_the_readme_works(page: browser.Browser, address: str) -> None:
-    page.open(f"{address}{ui_views.page('1', 'models')}")
-    page.wait_for("6 matching runs")
-    given = "params.initializer%20%3D%20%27he%27%20and%20metrics.train_accuracy%20%3C%201.1"
-    page.open(
-        f"{address}#/experiments/1/runs?workflowType=machine_learning&searchFilter={given}&orderByKey=params.seed"
-    )
-    page.wait_for("he seed 3", "he seed 5")
-    assert "small seed 3" not in page.text()
-
-
-def test_charts_show_cost_curves_and_boundaries(page: browser.Browser, address: str) -> None:
-    page.open(f"{address}{ui_views.page('1', 'seed_3')}")
-    page.wait_for("Model metrics", *(f"{name} seed 3 (cost)" for name in INITIALIZERS), "boundary")
-    curves = "return document.querySelectorAll('.scatterlayer .trace path.js-line').length"
-    page.wait(f"{curves} >= 3")
+def test_the_initializers_of_the_newest_result_are_drawn(page: browser.Browser, address: str, ids: dict) -> None:
+    page.open(view(address, ids, "initializers", "latest", True))
+    page.wait_for("3 matching runs", *(f"{name}, momentum=0.9 (cost_median)" for name in ("zeros", "small")))
+    page.wait("return document.querySelectorAll('.scatterlayer .trace path.js-line').length >= 3")
     page.wait("return [...document.querySelectorAll('img')].some(i => i.naturalWidth > 200)")
-    page.press("[role=slider]", RIGHT)
-    page.wait("return document.querySelector('[role=slider]').getAttribute('aria-valuenow') == '1'")
-    assert page.run("return document.querySelector('[role=slider]').getAttribute('aria-valuemax')") == "40"
 
 
-def test_artifacts_show_table_and_figures(page: browser.Browser, address: str, runs: dict[str, str]) -> None:
-    (parent,) = (run for name, run in runs.items() if name.startswith("pipeline "))
-    page.open(f"{address}#/experiments/1/runs/{parent}/artifacts/reports/figures/cost_curves.png")
+def test_the_highlighted_seed_is_drawn_with_its_boundary(page: browser.Browser, address: str, ids: dict) -> None:
+    page.open(view(address, ids, "models", "highlighted", True))
+    page.wait_for("3 matching runs", *(f"{name} seed 3, momentum=0.9 (cost)" for name in ("zeros", "small")))
+    page.wait("return document.querySelectorAll('.scatterlayer .trace path.js-line').length >= 3")
+    page.wait("return [...document.querySelectorAll('img')].some(i => i.naturalWidth > 200)")
+    slider = "document.querySelector('[role=slider][aria-valuemax=\"40\"]')"
+    page.wait(f"return {slider}.getAttribute('aria-valuenow') == '40'")
+    page.press("[role=slider][aria-valuemax='40']", "\ue012")  # the left arrow
+    page.wait(f"return {slider}.getAttribute('aria-valuenow') == '10'")
+
+
+VIEWS = [("results", "results"), ("initializers", "initializers"), ("models", "models")]
+
+
+@pytest.mark.parametrize(("level", "key"), VIEWS)
+def test_the_columns_of_a_view_fit_on_a_screen(
+    laboratory: Laboratory, page: browser.Browser, address: str, ids: dict, level: str, key: str
+) -> None:
+    page.open(view(address, ids, level, key))
+    page.wait("return document.querySelectorAll('.ag-header-cell').length > 6")
+    columns = {
+        "results": ["metrics.`he/share_at_target`", "params.`training.learning_rate`"],
+        "initializers": ["metrics.`share_at_target`", "tags.`results`"],
+        "models": ["metrics.`train_accuracy`", "tags.`results`"],
+    }
+    for column in columns[level]:
+        edge = page.wait(
+            "const header = [...document.querySelectorAll('.ag-header-cell')]"
+            ".find(e => e.getAttribute('col-id') == arguments[0]);"
+            "return header && header.getBoundingClientRect().right",
+            column,
+        )
+        assert edge <= page.run("return window.innerWidth")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A result and its models
+
+
+def test_a_result_shows_its_report_figures_data_and_origin(
+    page: browser.Browser, address: str, ids: dict, results: dict
+) -> None:
+    run = f"{address}#/experiments/{ids['results']}/runs/{results['std20']}"
+    page.open(f"{run}/artifacts/reports/figures/cost_curves.png")
     page.wait("return [...document.querySelectorAll('img')].some(i => i.naturalWidth > 600)")
-    page.open(f"{address}#/experiments/1/runs/{parent}/artifacts/reports/comparison.csv")
+    page.open(f"{run}/artifacts/reports/comparison.csv")
     page.wait_for("train_accuracy_mean", "zeros", "small", "he")
-    page.open(f"{address}#/experiments/1/runs/{parent}")
-    page.wait_for("Comparison of initializers", "he, 2 seeds")
+    page.open(run)
+    page.wait_for("Comparison of initializers", "circles train", "he/share_at_target", "initializers.small.std")
+    page.open(page.run("return [...document.querySelectorAll('a')].find(a => a.textContent == 'models').href"))
+    page.wait_for("6 matching runs", "small seed 3, std=0.02")
 
 
-def test_a_model_tells_data_and_origin(page: browser.Browser, address: str, runs: dict[str, str]) -> None:
-    page.open(f"{address}#/experiments/1/runs/{runs['he seed 5']}")
-    page.wait_for("circles train", "recipe", "he_normal", "Parent run")
+def test_the_models_tab_shows_the_highlighted_seeds_with_metrics_and_signature(
+    page: browser.Browser, address: str, ids: dict
+) -> None:
+    page.open(f"{address}#/experiments/{ids['models']}/models?workflowType=machine_learning")
+    page.wait_for("he-seed-3", "zeros-seed-3", "Ready", "he seed 3, learning_rate=5.0")
+    links = "[...document.querySelectorAll('a')].filter(a => /-seed-[0-9]/.test(a.textContent))"
+    assert page.run(f"return {links}.length") == 3 + 1 + 3 + 3  # zeros and he are the same with another std of small
+    page.open(page.run(f"return {links}.find(a => a.textContent == 'he-seed-3').href"))
+    page.wait_for("train_accuracy", "test_accuracy", "largest_rise", "he_normal")
+    page.open(page.run("return location.href") + "/artifacts")
+    page.wait_for("MLmodel", "weights.npz")
+    page.run("[...document.querySelectorAll('*')].filter(e => e.textContent == 'MLmodel').pop().click()")
+    page.wait_for("signature", "[-1, 2]")

@@ -33,8 +33,27 @@ def test_whether_anything_differs_from_the_commit(tmp_path: Path, monkeypatch: p
     provenance.git("commit", "-q", "--allow-empty", "-m", "start")
     assert provenance.origin()["git.dirty"] == "false"
     assert len(provenance.origin()["mlflow.source.git.commit"]) == 40
+    for name in ("reports/figures", "jobs"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "written_by_dvc").touch()
+    (tmp_path / "dvc.lock").touch()
+    assert provenance.origin()["git.dirty"] == "false"
     (tmp_path / "new").touch()
     assert provenance.origin()["git.dirty"] == "true"
+
+
+def test_the_committed_parameters_are_read_from_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository(tmp_path, monkeypatch)
+    assert provenance.committed_params() == {}
+    provenance.git("init", "-q")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "params.yaml").write_text("training: {learning_rate: 0.1}\nseeds: [1, 2]\n")
+    provenance.git("add", "-A")
+    provenance.git("commit", "-q", "-m", "start")
+    (folder / "params.yaml").write_text("training: {learning_rate: 5.0}\n")
+    monkeypatch.chdir(folder)  # a folder below the root of the git repository
+    assert provenance.committed_params() == {"training.learning_rate": "0.1", "seeds": "[1, 2]"}
 
 
 def test_the_experiment_is_dvcs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,192 +1,366 @@
-"""What is published to MLflow, read back through MLflow's own client."""
+"""Publishing: each run is in the store exactly once, whatever was there before and whoever publishes at the same time."""
 
 import contextlib
-import importlib.metadata
-import json
-import shutil
+import itertools
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy
-import pandas as pd
+import numpy as np
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import ViewType
-from ruamel.yaml import YAML
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, ViewType
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from pipeline.storage import atomic_files, trained
-from pipeline.tracking import locking, publish
-from pipeline.tracking import runs as track
-from pipeline.tracking.publish import PARENT, Data, Result, Run, TrackingError
-from tests.conftest import Laboratory
+from pipeline.storage import trained
+from pipeline.tracking import publish, store
+from pipeline.tracking.content import Details, Network, Run
+from pipeline.tracking.publish import FULL, Result
+from pipeline.tracking.store import LEVELS, TrackingError
+from tests.stores import artifacts, logged_models, runs
+
+DATA = [DatasetInput(Dataset("circles train", "a" * 32, "local", "{}"), [InputTag("mlflow.data.context", "train")])]
 
 
-def result(folder: Path, fingerprint: str = "abc", experiment: str = "") -> Result:
-    table = folder / "table.csv"
-    table.write_text("a\n1\n")
-    tags = {"git.dirty": "true", "level": "pipeline", "mlflow.note.content": "# Table"}
-    return Result(fingerprint, Run("pipeline abc", {"n_seeds": 1}, tags, files=[(table, "reports")]), experiment)
-
-
-def model(name: str = "he seed 3", n_costs: int = 3) -> Run:
-    metrics = [("cost", 1.0 / (i + 1), 10 * i) for i in range(n_costs)] + [("train_accuracy", 0.75, 0)]
-    data = [Data("circles train", "a" * 32, "data/train.csv", {"x1": "double", "y": "long"}, 30, "train")]
-    return Run(name, {"initializer": "he", "seed": 3}, {"level": "model"}, metrics, data=data)
-
-
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database without runs: MLflow takes some seconds to make it."""
-    folder = tmp_path_factory.mktemp("store")
-    publish._create_database(folder / "mlflow.db")
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def store(tmp_path: Path, empty: Path) -> str:
-    shutil.copyfile(empty, tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
-
-
-def runs(uri: str) -> list:
-    client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(publish.EXPERIMENT)
-    return list(client.search_runs([experiment.experiment_id], "", ViewType.ACTIVE_ONLY, 1000))
-
-
-def test_parent_and_children(tmp_path: Path, store: str) -> None:
-    assert publish.publish(store, tmp_path, result(tmp_path), [model(), model("he seed 4", 2500)])
-    client = MlflowClient(store)
-    (parent,) = (run for run in runs(store) if PARENT not in run.data.tags)
-    children = {run.info.run_name: run for run in runs(store) if run.data.tags.get(PARENT) == parent.info.run_id}
-    assert set(children) == {"he seed 3", "he seed 4"}
-    assert all(run.info.status == "FINISHED" for run in [parent, *children.values()])
-    assert parent.data.params == {"n_seeds": "1"}
-    assert parent.data.tags["mlflow.note.content"] == "# Table"
-    assert locking.SIGN not in parent.data.tags
-    assert [file.path for file in client.list_artifacts(parent.info.run_id, "reports")] == ["reports/table.csv"]
-    child = children["he seed 3"]
-    assert child.data.params == {"initializer": "he", "seed": "3"}
-    assert child.data.tags[locking.OF] == parent.data.tags[locking.FINGERPRINT] == "abc"
-    (given,) = child.inputs.dataset_inputs
-    assert (given.dataset.name, given.dataset.digest, given.tags[0].value) == ("circles train", "a" * 32, "train")
-    assert json.loads(given.dataset.schema)["mlflow_colspec"][1] == {"name": "y", "type": "long", "required": True}
-    assert child.data.metrics == {"cost": pytest.approx(1 / 3), "train_accuracy": 0.75}
-    history = client.get_metric_history(child.info.run_id, "cost")
-    assert [(m.step, m.value) for m in history] == [(0, 1.0), (10, 0.5), (20, pytest.approx(1 / 3))]
-    assert len(client.get_metric_history(children["he seed 4"].info.run_id, "cost")) == 2500  # in several batches
-
-
-def test_mlflow_lists_a_parent_first_and_its_children_in_our_order(tmp_path: Path, store: str) -> None:
-    """MLflow puts children below their parent only if that is on the same page, and sorts by start, newest first."""
-    for fingerprint in ("abc", "def"):
-        children = [model(f"{fingerprint} {i}") for i in range(3)]
-        publish.publish(store, tmp_path, result(tmp_path, fingerprint), children)
-    client = MlflowClient(store)
-    experiment = client.get_experiment_by_name(publish.EXPERIMENT).experiment_id
-    listed = client.search_runs([experiment], order_by=["attributes.start_time DESC"])
-    assert [run.info.run_name for run in listed[:4]] == ["pipeline abc", "def 0", "def 1", "def 2"]
-    assert [run.info.run_name for run in listed[4:]] == ["pipeline abc", "abc 0", "abc 1", "abc 2"]
-
-
-def test_the_experiments_of_dvc_that_gave_a_result_are_told(tmp_path: Path, store: str) -> None:
-    for name in ("wild", "", "wilder", "wild"):
-        publish.publish(store, tmp_path, result(tmp_path, experiment=name), [model()])
-    (parent,) = (run for run in runs(store) if PARENT not in run.data.tags)
-    assert parent.data.tags[publish.EXPERIMENTS] == "wild, wilder"
-
-
-def test_a_parent_deleted_alone_comes_back_without_doubles(tmp_path: Path, store: str) -> None:
-    """MLflow's page deletes a parent and leaves its children."""
-    publish.publish(store, tmp_path, result(tmp_path), [model()])
-    client = MlflowClient(store)
-    (parent,) = (run for run in runs(store) if PARENT not in run.data.tags)
-    client.delete_run(parent.info.run_id)
-    publish.publish(store, tmp_path, result(tmp_path), [model()])
-    assert sorted(run.info.run_name for run in runs(store)) == ["he seed 3", "pipeline abc"]
-
-
-def test_the_same_result_is_published_once(tmp_path: Path, store: str) -> None:
-    assert publish.publish(store, tmp_path, result(tmp_path), [model()])
-    before = {run.info.run_id for run in runs(store)}
-    assert not publish.publish(store, tmp_path, result(tmp_path), [model()])
-    assert {run.info.run_id for run in runs(store)} == before
-    assert publish.publish(store, tmp_path, result(tmp_path, "def"), [model()])
-    assert len(runs(store)) == 4
-
-
-def test_an_interrupted_publishing_is_done_anew(tmp_path: Path, store: str) -> None:
-    def interrupted():
-        yield model()
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        publish.publish(store, tmp_path, result(tmp_path), interrupted())
-    assert publish.publish(store, tmp_path, result(tmp_path), [model()])
-    assert sorted(run.info.run_name for run in runs(store)) == ["he seed 3", "pipeline abc"]
-    assert all(run.info.status == "FINISHED" for run in runs(store))
-
-
-@pytest.mark.slow
-def test_what_a_deleted_database_left_does_not_spoil_the_new_one(tmp_path: Path, empty: Path) -> None:
-    """SQLite would mend the new database with the log of the old one."""
-    path = tmp_path / "mlflow.db"
-    shutil.copyfile(empty, path)
-    assert publishing(tmp_path, ["old"]) == [0]
-    killed = "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
-    killed += "c.execute(\"UPDATE alembic_version SET version_num = 'x'\"); c.commit(); os._exit(0)"
-    subprocess.run([sys.executable, "-c", killed, str(path)], check=True)
-    assert (tmp_path / "mlflow.db-wal").stat().st_size > 0
-    path.unlink()
-    assert publishing(tmp_path, ["abc"]) == [0]
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        values = {value for (value,) in connection.execute("SELECT value FROM tags WHERE key = 'fingerprint'")}
-    assert values == {"abc"}
-
-
-@pytest.mark.slow
-def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow cannot go on from tables half made; six processes at once left five crashed when they made them in place."""
-
-    def killed(*arguments: object) -> None:
-        (tmp_path / "mlflow.db.part").write_text("half made")
-        raise KeyboardInterrupt
-
-    store = f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
-    with monkeypatch.context() as patched:
-        patched.setattr(publish, "SqlAlchemyStore", killed)
-        with pytest.raises(KeyboardInterrupt):
-            publish.publish(store, tmp_path, result(tmp_path), [model()])
-    assert not (tmp_path / "mlflow.db").exists()
-    assert publishing(tmp_path, ["0", "1", "2", "2"]) == [0] * 4
-    assert sorted(run.data.tags["fingerprint"] for run in runs(store) if PARENT not in run.data.tags) == ["0", "1", "2"]
-    assert len(runs(store)) == 3 * 21
-    assert {run.info.status for run in runs(store)} == {"FINISHED"}
-
-
-def publishing(folder: Path, fingerprints: list[str]) -> list[int]:
-    """The exit codes of as many processes, which publish twenty runs each, all at once."""
-    code = (
-        "import sys; from pathlib import Path; from pipeline.tracking import publish as t; folder = Path(sys.argv[1]);"
-        "t.publish(f'sqlite:///{folder.as_posix()}/mlflow.db', folder, t.Result(sys.argv[2], t.Run('p', {}, {})),"
-        "[t.Run(f'{i}', {}, {}) for i in range(20)])"
+def run(name: str, identity: str = "", detail: Any = 0, details: Callable[[Path], Details] | None = None) -> Run:
+    initializer, _, seed = name.partition(" seed ")
+    params = {"initializer": initializer, "seed": seed or "all"}
+    return Run(
+        name, identity or name, params, {}, [("train_accuracy", 0.75, 0)], detail, details or (lambda _: Details())
     )
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(folder), each]) for each in fingerprints]
-    return [process.wait() for process in processes]
+
+
+def result(
+    identity: str = "abc", names: Sequence[str] = ("he seed 3", "he seed 4"), experiment: str = "", content: str = "1"
+) -> Result:
+    """A result with models of these names, and with a table that holds `content`."""
+
+    def details(folder: Path) -> Details:
+        (folder / "table.csv").write_text(content)
+        return Details(files=[(folder / "table.csv", "reports/table.csv")], data=DATA)
+
+    whole = Run(
+        f"result {identity}", identity, {"network.hidden_sizes": "[10, 5]"}, {"note": content}, [], content, details
+    )
+    return Result(whole, [run("he")], {"settings": [with_settings(run(name)) for name in names]}, experiment)
+
+
+def with_settings(model: Run) -> Run:
+    return model._replace(tags={publish.SETTINGS: "settings"})
+
+
+def with_models(made: Result, models: Sequence[Run]) -> Result:
+    return made._replace(models={"settings": [with_settings(model) for model in models]})
+
+
+def detailed(*, fail: str = "") -> Run:
+    """A model with a curve, data and a saved network; `fail` interrupts it before or after it is saved."""
+
+    def details(folder: Path) -> Details:
+        trained.write_weights(folder / "w.npz", [3], [(np.ones((1, 1, 2)), np.ones((1, 1, 1)))])
+        network = Network(folder / "w.npz", 2, [])
+        if fail == "before":
+            raise KeyboardInterrupt
+        curve = [("cost", 1.0 / (i + 1), 10 * i) for i in range(1200)]
+        return Details(curve, data=DATA, model=network)
+
+    return run("he seed 3", detail=FULL, details=details)
+
+
+def client(root: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{root.as_posix()}/mlflow.db")
+
+
+def put(root: Path, made: Result) -> bool:
+    with store.writing(root) as opened:
+        return publish.publish(opened, made)
+
+
+def state(root: Path) -> dict[str, dict[str, str]]:
+    """The tag `results` of each run by its name, for each level; every run is finished and there once."""
+    found: dict[str, dict[str, str]] = {}
+    for level in LEVELS:
+        rows = runs(client(root), level)
+        assert {row.info.status for row in rows} <= {"FINISHED"}
+        assert len({row.data.tags["identity"] for row in rows}) == len(rows)
+        found[level] = {row.info.run_name: row.data.tags["results"] for row in rows}
+    return found
+
+
+def only(root: Path, level: str, name: str) -> Any:
+    (found,) = (row for row in runs(client(root), level) if row.info.run_name == name)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Content
+
+
+def test_the_content_of_a_result_can_be_read_back(root: Path) -> None:
+    assert put(root, result())
+    tag = "|result abc|"
+    models = {"he seed 3": tag, "he seed 4": tag}
+    assert state(root) == {"results": {"result abc": tag}, "initializers": {"he": tag}, "models": models}
+    row = only(root, "results", "result abc")
+    assert row.data.params == {"network.hidden_sizes": "[10, 5]"}
+    assert artifacts(client(root), row.info.run_id) == ["reports/table.csv"]
+    (data,) = row.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest, data.tags[0].value) == ("circles train", "a" * 32, "train")
+    model = only(root, "models", "he seed 4")
+    assert model.data.params == {"initializer": "he", "seed": "4"}
+    assert model.data.metrics == {"train_accuracy": 0.75}
+
+
+def test_more_parameters_and_metrics_than_mlflow_takes_in_one_call(root: Path) -> None:
+    params = {f"p{i}": str(i) for i in range(250)}
+    metrics = [("cost", float(i), i) for i in range(1200)]
+    big = run("he seed 3")._replace(params=params, metrics=metrics)
+    put(root, with_models(result(), [big]))
+    row = only(root, "models", "he seed 3")
+    assert row.data.params == params
+    history = client(root).get_metric_history(row.info.run_id, "cost")
+    assert [(m.step, m.value) for m in history] == [(i, float(i)) for i in range(1200)]
+    assert row.data.metrics == {"cost": 1199.0}
+
+
+def test_mlflow_lists_the_models_in_order(root: Path) -> None:
+    names = [f"he seed {seed}" for seed in range(5)]
+    put(root, result(names=names))
+    assert [row.info.run_name for row in runs(client(root), "models")] == names
+
+
+def test_a_detailed_model_is_a_logged_model_with_metrics_and_results(root: Path) -> None:
+    put(root, with_models(result(), [detailed()]))
+    put(root, with_models(result("def"), [detailed()]))
+    (model,) = logged_models(client(root))
+    assert (model.name, str(model.status), model.params["seed"]) == ("he-seed-3", "READY", "3")
+    assert {metric.key: metric.value for metric in model.metrics} == {"train_accuracy": 0.75}
+    assert model.tags["results"] == "|result abc|result def|"
+    row = only(root, "models", "he seed 3")
+    assert model.source_run_id == row.info.run_id
+    assert [output.model_id for output in row.outputs.model_outputs] == [model.model_id]
+    assert len(client(root).get_metric_history(row.info.run_id, "cost")) == 1200
+    assert len(client(root).get_metric_history(row.info.run_id, "train_accuracy")) == 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Once
+
+
+def test_the_same_result_is_published_once(root: Path) -> None:
+    put(root, result())
+    before = {row.info.run_id for level in LEVELS for row in runs(client(root), level)}
+    assert not put(root, result())
+    assert {row.info.run_id for level in LEVELS for row in runs(client(root), level)} == before
+
+
+def test_a_model_of_several_results_is_there_once_and_names_them(root: Path) -> None:
+    put(root, result())
+    put(root, result("def", ["he seed 4", "he seed 5"], experiment="rate-5"))
+    assert state(root)["models"] == {
+        "he seed 3": "|result abc|",
+        "he seed 4": "|result abc|rate-5|",
+        "he seed 5": "|rate-5|",
+    }
+    opened = client(root)
+    assert len(runs(opened, "models", "tags.results LIKE '%|rate-5|%'")) == 2
+    assert len(runs(opened, "initializers", "tags.results LIKE '%|rate-5|%'")) == 1
+
+
+def test_all_dvc_experiments_with_a_result_are_its_names(root: Path) -> None:
+    for experiment in ("wild", "", "wilder", "wild"):
+        put(root, result(experiment=experiment))
+    found = state(root)
+    assert found["results"] == {"wild": "|wild|wilder|"}
+    assert set(found["models"].values()) == set(found["initializers"].values()) == {"|wild|wilder|"}
+
+
+def test_two_results_of_the_same_name_are_distinguished(root: Path) -> None:
+    put(root, result("a" * 64, experiment="rate"))
+    put(root, result("b" * 64, experiment="rate"))
+    assert state(root)["results"] == {"rate": "|rate|", "rate bbbbbbbb": "|rate bbbbbbbb|"}
+    put(root, result("b" * 64, experiment="rate"))
+    assert len(state(root)["results"]) == 2
+
+
+@pytest.mark.parametrize("name", ["it's", 'a"b|c', "100%", "naïve"])
+def test_names_with_quotes_and_bars(root: Path, name: str) -> None:
+    put(root, result(experiment=name))
+    put(root, result(experiment=name))
+    (tag,) = set(state(root)["models"].values())
+    assert tag == f"|{name.replace('|', '').replace(chr(34), '')}|"
+
+
+def test_a_tag_that_would_be_too_long_keeps_the_newest_names() -> None:
+    names = [f"experiment {i:04}" for i in range(1000)]
+    tag = publish._joined(names)
+    assert len(tag) <= publish.MAX_TAG
+    assert tag.endswith("|experiment 0999|")
+    assert tag.startswith("|experiment ")
+
+
+def test_changed_tables_of_the_same_models_replace_those_of_the_result(root: Path) -> None:
+    put(root, result(content="old"))
+    before = only(root, "results", "result abc")
+    assert put(root, result(content="new"))
+    after = only(root, "results", "result abc")
+    assert after.info.run_id == before.info.run_id
+    assert after.data.tags["note"] == "new"
+    path = client(root).download_artifacts(after.info.run_id, "reports/table.csv", str(root))
+    assert Path(path).read_text() == "new"
+    assert not put(root, result(content="new"))
+
+
+def test_rows_that_a_changed_result_no_longer_contains_are_released(root: Path) -> None:
+    put(root, result("def", ["he seed 4"]))
+    put(root, result(names=["he seed 3", "he seed 4"], content="old"))
+    put(root, result(names=["he seed 5"], content="new"))
+    assert state(root)["models"] == {"he seed 4": "|result def|", "he seed 5": "|result abc|"}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# More detail of a model that is there
+
+
+def test_a_model_gets_the_details_that_another_result_needs_and_keeps_them(root: Path) -> None:
+    put(root, with_models(result(), [run("he seed 3")]))
+    first = only(root, "models", "he seed 3")
+    put(root, with_models(result("def"), [detailed()]))
+    put(root, with_models(result("ghi"), [run("he seed 3")]))
+    row = only(root, "models", "he seed 3")
+    assert row.info.run_id == first.info.run_id
+    assert row.data.tags["detail"] == "full"
+    assert len(client(root).get_metric_history(row.info.run_id, "cost")) == 1200
+    assert len(logged_models(client(root))) == 1
+
+
+def test_a_curve_with_more_points_is_added(root: Path) -> None:
+    def points(n: int) -> Run:
+        return run("he seed 3", detail=n, details=lambda _: Details([("cost", float(i), i) for i in range(n)]))
+
+    for n, expected in ((2, 2), (4, 4), (3, 4)):
+        put(root, with_models(result(), [points(n)]))
+        row = only(root, "models", "he seed 3")
+        assert len(client(root).get_metric_history(row.info.run_id, "cost")) == expected
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Interrupted
+
+
+CALLS = ("before", "create_logged_model", "log_model_artifacts", "log_outputs", "update_run")
+
+
+@pytest.mark.parametrize(("when", "exists"), [*itertools.product(CALLS, (False, True)), ("set_terminated", False)])
+def test_an_interrupted_publishing_is_completed(
+    root: Path, monkeypatch: pytest.MonkeyPatch, when: str, exists: bool
+) -> None:
+    """`exists`: the model is there already, without its details."""
+    if exists:
+        put(root, with_models(result("def"), [run("he seed 3")]))
+
+    def interrupted(*arguments: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if when == "create_logged_model":  # interrupted after it, not before
+            create = MlflowClient.create_logged_model
+
+            def create_then_stop(*arguments: Any, **named: Any) -> None:
+                create(*arguments, **named)
+                raise KeyboardInterrupt
+
+            patched.setattr(MlflowClient, when, create_then_stop)
+        elif when != "before":
+            patched.setattr(MlflowClient, when, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            put(root, with_models(result(), [detailed(fail=when)]))
+    assert not runs(client(root), "results", "tags.identity = 'abc' and attributes.status = 'FINISHED'")
+    put(root, with_models(result(), [detailed()]))
+    assert state(root)["models"] == {"he seed 3": "|result def|result abc|" if exists else "|result abc|"}
+    (model,) = logged_models(client(root))
+    assert str(model.status) == "READY"
+    row = only(root, "models", "he seed 3")
+    assert {len(client(root).get_metric_history(row.info.run_id, key)) for key in ("cost", "train_accuracy")} == {
+        1200,
+        1,
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Several publishers at a server, without a lock
+
+
+def server(root: Path) -> store.Store:
+    """The local store as if it were a server: publishing repeats its steps until nothing is left to do."""
+    with store.writing(root) as opened:
+        pass
+
+    class Server(store.Store):
+        is_local = False  # type: ignore[assignment]
+
+    return Server(*opened)
+
+
+def test_of_duplicates_the_smallest_id_stays_with_all_names(root: Path) -> None:
+    opened = server(root)
+    publish.publish(opened, result(experiment="one"))
+    publish.publish(opened, result("def", experiment="other"))
+    duplicate = result(experiment="one")
+    for level, each in (("models", duplicate.models["settings"][0]), ("results", duplicate.run)):
+        publish._create(opened, level, each, ["one"], 5)
+    ids = sorted(row.info.run_id for row in runs(client(root), "models", "params.seed = '3'"))
+    assert len(ids) == 2
+    publish.publish(opened, duplicate)
+    assert only(root, "models", "he seed 3").info.run_id == ids[0]
+    assert set(state(root)["models"].values()) == {"|one|other|"}
+    assert len(state(root)["results"]) == 2
+
+
+def test_a_run_that_another_process_deletes_while_it_is_written_is_no_error(root: Path) -> None:
+    """The other process has finished the same run first."""
+    opened = server(root)
+
+    def details(folder: Path) -> Details:
+        (mine,) = (row for row in runs(client(root), "models") if row.info.status == "RUNNING")
+        client(root).delete_run(mine.info.run_id)
+        publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
+        return Details([("cost", 1.0, 0)])
+
+    made = with_models(result(), [run("he seed 3", detail=1, details=details)])
+    first = itertools.chain([details], itertools.repeat(lambda _: Details([("cost", 1.0, 0)])))
+    model = made.models["settings"][0]._replace(details=lambda folder: next(first)(folder))
+    publish.publish(opened, made._replace(models={"settings": [model]}))
+    assert state(root)["models"] == {"he seed 3": "|theirs|result abc|"}
+
+
+def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reads the tag before the other writes it; whoever writes last overwrites the name, which comes back."""
+    opened = server(root)
+    publish.publish(opened, result())
+    set_names = publish._set_names
+    overwritten = []
+
+    def overwrite(opened_store: Any, row: Any, names: Sequence[str]) -> None:
+        set_names(opened_store, row, names)
+        if row.data.tags["identity"] == "he seed 3" and not overwritten:
+            overwritten.append(row)
+            client(root).set_tag(row.info.run_id, "results", "|result abc|other|")
+
+    monkeypatch.setattr(publish, "_set_names", overwrite)
+    publish.publish(opened, result("def", experiment="mine"))
+    assert overwritten
+    assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
 
 
 @contextlib.contextmanager
 def outrun(database: Path, table: str) -> Iterator[list[tuple]]:
-    """Whenever MLflow is about to insert rows into `table`, other hands put them there first; they are collected."""
+    """Whenever MLflow is about to insert rows into `table`, another connection inserts them first; they are collected."""
     outrun: list[tuple] = []
 
     def insert(session: Any, *_: Any) -> None:
@@ -206,43 +380,117 @@ def outrun(database: Path, table: str) -> Iterator[list[tuple]]:
 
 
 @pytest.mark.parametrize("table", ["experiments", "experiment_tags", "datasets"])
-def test_what_another_process_writes_first_is_no_error(tmp_path: Path, store: str, table: str) -> None:
-    with outrun(tmp_path / "mlflow.db", table) as rows:
-        assert publish.publish(store, tmp_path, result(tmp_path), [model(), model("he seed 4")])
+def test_what_another_process_writes_first_is_no_error(root: Path, table: str) -> None:
+    with outrun(root / "mlflow.db", table) as rows:
+        with store.writing(root) as opened:
+            publish.publish(opened, result())
+            store.set_experiment_tags(opened, "results", {"mlflow.note.content": "note"})
+        assert client(root).get_experiment_by_name(store.EXPERIMENTS["results"]).tags["mlflow.note.content"] == "note"
     assert rows
-    assert [run.info.status for run in runs(store)] == ["FINISHED"] * 3
-    assert [len(run.inputs.dataset_inputs) for run in runs(store)] == [0, 1, 1]
+    assert [len(rows) for rows in state(root).values()] == [2, 1, 1]
 
 
-def test_two_experiments_that_tell_their_names_at_once(tmp_path: Path, store: str) -> None:
-    publish.publish(store, tmp_path, result(tmp_path), [])
-    with outrun(tmp_path / "mlflow.db", "tags") as rows:
-        assert not publish.publish(store, tmp_path, result(tmp_path, experiment="brave-hen"), [])
-    assert len(rows) == 1
-    assert runs(store)[0].data.tags["dvc.experiments"] == "brave-hen"
+# ---------------------------------------------------------------------------------------------------------------------
+# The store
 
 
-def test_a_deleted_experiment_comes_back(tmp_path: Path, store: str) -> None:
-    publish.publish(store, tmp_path, result(tmp_path), [model()])
-    client = MlflowClient(store)
-    client.delete_experiment(client.get_experiment_by_name(publish.EXPERIMENT).experiment_id)
-    publish.publish(store, tmp_path, result(tmp_path, "def"), [model()])
-    assert client.get_experiment_by_name(publish.EXPERIMENT).lifecycle_stage == "active"
+@pytest.mark.slow
+def test_what_a_deleted_database_left_does_not_spoil_the_new_one(root: Path) -> None:
+    """SQLite would mend the new database with the log of the old one."""
+    path = root / "mlflow.db"
+    assert publishing(root, ["old"]) == [0]  # in another process: MLflow keeps its connections to a deleted file
+    killed = "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+    killed += "c.execute(\"UPDATE alembic_version SET version_num = 'x'\"); c.commit(); os._exit(0)"
+    subprocess.run([sys.executable, "-c", killed, str(path)], check=True)
+    assert (root / "mlflow.db-wal").stat().st_size > 0
+    path.unlink()
+    assert publishing(root, ["abc"]) == [0]
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert set(state(root)["results"]) == {"result abc"}
+
+
+@pytest.mark.slow
+def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow cannot continue half-made tables; of six processes that created them at once, five crashed."""
+
+    def killed(*arguments: object) -> None:
+        (tmp_path / "mlflow.db.part").write_text("half made")
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "SqlAlchemyStore", killed)
+        with pytest.raises(KeyboardInterrupt):
+            put(tmp_path, result())
+    assert not (tmp_path / "mlflow.db").exists()
+    assert publishing(tmp_path, ["a", "b", "b"]) == [0] * 3
+    found = state(tmp_path)
+    assert set(found["results"]) == {"result a", "result b"}
+    assert {frozenset(tag.strip("|").split("|")) for tag in found["models"].values()} == {frozenset(found["results"])}
+
+
+def publishing(root: Path, identities: Sequence[str]) -> list[int]:
+    """The exit codes of as many processes, which publish a result each, all at once."""
+    code = (
+        "import sys; from pathlib import Path; from tests.tracking import test_publish as t;"
+        "t.put(Path(sys.argv[1]), t.result(sys.argv[2]))"
+    )
+    command, project = [sys.executable, "-c", code, str(root)], Path(__file__).parents[2]
+    processes = [subprocess.Popen([*command, each], cwd=project) for each in identities]
+    return [process.wait() for process in processes]
+
+
+def test_a_deleted_experiment_comes_back(root: Path) -> None:
+    put(root, result())
+    name = store.EXPERIMENTS["models"]
+    client(root).delete_experiment(client(root).get_experiment_by_name(name).experiment_id)
+    put(root, result("def"))
+    assert client(root).get_experiment_by_name(name).lifecycle_stage == "active"
+
+
+def test_runs_of_the_previous_version_stay_as_they_are(root: Path) -> None:
+    old = client(root)
+    experiment = old.create_experiment("weight initialization")
+    parent = old.create_run(experiment, tags={"fingerprint": "abc", "level": "pipeline"}).info.run_id
+    old.log_batch(parent, metrics=[Metric("cost", 1.0, 0, 0)])
+    put(root, result())
+    assert [row.info.run_id for row in old.search_runs([experiment], "", ViewType.ALL)] == [parent]
+    assert old.get_run(parent).data.metrics == {"cost": 1.0}
 
 
 @pytest.mark.parametrize(
     "uri", ["http://user:secret@127.0.0.1:9", "sqlite:///{folder}/table.csv/mlflow.db", "nonsense://x"]
 )
-def test_a_store_that_does_not_answer_is_told_in_a_sentence(tmp_path: Path, uri: str) -> None:
+def test_a_store_that_does_not_respond_is_reported_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    (tmp_path / "table.csv").write_text("")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(folder=tmp_path.as_posix()))
     start = time.monotonic()
     with pytest.raises(TrackingError) as raised:
-        publish.publish(uri.format(folder=tmp_path.as_posix()), tmp_path, result(tmp_path), [model()])
+        put(tmp_path, result())
     message = str(raised.value)
     assert message.startswith("MLflow's store ")
     assert "set MLFLOW_TRACKING_URI to an available store" in message
     assert "secret" not in message
     assert "\n" not in message
     assert time.monotonic() - start < 60  # MLflow itself would try again for several minutes
+
+
+@pytest.mark.parametrize("name", ["a b", "ünï", "100 %", "a#b", "a&b=c;d"])
+def test_folders_with_characters_that_mean_something_in_a_url(root: Path, name: str) -> None:
+    folder = root / name
+    folder.mkdir()
+    (root / "mlflow.db").rename(folder / "mlflow.db")
+    put(folder, with_models(result(), [detailed()]))
+    assert {path.name for path in root.iterdir()} == {name}
+    assert {"mlflow.db", "mlartifacts"} < {path.name for path in folder.iterdir()}
+    with store.reading(folder) as opened:
+        (row,) = opened.search("results")
+        path = opened.client.download_artifacts(row.info.run_id, "reports/table.csv", str(root))
+    assert Path(path).read_text() == "1"
+    assert len(list(folder.rglob("table.csv"))) == len(list(folder.rglob("weights.npz"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -258,137 +506,4 @@ def test_the_store_is_anchored_at_the_root(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, expected: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
-    assert publish.store_uri(tmp_path) == expected.format(root=tmp_path.as_posix())
-
-
-def by_level(laboratory: Laboratory, level: str) -> dict:
-    uri = f"sqlite:///{laboratory.root.as_posix()}/mlflow.db"
-    return {run.info.run_name: run for run in runs(uri) if run.data.tags["level"] == level}
-
-
-def files(client: MlflowClient, run: Any, folder: str | None = None) -> set[str]:
-    return {file.path for file in client.list_artifacts(run.info.run_id, folder)}
-
-
-def test_the_pipeline_publishes_the_result(finished: Laboratory) -> None:
-    client = MlflowClient(f"sqlite:///{finished.root.as_posix()}/mlflow.db")
-    (parent,) = by_level(finished, "pipeline").values()
-    assert files(client, parent) == {"params.yaml", "dvc.lock", "reports"}
-    assert {"reports/comparison.md", "reports/comparison.csv"} < files(client, parent, "reports")
-    assert "reports/figures/cost_curves.png" in files(client, parent, "reports/figures")
-    assert parent.data.params["network.hidden_sizes"] == "(4, 3)"
-    tags = parent.data.tags
-    start = finished.run("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
-    assert tags["mlflow.source.git.commit"] == start
-    assert tags["version.numpy"] == numpy.__version__
-    assert tags["version.numba"] == importlib.metadata.version("numba")
-    assert tags["processor"]
-    assert tags["mlflow.note.content"].startswith("# Comparison of initializers")
-    assert parent.data.metrics == {}
-
-
-def test_the_pipeline_publishes_every_model(finished: Laboratory, tmp_path: Path) -> None:
-    client = MlflowClient(f"sqlite:///{finished.root.as_posix()}/mlflow.db")
-    models = by_level(finished, "model")
-    assert set(models) == {f"{name} seed {seed}" for name in ("zeros", "small", "he") for seed in (3, 5)}
-    he = models["he seed 3"]
-    assert {"boundary.png", "model", "images"} == files(client, he)
-    pictures = [name for name in files(client, he, "images") if name.endswith(".png")]
-    steps = sorted(int(name.partition("+step+")[2].partition("+")[0]) for name in pictures)
-    assert steps == [0, 1, 2, 5, 10, 20, 40]  # at these the shown seed's model is kept
-    assert {"boundary.png", "model"} == files(client, models["he seed 5"])
-    weights = client.download_artifacts(he.info.run_id, "model/weights.npz", str(tmp_path))
-    together = trained.read_weights(finished.root / "runs" / "he" / "weights.npz", (3, 5), [2, 4, 3, 1])
-    alone = trained.read_weights(Path(weights), (3,), [2, 4, 3, 1])
-    assert all((W[:1] == V).all() for (W, _), (V, _) in zip(together, alone, strict=True))
-    costs = atomic_files.read_csv(finished.root / "runs" / "he" / "costs.csv", trained.COSTS)
-    history = client.get_metric_history(he.info.run_id, "cost")
-    assert [m.value for m in history] == costs["cost"][costs["seed"] == 3].tolist()
-    layers = pd.read_csv(finished.root / "diagnostics" / "he" / "layers.csv").set_index("seed")
-    gradients = client.get_metric_history(he.info.run_id, "first_gradient")
-    assert [(m.step, m.value) for m in gradients] == list(enumerate(layers.loc[3, "weight_gradient_rms"], start=1))
-    assert {"initializer": "he", "seed": "3", "recipe": "he_normal"}.items() <= he.data.params.items()
-    table = pd.read_csv(finished.root / "reports" / "runs.csv").set_index(["initializer", "seed"])
-    assert he.data.tags["behaviour"] == table.loc[("he", 3), "behaviour"]
-    lock = YAML(typ="safe").load(finished.root / "dvc.lock")
-    known = {out["path"]: out["md5"] for out in lock["stages"]["dataset"]["outs"]}
-    used = {given.tags[0].value: given.dataset.digest for given in he.inputs.dataset_inputs}
-    assert used == {"train": known["data/train.csv"], "test": known["data/test.csv"]}
-
-
-def test_the_pipeline_publishes_the_spread_over_the_seeds(finished: Laboratory) -> None:
-    client = MlflowClient(f"sqlite:///{finished.root.as_posix()}/mlflow.db")
-    he = by_level(finished, "initializer")["he, 2 seeds"]
-    costs = atomic_files.read_csv(finished.root / "runs" / "he" / "costs.csv", trained.COSTS)["cost"].reshape(2, -1)
-    shares = {"cost_min": 0.0, "cost_q25": 0.25, "cost_median": 0.5, "cost_q75": 0.75, "cost_max": 1.0}
-    for key, share in shares.items():
-        reported = [(m.step, m.value) for m in client.get_metric_history(he.info.run_id, key)]
-        expected = numpy.quantile(costs, share, axis=0)  # other roundings in the interpolation: some 1e-16
-        assert reported == [(step, pytest.approx(c, rel=1e-14)) for step, c in zip((0, 20, 40), expected, strict=True)]
-    mean = [m.value for m in client.get_metric_history(he.info.run_id, "cost_mean")]
-    assert mean == pytest.approx(costs.mean(axis=0), rel=1e-14)  # numpy adds and rounds in another order
-    table = pd.read_csv(finished.root / "reports" / "comparison.csv").set_index("initializer")
-    assert he.data.metrics["train_accuracy_mean"] == table.loc["he", "train_accuracy_mean"]
-    every = pd.read_csv(finished.root / "reports" / "runs.csv").set_index("initializer").loc["he"]
-    for labels in ("behaviour", "initial_label"):
-        assert set(he.data.tags[labels].split(", ")) == {f"{k} {n}" for k, n in every[labels].value_counts().items()}
-    assert "costs.png" in files(client, he)
-
-
-def test_a_run_is_made_while_the_one_before_it_is_published() -> None:
-    made = [threading.Event() for _ in range(3)]
-
-    def runs() -> Iterator[Run]:
-        for number, begun in enumerate(made):
-            begun.set()
-            yield Run(str(number), {}, {})
-
-    for number, run in enumerate(track.ahead(runs())):
-        assert run.name == str(number)
-        assert all(begun.wait(60.0) for begun in made[: number + 2])  # seconds; it takes none
-        assert not any(begun.is_set() for begun in made[number + 2 :])
-
-
-def test_a_run_that_cannot_be_made_is_told_where_it_is_published() -> None:
-    def runs() -> Iterator[Run]:
-        yield Run("he", {}, {})
-        raise atomic_files.FileError("runs/he/weights.npz is damaged")
-
-    published = []
-    with pytest.raises(atomic_files.FileError, match="is damaged"):
-        published.extend(track.ahead(runs()))
-    assert [run.name for run in published] == ["he"]
-
-
-def test_a_publishing_that_fails_waits_for_the_run_that_is_being_made() -> None:
-    """Else its files would be written into a folder that is being deleted."""
-    made = []
-
-    def runs() -> Iterator[Run]:
-        for number in range(3):
-            time.sleep(0.2)
-            made.append(number)
-            yield Run(str(number), {}, {})
-
-    following = track.ahead(runs())
-    next(following)
-    following.close()
-    assert made == [0, 1]
-
-
-def test_a_store_that_is_gone_comes_back_whole(laboratory: Laboratory) -> None:
-    uri = f"sqlite:///{laboratory.root.as_posix()}/mlflow.db"
-    (laboratory.root / "mlflow.db").unlink()
-    assert laboratory.repro("--single-item", "--force", "track") == ["track"]
-    assert len(runs(uri)) == 1 + 3 + 6
-    assert laboratory.repro("--single-item", "--force", "track") == ["track"]
-    assert len(runs(uri)) == 1 + 3 + 6
-
-
-def test_an_unreachable_server_costs_nothing_but_the_publishing(laboratory: Laboratory) -> None:
-    laboratory.change("params.yaml", "confidence: 0.95", "confidence: 0.9")
-    done = laboratory.run("dvc", "repro", check=False, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert done.returncode != 0
-    assert "MLflow's store http://127.0.0.1:9 cannot be used" in done.stdout
-    assert "Traceback" not in done.stdout
-    assert laboratory.repro() == ["track"]  # the next run catches up
+    assert store.store_uri(tmp_path) == expected.format(root=tmp_path.as_posix())

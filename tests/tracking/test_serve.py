@@ -8,8 +8,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
-from pipeline.tracking import serve
+from pipeline.tracking import serve, store, ui_views
 from tests.conftest import Laboratory
 
 
@@ -28,6 +29,9 @@ def test_what_is_in_the_way_is_one_sentence(
         return line
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert refused() == "MLFLOW_TRACKING_URI names a server; open its address in a browser."
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert refused("--port", "0") == "--port is 0; it must be a whole number from 1 to 65535."
     assert refused("--port", "65536").startswith("--port is 65536; ")
     assert refused() == "mlflow.db does not exist; run `dvc repro --single-item --force track` to create it."
@@ -50,7 +54,9 @@ def test_the_address_that_is_printed_answers(finished: Laboratory) -> None:
         assert server.stdout is not None
         line = server.stdout.readline()
         address = line.partition(": ")[2].strip()
-        assert address == f"http://127.0.0.1:{port}{serve.PAGE}"
+        client = MlflowClient(finished.store)
+        initializers = client.get_experiment_by_name(store.EXPERIMENTS["initializers"]).experiment_id
+        assert address == f"http://127.0.0.1:{port}/{ui_views.page(initializers, 'latest', True)}"
         deadline = time.monotonic() + 60.0
         while True:
             try:

@@ -1,9 +1,11 @@
 """A team's servers, as compose.yaml and docs/team.md have them: DVC's data in S3, MLflow on PostgreSQL with artifacts in S3."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +14,10 @@ from mlflow import MlflowClient
 
 from tests import servers
 from tests.conftest import Laboratory
-from tests.stores import artifacts, runs
+from tests.stores import artifacts, assert_whole, published, runs
 
 pytestmark = pytest.mark.servers
+TEAM = (Path(__file__).parents[2] / "docs" / "team.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +27,16 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def mlflow(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[int]:
     if servers.programs_of_postgres() is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    with (
-        servers.postgres(servers.SECRETS["POSTGRES_PASSWORD"]) as port,
-        servers.mlflow(s3, port, tmp_path_factory.mktemp("mlflow")) as address,
-    ):
+    with servers.postgres(servers.SECRETS["POSTGRES_PASSWORD"]) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def mlflow(s3: str, postgres: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.mlflow(s3, postgres, tmp_path_factory.mktemp("mlflow")) as address:
         yield address
 
 
@@ -47,6 +53,22 @@ def client(finished: Laboratory, folder: Path, mlflow: str, **environment: str) 
     return one
 
 
+def garbage_collect(mlflow: str, s3: str, postgres: int) -> None:
+    """The command of docs/team.md, in the environment of the service."""
+    (command,) = re.findall(r"mlflow (mlflow gc\s.*?)`", TEAM, re.DOTALL)
+    environment = servers.filled(servers.COMPOSE["services"]["mlflow"]["environment"], servers.SECRETS) | {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(postgres),
+        "MLFLOW_S3_ENDPOINT_URL": s3,
+        "MLFLOW_TRACKING_URI": mlflow,
+        "MLFLOW_TRACKING_USERNAME": "admin",
+        "MLFLOW_TRACKING_PASSWORD": servers.SECRETS["MLFLOW_ADMIN_PASSWORD"],
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+    done = subprocess.run(command.split(), env=environment, cwd="/", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_nobody_enters_without_a_password(mlflow: str) -> None:
     search = f"{mlflow}/api/2.0/mlflow/experiments/search?max_results=1"
     assert servers.status(search) == 401
@@ -57,7 +79,7 @@ def test_nobody_enters_without_a_password(mlflow: str) -> None:
 
 
 def test_four_clients_at_once_publish_every_result_once(
-    finished: Laboratory, mlflow: str, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Laboratory, mlflow: str, s3: str, postgres: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clients = [client(finished, tmp_path / name, mlflow) for name in ("eve", "ada", "ben", "cem", "dora")]
     for one, confidence in zip(clients, ("0.8", "0.95", "0.95", "0.9", "0.8"), strict=True):  # three results
@@ -66,28 +88,32 @@ def test_four_clients_at_once_publish_every_result_once(
         if name.startswith("MLFLOW_"):
             monkeypatch.setenv(name, value)
     eve = clients.pop(0).start("dvc", "repro")
-    servers.wait(lambda: runs(MlflowClient(mlflow)))
-    os.killpg(eve.pid, signal.SIGKILL)  # dora takes over what she left
+    servers.wait(lambda: runs(MlflowClient(mlflow), "models"))
+    os.killpg(eve.pid, signal.SIGKILL)  # dora has the same result, and all have the same models
     eve.communicate()
-    assert "RUNNING" in {run.info.status for run in runs(MlflowClient(mlflow))}
+    assert not runs(MlflowClient(mlflow), "results")
     started = [one.start("dvc", "repro") for one in clients]
     said = [process.communicate()[0] for process in started]
     assert [process.returncode for process in started] == [0] * 4, "\n".join(said)
 
-    found = runs(MlflowClient(mlflow))
-    one_result = Counter(run.data.tags["level"] for run in runs(MlflowClient(finished.store)))
-    assert Counter(run.data.tags["level"] for run in found) == {level: 3 * n for level, n in one_result.items()}
-    pipelines = {run.info.run_id: run for run in found if run.data.tags["level"] == "pipeline"}
-    assert len({run.data.tags["fingerprint"] for run in pipelines.values()}) == 3
-    children = Counter(run.data.tags["mlflow.parentRunId"] for run in found if run.info.run_id not in pipelines)
-    assert set(children) == set(pipelines)
-    assert len(set(children.values())) == 1
-    assert {run.info.status for run in found} == {"FINISHED"}
+    assert_whole(mlflow, 3, published(finished.store))
+    assert len(runs(MlflowClient(mlflow), "models")) == 6
+    results = {run.info.run_id: run.info.run_name for run in runs(MlflowClient(mlflow), "results")}
+    assert {"comparison.confidence=0.8", "comparison.confidence=0.9"} < set(results.values())
     kept = {item.key for item in servers.bucket(s3).objects.filter(Prefix="mlflow/")}
-    assert all(any(key.endswith(f"{run}/artifacts/reports/comparison.md") for key in kept) for run in pipelines)
-    artifact = next(iter(artifacts(MlflowClient(mlflow), next(iter(pipelines)))))
-    kept_here = MlflowClient(mlflow).download_artifacts(next(iter(pipelines)), artifact, str(tmp_path))
+    assert all(any(key.endswith(f"{run}/artifacts/reports/comparison.md") for key in kept) for run in results)
+    artifact = next(iter(artifacts(MlflowClient(mlflow), next(iter(results)))))
+    kept_here = MlflowClient(mlflow).download_artifacts(next(iter(results)), artifact, str(tmp_path))
     assert Path(kept_here).stat().st_size > 0
+    name = "comparison.confidence=0.9"
+    (gone,) = (run for run in results if results[run] == name)
+    clients[0].run("python", "-m", "pipeline.tracking.delete", name)
+    assert_whole(mlflow, 2, published(finished.store))
+    garbage_collect(mlflow, s3, postgres)
+    left = {item.key for item in servers.bucket(s3).objects.filter(Prefix="mlflow/")}
+    assert left < kept
+    assert not any(gone in key for key in left)
+    assert_whole(mlflow, 2, published(finished.store))
     assert not any((one.root / "mlflow.db").exists() for one in clients)
 
 

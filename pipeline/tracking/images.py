@@ -1,12 +1,23 @@
-"""Decision boundaries as small images, one per model, without Matplotlib, which takes 0.2 s for each."""
+"""The images of runs: the costs of an initializer, and decision boundaries.
+
+Boundaries are drawn without Matplotlib, which takes 0.2 s for each.
+"""
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageDraw
 
+from pipeline.analysis import comparison, published_results
+from pipeline.config import schema
+from pipeline.figures import style, training_figures
 from pipeline.figures.data_figures import CLASSES, EXTENT, REGIONS, extent
+from pipeline.networks import reference
+from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array
+from pipeline.storage import jobs, samples, trained
 
 GRID = 121  # grid points along a side, at which the network is evaluated
 SIDE = 3 * GRID  # pixels
@@ -20,7 +31,7 @@ def square(half: float = EXTENT) -> Array:
     return np.stack([np.tile(axis, GRID), np.repeat(axis, GRID)])
 
 
-def samples(X: Array, Y: Array) -> Image.Image:
+def markers(X: Array, Y: Array) -> Image.Image:
     """The samples, X (2, m) and Y (1, m), on a transparent ground, to be drawn over the image of a model.
 
     The image shows the square of half side `extent(X)`.
@@ -57,9 +68,33 @@ def boundary(probability: Array, over: Image.Image) -> Image.Image:
     return image
 
 
-def png(image: Image.Image) -> bytes:
-    """The image as PNG with 64 colours."""
-    buffer = io.BytesIO()
-    few = image.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    few.save(buffer, format="png", compress_level=3)
-    return buffer.getvalue()
+def costs(P: schema.Params, name: str, band: pd.DataFrame) -> Image.Image:
+    """The figure of the median cost of an initializer, with the middle half of the seeds as a band."""
+    columns = trained.read_costs(name, P.seeds, jobs.read_training_job().record_at)
+    published = published_results.published(P, training_samples(P)[0]).costs
+    curves, shown = comparison.curves_table({name: columns}), P.comparison.highlight_seed
+    return Image.open(io.BytesIO(style.png(training_figures.cost_curves(band, curves, published, shown))))
+
+
+def boundaries(P: schema.Params, name: str, seed: int, model: Parameters) -> Iterator[tuple[str, int, Image.Image]]:
+    """The decision boundary after training; of the highlighted seed also after 0, 1, 10, 100, ... iterations.
+
+    Yields the name, the iteration and the image; nothing if the data have other than two features.
+    """
+    if P.data.n_inputs != 2:
+        return
+    X, Y = training_samples(P)
+    over, points = markers(X, Y), square(extent(X))
+    training = jobs.read_training_job()
+    kept = {}
+    if seed == P.comparison.highlight_seed:
+        when = training.snapshots_at
+        snapshots = zip(when.tolist(), trained.read_snapshots(name, when, P.layers_dims), strict=True)
+        kept = {step: take(pair, [0]) for step, pair in snapshots if str(step).strip("0") in ("", "1")}
+    for step, each in (kept | {training.iterations: model}).items():
+        yield "boundary", step, boundary(reference.predict(each, points, P.network.activations).ravel(), over)
+
+
+def training_samples(P: schema.Params) -> tuple[Array, Array]:
+    """The training samples, X (n_0, m) and Y (1, m)."""
+    return samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)

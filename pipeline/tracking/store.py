@@ -1,0 +1,198 @@
+"""The MLflow store: its address, its three experiments, and one process at a time in a local one.
+
+A local store is a SQLite database. While a process publishes to it, it holds the lock of the file `<database>.lock`,
+which the operating system releases when the process ends. A server has no lock: see `publish`.
+"""
+
+import contextlib
+import os
+import random
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock
+from sqlalchemy.engine import Engine
+from sqlalchemy.event import listens_for
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipeline.errors import UserError
+from pipeline.tracking.mlflow_api import MlflowClient, MlflowException, SqlAlchemyStore, entities
+
+TRACKED = Path("tracked.json")  # the identity of the result that the repository holds
+SQLITE = "sqlite:///"
+LEVELS = ("models", "initializers", "results")  # MLflow's start page lists the newest experiment first
+EXPERIMENTS = {level: f"weight initialization: {level}" for level in LEVELS}  # the names of the MLflow experiments
+TRIES = 5  # attempts to write a row that another process may write at the same time
+
+
+class TrackingError(UserError):
+    """MLflow's store cannot be used; the message has one line."""
+
+
+class Store(NamedTuple):
+    """An open MLflow store; `ids` holds the id of the experiment of each level."""
+
+    client: MlflowClient
+    uri: str
+    ids: dict[str, str]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is a SQLite database, of which this process then holds the lock."""
+        return self.uri.startswith(SQLITE)
+
+    def search(self, level: str, filter_string: str = "") -> list[Any]:
+        """All runs of a level that match a filter, without deleted ones."""
+        runs: list[Any] = []
+        token: str | None = None
+        while level in self.ids:
+            page = self.client.search_runs(
+                [self.ids[level]], filter_string, entities.ViewType.ACTIVE_ONLY, 5000, page_token=token
+            )
+            runs += page
+            if not (token := page.token):
+                break
+        return runs
+
+
+def store_uri(root: Path) -> str:
+    """MLFLOW_TRACKING_URI, or mlflow.db in `root`, the folder of the repository, to which paths are relative."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "") or "sqlite:///mlflow.db"
+    scheme, separator, path = uri.partition(":///")
+    if separator and scheme.startswith("sqlite") and not Path(path).is_absolute():
+        uri = f"{scheme}:///{(root / path).as_posix()}"
+    return uri
+
+
+def database(uri: str) -> Path:
+    """The file of a local store."""
+    return Path(uri.removeprefix(SQLITE))
+
+
+@contextlib.contextmanager
+def writing(root: Path) -> Iterator[Store]:
+    """The store, created if necessary, for writing. Waits for other processes that write to a local store.
+
+    Raises TrackingError.
+    """
+    uri = store_uri(root)
+    after = (
+        "all other results are complete: set MLFLOW_TRACKING_URI to an available store, or unset it, and run "
+        "`dvc repro` again"
+    )
+    with _errors(uri, after):
+        if not uri.startswith(SQLITE):
+            client = MlflowClient(uri)
+            yield Store(client, uri, {level: _experiment(client, level, None) for level in LEVELS})
+            return
+        path = database(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            _create_database(path)
+            client = MlflowClient(uri)
+            yield Store(client, uri, {level: _experiment(client, level, root / "mlartifacts") for level in LEVELS})
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that a copy of mlflow.db alone is complete
+
+
+@contextlib.contextmanager
+def reading(root: Path) -> Iterator[Store]:
+    """The store for reading; creates nothing. Raises TrackingError."""
+    uri = store_uri(root)
+    if uri.startswith(SQLITE) and not database(uri).is_file():
+        raise TrackingError(
+            f"MLflow's store {uri} does not exist; `dvc repro --single-item --force track` publishes to it."
+        )
+    with _errors(uri, "check MLFLOW_TRACKING_URI"):
+        client = MlflowClient(uri)
+        found = {level: client.get_experiment_by_name(name) for level, name in EXPERIMENTS.items()}
+        yield Store(client, uri, {level: each.experiment_id for level, each in found.items() if each})
+
+
+@contextlib.contextmanager
+def _errors(uri: str, remedy: str) -> Iterator[None]:
+    """Raise errors of the store as a TrackingError."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
+        sentence = f"MLflow's store {uri} cannot be used ({_reason(error)}); {remedy}."
+        raise TrackingError(re.sub(r"//[^/@ ]*@", "//", sentence)) from error  # without user names and passwords
+
+
+def _reason(error: Exception) -> str:
+    """The message of an error of a store, on one line of at most 200 characters."""
+    message = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None) or error  # the database's
+    message = getattr(error, "strerror", None) or message
+    why = re.sub(r"\s+", " ", str(message))
+    return "it does not respond" if "Max retries exceeded" in why else why if len(why) <= 200 else f"{why[:197]}..."
+
+
+def _create_database(path: Path) -> None:
+    """Create an MLflow database atomically, under a temporary name: interrupted migrations leave an unusable one."""
+    if path.exists():
+        return
+    part = path.with_name(f"{path.name}.part")
+    for left in (f"{name}{end}" for name in (part, path) for end in ("", "-journal", "-wal", "-shm")):
+        Path(left).unlink(missing_ok=True)  # of a deleted database: SQLite would apply them to the new one
+    SqlAlchemyStore(f"{SQLITE}{part.as_posix()}", (path.parent / "mlruns").as_uri()).engine.dispose()
+    with contextlib.closing(sqlite3.connect(part)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")  # concurrent reading and writing; stored in the file
+    part.replace(path)
+
+
+@listens_for(Engine, "connect")
+def _hasten(connection: Any, _: Any) -> None:
+    """Make SQLite flush to disk at checkpoints only, not after each transaction, of which a run takes three.
+
+    With a write-ahead log this is safe: a power failure loses the last transactions, in order.
+    """
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    with contextlib.suppress(sqlite3.Error):  # MLflow reports a damaged file itself
+        if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _experiment(client: MlflowClient, level: str, artifacts: Path | None) -> str:
+    """The id of an MLflow experiment, created if necessary; its artifacts are in `artifacts`, or on the server."""
+    name = EXPERIMENTS[level]
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = (artifacts / level).resolve().as_uri() if artifacts else None
+        try:
+            found = client.get_experiment(client.create_experiment(name, artifact_location=location))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # another process created it
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def set_experiment_tags(store: Store, level: str, tags: dict[str, str]) -> None:
+    """Set those tags of the experiment of a level that differ."""
+    present = store.client.get_experiment(store.ids[level]).tags
+    for key, value in tags.items():
+        if present.get(key) != value:
+            retry(store.client.set_experiment_tag, store.ids[level], key, value)
+
+
+def retry(write: Callable[..., object], *arguments: Any) -> None:
+    """Call `write`, again if another process wrote the same row at the same time.
+
+    MLflow inserts a row if it does not find it. If another process inserts it in between, the error is BAD_REQUEST;
+    at the next attempt MLflow finds the row.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            write(*arguments)
+            return
+        except MlflowException as error:
+            if error.error_code != "BAD_REQUEST" or attempt == TRIES:
+                raise
+        time.sleep(random.uniform(0.01, 0.1))
