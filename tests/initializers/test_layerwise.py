@@ -197,6 +197,7 @@ def test_compiled_gram_schmidt_has_the_bits_of_the_reference(shape: tuple[int, i
     assert np.array_equal(drawn, random.normal(np.random.RandomState(0), shape))  # the input is left as it was
 
 
+@pytest.mark.slow
 def test_orthogonal_is_haar() -> None:
     """E[tr Q] = 0 and E[(tr Q)^2] = 1 for the Haar law at any n; without the correction of signs they are not."""
     rng, n_draws = np.random.RandomState(0), 4000
