@@ -19,7 +19,7 @@ from pipeline.networks.parameters import Parameters
 from pipeline.numerics import loops
 from pipeline.numerics.simd import DOUBLES, spread
 from pipeline.numerics.sums import LANES
-from pipeline.numerics.tiles import TILE, constant, loop
+from pipeline.numerics.tiles import TILE, ir_constant, loop
 
 
 class Spread(NamedTuple):
@@ -77,7 +77,7 @@ def peak(fused: bool) -> float:
                 return [builder.fadd(builder.fmul(s, x, flags=flags), x, flags=flags) for s in sums]
 
             total = ir.Constant(DOUBLES, [0.0] * LANES)
-            for s in loop(builder, constant(0), arguments[0], first, body):
+            for s in loop(builder, ir_constant(0), arguments[0], first, body):
                 total = builder.fadd(total, s)
             return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
 

@@ -31,7 +31,7 @@ class Peer(NamedTuple):
 def compiled(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
     """The kernel of this project."""
     batch, activations = [reference.samples(X, Y)], [ACTIVATIONS["relu"]] * (len(models) - 1)
-    start, rule = reference.at_rest(models), reference.Rule(RATE)
+    start, rule = reference.at_rest(models), reference.UpdateRule(RATE)
     return lambda steps: kernel.descend(start, batch, activations, rule, steps).parameters
 
 

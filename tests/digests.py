@@ -68,7 +68,7 @@ def cases() -> Iterator[tuple[str, str]]:
     activations = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]]
     for arithmetic in (reference, kernel):
         parameters = arithmetic.descend(
-            reference.at_rest(initial), [S], activations, reference.Rule(0.5), 100
+            reference.at_rest(initial), [S], activations, reference.UpdateRule(0.5), 100
         ).parameters
         yield f"{arithmetic.__name__}", digest([*flat(parameters), arithmetic.predict(parameters, X, activations)])
     for name in ("relu", "tanh", "gelu", "hardtanh", "relu6", "hard_sigmoid"):

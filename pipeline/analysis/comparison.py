@@ -41,7 +41,7 @@ class Behaviour(NamedTuple):
 
 # The first rule that applies gives the label. Gradient descent on a smooth cost never increases it if the learning rate
 # is below 2 / curvature (Nesterov 2004, section 1.2.3), so a rise shows too large a step; 1 % is far above rounding.
-UNSTABLE = 0.01
+MIN_RISE = 0.01
 BEHAVIOURS = (
     Behaviour("diverged", "a recorded cost is not finite", lambda run: not run["finite"]),
     Behaviour("frozen", "no weight and no bias ever changed", lambda run: run["weight_change"] == 0.0),
@@ -57,8 +57,8 @@ BEHAVIOURS = (
     ),
     Behaviour(
         "unstable",
-        f"a recorded cost is more than {100 * UNSTABLE:g} % above the one before",
-        lambda run: run["largest_rise"] > UNSTABLE,
+        f"a recorded cost is more than {100 * MIN_RISE:g} % above the one before",
+        lambda run: run["largest_rise"] > MIN_RISE,
     ),
     Behaviour(
         "target not reached",
@@ -101,7 +101,7 @@ def behaviour(run: Mapping[str, Any]) -> str:
     return next(kind.name for kind in BEHAVIOURS if kind.holds(run))
 
 
-def comparison(runs: Table, confidence: float, target_accuracy: float) -> Table:
+def compare(runs: Table, confidence: float, target_accuracy: float) -> Table:
     """The table of comparison.csv: one row per initializer, in the order of `runs`, with statistics over the seeds.
 
     Accuracies and `target_accuracy` are shares, costs are in nats. The limits of an interval are nan where all seeds
@@ -183,7 +183,7 @@ def cost_bands(curves: Table) -> Table:
     return pd.DataFrame(rows)
 
 
-def metrics(compared: Table) -> dict[str, dict[str, float | None]]:
+def summary_metrics(compared: Table) -> dict[str, dict[str, float | None]]:
     """The numbers in reports/metrics/, per initializer, that DVC compares between experiments; None instead of nan."""
     chosen = {
         "train_accuracy": "train_accuracy_mean",

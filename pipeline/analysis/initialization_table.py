@@ -16,7 +16,7 @@ from pipeline.diagnostics.measure import LAYER_QUANTITIES, MODEL_QUANTITIES, Qua
 from pipeline.theory.predictions import Predictions
 
 LAYERS_SHOWN = 8  # at most, of a deep network
-FAR = 3.0  # standard errors from which a measured mean counts as different from its prediction
+MAX_Z = 3.0  # standard errors from which a measured mean counts as different from its prediction
 ROUNDING = 1e-12  # relative difference up to which a mean and its prediction count as equal
 
 
@@ -29,7 +29,7 @@ class InitialMeasurements(NamedTuple):
     predicted: Predictions | None  # None where theory makes no prediction
 
 
-def table(measurements: Mapping[str, InitialMeasurements]) -> Table:
+def initialization_table(measurements: Mapping[str, InitialMeasurements]) -> Table:
     """One row per initializer, quantity and layer; the layer is missing for quantities of the whole model.
 
     Models with an undefined (nan) quantity are left out, and rows without models.
@@ -90,7 +90,7 @@ def standard_errors(measured: float, std: float, n: int, predicted: float) -> fl
 def compared_with_theory(measured: Table) -> tuple[Table, Table]:
     """The rows of `table` whose z-score is defined, and of those the ones in which it is beyond FAR."""
     compared = measured[measured["predicted"].notna() & measured["z_score"].notna()]
-    return compared, compared[compared["z_score"].abs() > FAR]
+    return compared, compared[compared["z_score"].abs() > MAX_Z]
 
 
 def layers_to_show(n_layers: int) -> list[int]:

@@ -16,13 +16,13 @@ from pipeline.numerics.sums import Array
 Model = Mapping[str, Any]  # the measurements of one model: a list with a value per layer, or one value
 
 SLOWEST, FASTEST = 0.003, 1.0  # the range of learning rates in which a model is expected to have one that works
-UNSTABLE = 50.0  # times 2 / sharpness
+TOO_FAST = 50.0  # times 2 / sharpness
 MOST_OF_A_LAYER = 0.4  # of the norm of its weights, changed in one step
 CHAOTIC_SHARPNESS, CHAOTIC_RATIO = 1e6, 1e3
 SATURATED = 0.5  # of the units of a layer, over the samples
 COLLAPSED = 0.99  # correlation of two inputs in the last hidden layer
 COSTLY, BLOCKED = 4.0, 0.05  # initial cost over the entropy of the classes; share of inputs
-HUGE, NARROW = 100.0, 8  # initial cost over the entropy of the classes; active units of a layer
+HUGE, MIN_UNITS = 100.0, 8  # initial cost over the entropy of the classes; active units of a layer
 NEGLIGIBLE = 1e-7  # relative change of a layer over that of the fastest
 FEW = 0.25  # of the units of a layer
 
@@ -97,7 +97,7 @@ def saturated(model: Model, plan: Plan) -> str:
     cost, active = f"cost {short(model['initial_cost'])}", active_units(model)
     if model["initial_cost"] > COSTLY * plan.entropy and model["blocked_inputs"] >= BLOCKED:
         return f"{cost}, {100 * model['blocked_inputs']:.0f} % of inputs blocked"
-    if model["initial_cost"] > HUGE * plan.entropy and min(active, default=NARROW) < NARROW:
+    if model["initial_cost"] > HUGE * plan.entropy and min(active, default=MIN_UNITS) < MIN_UNITS:
         return f"{cost}, {min(active):.0f} units active in layer {active.index(min(active)) + 1}"
     return ""
 
@@ -173,7 +173,7 @@ def stalled(model: Model, plan: Plan) -> bool:
 def too_large(model: Model, learning_rate: float) -> bool:
     """Whether that rate is UNSTABLE times the largest stable one and changes most of a layer in one step."""
     fastest = max(relative_gradients(model).values(), default=0.0)
-    return learning_rate * model["sharpness"] / 2.0 > UNSTABLE and learning_rate * fastest > MOST_OF_A_LAYER
+    return learning_rate * model["sharpness"] / 2.0 > TOO_FAST and learning_rate * fastest > MOST_OF_A_LAYER
 
 
 def active_units(model: Model) -> list[float]:
@@ -220,7 +220,7 @@ LABEL_RULES = (
     ),
     LabelRule(
         "exploding",
-        f"a number is not finite; or at learning rate {SLOWEST:g}, which is more than {UNSTABLE:g} times the largest "
+        f"a number is not finite; or at learning rate {SLOWEST:g}, which is more than {TOO_FAST:g} times the largest "
         f"stable one (2 / sharpness), a step changes some layer by more than {100 * MOST_OF_A_LAYER:g} % of its norm; "
         f"or the sharpness is above {short(CHAOTIC_SHARPNESS)} and above {CHAOTIC_RATIO:,g} times the square of the "
         "cost",
@@ -233,8 +233,8 @@ LABEL_RULES = (
         f"the network stalls as under vanishing and more than {100 * SATURATED:g} % of a hidden layer of tanh or "
         "sigmoid, over units and samples, have a slope below a tenth of the largest (for a sigmoid |z| > 3.64, for "
         f"tanh |z| > 1.82); or the cost is above {COSTLY:g} times the entropy of the classes and at least "
-        f"{100 * BLOCKED:g} % of the inputs are blocked, or above {HUGE:g} times and fewer than {NARROW} units of some "
-        "hidden layer are active",
+        f"{100 * BLOCKED:g} % of the inputs are blocked, or above {HUGE:g} times and fewer than {MIN_UNITS} units of "
+        "some hidden layer are active",
         "gradients through saturated units are small (Glorot & Bengio 2010, section 3). Large logits leave the "
         "hidden layers nearly as they are (Chizat et al. 2019), and with few active units that is not enough",
         saturated,
@@ -273,7 +273,7 @@ LABEL_RULES = (
     ),
     LabelRule(
         "learning rate too large",
-        f"the configured learning rate is more than {UNSTABLE:g} times the largest stable one and a step changes some "
+        f"the configured learning rate is more than {TOO_FAST:g} times the largest stable one and a step changes some "
         f"layer by more than {100 * MOST_OF_A_LAYER:g} % of its norm",
         "the network is expected to learn at a smaller learning rate",
         large_rate,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.diagnostics import sharpness, signals, spectra, symmetry
-from pipeline.diagnostics.signals import Moments, Signals
+from pipeline.diagnostics.signals import LayerMoments, Signals
 from pipeline.diagnostics.symmetry import Symmetry
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters
@@ -36,14 +36,14 @@ class Stack:
         return signals.signals(self.parameters, self.X, self.Y, self.activations)
 
     @cached_property
-    def weights(self) -> list[Moments]:
+    def weights(self) -> list[LayerMoments]:
         """Moments of the weights of each layer, each field (models,)."""
-        return [signals.moments(W) for W, _ in self.parameters]
+        return [signals.layer_moments(W) for W, _ in self.parameters]
 
     @cached_property
-    def biases(self) -> list[Moments]:
+    def biases(self) -> list[LayerMoments]:
         """Moments of the biases of each layer, each field (models,)."""
-        return [signals.moments(b) for _, b in self.parameters]
+        return [signals.layer_moments(b) for _, b in self.parameters]
 
     @cached_property
     def symmetry(self) -> Symmetry:

@@ -24,13 +24,13 @@ from pipeline.numerics.matmul import product, product_over_samples
 from pipeline.numerics.sums import Array, integer_sum, lane_sum, pad
 
 FLAT = 0.1  # share of the largest slope below which an activation is flat; k flat layers scale gradients by < 10^-k
-FAR = 40.0  # |z| at which bounded activations equal their asymptotes
+ASYMPTOTE = 40.0  # |z| at which bounded activations equal their asymptotes
 PIECE = 2**22  # pre-activations held in memory at a time, if they are of more than one model
 
-Mask = NDArray[np.bool_]
+BoolArray = NDArray[np.bool_]
 
 
-class Moments(NamedTuple):
+class LayerMoments(NamedTuple):
     """Moments over all units and samples of a layer."""
 
     mean: Array
@@ -42,13 +42,13 @@ class Signals(NamedTuple):
     """Statistics of one forward and one backward pass of a stack of models; A has the hidden layers 1 ... L - 1."""
 
     cost: Array  # (models,)
-    Z: Moments  # each (models, L): pre-activations
-    A: Moments  # each (models, L - 1): activations
+    Z: LayerMoments  # each (models, L): pre-activations
+    A: LayerMoments  # each (models, L - 1): activations
     dZ: Array  # (models, L), root mean square over units and samples of the derivative of the cost by Z
     dW: Array  # (models, L), root mean square of the gradient of W
     saturated: Array  # (models, L - 1), share of (unit, sample) pairs, see `saturated`
     saturated_outputs: Array  # (models,), share of samples, see `saturated_outputs`
-    dead: list[Mask]  # (models, n_l) of each hidden layer, see `dead`
+    dead: list[BoolArray]  # (models, n_l) of each hidden layer, see `dead`
     unique_activations: Counts  # (models, L), different rows of A, and of the last Z
     blocked_inputs: Array  # (models,), share of samples at which all slopes of some hidden layer are 0
     log_growth: Array  # (models,), `log_growth` of the last hidden layer
@@ -117,9 +117,9 @@ def _signals(parameters: Parameters, X: Array, Y: Array, activations: Sequence[A
         _moments(A[1:], n_models),
         _layers(map(root_mean_square, dZ), n_models),
         _layers(map(root_mean_square, dW), n_models),
-        _layers((saturated(*layer) for layer in hidden), n_models),
+        _layers((saturated_share(*layer) for layer in hidden), n_models),
         saturated_outputs(Z[-1]),
-        [dead(*layer) for layer in hidden],
+        [dead_units(*layer) for layer in hidden],
         _layers(map(unique_rows, [*A[1:], Z[-1]]), n_models).astype(np.int64),
         blocked_inputs(hidden, len(X[0]), n_models),
         log_growth(X, A[-1]) if hidden else np.full(n_models, np.nan),
@@ -151,12 +151,12 @@ def log_growth(X: Array, A: Array) -> Array:
     return np.asarray(lane_sum(pad(logs)) / np.count_nonzero(live, axis=1))
 
 
-def moments(values: Array) -> Moments:
+def layer_moments(values: Array) -> LayerMoments:
     """The moments, each (models,), of values (models, n, m)."""
     size = values[0].size
     mean = _total(values) / size
     deviations = values - mean[:, None, None]
-    return Moments(mean, np.sqrt(_total(deviations * deviations) / size), _total(values * values) / size)
+    return LayerMoments(mean, np.sqrt(_total(deviations * deviations) / size), _total(values * values) / size)
 
 
 def root_mean_square(values: Array) -> Array:
@@ -173,13 +173,13 @@ def flat_below(activation: Activation) -> float:
     [0.0257, 0.9743], |z| > 3.6369. Activations that are flat on at most one side, such as ReLU and its variants, have
     no saturated units: their zeros are sparsity, which matters only if a unit is `dead`.
     """
-    z = np.linspace(-FAR, FAR, 5121)  # steps of 1/64, exactly
+    z = np.linspace(-ASYMPTOTE, ASYMPTOTE, 5121)  # steps of 1/64, exactly
     slopes = np.abs(activation.slope(z, activation.phi(z)))
     threshold = FLAT * float(slopes.max())
     return threshold if max(slopes[0], slopes[-1]) < threshold else 0.0
 
 
-def saturated(Z: Array, A: Array, activation: Activation) -> Array:
+def saturated_share(Z: Array, A: Array, activation: Activation) -> Array:
     """The share (models,) of (unit, sample) pairs of a hidden layer, Z and A (models, n, m), that are saturated.
 
     Where an activation is constant on one side of 0, as relu6 is for Z < 0, a unit is inactive, not saturated.
@@ -206,7 +206,7 @@ def saturated_outputs(Z: Array) -> Array:
     return np.asarray(np.count_nonzero((p * (1.0 - p) < FLAT / 4.0) & (p > 0.5), axis=(1, 2)) / Z.shape[2])
 
 
-def dead(Z: Array, A: Array, activation: Activation) -> Mask:
+def dead_units(Z: Array, A: Array, activation: Activation) -> BoolArray:
     """The units (models, n) of a hidden layer whose slope is 0 on every sample: no gradient reaches their weights.
 
     A unit of ReLU that is never active. `.sum(axis=1)` counts those of each model, `.all(axis=0).sum()` those dead in
@@ -258,9 +258,9 @@ def _layers(numbers: Iterable[NDArray[Any]], n_models: int) -> NDArray[Any]:
     return np.array(list(numbers)).reshape(-1, n_models).T
 
 
-def _moments(layers: Sequence[Array], n_models: int) -> Moments:
-    each = [moments(values) for values in layers]
-    return Moments(*(_layers((layer[k] for layer in each), n_models) for k in range(3)))
+def _moments(layers: Sequence[Array], n_models: int) -> LayerMoments:
+    each = [layer_moments(values) for values in layers]
+    return LayerMoments(*(_layers((layer[k] for layer in each), n_models) for k in range(3)))
 
 
 def _joined(parts: Sequence[Any]) -> Any:
@@ -268,4 +268,4 @@ def _joined(parts: Sequence[Any]) -> Any:
     if isinstance(parts[0], np.ndarray):
         return np.concatenate(parts)
     fields = [_joined(field) for field in zip(*parts, strict=True)]
-    return Moments(*fields) if isinstance(parts[0], Moments) else fields
+    return LayerMoments(*fields) if isinstance(parts[0], LayerMoments) else fields

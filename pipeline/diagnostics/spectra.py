@@ -15,7 +15,7 @@ from pipeline.numerics.elementary import exp, log
 from pipeline.numerics.matmul import product
 from pipeline.numerics.sums import Array, lane_sum, pad
 
-WIDE = 256  # the shorter side from which singular values are taken from eigenvalues
+MIN_EIGENVALUE_SIDE = 256  # the shorter side from which singular values are taken from eigenvalues
 EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -47,7 +47,7 @@ def singular_values(M: Array) -> Array:
     values = np.full((*M.shape[:-2], min(n, k)), np.nan)
     finite = np.isfinite(M).all(axis=(-2, -1))
     negligible = max(n, k) * EPSILON
-    if min(n, k) < WIDE:
+    if min(n, k) < MIN_EIGENVALUE_SIDE:
         s = np.linalg.svd(M[finite], compute_uv=False)
         values[finite] = np.where(s < negligible * s[..., :1], 0.0, s)
         return values

@@ -53,7 +53,7 @@ class Experiment(NamedTuple):
     reason: str = ""  # why it is not reproduced
 
 
-def read(rev: str = "HEAD") -> list[Experiment]:
+def read_experiments(rev: str = "HEAD") -> list[Experiment]:
     """The workspace, the commit `rev`, and the experiments based on it, sorted by name. Raises ExperimentsError."""
     shown = _run(sys.executable, "-m", "dvc", "exp", "show", "--json", "--rev", rev)
     rows = json.loads(shown[shown.index("[") :])
@@ -66,7 +66,7 @@ def read(rev: str = "HEAD") -> list[Experiment]:
     return found + sorted(started, key=lambda each: _in_order(each.name))
 
 
-def models(experiment: Experiment) -> pd.DataFrame:
+def read_models(experiment: Experiment) -> pd.DataFrame:
     """reports/runs.csv of a finished experiment: one row per model. Raises ExperimentsError."""
     text = _run("git", "show", f"{experiment.rev}:reports/runs.csv")
     table: pd.DataFrame = atomic_files.parse_table(text)
@@ -155,7 +155,7 @@ def _blob(digest: str) -> bytes:
     return subprocess.run(["git", "cat-file", "blob", digest], capture_output=True, check=True).stdout
 
 
-def table(experiments: Sequence[Experiment], metric: str) -> str:
+def experiments_table(experiments: Sequence[Experiment], metric: str) -> str:
     """The experiments as a Markdown table: one row per experiment, with the parameters and results that differ."""
     _, *others = experiments
     workspace = [each for each in experiments[:1] if not any(_same(each, other) for other in others)]
@@ -251,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rev", default="HEAD", help="the commit on which they are based")
     given = parser.parse_args(arguments)
     try:
-        experiments = read(given.rev)
+        experiments = read_experiments(given.rev)
     except ExperimentsError as error:
         print(error, file=sys.stderr)
         return 1
@@ -260,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(experiments) < 3:
         print(f"There are no experiments based on {given.rev}; `dvc exp run` makes one.")
         return 0
-    print(f"{given.metric}: {METRICS[given.metric]}\n\n{table(experiments, given.metric)}", end="")
+    print(f"{given.metric}: {METRICS[given.metric]}\n\n{experiments_table(experiments, given.metric)}", end="")
     return 0
 
 

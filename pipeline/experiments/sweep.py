@@ -158,7 +158,7 @@ def best(rows: Table, models: Mapping[float, Table]) -> Table:
     return pd.DataFrame(made)
 
 
-def report(chosen: Table, target: float, confidence: float) -> str:
+def sweep_report(chosen: Table, target: float, confidence: float) -> str:
     """The table of `best` in Markdown; "lower in" is its column lower_in.
 
     A note is added if no such count can be significant: the smallest two-sided p-value of a sign test over n seeds is
@@ -214,9 +214,9 @@ def study(parameter: str, rev: str, figure: Path | None) -> str:
 
     Raises UserError.
     """
-    found = listing.read(rev)[1:]  # without the workspace
+    found = listing.read_experiments(rev)[1:]  # without the workspace
     family, left_out = comparable(found, parameter)
-    models, remarks = over_common_seeds({value: listing.models(each) for value, each in family.items()})
+    models, remarks = over_common_seeds({value: listing.read_models(each) for value, each in family.items()})
     params = next(iter(family.values())).params
     target, confidence = params["comparison.target_accuracy"], params["comparison.confidence"]
     rows = compared(models, target, confidence)
@@ -227,7 +227,7 @@ def study(parameter: str, rev: str, figure: Path | None) -> str:
     values = ", ".join(f"{value:g} ({each.name})" for value, each in family.items())
     lines = [f"{parameter}: {values}"]
     lines += [f"left out: {name} ({reason})" for name, reason in left_out.items()] + remarks
-    return "\n".join(lines) + f"\n\n{report(chosen, target, confidence)}\n"
+    return "\n".join(lines) + f"\n\n{sweep_report(chosen, target, confidence)}\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

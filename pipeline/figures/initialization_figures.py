@@ -31,7 +31,7 @@ from pipeline.numerics.sums import Array
 
 LABEL = 1.1  # inches, of an initializer's name beside its row
 RIDGE_BINS = 120  # even, so that 0 is an edge
-NARROW = 1 / 20  # of a panel: the width of a narrower ridge is given as text
+MIN_RIDGE_WIDTH = 1 / 20  # of a panel: the width of a narrower ridge is given as text
 INSIDE = 0.99  # share of the values of the widest layer within the limits of a panel
 RIDGE = 0.62  # height of a ridge as a share of the distance between ridges; the rest is for text
 SMALLEST = 1e-100  # of signals and gradients; smaller ones are drawn here
@@ -122,7 +122,7 @@ def _ridge(ax: Axes, histogram: Histogram, base: float, extent: float) -> None:
     own, beyond = reach(histogram), _beyond(histogram)
     left = f"zero: {_share(zeros, total)}" if zeros else ""
     right = f"off scale: {_share(beyond, total)}" if beyond else ""
-    if 0.0 < own < NARROW * extent and not beyond:
+    if 0.0 < own < MIN_RIDGE_WIDTH * extent and not beyond:
         right = f"within ±{number(own)}"
     for side, place, text in (("left", 0.02, left), ("right", 0.99, right)):
         if text:

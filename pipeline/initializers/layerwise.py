@@ -17,16 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.initializers.registry import (
-    Entry,
-    Initializer,
-    Variances,
-    no_theory,
-    one_of,
-    positive,
-    register,
-    require,
-)
+from pipeline.initializers.registry import Entry, Initializer, Variances, no_theory, one_of, positive, register, require
 from pipeline.numerics import matrices, random
 from pipeline.numerics.sums import Array
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.kernel_passes import descend_models, evaluate_models
 from pipeline.networks.parameters import Parameters
-from pipeline.networks.reference import Models, Rule, Samples
+from pipeline.networks.reference import Models, Samples, UpdateRule
 from pipeline.numerics.loops import BLOCK, DOUBLE
 from pipeline.numerics.sums import LANES, Array, integer_sum, pad
 
@@ -110,7 +110,7 @@ def aligned_copy(values: Array) -> Array:
 
 
 def descend(
-    models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: Rule, steps: int
+    models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: UpdateRule, steps: int
 ) -> Models:
     """The models after `steps` steps of gradient descent; step k uses batch k modulo the number of batches."""
     prepared = prepare(models.parameters, batches, activations)

@@ -28,15 +28,9 @@ from pipeline.numerics.elementary import sigmoid
 from pipeline.numerics.loops import BLOCK, DOUBLE, biased_product, lane_sums, scaled_product
 from pipeline.numerics.simd import everywhere, lane_total
 from pipeline.numerics.sums import LANES
-from pipeline.numerics.tiles import (
-    eight_totals,
-    load,
-    load_double,
-    store,
-    store_double,
-)
+from pipeline.numerics.tiles import eight_totals, load_double, load_vector, store, store_double
 
-numba_cache.install()
+numba_cache.use_own_cache()
 for module in (elementary, activations, losses):
     simd.compile_for_lanes(module)
 
@@ -54,7 +48,7 @@ def dispatch(code: int, activation: Activation, otherwise: Any) -> Any:
             otherwise(given, Z, A, n)
             return
         for place in range(0, n * LANES, LANES):
-            z = load(Z, place)
+            z = load_vector(Z, place)
             a = phi(z)
             store(a, A, place)
             store(slope(z, a), Z, place)
@@ -104,26 +98,26 @@ def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, weight: int) -> Non
     """Replace Z of the last layer by dZ: the weighted derivative of each sample's cost."""
     step = n_blocks * LANES
     for place in range(0, step, LANES):
-        y, w = load(Y, place), load(weight, place)
+        y, w = load_vector(Y, place), load_vector(weight, place)
         if n_out == 1:
-            store(cross_entropy_slope(load(Z, place), y) * w, Z, place)
+            store(cross_entropy_slope(load_vector(Z, place), y) * w, Z, place)
             continue
         _, total = softmax_terms(Z, n_out, step, place)
         for k in range(n_out):
             here = k * step + place
-            store(softmax_cross_entropy_slope(load(Z, here), total, y, float(k)) * w, Z, here)
+            store(softmax_cross_entropy_slope(load_vector(Z, here), total, y, float(k)) * w, Z, here)
 
 
 @njit
 def softmax_terms(Z: int, n_out: int, step: int, place: int) -> Any:
     """The largest logit and the sum of e**(logit - largest) of eight samples; the terms replace the logits."""
-    top = load(Z, place)
+    top = load_vector(Z, place)
     for k in range(1, n_out):
-        top = larger(top, load(Z, k * step + place))
-    total = exp_below(load(Z, place), top)
+        top = larger(top, load_vector(Z, k * step + place))
+    total = exp_below(load_vector(Z, place), top)
     store(total, Z, place)
     for k in range(1, n_out):
-        term = exp_below(load(Z, k * step + place), top)
+        term = exp_below(load_vector(Z, k * step + place), top)
         store(term, Z, k * step + place)
         total = total + term
     return top, total
@@ -136,18 +130,18 @@ def output_costs(
     """`sums` plus the weighted costs of the samples, lane by lane. Writes the probabilities to their rows."""
     step = n_blocks * LANES
     for place in range(0, step, LANES):
-        y, w, z = load(Y, place), load(weight, place), load(Z, place)
+        y, w, z = load_vector(Y, place), load_vector(weight, place), load_vector(Z, place)
         if n_out == 1:
             sums = sums + w * cross_entropy(z, y)
             store(sigmoid(z), probabilities, place)
             continue
         own = z
         for k in range(1, n_out):
-            own = if_reached(y, float(k), load(Z, k * step + place), own)
+            own = if_reached(y, float(k), load_vector(Z, k * step + place), own)
         top, total = softmax_terms(Z, n_out, step, place)
         sums = sums + w * softmax_cross_entropy(total, top, own)
         for k in range(n_out):
-            store(load(Z, k * step + place) / total, probabilities, k * P_step + place)
+            store(load_vector(Z, k * step + place) / total, probabilities, k * P_step + place)
     return sums
 
 
@@ -158,11 +152,11 @@ def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, m
     for k in range(0, n_whole, LANES):
         step = eight_totals(sums, LANES * k)
         if momentum > 0.0:
-            step = momentum * load(V, k) + step
+            step = momentum * load_vector(V, k) + step
             store(step, V, k)
-        store(load(P, k) - learning_rate * step, P, k)
+        store(load_vector(P, k) - learning_rate * step, P, k)
     for k in range(n_whole, n_parameters):
-        gradient = lane_total(load(sums, LANES * k))
+        gradient = lane_total(load_vector(sums, LANES * k))
         if momentum > 0.0:
             gradient = momentum * load_double(V, k) + gradient
             store_double(gradient, V, k)

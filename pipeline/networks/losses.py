@@ -5,10 +5,10 @@ Labels are class numbers. Two classes have one logit and a sigmoid; three or mor
 whose maximum and sum are taken over the classes in order.
 """
 
-from pipeline.numerics.elementary import Number, exp, log_of_sum, select, sigmoid, softplus
+from pipeline.numerics.elementary import Operand, exp, log_of_sum, select, sigmoid, softplus
 
 
-def cross_entropy(z: Number, y: Number) -> Number:
+def cross_entropy(z: Operand, y: Operand) -> Operand:
     """-y ln sigmoid(z) - (1 - y) ln(1 - sigmoid(z)) in nats, for y = 0 or 1; finite for every finite z.
 
     Computed as softplus(z) - y z, arranged to avoid cancellation of large terms.
@@ -16,31 +16,31 @@ def cross_entropy(z: Number, y: Number) -> Number:
     return (select(z < 0.0, 0.0, z) - y * z) + softplus(-abs(z))
 
 
-def cross_entropy_slope(z: Number, y: Number) -> Number:
+def cross_entropy_slope(z: Operand, y: Operand) -> Operand:
     """The derivative of `cross_entropy` with respect to z, sigmoid(z) - y."""
     return sigmoid(z) - y
 
 
-def larger(x: Number, y: Number) -> Number:
+def larger(x: Operand, y: Operand) -> Operand:
     """The larger of two numbers."""
     return select(x < y, y, x)
 
 
-def exp_below(z: Number, top: Number) -> Number:
+def exp_below(z: Operand, top: Operand) -> Operand:
     """e**(z - top), the term of a logit z in the sum of the softmax; `top` is the largest logit."""
     return exp(z - top)
 
 
-def if_reached(label: Number, k: Number, z: Number, before: Number) -> Number:
+def if_reached(label: Operand, k: Operand, z: Operand, before: Operand) -> Operand:
     """`z` where the label is at least k, else `before`; applied to all classes in order it selects the label's z."""
     return select(label > k - 0.5, z, before)
 
 
-def softmax_cross_entropy(total: Number, top: Number, own: Number) -> Number:
+def softmax_cross_entropy(total: Operand, top: Operand, own: Operand) -> Operand:
     """-ln softmax(z)_label in nats, as ln(total) - (own - top): total = sum_k e**(z_k - top), own = z_label."""
     return log_of_sum(total) - (own - top)
 
 
-def softmax_cross_entropy_slope(term: Number, total: Number, label: Number, k: Number) -> Number:
+def softmax_cross_entropy_slope(term: Operand, total: Operand, label: Operand, k: Operand) -> Operand:
     """The derivative of `softmax_cross_entropy` by z_k: term / total = softmax(z)_k, minus 1 if k is the label."""
     return term / total - select(label > k - 0.5, select(label < k + 0.5, 1.0, 0.0), 0.0)

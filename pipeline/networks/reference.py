@@ -138,7 +138,7 @@ def cost(parameters: Parameters, S: Samples, activations: Sequence[Activation]) 
     return compute_cost(Z[-1], S.Y, S.weight)
 
 
-class Rule(NamedTuple):
+class UpdateRule(NamedTuple):
     """The update rule: v = momentum v + gradient, W = W - learning_rate v (Polyak 1964; as in PyTorch's SGD)."""
 
     learning_rate: float
@@ -158,7 +158,7 @@ def at_rest(parameters: Parameters) -> Models:
 
 
 def descend(
-    models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: Rule, steps: int
+    models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: UpdateRule, steps: int
 ) -> Models:
     """The models after `steps` steps of gradient descent; step k uses batch k modulo the number of batches."""
     parameters, velocity = models

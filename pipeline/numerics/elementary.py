@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-Number = Any  # a float, an array or a vector of lanes
+Operand = Any  # a float, an array or a vector of lanes
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH = float.fromhex("0x1.62e42fefa0000p-1")  # ln 2 to 41 bits: k * LN2_HIGH is exact for |k| < 2**12
@@ -61,23 +61,23 @@ TAIL = (
 )
 
 
-def select(condition: Number, yes: Number, no: Number) -> Number:
+def select(condition: Operand, yes: Operand, no: Operand) -> Operand:
     """`yes` where the condition holds, `no` elsewhere."""
     return np.where(condition, yes, no)
 
 
-def copysign(size: Number, sign: Number) -> Number:
+def copysign(size: Operand, sign: Operand) -> Operand:
     """|size| with the sign bit of `sign`, including that of -0."""
     return np.copysign(size, sign)
 
 
-def power_of_two(shifted: Number) -> Number:
+def power_of_two(shifted: Operand) -> Operand:
     """2**k as a double, given k + ROUNDER, for integer k from -1022 to 1023."""
     bits = np.asarray(shifted, dtype=np.float64).view(np.int64)
     return ((bits + 1023) << 52).view(np.float64)
 
 
-def expm1_series(r: Number) -> Number:
+def expm1_series(r: Operand) -> Operand:
     """e**r - 1 for |r| <= ln(2) / 2: r + r**2 / 2! + ... + r**13 / 13!."""
     q = 1 / 6227020800
     q = q * r + 1 / 479001600
@@ -94,7 +94,7 @@ def expm1_series(r: Number) -> Number:
     return r + (r * r) * q
 
 
-def exp(x: Number) -> Number:
+def exp(x: Operand) -> Operand:
     """e**x, computed as 2**k e**r with x = k ln 2 + r. Error below 1.5 ulp."""
     y = select(x > EXP_MAX, EXP_MAX, select(x < EXP_MIN, EXP_MIN, x))
     k = (y * LOG2_E + ROUNDER) - ROUNDER
@@ -105,7 +105,7 @@ def exp(x: Number) -> Number:
     return select(x > EXP_MAX, math.inf, scaled)
 
 
-def expm1(x: Number) -> Number:
+def expm1(x: Operand) -> Operand:
     """e**x - 1 (-0 for -0), computed as 2**k (e**r - 1) + (2**k - 1) with x = k ln 2 + r. Error below 2.5 ulp."""
     y = select(x > EXP_MAX, EXP_MAX, select(x < -40.0, -40.0, x))  # e**-40 - 1 rounds to -1
     k = (y * LOG2_E + ROUNDER) - ROUNDER
@@ -116,7 +116,7 @@ def expm1(x: Number) -> Number:
     return copysign(select(x > EXP_MAX, math.inf, t), x)
 
 
-def log1p_unit(x: Number) -> Number:
+def log1p_unit(x: Operand) -> Operand:
     """ln(1 + x) for x in [0, 1]: x - x**2 / 2 + s (x**2 / 2 + R) with s = x / (2 + x).
 
     This equals 2 artanh(s) = 2 s + s R with R = 2 s**2 / 3 + 2 s**4 / 5 + ... + 2 s**34 / 35, rearranged so that the
@@ -145,7 +145,7 @@ def log1p_unit(x: Number) -> Number:
     return x - (half_square - s * (half_square + q * u))
 
 
-def log_of_sum(x: Number) -> Number:
+def log_of_sum(x: Operand) -> Operand:
     """ln x for x in [1, 65536), computed as k ln 2 + ln(1 + f) with x = 2**k (1 + f). Error below 2.5 ulp."""
     k = select(x < 256.0, 0.0, 8.0)
     f = select(x < 256.0, x, x * (1 / 256))
@@ -158,18 +158,18 @@ def log_of_sum(x: Number) -> Number:
     return k * LN2_HIGH + (log1p_unit(f - 1.0) + k * LN2_LOW)
 
 
-def softplus(x: Number) -> Number:
+def softplus(x: Operand) -> Operand:
     """ln(1 + e**x), finite for every finite x. Error below 2.5 ulp."""
     return select(x < 0.0, 0.0, x) + log1p_unit(exp(-abs(x)))
 
 
-def sigmoid(x: Number) -> Number:
+def sigmoid(x: Operand) -> Operand:
     """1 / (1 + e**-x). Error below 2.5 ulp."""
     e = exp(-abs(x))
     return select(x < 0.0, e, 1.0) / (e + 1.0)
 
 
-def tanh(x: Number) -> Number:
+def tanh(x: Operand) -> Operand:
     """tanh x, computed as t / (t + 2) with t = e**(2 |x|) - 1 and the sign of x. Error below 2.5 ulp."""
     y = abs(x)
     y = select(y > 22.0, 22.0, y) * 2.0  # tanh 22 rounds to 1
@@ -180,7 +180,7 @@ def tanh(x: Number) -> Number:
     return copysign(t / (t + 2.0), x)
 
 
-def gaussian(t: Number, high: Number, low: Number) -> Number:
+def gaussian(t: Operand, high: Operand, low: Operand) -> Operand:
     """(high + low) e**(-t**2 / 2) for t in [0, 39] and |low| much smaller than |high|. Error below 1.5 ulp.
 
     t is split into a multiple of 2**-21, whose square is exact, and a remainder.
@@ -195,13 +195,13 @@ def gaussian(t: Number, high: Number, low: Number) -> Number:
     return (value * power_of_two(half_shifted)) * power_of_two(rest_shifted)
 
 
-def normal_pdf(x: Number) -> Number:
+def normal_pdf(x: Operand) -> Operand:
     """The density of N(0, 1) at x, e**(-x**2 / 2) / sqrt(2 pi). Error below 1.5 ulp."""
     t = abs(x)
     return gaussian(select(t > NORMAL_MAX, NORMAL_MAX, t), NORMAL_PEAK, NORMAL_PEAK_LOW)
 
 
-def tail_ratio(t: Number) -> tuple[Number, Number]:
+def tail_ratio(t: Operand) -> tuple[Operand, Operand]:
     """M(t) = e**(t**2 / 2) Phi(-t), the Mills ratio divided by sqrt(2 pi), as an unevaluated sum (high, low).
 
     t must be a multiple of 2**-21 in [0, 39]. (t + TAIL_OFFSET) M(t) is the polynomial TAIL in
@@ -241,7 +241,7 @@ def tail_ratio(t: Number) -> tuple[Number, Number]:
     return high, low
 
 
-def normal_cdf(x: Number) -> Number:
+def normal_cdf(x: Operand) -> Operand:
     """Phi(x), the distribution function of N(0, 1), computed as M(-x) e**(-x**2 / 2) for x < 0. Error below 2 ulp.
 
     M is `tail_ratio` at the nearest multiple of 2**-21 plus two terms of the Taylor series about it, with
@@ -258,7 +258,7 @@ def normal_cdf(x: Number) -> Number:
     return select(x < 0.0, tail, 1.0 - tail)
 
 
-def log(x: Number) -> Number:
+def log(x: Operand) -> Operand:
     """ln x for positive normal doubles, as k ln 2 + ln(1 + f) with x = 2**k (1 + f). Error below 1 ulp. NumPy only."""
     significand, exponent = np.frexp(x)
     small = significand < math.sqrt(0.5)
@@ -273,7 +273,7 @@ def log(x: Number) -> Number:
     return k * LN2_HIGH - ((half_square - (s * (half_square + q * u) + k * LN2_LOW)) - f)
 
 
-def circle(turns: Number) -> tuple[Number, Number]:
+def circle(turns: Operand) -> tuple[Operand, Operand]:
     """(cos(2 pi turns), sin(2 pi turns)) for turns in [0, 1]. Absolute error below 1e-15. NumPy only."""
     quarter = np.rint(turns * 4.0)
     angle = (turns - quarter * 0.25) * (2.0 * math.pi)  # within [-pi / 4, pi / 4]; the difference is exact

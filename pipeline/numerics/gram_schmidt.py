@@ -10,10 +10,10 @@ from pipeline.numerics.loops import DOUBLE, lane_sums, scaled_product
 from pipeline.numerics.numba_cache import source_digest
 from pipeline.numerics.simd import everywhere, lane_total
 from pipeline.numerics.sums import LANES, Array, pad
-from pipeline.numerics.tiles import load, store, store_double
+from pipeline.numerics.tiles import load_vector, store, store_double
 
 
-def orthonormal_rows(A: Array) -> Array:
+def orthonormalize_rows(A: Array) -> Array:
     """Orthonormal rows (k, n) from those of A (k, n), k <= n, by Gram-Schmidt with two projections per row."""
     k, n = A.shape
     Q = np.ascontiguousarray(pad(np.concatenate([np.zeros((1, n)), A])))
@@ -37,20 +37,20 @@ def entry_point(sources: str) -> Any:
         for k in range(1, n_rows + 1):
             own = Q + DOUBLE * step * k
             for place in range(0, step, LANES):
-                store(load(own, place), Q, place)
+                store(load_vector(own, place), Q, place)
             for _twice in range(2):
                 dot_products(Q + DOUBLE * step, k - 1, Q, step, sums)
                 for j in range(1, k):
-                    store_double(-lane_total(load(sums, LANES * (j - 1))), shares, j)
+                    store_double(-lane_total(load_vector(sums, LANES * (j - 1))), shares, j)
                 for place in range(0, step, LANES):
                     store(everywhere(1.0), own, place)
                 scaled_product(shares, k, 1, 1, k, Q, step, own, step, n_blocks)
                 for place in range(0, step, LANES):
-                    store(load(own, place), Q, place)
+                    store(load_vector(own, place), Q, place)
             dot_products(Q, 1, Q, step, sums)
-            length = math.sqrt(lane_total(load(sums, 0)))
+            length = math.sqrt(lane_total(load_vector(sums, 0)))
             for place in range(0, step, LANES):
-                store(load(Q, place) / length, own, place)
+                store(load_vector(Q, place) / length, own, place)
 
     return project
 

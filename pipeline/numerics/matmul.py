@@ -14,7 +14,7 @@ from pipeline.numerics.loops import BLOCK, DOUBLE, lane_sums, scaled_product
 from pipeline.numerics.numba_cache import source_digest
 from pipeline.numerics.simd import everywhere, lane_total
 from pipeline.numerics.sums import LANES, Array, pad
-from pipeline.numerics.tiles import load, store, store_double
+from pipeline.numerics.tiles import load_vector, store, store_double
 
 CHUNK = 32  # blocks of eight columns processed for all rows before the next, so that they stay in the cache
 
@@ -85,7 +85,7 @@ def entry_points(sources: str) -> tuple[Any, Any]:
                 store(everywhere(0.0), lanes, LANES * k)
             lane_sums(d, step, n_rows, a, step, n_columns, step // LANES, lanes)
             for k in range(n):
-                store_double(lane_total(load(lanes, LANES * k)), g, k)
+                store_double(lane_total(load_vector(lanes, LANES * k)), g, k)
 
     compile = njit(nogil=True, cache=True)
     return compile(products), compile(products_over_samples)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from pipeline.numerics.random import normal
 from pipeline.numerics.sums import Array, lane_sum, pad
 
-WIDE = 64  # rows; from here on the compiled version is faster, its compilation included
+MIN_COMPILED_ROWS = 64  # rows; from here on the compiled version is faster, its compilation included
 
 
 def orthonormal(rng: np.random.RandomState, rows: int, columns: int) -> Array:
@@ -18,10 +18,10 @@ def orthonormal(rng: np.random.RandomState, rows: int, columns: int) -> Array:
     """
     drawn = normal(rng, (rows, columns))
     work = orthonormal_rows
-    if min(rows, columns) >= WIDE:
+    if min(rows, columns) >= MIN_COMPILED_ROWS:
         from pipeline.numerics import gram_schmidt  # Numba takes half a second to import
 
-        work = gram_schmidt.orthonormal_rows
+        work = gram_schmidt.orthonormalize_rows
     if rows <= columns:
         return work(drawn)
     return np.ascontiguousarray(work(drawn.T).T)

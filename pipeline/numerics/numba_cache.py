@@ -60,7 +60,7 @@ class InRepository(InTreeCacheLocator):
         return f"{super().get_disambiguator()}-{self.get_source_stamp().hex()[:12]}"
 
 
-def install() -> None:
+def use_own_cache() -> None:
     """Register `InRepository` and random function numbers with Numba.
 
     The user's NUMBA_CACHE_DIR takes precedence; functions of other packages are cached as by default. Must be called

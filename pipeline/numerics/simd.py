@@ -121,7 +121,7 @@ def unary(function: Any, emit: Callable[..., Any]) -> None:
         return (lambda x: intrinsics(x)) if is_lanes(x) else None
 
 
-def binary(function: Any, emit: Callable[..., Any], result: Any = lanes) -> None:
+def define_binary(function: Any, emit: Callable[..., Any], result: Any = lanes) -> None:
     """Register the implementation of a function of two arguments, lanes or numbers, at least one of them lanes."""
     intrinsics = lanes_intrinsics(result, emit)[2]
 
@@ -151,7 +151,7 @@ def compile_for_lanes(module: Any) -> None:
             register_jitable(function)
 
 
-def install() -> None:
+def register_types() -> None:
     """Register operators, comparisons and primitives for lanes."""
     for sign, function in {
         "fadd": operator.add,
@@ -159,13 +159,13 @@ def install() -> None:
         "fmul": operator.mul,
         "fdiv": operator.truediv,
     }.items():
-        binary(function, lambda builder, x, y, sign=sign: getattr(builder, sign)(x, y))
+        define_binary(function, lambda builder, x, y, sign=sign: getattr(builder, sign)(x, y))
     for sign, function in {"<": operator.lt, ">": operator.gt}.items():
-        binary(function, lambda builder, x, y, sign=sign: builder.fcmp_ordered(sign, x, y), mask)
+        define_binary(function, lambda builder, x, y, sign=sign: builder.fcmp_ordered(sign, x, y), mask)
     unary(operator.neg, lambda builder, x: builder.fneg(x))
     unary(abs, llvm_function("fabs"))
     unary(elementary.power_of_two, shift_to_exponent)
-    binary(elementary.copysign, llvm_function("copysign"))
+    define_binary(elementary.copysign, llvm_function("copysign"))
 
     choose = lanes_intrinsics(lanes, lambda builder, condition, yes, no: builder.select(condition, yes, no))[3]
 
@@ -174,4 +174,4 @@ def install() -> None:
         return (lambda condition, yes, no: choose(condition, yes, no)) if isinstance(condition, Mask) else None
 
 
-install()
+register_types()

@@ -23,7 +23,7 @@ OTHER_PROCESSOR = config.CPU_NAME or config.CPU_FEATURES is not None  # Numba co
 TILE = (6, 4) if not OTHER_PROCESSOR and llvmlite.binding.get_host_cpu_features().get("avx512f") else (3, 2)
 
 
-def constant(value: int) -> Any:
+def ir_constant(value: int) -> Any:
     """An LLVM constant of type INDEX."""
     return ir.Constant(INDEX, value)
 
@@ -46,7 +46,7 @@ def store_lanes(builder: Any, vector: Any, address: Any, offset: Any) -> None:
 
 
 @intrinsic
-def load(typing_context: Any, address: Any, offset: Any) -> Any:
+def load_vector(typing_context: Any, address: Any, offset: Any) -> Any:
     """Load the lanes `offset` doubles after `address`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -97,7 +97,7 @@ def eight_totals(typing_context: Any, address: Any, offset: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address, offset = arguments
-        vectors = [load_lanes(builder, address, builder.add(offset, constant(LANES * k))) for k in range(LANES)]
+        vectors = [load_lanes(builder, address, builder.add(offset, ir_constant(LANES * k))) for k in range(LANES)]
         width = LANES
         while width > 1:  # a vector holds parts of LANES // width sums, `width` lanes each
             low = [i for i in range(2 * LANES) if i % width < width // 2]
@@ -129,16 +129,16 @@ def strip(emit: Emit, n_arguments: int) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         n_rows, n_columns, packed = values
         arguments = [builder.extract_value(packed, index) for index in range(n_arguments)]
-        n_whole = builder.udiv(n_columns, constant(TILE[1]))
-        rest = builder.mul(n_whole, constant(TILE[1]))
+        n_whole = builder.udiv(n_columns, ir_constant(TILE[1]))
+        rest = builder.mul(n_whole, ir_constant(TILE[1]))
         n_rest = builder.sub(n_columns, rest)
         for rows in switch_cases(builder, n_rows, TILE[0]):
 
             def whole(tile: Any, sums: Sequence[Any], rows: int = rows) -> list[Any]:
-                emit(builder, rows, TILE[1], builder.mul(tile, constant(TILE[1])), arguments)
+                emit(builder, rows, TILE[1], builder.mul(tile, ir_constant(TILE[1])), arguments)
                 return []
 
-            loop(builder, constant(0), n_whole, [], whole)
+            loop(builder, ir_constant(0), n_whole, [], whole)
             for columns in switch_cases(builder, n_rest, TILE[1] - 1):
                 emit(builder, rows, columns, rest, arguments)
         return context.get_dummy_value()
@@ -156,7 +156,7 @@ def switch_cases(builder: Any, number: Any, largest: int) -> Iterator[int]:
     chosen = builder.switch(number, end)
     for case in range(1, largest + 1):
         block = builder.append_basic_block(f"case_{case}")
-        chosen.add_case(constant(case), block)
+        chosen.add_case(ir_constant(case), block)
         builder.position_at_end(block)
         yield case
         builder.branch(end)
@@ -176,7 +176,7 @@ def loop(
     builder.cbranch(builder.icmp_signed("<", index, stop), inside, after)
     builder.position_at_end(inside)
     new = body(index, sums)
-    following = builder.add(index, constant(1))
+    following = builder.add(index, ir_constant(1))
     index.add_incoming(start, before)
     index.add_incoming(following, builder.block)
     for phi, first, next_ in zip(sums, initial, new, strict=True):
@@ -195,29 +195,29 @@ def emit_product(scaled: bool) -> Emit:
 
     def emit(builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
         W, row_step, term_step, n_terms, A, A_step, Z, Z_step = arguments
-        first = builder.mul(start, constant(LANES))
+        first = builder.mul(start, ir_constant(LANES))
 
         def weights(j: Any) -> list[Any]:
             place = builder.mul(j, term_step)
-            places = [builder.add(place, builder.mul(constant(i), row_step)) for i in range(rows)]
+            places = [builder.add(place, builder.mul(ir_constant(i), row_step)) for i in range(rows)]
             return [spread(builder, builder.load(double_at(builder, W, place))) for place in places]
 
         def terms(j: Any) -> list[Any]:
             place = builder.add(first, builder.mul(j, A_step))
-            a = [load_lanes(builder, A, builder.add(place, constant(LANES * b))) for b in range(columns)]
+            a = [load_lanes(builder, A, builder.add(place, ir_constant(LANES * b))) for b in range(columns)]
             return [builder.fmul(w, x) for w in weights(j) for x in a]
 
         sums = loop(
             builder,
-            constant(1),
+            ir_constant(1),
             n_terms,
-            terms(constant(0)),
+            terms(ir_constant(0)),
             lambda j, sums: [builder.fadd(total, term) for total, term in zip(sums, terms(j), strict=True)],
         )
         biases = [] if scaled else weights(n_terms)
         for index, total in enumerate(sums):
             i, b = divmod(index, columns)
-            place = builder.add(builder.add(first, builder.mul(constant(i), Z_step)), constant(LANES * b))
+            place = builder.add(builder.add(first, builder.mul(ir_constant(i), Z_step)), ir_constant(LANES * b))
             value = builder.fmul(total, load_lanes(builder, Z, place)) if scaled else builder.fadd(total, biases[i])
             store_lanes(builder, value, Z, place)
 
@@ -227,22 +227,22 @@ def emit_product(scaled: bool) -> Emit:
 def emit_lane_sums(builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
     """Emit G[i, j] += D[i, 0] A[j, 0] + D[i, 1] A[j, 1] + ... for one tile, lane by lane; G[i, j] has eight lanes."""
     D, D_step, A, A_step, n_blocks, G, G_step = arguments
-    first = builder.mul(start, constant(LANES))
+    first = builder.mul(start, ir_constant(LANES))
     places = [
-        builder.add(builder.add(first, builder.mul(constant(i), G_step)), constant(LANES * j))
+        builder.add(builder.add(first, builder.mul(ir_constant(i), G_step)), ir_constant(LANES * j))
         for i in range(rows)
         for j in range(columns)
     ]
 
     def body(block: Any, sums: Sequence[Any]) -> list[Any]:
-        place = builder.mul(block, constant(LANES))
-        a_rows = [builder.add(start, constant(j)) for j in range(columns)]
-        d = [load_lanes(builder, D, builder.add(place, builder.mul(constant(i), D_step))) for i in range(rows)]
+        place = builder.mul(block, ir_constant(LANES))
+        a_rows = [builder.add(start, ir_constant(j)) for j in range(columns)]
+        d = [load_lanes(builder, D, builder.add(place, builder.mul(ir_constant(i), D_step))) for i in range(rows)]
         a = [load_lanes(builder, A, builder.add(place, builder.mul(row, A_step))) for row in a_rows]
         terms = [builder.fmul(x, y) for x in d for y in a]
         return [builder.fadd(total, term) for total, term in zip(sums, terms, strict=True)]
 
-    sums = loop(builder, constant(0), n_blocks, [load_lanes(builder, G, place) for place in places], body)
+    sums = loop(builder, ir_constant(0), n_blocks, [load_lanes(builder, G, place) for place in places], body)
     for place, total in zip(places, sums, strict=True):
         store_lanes(builder, total, G, place)
 

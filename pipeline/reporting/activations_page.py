@@ -10,7 +10,7 @@ from pipeline.networks.edge_of_chaos import Critical, critical_point
 from pipeline.reporting.markdown import table
 from pipeline.theory import mean_field
 from pipeline.theory.mean_field import PYTORCH_GAINS, chi_1
-from pipeline.theory.phases import DIGITS, critical, near_0, number, phase, q_star
+from pipeline.theory.phases import DIGITS, critical, format_value, near_0, phase, q_star
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 EDGE = (0.0, 0.05, 0.2, 1.0)  # sigma_b2 in the last table
@@ -69,7 +69,7 @@ For each σ_b²: the critical σ_w² and the q* to which it leads (Hayou et al. 
 """
 
 
-def page() -> str:
+def activations_page() -> str:
     """docs/activations.md."""
     tanh = ACTIVATIONS["tanh"]
     ((q, chi),) = mean_field.pytorch_phase("tanh")
@@ -84,14 +84,14 @@ def page() -> str:
         edge=_edge(),
         some_bias=EDGE[1],
         tanh_gain_digits=PYTORCH_GAINS["tanh"],
-        tanh_gain=number(PYTORCH_GAINS["tanh"]),
+        tanh_gain=format_value(PYTORCH_GAINS["tanh"]),
         tanh_phase=phase(chi),
-        tanh_q=number(q),
-        tanh_chi=number(chi),
-        tanh_forward=number(forward),
-        forward_chi=number(forward_chi),
+        tanh_q=format_value(q),
+        tanh_chi=format_value(chi),
+        tanh_forward=format_value(forward),
+        forward_chi=format_value(forward_chi),
         forward_phase=phase(forward_chi),
-        critical_gain=number(math.sqrt(critical_point(tanh, 0.0).weight_variance)),
+        critical_gain=format_value(math.sqrt(critical_point(tanh, 0.0).weight_variance)),
     )
 
 
@@ -106,13 +106,13 @@ def _moments() -> tuple[str, str]:
         if isinstance(point, str):
             of_point = [f"– {reasons.setdefault(point, str(len(reasons) + 1).translate(SUPERSCRIPTS))}", "–"]
         else:
-            of_point = [number(point.weight_variance), q_star(point.weight_variance, 0.0, point.q, activation)]
+            of_point = [format_value(point.weight_variance), q_star(point.weight_variance, 0.0, point.q, activation)]
         if activation.without_theory:
             rows.append([name, *"–––––", *of_point])
             continue
         of = mean_field.moments(activation)
-        gains = [number(mean_field.forward_gain(activation)), number(mean_field.backward_gain(activation))]
-        rows.append([name, near_0(of.mean), number(of.square), number(of.slope_square), *gains, *of_point])
+        gains = [format_value(mean_field.forward_gain(activation)), format_value(mean_field.backward_gain(activation))]
+        rows.append([name, near_0(of.mean), format_value(of.square), format_value(of.slope_square), *gains, *of_point])
     return table(heads, rows), "\n\n".join(f"{mark} None: {reason}." for reason, mark in reasons.items())
 
 
@@ -122,7 +122,9 @@ def _pytorch() -> str:
         if name in PYTORCH_GAINS and not activation.without_theory:
             gain = PYTORCH_GAINS[name]
             for q, chi in mean_field.pytorch_phase(name):
-                rows.append([name, number(gain), q_star(gain * gain, 0.0, q, activation), number(chi), phase(chi)])
+                rows.append(
+                    [name, format_value(gain), q_star(gain * gain, 0.0, q, activation), format_value(chi), phase(chi)]
+                )
         else:
             rows.append([name, *"––––"])
     return table(["activation", "gain", "q*", "χ₁", "phase"], rows, left=(0, 4))
@@ -138,11 +140,11 @@ def _edge() -> str:
             if isinstance(point, str):
                 row += ["–", "–"]
             else:
-                row += [number(point.weight_variance), q_star(point.weight_variance, v, point.q, activation)]
+                row += [format_value(point.weight_variance), q_star(point.weight_variance, v, point.q, activation)]
         if any(cell != "–" for cell in row[1:]):
             rows.append(row)
     return table(heads, rows)
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    print(activations_page(), end="")

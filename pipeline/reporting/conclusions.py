@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.analysis.comparison import Table
 from pipeline.analysis.estimators import smallest_holm_p
-from pipeline.analysis.initialization_table import FAR, compared_with_theory
+from pipeline.analysis.initialization_table import MAX_Z, compared_with_theory
 from pipeline.diagnostics.labels import LABEL_RULES, Label
 from pipeline.reporting.formatting import format_interval, format_number, format_percent, format_share
 
@@ -144,7 +144,7 @@ def _theory(measured: Table, unpredicted: Sequence[str]) -> str:
     """How many predictions agree with the measurements, and the initializers without predictions."""
     compared, far = compared_with_theory(measured)
     n = len(compared)
-    text = f"{n - len(far)} of {_count(n, 'mean')} over the seeds agree with theory to within {FAR:g} standard errors"
+    text = f"{n - len(far)} of {_count(n, 'mean')} over the seeds agree with theory to within {MAX_Z:g} standard errors"
     if not n:
         text = "No prediction of theory can be compared with the measurements"
     return f"{text}; theory makes no prediction for {_list(unpredicted)}." if unpredicted else f"{text}."

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from pipeline.analysis.comparison import Table, label_counts
-from pipeline.analysis.initialization_table import FAR, ROUNDING, compared_with_theory, layers_to_show
+from pipeline.analysis.initialization_table import MAX_Z, ROUNDING, compared_with_theory, layers_to_show
 from pipeline.diagnostics.labels import LABEL_RULES, Label
 from pipeline.diagnostics.measure import LAYER_QUANTITIES, MODEL_QUANTITIES
 from pipeline.numerics.sums import integer_sum
@@ -160,7 +160,7 @@ def _assumptions(measured: Table, unpredicted: Mapping[str, str], estimated: Seq
         "1 / n per layer of n units, which a hundred seeds are enough to show. In networks that are deep for their "
         "width a few large models dominate the mean (Hanin & Rolnick 2018): the mean over a few seeds is then usually "
         "below the expected value, and log growth is the more reliable measure.",
-        f"{len(compared) - len(far)} of {len(compared)} measured means lie within {FAR:g} standard errors of the "
+        f"{len(compared) - len(far)} of {len(compared)} measured means lie within {MAX_Z:g} standard errors of the "
         "prediction" + (":" if unpredicted or estimated or len(far) else "."),
     ]
     remarks = []

@@ -33,12 +33,12 @@ These depend on the activations, the training data or all layer sizes.
 {networks}"""
 
 
-def page() -> str:
+def initializers_page() -> str:
     """docs/initializers.md."""
-    return PAGE.format(layers=table(RECIPES), networks=table(NETWORK_RECIPES))
+    return PAGE.format(layers=registry_table(RECIPES), networks=registry_table(NETWORK_RECIPES))
 
 
-def table(registry: Mapping[str, Entry[Any]]) -> str:
+def registry_table(registry: Mapping[str, Entry[Any]]) -> str:
     """The rows of the recipes in Markdown, with their settings."""
     lines = ["| recipe | law | PyTorch | Keras | JAX | for |", "|---|---|---|---|---|---|"]
     for name, entry in registry.items():
@@ -62,4 +62,4 @@ def law(entry: Entry[Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    print(initializers_page(), end="")

@@ -79,7 +79,7 @@ def write_reports(P: schema.Params, advance: progress.Advance) -> None:
         label, reason = np.array(each).T
         measured[name] |= {"initial_label": label, "initial_label_reason": reason}
     runs = comparison.runs_table(measured, curves, ended, C.target_cost)
-    compared = comparison.comparison(runs, C.confidence, C.target_accuracy)
+    compared = comparison.compare(runs, C.confidence, C.target_accuracy)
     paired = comparison.paired(runs, C.reference, P.data.n_train, P.data.n_test)
     bands = comparison.cost_bands(curves)
     printed = published_results.published(P, train[0])
@@ -102,7 +102,7 @@ def write_reports(P: schema.Params, advance: progress.Advance) -> None:
     reports.write_table("along_training", along)
     reports.write_table("reproducibility", copies)
     atomic_files.write_text(reports.REPORTS / "comparison.md", text)
-    reports.write_metrics(comparison.metrics(compared))
+    reports.write_metrics(comparison.summary_metrics(compared))
     for name, figure in drawn.items():
         atomic_files.write_bytes(reports.FIGURES / f"{name}.png", style.png(figure))
         advance(1)

@@ -48,7 +48,7 @@ def write_reports(P: schema.Params, advance: progress.Advance) -> None:
         model_labels[name] = labels.label_models(layers, models, n_layers, plan)
         histograms[name] = initialization_figures.pooled(units, n_layers)
         advance(1)
-    table = initialization_table.table(entries)
+    table = initialization_table.initialization_table(entries)
     text = initialization_report.report(table, model_labels, without_law, P.layers_dims, estimated)
     drawn = {
         "depth": initialization_figures.depth(table),

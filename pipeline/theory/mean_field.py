@@ -16,13 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.networks.activations import ACTIVATIONS, LEAK, Activation
-from pipeline.networks.edge_of_chaos import (
-    TINY,
-    kinks_of,
-    mean_squares,
-    normal_rule,
-    second_moments,
-)
+from pipeline.networks.edge_of_chaos import TINY, kinks_of, mean_squares, normal_rule, second_moments
 from pipeline.numerics import elementary
 from pipeline.numerics.sums import Array, lane_sum
 

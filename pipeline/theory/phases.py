@@ -23,7 +23,7 @@ from pipeline.theory.mean_field import NEAR_CRITICAL, chi_1, depth_scale, length
 
 DIGITS = 7  # significant digits
 LAYER_DIGITS = 4  # significant digits of a number of layers
-ROUNDING = 1e-12  # error bound of means, correlations and relative changes of q
+ERROR_BOUND = 1e-12  # error bound of means, correlations and relative changes of q
 TRAINABLE = 6.0  # networks up to 6 xi_c layers deep can be trained (Schoenholz et al. 2017)
 LARGEST = {
     "--sigma-w2": 1e6,
@@ -44,7 +44,7 @@ def phase(chi: float) -> str:
     return "ordered" if chi < 1.0 else "chaotic"
 
 
-def number(x: float) -> str:
+def format_value(x: float) -> str:
     """x to 7 significant digits, without trailing zeros."""
     return f"{x:.{DIGITS}g}"
 
@@ -58,7 +58,8 @@ def answer(name: str, sigma_w2: float, sigma_b2: float) -> str:
     activation = ACTIVATIONS[name]
     if activation.without_theory:
         raise UserError(f"Theory does not cover {name}: {activation.without_theory}.")
-    head = f"{name}, sigma_w2 = {number(sigma_w2)} (gain {number(math.sqrt(sigma_w2))}), sigma_b2 = {number(sigma_b2)}"
+    gain = format_value(math.sqrt(sigma_w2))
+    head = f"{name}, sigma_w2 = {format_value(sigma_w2)} (gain {gain}), sigma_b2 = {format_value(sigma_b2)}"
     stable = mean_field.fixed_points(sigma_w2, sigma_b2, activation)
     chis = [chi_1(q, sigma_w2, activation) for q in stable]
     parts = []
@@ -67,7 +68,7 @@ def answer(name: str, sigma_w2: float, sigma_b2: float) -> str:
             raise UserError(
                 f"{name} at sigma_w2 = {sigma_w2} is too close to critical: q* is too small to be computed."
             )
-        parts += [_fixed_point_rows(number(q), q, sigma_w2, sigma_b2, activation) for q in stable]
+        parts += [_fixed_point_rows(format_value(q), q, sigma_w2, sigma_b2, activation) for q in stable]
         if len(stable) > 1:
             head += f"\n{len(stable)} stable q*: which one is reached depends on the initial variance."
         if _grows_beyond(stable[-1], sigma_w2, sigma_b2, activation):
@@ -86,9 +87,21 @@ def width_facts(hidden: Sequence[int]) -> str:
     """Exact finite-width results for ReLU layers of these widths with He's weights, at one input, as text."""
     typical = float(elementary.exp(log_signal(hidden).mean))
     rows = [
-        ("growth", number(second_moment_growth(hidden)), "E[m^2] / E[m]^2, which is 1 in the limit of wide layers"),
-        ("typical", number(typical), "e^E[log m] / E[m] of networks that are not dead, 1 in the limit of wide layers"),
-        ("born dead", number(born_dead(hidden)), "probability that all units of some layer are 0 (Lu et al. 2019)"),
+        (
+            "growth",
+            format_value(second_moment_growth(hidden)),
+            "E[m^2] / E[m]^2, which is 1 in the limit of wide layers",
+        ),
+        (
+            "typical",
+            format_value(typical),
+            "e^E[log m] / E[m] of networks that are not dead, 1 in the limit of wide layers",
+        ),
+        (
+            "born dead",
+            format_value(born_dead(hidden)),
+            "probability that all units of some layer are 0 (Lu et al. 2019)",
+        ),
     ]
     head = f"He's weights in hidden layers of {cut(', '.join(map(str, hidden)))} units, at one input"
     return f"{head};\nm is the mean square of the last hidden activations (Hanin & Rolnick 2018)\n\n{_format(rows)}\n"
@@ -184,7 +197,7 @@ def _fixed_point_rows(label: str, q: float, sigma_w2: float, sigma_b2: float, ac
     correlations = xi_c(q, sigma_w2, sigma_b2, activation)
     return [
         ("stable q*", label, meaning),
-        ("chi_1", number(chi), "factor of the second moment of gradients per layer, in the backward pass"),
+        ("chi_1", format_value(chi), "factor of the second moment of gradients per layer, in the backward pass"),
         ("phase", what, effect),
         ("c*", *_c_star_cells(q, what, sigma_w2, sigma_b2, activation)),
         (
@@ -207,7 +220,7 @@ def _c_star_cells(q: float, what: str, sigma_w2: float, sigma_b2: float, activat
     if q == 0.0:
         return "none", "undefined: signals vanish"
     # a convex map with slope 1 at its fixed point c = 1 has another one only if it is the identity
-    if what == "critical" and abs(correlation_map(0.5, q, sigma_w2, sigma_b2, activation) - 0.5) <= ROUNDING:
+    if what == "critical" and abs(correlation_map(0.5, q, sigma_w2, sigma_b2, activation) - 0.5) <= ERROR_BOUND:
         return "any", "every correlation of two inputs is a fixed point"
     c = fixed_correlation(q, sigma_w2, sigma_b2, activation)
     return near_0(c), "limit of the correlation of two inputs, if initially nonnegative"
@@ -223,11 +236,11 @@ def _trainable_cells(correlations: float) -> tuple[str, str]:
 
 def _unstable_rows(sigma_w2: float, sigma_b2: float, activation: Activation) -> Rows:
     """The rows if there is no stable fixed point, and signals grow without bound."""
-    after = number(length_map(1.0, sigma_w2, sigma_b2, activation))
-    chi = number(chi_1(LARGE, sigma_w2, activation))
+    after = format_value(length_map(1.0, sigma_w2, sigma_b2, activation))
+    chi = format_value(chi_1(LARGE, sigma_w2, activation))
     return [
         ("stable q*", "none", f"signals grow without bound: q = 1 becomes {after} in the next layer"),
-        ("chi_1", chi, f"factor of the second moment of gradients per layer, at q = {number(LARGE)}"),
+        ("chi_1", chi, f"factor of the second moment of gradients per layer, at q = {format_value(LARGE)}"),
         ("phase", "none", "defined only at a stable q*"),
     ]
 
@@ -237,9 +250,9 @@ def _critical_cells(sigma_b2: float, activation: Activation) -> tuple[str, str]:
     point = critical(activation, sigma_b2)
     if isinstance(point, str):
         return "none", point.replace("bias_variance", "sigma_b2").replace("sigma_w^2", "sigma_w2")
-    gain = number(math.sqrt(point.weight_variance))
+    gain = format_value(math.sqrt(point.weight_variance))
     q = q_star(point.weight_variance, sigma_b2, point.q, activation)
-    return number(point.weight_variance), f"sigma_w2 at which chi_1 = 1 (gain {gain}, q* = {q})"
+    return format_value(point.weight_variance), f"sigma_w2 at which chi_1 = 1 (gain {gain}, q* = {q})"
 
 
 def critical(activation: Activation, sigma_b2: float) -> Critical | str:
@@ -253,23 +266,23 @@ def critical(activation: Activation, sigma_b2: float) -> Critical | str:
 def _every_q_is_fixed(sigma_w2: float, sigma_b2: float, activation: Activation) -> bool:
     """Whether every q is a fixed point, checked at three values."""
     changes = ((length_map(q, sigma_w2, sigma_b2, activation) - q) / q for q in (2.0**-10, 1.0, 2.0**10))
-    return all(abs(change) <= ROUNDING for change in changes)
+    return all(abs(change) <= ERROR_BOUND for change in changes)
 
 
 def _grows_beyond(q: float, sigma_w2: float, sigma_b2: float, activation: Activation) -> bool:
     """Whether some variance above the largest stable q grows, and hence grows without bound."""
     larger = (4.0**k for k in range(-20, 21) if 4.0**k > 2.0 * q)
-    return any(length_map(x, sigma_w2, sigma_b2, activation) - x > ROUNDING * x for x in larger)
+    return any(length_map(x, sigma_w2, sigma_b2, activation) - x > ERROR_BOUND * x for x in larger)
 
 
 def q_star(sigma_w2: float, sigma_b2: float, q: float, activation: Activation) -> str:
     """q as text, or "any" if every q is a fixed point."""
-    return "any" if _every_q_is_fixed(sigma_w2, sigma_b2, activation) else number(q)
+    return "any" if _every_q_is_fixed(sigma_w2, sigma_b2, activation) else format_value(q)
 
 
 def near_0(x: float) -> str:
     """`number` of x with an absolute error of 1e-12: "0" if x is smaller."""
-    return number(x if abs(x) > ROUNDING else 0.0)
+    return format_value(x if abs(x) > ERROR_BOUND else 0.0)
 
 
 def _layers(depth: float) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, concatenate, take
-from pipeline.networks.reference import Models, Rule, Samples
+from pipeline.networks.reference import Models, Samples, UpdateRule
 from pipeline.numerics.sums import Array, integer_sum
 from pipeline.training.executors import n_cores
 
@@ -30,7 +30,7 @@ PIECE_FLOPS = 2e9  # per call of the arithmetic, some hundredths of a second; `s
 class Arithmetic(NamedTuple):
     """The two functions of `reference` or `kernel` that training calls."""
 
-    descend: Callable[[Models, Sequence[Samples], Sequence[Activation], Rule, int], Models]
+    descend: Callable[[Models, Sequence[Samples], Sequence[Activation], UpdateRule, int], Models]
     cost: Callable[[Parameters, Samples, Sequence[Activation]], Array]
 
 
@@ -54,7 +54,7 @@ class Job(NamedTuple):
     X: Array
     Y: Array
     activations: Sequence[Activation]
-    rule: Rule
+    rule: UpdateRule
     batch_size: int | None  # None: all samples in every step
     record_at: NDArray[np.int64]
     arithmetic: Arithmetic
@@ -154,7 +154,7 @@ def train(
     parameters, seeds = take(parameters, chosen), [seeds[i] for i in chosen] if seeds else ()
     n_models, n_workers = len(chosen), n_cores()
     size = max(1, -(-n_models // (SLICES * n_workers)))
-    rule, records = Rule(learning_rate, momentum), np.asarray(record_at, dtype=np.int64)
+    rule, records = UpdateRule(learning_rate, momentum), np.asarray(record_at, dtype=np.int64)
     jobs = [
         Job(
             take(parameters, slice(i, i + size)),

@@ -19,8 +19,10 @@ def require_memory(layers_dims: Sequence[int], n_models: int) -> None:
     except (AttributeError, ValueError):  # Windows, or a system without these configuration names
         return
     if 2.0 * n_models * one > available:
-        needed = f"at least {binary(2.0 * n_models * one)} are needed, and this computer has {binary(available)}"
-        raise MemoryError(f"{needed}: the weights of one model take {binary(one)}")
+        needed = (
+            f"at least {format_bytes(2.0 * n_models * one)} are needed, and this computer has {format_bytes(available)}"
+        )
+        raise MemoryError(f"{needed}: the weights of one model take {format_bytes(one)}")
 
 
 def model_size(layers_dims: Sequence[int]) -> float:
@@ -28,7 +30,7 @@ def model_size(layers_dims: Sequence[int]) -> float:
     return 8.0 * integer_sum((fan_in + 1) * fan_out for fan_in, fan_out in itertools.pairwise(layers_dims))
 
 
-def binary(size: float) -> str:
+def format_bytes(size: float) -> str:
     """A number of bytes in the largest binary unit that is at most the number, such as "11.9 GiB"."""
     units = ("B", "KiB", "MiB", "GiB", "TiB")
     power = min(len(units) - 1, max(0, int(size).bit_length() - 1) // 10)

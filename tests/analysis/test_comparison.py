@@ -210,7 +210,7 @@ def test_tables_of_a_case_worked_by_hand() -> None:
     assert runs["iterations_to_target"].tolist() == [pd.NA, 10, 10, pd.NA, pd.NA, pd.NA]
     assert runs["behaviour"].tolist() == ["target not reached", *["target reached"] * 2, *["target not reached"] * 3]
 
-    b, a = (row for _, row in comparison.comparison(runs, 0.95, 0.9).iterrows())
+    b, a = (row for _, row in comparison.compare(runs, 0.95, 0.9).iterrows())
     assert (b["seeds"], b["train_accuracy_min"], b["train_accuracy_median"], b["train_accuracy_max"]) == (
         3,
         0.7,
@@ -270,7 +270,7 @@ def test_those_that_never_reached_the_target_count_in_its_median() -> None:
     """On the committed runs: 66 of 100 He models reach it, half of all by 13,400; of the x10 models 10 of 100 do."""
     runs = pd.read_csv(RUNS)
     runs["iterations_to_target"] = runs["iterations_to_target"].astype("Int64")
-    table = comparison.comparison(runs, 0.95, 0.99).set_index("initializer")["median_iterations_to_target"]
+    table = comparison.compare(runs, 0.95, 0.99).set_index("initializer")["median_iterations_to_target"]
     assert table["he"] == 13400.0
     assert math.isnan(table["random_x10"])
     never = runs.assign(at=runs["iterations_to_target"].astype(float).fillna(INF))
@@ -292,7 +292,7 @@ def test_cost_bands() -> None:
 
 
 def test_metrics_are_json_numbers() -> None:
-    compared = comparison.comparison(models({"b": [0.7, 0.9, 1.0]}), 0.95, 0.9)
-    assert comparison.metrics(compared)["b"]["train_accuracy"] == pytest.approx(2.6 / 3)
+    compared = comparison.compare(models({"b": [0.7, 0.9, 1.0]}), 0.95, 0.9)
+    assert comparison.summary_metrics(compared)["b"]["train_accuracy"] == pytest.approx(2.6 / 3)
     compared["final_cost_median"] = math.nan
-    assert comparison.metrics(compared)["b"]["final_cost"] is None
+    assert comparison.summary_metrics(compared)["b"]["final_cost"] is None

@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pipeline.analysis.initialization_table import InitialMeasurements, reported, row, standard_errors, table
+from pipeline.analysis.initialization_table import (
+    InitialMeasurements,
+    initialization_table,
+    reported,
+    row,
+    standard_errors,
+)
 from pipeline.datasets import circles
 from pipeline.diagnostics import measure
 from pipeline.initializers.networkwise import NetworkSpec
@@ -53,7 +59,7 @@ def test_rows_worked_by_hand() -> None:
         models={"initial_cost": [0.1, 0.2, 0.9]},
         predicted=theory,
     )
-    made = table({"x": one})
+    made = initialization_table({"x": one})
     first, last = rows_of(made, "preactivation_mean_square")
     assert (first["initializer"], first["layer"], first["seeds"], first["mean"]) == ("x", 1, 3, 3.0)
     assert (first["min"], first["median"], first["max"], first["predicted"]) == (1.0, 2.0, 6.0, 2.0)
@@ -75,7 +81,7 @@ def test_a_deviation_is_students_t() -> None:
 
 
 def test_rows_stand_in_the_order_of_initializers_quantities_and_layers() -> None:
-    made = table({"z": measured(), "a": measured()})
+    made = initialization_table({"z": measured(), "a": measured()})
     per_layer = [(quantity, l) for quantity in LAYER_QUANTITIES for l in (1, 2)]
     per_layer.remove(("dead_for_all", 2))  # of hidden layers alone
     expected = [*per_layer, *((quantity, 0) for quantity in MODEL_QUANTITIES)]
@@ -91,7 +97,7 @@ def test_models_without_a_value_are_left_out_and_rows_without_a_model() -> None:
         layers={"correlation": [1.0, nan, nan, nan, 4.0, nan]},
         models={"log_growth": [nan] * 3, "blocked_inputs": [nan, nan, 7.0]},
     )
-    made = table({"x": one})
+    made = initialization_table({"x": one})
     (correlation,) = rows_of(made, "correlation")  # none in layer 2
     assert (correlation["layer"], correlation["seeds"], correlation["mean"]) == (1, 2, 2.5)
     assert not rows_of(made, "log_growth")
@@ -108,13 +114,13 @@ def test_models_without_a_value_are_left_out_and_rows_without_a_model() -> None:
 def test_dead_for_all_seeds_are_those_dead_in_every_one() -> None:
     first = np.array([[1, 0, 1, 1], [1, 1, 0, 1], [1, 0, 0, 1]], dtype=bool)
     second = np.array([[1, 1], [1, 1], [1, 0]], dtype=bool)
-    one, other = rows_of(table({"x": measured(3, dead=[first, second])}), "dead_for_all")
+    one, other = rows_of(initialization_table({"x": measured(3, dead=[first, second])}), "dead_for_all")
     assert (one["layer"], one["mean"], one["seeds"]) == (1, 2.0, 1)
     assert (other["layer"], other["mean"]) == (2, 1.0)
 
 
 def test_gradient_ratio_is_the_square_over_the_last_layers_model_by_model() -> None:
-    made = table({"x": measured(layers={"preactivation_gradient_rms": [2.0, 4.0, 3.0, 1.0, 0.0, 5.0]})})
+    made = initialization_table({"x": measured(layers={"preactivation_gradient_rms": [2.0, 4.0, 3.0, 1.0, 0.0, 5.0]})})
     first, last = rows_of(made, "gradient_ratio")
     assert (first["min"], first["median"], first["max"]) == (0.0, 0.25, 9.0)
     assert first["mean"] == pytest.approx(9.25 / 3, rel=1e-15)
@@ -126,12 +132,12 @@ def test_gradient_ratio_is_the_square_over_the_last_layers_model_by_model() -> N
 
 
 def test_a_gradient_of_0_in_the_last_layer_has_no_ratio() -> None:
-    made = table({"x": measured(layers={"preactivation_gradient_rms": [0.0, 0.0, 1.0, 2.0, 0.0, 0.0]})})
+    made = initialization_table({"x": measured(layers={"preactivation_gradient_rms": [0.0, 0.0, 1.0, 2.0, 0.0, 0.0]})})
     assert [(r["seeds"], r["mean"]) for r in rows_of(made, "gradient_ratio")] == [(1, 0.25), (1, 1.0)]
 
 
 def test_a_network_without_hidden_layers() -> None:
-    made = table({"x": measured(1)})
+    made = initialization_table({"x": measured(1)})
     assert set(made["quantity"]) == {*LAYER_QUANTITIES, *MODEL_QUANTITIES} - {"dead_for_all"}
     assert set(made["layer"].dropna()) == {1}
 
@@ -195,7 +201,7 @@ def test_every_quantity_that_is_measured_stored_or_predicted_has_its_row() -> No
     assert {*theory.models} <= {*MODEL_QUANTITIES}
 
     columns = {"layer": np.tile([1, 2, 3], 5)} | {name: values.ravel() for name, values in B.layers.items()}
-    made = table({"he": InitialMeasurements(columns, B.models, B.dead, theory)})
+    made = initialization_table({"he": InitialMeasurements(columns, B.models, B.dead, theory)})
     assert {*made["quantity"]} == {*LAYER_QUANTITIES, *MODEL_QUANTITIES}
     for quantity in ("preactivation_mean_square", "weight_gradient_rms", "effective_rank"):
         found = [r["mean"] for r in rows_of(made, quantity)]

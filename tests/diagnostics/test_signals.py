@@ -174,18 +174,18 @@ def test_saturation_begins_at_a_tenth_of_the_slope() -> None:
     for activation, z in ((TANH, edge), (ACTIVATIONS["sigmoid"], 2 * edge)):  # sigmoid(z) = (1 + tanh(z / 2)) / 2
         for sign in (-1, 1):
             Z = np.array([[[sign * (z + 1e-9), sign * (z - 1e-9), 0.0, sign * 300.0]]])
-            assert signals_module.saturated(Z, activation.phi(Z), activation).tolist() == [0.5]
+            assert signals_module.saturated_share(Z, activation.phi(Z), activation).tolist() == [0.5]
     bounded = [name for name, activation in ACTIVATIONS.items() if signals_module.flat_below(activation) > 0.0]
     assert bounded == [name for name, exact in CASES.items() if exact.bounded]
     relu6 = ACTIVATIONS["relu6"]
     Z = np.array([[[-300.0, -1e-9, 0.0, 3.0, 5.9, 6.1, 300.0, 1e-9]]])  # below 0 it is inactive, as ReLU is
-    assert signals_module.saturated(Z, relu6.phi(Z), relu6).tolist() == [0.25]
+    assert signals_module.saturated_share(Z, relu6.phi(Z), relu6).tolist() == [0.25]
     Z = np.full((1, 1, 4), -300.0)
-    assert signals_module.saturated(Z, RELU.phi(Z), RELU).tolist() == [0.0]
+    assert signals_module.saturated_share(Z, RELU.phi(Z), RELU).tolist() == [0.0]
     Z = np.random.RandomState(0).randn(1, 100, 1000)
     expected = 1 - math.erf(edge / math.sqrt(2))
     error = math.sqrt(expected * (1 - expected) / Z.size)
-    assert signals_module.saturated(Z, TANH.phi(Z), TANH)[0] == pytest.approx(expected, abs=5 * error)
+    assert signals_module.saturated_share(Z, TANH.phi(Z), TANH)[0] == pytest.approx(expected, abs=5 * error)
 
 
 def test_saturated_outputs() -> None:

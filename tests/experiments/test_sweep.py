@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 from pipeline.experiments import sweep
-from pipeline.experiments.listing import Experiment, ExperimentsError, table
+from pipeline.experiments.listing import Experiment, ExperimentsError, experiments_table
 from pipeline.figures import style, sweep_figure
 
 RATE = "training.learning_rate"
@@ -60,7 +60,7 @@ def test_the_lowest_median_is_best_and_is_counted_against_the_next() -> None:
     assert (he.best, he.median, he.next_best, he.at_end) == (0.1, 0.3, 0.01, False)
     assert he.lower_in == 3  # 0.1 < 0.4, 0.2 < 0.5, 0.3 < 0.6; 0.7 is equal, 1.0 higher
     assert math.isnan(zeros.best)
-    assert sweep.report(BEST, 0.99, 0.95).splitlines()[2:4] == [
+    assert sweep.sweep_report(BEST, 0.99, 0.95).splitlines()[2:4] == [
         "| he          |           0.1 |         0.3 |  0.2 to 0.7 |         20 % |      0.01 | 3 of 5 seeds |",
         "| zeros       | all identical |         0.7 |  0.7 to 0.7 |          0 % |         – |            – |",
     ]
@@ -70,7 +70,7 @@ def test_the_lowest_median_is_best_and_is_counted_against_the_next() -> None:
 def test_too_few_seeds_for_significance_are_reported(n: int, confidence: float) -> None:
     """Against SciPy's sign test: the best value is lower in all n seeds."""
     models = {0.1: runs(he=[0.1] * n), 0.2: runs(he=[0.2] * n)}
-    text = sweep.report(sweep.best(sweep.compared(models, 0.99, confidence), models), 0.99, confidence)
+    text = sweep.sweep_report(sweep.best(sweep.compared(models, 0.99, confidence), models), 0.99, confidence)
     p = scipy.stats.binomtest(n, n).pvalue
     assert (f"p-value of a sign test over {n} is {p:.4g};" in text) == (p > 1 - confidence)
     if p > 1 - confidence:
@@ -83,7 +83,7 @@ def test_a_best_value_at_the_end_is_marked() -> None:
     two = {value: MODELS[value] for value in (0.01, 0.1)}
     (row, _) = sweep.best(sweep.compared(two, 0.99, 0.95), two).itertuples()
     assert row.at_end
-    assert "\\* the lowest or highest value tried: a better one may lie beyond it." in sweep.report(
+    assert "\\* the lowest or highest value tried: a better one may lie beyond it." in sweep.sweep_report(
         sweep.best(sweep.compared(two, 0.99, 0.95), two), 0.99, 0.95
     )
 
@@ -171,7 +171,7 @@ def test_experiments_side_by_side() -> None:
         experiment("slow", cost=0.6, training__learning_rate=0.01, network__hidden_sizes=[4, 3]),
         experiment("next", "queued", training__learning_rate=0.2, network__hidden_sizes=[4, 3]),
     ]
-    assert table([workspace, main, *others], "final_cost").splitlines() == [
+    assert experiments_table([workspace, main, *others], "final_cost").splitlines() == [
         "| experiment | training.learning_rate |     he |",
         "|------------|-----------------------:|-------:|",
         "| main       |                    0.1 |    0.5 |",
@@ -181,7 +181,7 @@ def test_experiments_side_by_side() -> None:
         "Identical in all: zeros.",
     ]
     stale = main._replace(state="not reproduced", reason="training.iterations: 200 in params.yaml, 3000 in dvc.lock")
-    assert table([stale._replace(name="workspace"), stale, *others], "final_cost").splitlines() == [
+    assert experiments_table([stale._replace(name="workspace"), stale, *others], "final_cost").splitlines() == [
         "| experiment | training.learning_rate |          state |",
         "|------------|-----------------------:|---------------:|",
         "| main       |                    0.1 | not reproduced |",
@@ -195,7 +195,7 @@ def test_experiments_side_by_side() -> None:
         "- main: training.iterations: 200 in params.yaml, 3000 in dvc.lock",
     ]
     edited = workspace._replace(params={**main.params, RATE: 0.5})
-    assert "| workspace  |                    0.5 |" in table([edited, main, *others], "final_cost")
+    assert "| workspace  |                    0.5 |" in experiments_table([edited, main, *others], "final_cost")
 
 
 def test_the_figure_shows_every_value_and_marks_the_best() -> None:
@@ -217,10 +217,12 @@ def test_diverged_models_are_at_the_top_of_the_figure_and_named_in_the_table() -
     }
     rows = sweep.compared(models, 0.99, 0.95)
     best = sweep.best(rows, models)
-    cells = [[cell.strip() for cell in line.split("|")[1:5]] for line in sweep.report(best, 0.99, 0.95).splitlines()]
+    cells = [
+        [cell.strip() for cell in line.split("|")[1:5]] for line in sweep.sweep_report(best, 0.99, 0.95).splitlines()
+    ]
     assert ["dead", "1 *", "1e+20", "1e+20 to 1e+20"] in cells
     never = {value: runs(dead=[math.inf, math.nan]) for value in (0.1, 1.0)}
-    text = sweep.report(sweep.best(sweep.compared(never, 0.99, 0.95), never), 0.99, 0.95)
+    text = sweep.sweep_report(sweep.best(sweep.compared(never, 0.99, 0.95), never), 0.99, 0.95)
     assert "| diverged to diverged |" in text
     figure = sweep_figure.study(rows, best, RATE, 0.1, 0.99, 0.95)
     he, dead, other = [ax for ax in figure.axes if ax.get_yscale() == "log" and ax.get_visible()][:3]

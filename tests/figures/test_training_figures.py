@@ -23,7 +23,7 @@ from tests.marks import slow
 
 TRAIN, TEST = circles(30, 0.05, 1), circles(20, 0.05, 2)
 RUNS = models({"he": [0.7, 0.9, 1.0], "zeros": [0.5, 0.5, 0.5]})
-COMPARED = comparison.comparison(RUNS, 0.95, 0.9)
+COMPARED = comparison.compare(RUNS, 0.95, 0.9)
 CURVES = pd.DataFrame(
     {
         "initializer": ["he"] * 6 + ["zeros"] * 6,
@@ -335,7 +335,7 @@ def test_one_panel_for_each_of_many_initializers() -> None:
 def test_every_model_is_a_point_at_its_own_accuracy() -> None:
     """Training on the left, test on the right; the mean, its interval and the marked seed below the points."""
     runs = RUNS.assign(test_accuracy=[0.1, 0.2, 0.4, 0.5, 0.6, 0.8])
-    compared = comparison.comparison(runs, 0.95, 0.9)
+    compared = comparison.compare(runs, 0.95, 0.9)
     axes = training_figures.accuracy(runs, compared, 2, 0.9, 0.95).axes
     assert [ax.get_title(loc="left") for ax in axes] == ["training accuracy", "test accuracy"]
     for ax, metric in zip(axes, ("train_accuracy", "test_accuracy"), strict=True):
@@ -365,9 +365,7 @@ def test_accuracies_say_which_models_diverged_and_the_exact_target() -> None:
 
 def test_close_accuracies_have_different_labels() -> None:
     runs = models({"he": [0.991, 0.992, 0.996]}).assign(test_accuracy=[0.991, 0.992, 0.996])
-    figure = training_figures.accuracy(
-        runs, comparison.comparison(runs, 0.95, 0.99).assign(**NO_INTERVAL), 0, 0.99, 0.95
-    )
+    figure = training_figures.accuracy(runs, comparison.compare(runs, 0.95, 0.99).assign(**NO_INTERVAL), 0, 0.99, 0.95)
     labels = [text for text, _ in texts_of(figure) if text.endswith(" %") and "target" not in text]
     assert len(set(labels)) == len(labels) / 2 > 2  # on both panels
 
@@ -503,7 +501,7 @@ def test_boundaries_and_confusions_can_be_read(n: int) -> None:
 def test_accuracies_can_be_read(n: int, seeds: int) -> None:
     names = MANY[:n] if n > 3 else ["x", "he"][:n]
     runs = models({name: [0.5] * seeds for name in names}).assign(behaviour="diverged")
-    compared = comparison.comparison(runs, 0.95, 0.9)
+    compared = comparison.compare(runs, 0.95, 0.9)
     assert unreadable(training_figures.accuracy(runs, compared, 0, 0.995, 0.999)) == []
 
 

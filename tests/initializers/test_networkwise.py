@@ -17,7 +17,7 @@ from pipeline.networks.edge_of_chaos import critical_point
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics import random
 from pipeline.numerics.sums import lane_sum
-from pipeline.reporting.initializers_page import law, page, table
+from pipeline.reporting.initializers_page import initializers_page, law, registry_table
 from tests.initializer_cases import CASES, first_settings
 
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
@@ -61,11 +61,11 @@ def test_every_recipe_is_documented() -> None:
     for name, entry in registered.items():
         assert law(entry), f"the docstring of {name} must begin with its law, for docs/initializers.md"
         assert entry.use
-    head, rule, *rows = table(registered).splitlines()
+    head, rule, *rows = registry_table(registered).splitlines()
     assert [row.split("`")[1] for row in rows] == list(registered)
     assert {line.count("|") - line.count("\\|") for line in (head, rule, *rows)} == {7}
     committed = (Path(__file__).parents[2] / "docs" / "initializers.md").read_text(encoding="utf-8")
-    assert committed == page(), "run `make docs`"
+    assert committed == initializers_page(), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", NETWORK_RECIPES)

@@ -36,7 +36,9 @@ def descend(
     arithmetic, parameters: Parameters, S: reference.Samples, activations: list[Activation], rate: float, steps: int
 ):
     """The parameters after full-batch gradient descent by `network` or `kernel`."""
-    return arithmetic.descend(reference.at_rest(parameters), [S], activations, reference.Rule(rate), steps).parameters
+    return arithmetic.descend(
+        reference.at_rest(parameters), [S], activations, reference.UpdateRule(rate), steps
+    ).parameters
 
 
 def assert_same_bits(parameters: Parameters, X: Array, Y: Array, activations: list[Activation], steps: int) -> None:
@@ -177,7 +179,7 @@ def test_threads_processes_and_their_order_change_no_bit() -> None:
 
 def test_a_job_can_be_sent_away() -> None:
     parameters, X, Y = problem([2, 3, 1], 9, 2, 1.0)
-    rule = reference.Rule(0.1, 0.5)
+    rule = reference.UpdateRule(0.1, 0.5)
     job = gradient_descent.Job(
         parameters, [0, 1], X, Y, [ACTIVATIONS["tanh"]], rule, 4, np.array([0, 3]), gradient_descent.COMPILED
     )
@@ -208,7 +210,7 @@ def test_an_interruption_stops_the_threads_within_a_second() -> None:
     parameters, X, Y = problem([2, 64, 64, 1], 1000, 8, 0.1)
     activations = [ACTIVATIONS["relu"]] * 2
     train(1)  # compiled by now
-    rule, records = reference.Rule(0.1), np.array([10**9])
+    rule, records = reference.UpdateRule(0.1), np.array([10**9])
     job = gradient_descent.Job(parameters, range(8), X, Y, activations, rule, None, records, gradient_descent.COMPILED)
     stop = threading.Event()
     with ThreadPoolExecutor(2) as threads:

@@ -158,7 +158,7 @@ def test_momentum_is_the_heavy_ball() -> None:
         g = reference.backward_propagation(W, Z, A, S.Y, S.weight, activations)
         v = g if v is None else [(0.9 * a + c, 0.9 * b + d) for (a, b), (c, d) in zip(v, g, strict=True)]
         W = [(a - rate * c, b - rate * d) for (a, b), (c, d) in zip(W, v, strict=True)]
-    moved, _ = reference.descend(reference.at_rest(parameters), [S], activations, reference.Rule(rate, 0.9), 3)
+    moved, _ = reference.descend(reference.at_rest(parameters), [S], activations, reference.UpdateRule(rate, 0.9), 3)
     for (a, b), (c, d) in zip(moved, W, strict=True):
         np.testing.assert_allclose(a, c, rtol=1e-15)
         np.testing.assert_allclose(b, d, rtol=1e-15)
@@ -166,7 +166,7 @@ def test_momentum_is_the_heavy_ball() -> None:
 
 def test_batches_are_taken_in_turn() -> None:
     parameters, X, Y = problem([2, 3, 1])
-    activations, rule = [ACTIVATIONS["relu"]], reference.Rule(0.1)
+    activations, rule = [ACTIVATIONS["relu"]], reference.UpdateRule(0.1)
     first, second = reference.samples(X[:, :7], Y[:, :7]), reference.samples(X[:, 7:], Y[:, 7:])
     models = reference.at_rest(parameters)
     for batch in (first, second, first):

@@ -61,7 +61,6 @@ ALLOWED = {
     "2.0 ** (1 - n)": "an exact power of two",
     "math.log2(1.0 - confidence)": "rounded up to an integer, for a note that is printed",
     "random.uniform(0.01, 0.1)": "a time to wait",
-    "random.uniform(0.3, 0.9)": "a time to wait",
 }
 FIGURES = ROOT / "pipeline" / "figures"  # pixels, which are promised for one set of wheels only
 WITH_MODELS = {"model_code.py"}  # runs beside a saved model, without this package; stores nothing

@@ -35,7 +35,7 @@ def written(
     C = CHOICES | choices
     if ended is None:
         ended = pd.concat([outcomes(name, len(group)) for name, group in runs.groupby("initializer")])
-    compared = comparison.comparison(runs, C["confidence"], C["target_accuracy"])
+    compared = comparison.compare(runs, C["confidence"], C["target_accuracy"])
     paired = comparison.paired(runs, C["reference"], 10, 4)
     return comparison_report.comparison(runs, compared, paired, published, COPIES, ended, classes, **C)
 

@@ -16,7 +16,7 @@ NAN = math.nan
 
 def sentences(runs: pd.DataFrame, reference: str = "b") -> list[str]:
     """The conclusions of a comparison with target cost 0.15 at 95 % confidence, one by one."""
-    compared, paired = comparison.comparison(runs, 0.95, 0.9), comparison.paired(runs, reference, 10, 4)
+    compared, paired = comparison.compare(runs, 0.95, 0.9), comparison.paired(runs, reference, 10, 4)
     text = conclusions.of_comparison(runs, compared, paired, reference=reference, target_cost=0.15, confidence=0.95)
     return split(text)
 

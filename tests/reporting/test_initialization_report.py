@@ -90,7 +90,7 @@ def drawn_models(
         words[name] = labels.label_models(columns, B.models, n_layers, labels.plan(0.01, 0.0, 15_000, Y))
         counts = [*B.A_counts.sum(axis=0), B.Z_counts[:, -1].sum(axis=0)]
         histograms[name] = [Histogram(0, values) for values in counts]
-    made = initialization_table.table(found)
+    made = initialization_table.initialization_table(found)
     return made, initialization_report.report(made, words, unpredicted, layers_dims), histograms
 
 

@@ -12,7 +12,7 @@ import pytest
 from scipy import integrate, special
 
 from pipeline.networks.activations import ACTIVATIONS, Activation
-from pipeline.reporting.activations_page import EDGE, page
+from pipeline.reporting.activations_page import EDGE, activations_page
 from pipeline.theory.phases import answer, main, phase, width_facts
 
 DOCS = Path(__file__).parents[2] / "docs" / "activations.md"
@@ -53,7 +53,7 @@ def settled(f: Callable[[float], float], q: float, sigma_w2: float, sigma_b2: fl
 
 
 def test_the_page_is_current() -> None:
-    printed = page()
+    printed = activations_page()
     assert printed == PAGE  # `make docs`
     assert max(map(len, printed.splitlines())) <= 120
 
@@ -240,7 +240,7 @@ def test_an_activation_without_theory(monkeypatch: pytest.MonkeyPatch, capsys: p
     """It has a row of dashes and a footnote on the page, and the command says why."""
     stairs = Activation(np.floor, lambda z, a: 0.0 * z, without_theory="it jumps at every whole number")
     monkeypatch.setitem(ACTIVATIONS, "floor", stairs)
-    printed = page()
+    printed = activations_page()
     assert re.search(r"\n\| floor +(\| +– ){5}\| +– ³ \| +– \|\n", printed)
     assert "\n³ None: theory does not cover floor, because it jumps at every whole number.\n" in printed
     assert main(["floor", "--gain", "1"]) == 1

@@ -112,6 +112,6 @@ def test_a_repository_of_another_user_is_reported_with_the_remedy(
     command = f"git config --global --add safe.directory '{folder}'"
     assert problem == f"the repository belongs to another user; run `{command}`."
     with pytest.raises(listing.ExperimentsError, match=r"^the experiments cannot be read: the repository belongs"):
-        listing.models(listing.Experiment("one", "HEAD", "success", {}, {}))
+        listing.read_models(listing.Experiment("one", "HEAD", "success", {}, {}))
     subprocess.run(["sh", "-c", command], check=True)
     assert provenance.git_problem() == ""

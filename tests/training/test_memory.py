@@ -25,7 +25,7 @@ def test_the_size_of_a_model() -> None:
     ],
 )
 def test_a_size_is_shown_in_its_largest_unit(size: float, expected: str) -> None:
-    assert memory.binary(size) == expected
+    assert memory.format_bytes(size) == expected
 
 
 def test_models_that_do_not_fit_raise_before_anything_is_allocated(monkeypatch: pytest.MonkeyPatch) -> None:
