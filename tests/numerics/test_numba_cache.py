@@ -75,7 +75,7 @@ PAIR = f"""
 from numba import njit
 from pipeline.numerics import numba_cache
 
-numba_cache.install()
+numba_cache.use_own_cache()
 
 
 def made(c):
