@@ -22,11 +22,11 @@ from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array, integer_sum
 from pipeline.theory import variances
 
-MODELS = 1_600  # whose results are on the page, at most: 140 bytes each
-SAMPLES = 3_000  # training and test samples together, at most: 45 bytes each
+MODELS = 1_400  # whose results are on the page, at most: 140 bytes each
+SAMPLES = 2_400  # training and test samples together, at most: 45 bytes each
 STEP_FLOPS = 5e6  # of a step, at most: about 10 ms in a browser, so that the page stays responsive
 DRAWN = 2_000  # initial parameters of a recipe that the page cannot draw, at most
-CURVE = 80  # points of each cost curve, at most
+CURVES = 640  # points of all cost curves together, but at least 9 of each
 SIDE = 48  # points along the side of a committed decision boundary
 # The recipes of RECIPES in initialization.js; of the others the page has the highlighted seed's initial parameters.
 PORTED = {
@@ -71,14 +71,14 @@ def content(
             "train": [round(value * P.data.n_train) for value in rows["train_accuracy"].tolist()],
             "test": [round(value * P.data.n_test) for value in rows["test_accuracy"].tolist()],
             "digest": [digest(models, place) for place in range(len(seeds))],
-            "curve": thinned(curves[curves["initializer"] == name]),
+            "curve": thinned(curves[curves["initializer"] == name], max(9, CURVES // len(P.initializers))),
             "layers": measured(initialization[initialization["initializer"] == name], len(P.layers_dims) - 1),
             "published": printed(published, name),
         }
         if not_live and P.data.n_inputs == 2:
             model = take(final[name], [P.seeds.index(P.comparison.highlight_seed)])
             initializers[name]["boundary"] = boundary(model, P, extent(train[0]))
-    is_drawn = P.data.n_inputs == 2 and len(train[0][0]) + len(test[0][0]) <= SAMPLES
+    is_drawn = P.data.n_inputs == 2 and train[1].size + test[1].size <= SAMPLES
     return {
         "not_live": not_live,
         "notes": notes,
@@ -167,13 +167,13 @@ def measured(table: pd.DataFrame, n_layers: int) -> dict[str, list[list[float | 
     found = {}
     for key, quantity in (("preactivation", "preactivation_mean_square"), ("gradient", "gradient_ratio")):
         rows = table[table["quantity"] == quantity].sort_values("layer")
-        found[key] = [[finite(row.mean), finite(row.predicted)] for row in rows.itertuples()][:n_layers]
+        found[key] = [[short(row.mean), short(row.predicted)] for row in rows.itertuples()][:n_layers]
     return found
 
 
-def thinned(bands: pd.DataFrame) -> list[list[float | None]]:
-    """[iteration, min, q25, median, q75, max] of the cost over the seeds, at up to CURVE recorded iterations."""
-    chosen = np.unique(np.linspace(0, len(bands) - 1, min(len(bands), CURVE)).round().astype(int))
+def thinned(bands: pd.DataFrame, n: int) -> list[list[float | None]]:
+    """[iteration, min, q25, median, q75, max] of the cost over the seeds, at up to `n` recorded iterations."""
+    chosen = np.unique(np.linspace(0, len(bands) - 1, min(len(bands), n)).round().astype(int))
     rows = bands.iloc[chosen]
     columns = [[short(value) for value in rows[name].tolist()] for name in ("min", "q25", "median", "q75", "max")]
     return [list(row) for row in zip(rows["iteration"].tolist(), *columns, strict=True)]

@@ -56,12 +56,12 @@ class Model {
     };
   }
 
-  // The probability of class 1 on the points of the grid, (side * side,), row after row from the top.
+  // The logits on the points of the grid, (side * side,), row after row from the top.
   boundary() {
     const {grid, layers_dims, activations} = this.setup;
     this.grid_space = this.grid_space || workspace(layers_dims, grid);
     forward_propagation(this.parameters, activations, this.grid_space, grid.m);
-    return Float32Array.from(this.grid_space.Z[layers_dims.length - 2].subarray(0, grid.n_samples), sigmoid);
+    return Float32Array.from(this.grid_space.Z[layers_dims.length - 2].subarray(0, grid.n_samples));
   }
 
   saved() {

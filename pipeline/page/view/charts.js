@@ -12,7 +12,7 @@ function readable(value) {
     return `${sign}${digits.replace(".0", "")}e${power.replace("+", "").replace("-", "−")}`;
   }
   if (size >= 999.5) return sign + Math.round(size).toLocaleString("en-US");
-  return sign + String(Number(size.toPrecision(size < 1 ? 4 : 4)));
+  return sign + String(Number(size.toPrecision(4)));
 }
 
 const whole = value => value.toLocaleString("en-US");
@@ -37,6 +37,16 @@ function shape(tag, attributes, parent, text) {
   return made;
 }
 
+// Call `act` in the next frame after each change of the width of an element, and at the start.
+function on_resize(observed, act) {
+  let width = null;
+  new ResizeObserver(() => {
+    if (observed.clientWidth === width) return;
+    width = observed.clientWidth;
+    requestAnimationFrame(act);
+  }).observe(observed);
+}
+
 // A table in a box that scrolls, and can be reached by the keyboard for it.
 function table(caption, header, rows) {
   const head = element("tr", {}, ...header.map(text => element("th", {scope: "col"}, text)));
@@ -58,10 +68,11 @@ function show_tip(event, text) {
 
 const hide_tip = () => { tip.hidden = true; };
 
-// A figure with an SVG. `draw(chart)` fills chart.marks; `rows()` returns [header, rows] of the table.
+// A figure with an SVG. `draw(chart)` fills chart.marks; `rows()` returns [header, rows] of the table; `nearest(chart, x, y)`
+// the values at a place; `depends_on()`, if given, everything on which the drawing depends.
 class Chart {
-  constructor(host, {id, title, description, x_label, y_label, draw, rows, nearest, choose, height = 250}) {
-    Object.assign(this, {draw, nearest, choose, rows, x_label, y_label, height});
+  constructor(host, {id, title, description, x_label, y_label, draw, rows, nearest, choose, depends_on, height = 250}) {
+    Object.assign(this, {draw, nearest, choose, rows, x_label, y_label, depends_on, height, visible: false});
     this.title = element("figcaption", {id: `${id}-title`}, title);
     this.note = element("p", {className: "note", id: `${id}-note`}, description);
     this.svg = shape("svg", {role: "img", "aria-labelledby": `${id}-svg-title ${id}-svg-desc`, height});
@@ -81,12 +92,16 @@ class Chart {
       this.svg.classList.add("choosable");
       this.svg.addEventListener("click", event => { const found = this.find(event); if (found) choose(found); });
     }
-    new ResizeObserver(() => this.update()).observe(this.svg);
+    on_resize(this.svg, () => this.update());
+    new IntersectionObserver(([{isIntersecting}]) => {
+      this.visible = isIntersecting;
+      this.update();
+    }, {rootMargin: "200px"}).observe(this.svg);
   }
 
   // Scales for x in [x0, x1] and y in [y0, y1], both pairs for reading as {range, log, ticks, format}.
   scales(x, y) {
-    const width = this.svg.clientWidth || 400, margin = {left: 62, right: 14, top: 10, bottom: 42};
+    const width = this.svg.clientWidth || 400, margin = {left: 66, right: 14, top: 10, bottom: 42};
     Object.assign(this, {width, margin, x_scale: scale(x, margin.left, width - margin.right), y_scale: scale(y, this.height - margin.bottom, margin.top)});
     const key = JSON.stringify([x, y, width]);
     if (key === this.drawn) return;
@@ -164,13 +179,20 @@ class Chart {
     if (this.note.textContent !== text) this.note.textContent = text;
   }
 
-  update() {
+  // Draw again, if what the chart shows has changed; during training only if it can be seen.
+  update(running = false) {
+    if (running && !this.visible) return;
+    const key = this.depends_on ? JSON.stringify([this.svg.clientWidth, ...this.depends_on()]) : null;
+    if (key !== null && key === this.shown) return;
+    this.shown = key;
     this.marks.replaceChildren();
     this.draw(this);
   }
 
   fill_table() {
-    if (this.details.open) this.box.replaceChildren(table(this.title.textContent, ...this.rows()));
+    if (!this.details.open) return;
+    const [header, rows] = this.rows();
+    this.box.replaceChildren(rows.length ? table(this.title.textContent, header, rows) : "No values yet.");
   }
 
   find(event) {

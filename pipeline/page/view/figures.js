@@ -1,4 +1,4 @@
-// The charts of the laboratory. Each reads `view`: {state, frames: {a, b}, step}; frames are null where nothing trains.
+// The charts of the laboratory. Each reads `view`: {state, frames: {a, b}, step, running}; frames are null where nothing trains.
 
 const KEYS = ["a", "b"];
 const COST_TOP = 10; // nats: where the axis of costs ends
@@ -29,7 +29,11 @@ function cost_chart(host, view) {
     id: "chart-cost", title: "Cost", x_label: "step", y_label: "cost (nats)",
     description: "Mean cross-entropy of the training samples against the step of gradient descent, on a logarithmic axis.",
     draw(chart) {
-      const values = KEYS.flatMap(key => cost_curve(view, key).map(([, cost]) => cost));
+      const values = KEYS.flatMap(key => [
+        ...cost_curve(view, key).map(([, cost]) => cost),
+        ...(is_committed(view, key) ? entry(view, key).curve.map(row => row[2]) : []),
+        ...(entry(view, key).published?.costs || []).map(([, cost]) => cost),
+      ]);
       chart.scales(linear_axis(n_iterations, chart.svg.clientWidth < 420 ? 3 : 5), log_axis(values, {low: 0.1, high: 1, top: COST_TOP, bottom: 1e-4}));
       const remarks = [];
       for (const key of KEYS) if (is_committed(view, key)) chart.band(entry(view, key).curve.map(row => [row[0], row[2], row[4]]), key);
@@ -75,7 +79,8 @@ function seed_chart(host, view, choose_seed) {
   let dots = [];
   return new Chart(host, {
     id: "chart-seeds", title: `Final cost of ${whole(DATA.seeds.length)} seeds`, x_label: "final cost (nats), committed results", y_label: "seeds",
-    description: "One dot per seed at its final cost, for both initializers. Choose a dot to train that seed.",
+    description: "One dot per seed at its final cost, for both initializers. Choose a dot to show that seed.",
+    depends_on: () => [view.state.a, view.state.b, view.state.seed],
     draw(chart) {
       const finals = KEYS.map(key => entry(view, key).cost);
       chart.scales(log_axis(finals.flat().map(Number), {low: 0.1, high: 1, bottom: 1e-6}), {range: [0, 2], log: false, ticks: [1], format: () => ""});

@@ -1,5 +1,7 @@
 // The plane of the inputs: the probability of class 1, the boundary of the classes, and the training samples.
 
+const probability_of = z => 1 / (1 + Math.exp(-z)); // for colours only
+
 class Plane {
   constructor(host, half, samples) {
     this.canvas = element("canvas", {role: "img"});
@@ -9,7 +11,7 @@ class Plane {
     host.append(this.canvas);
     this.canvas.addEventListener("pointermove", event => this.point(event));
     this.canvas.addEventListener("pointerleave", hide_tip);
-    new ResizeObserver(() => this.resize()).observe(this.canvas);
+    on_resize(this.canvas, () => this.resize());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.resize());
   }
 
@@ -37,24 +39,29 @@ class Plane {
         context.stroke();
       });
     }
-    this.draw(this.probability);
+    this.draw(this.logits);
   }
 
   place(x) {
     return (x / this.half + 1) / 2 * this.canvas.width;
   }
 
-  // Draw the probabilities (side * side,), row after row from the top.
-  draw(probability) {
-    this.probability = probability;
-    if (!this.colours || !probability) return;
+  // Draw the logits (side * side,), row after row from the top; nothing but the samples for null.
+  draw(logits) {
+    this.logits = logits;
+    if (!this.colours) return;
     const pixels = this.canvas.width, context = this.canvas.getContext("2d");
-    const side = Math.round(Math.sqrt(probability.length)), {regions, ink} = this.colours;
+    if (!logits) {
+      context.clearRect(0, 0, pixels, pixels);
+      context.drawImage(this.layer, 0, 0);
+      return;
+    }
+    const side = Math.round(Math.sqrt(logits.length)), {regions, ink} = this.colours;
     this.small.width = this.small.height = side;
     const small = this.small.getContext("2d"), image = small.createImageData(side, side);
     let broken = false;
-    for (let i = 0; i < probability.length; i++) {
-      const p = probability[i];
+    for (let i = 0; i < logits.length; i++) {
+      const p = probability_of(logits[i]);
       broken = broken || Number.isNaN(p);
       for (let c = 0; c < 3; c++) image.data[4 * i + c] = regions[0][c] + (regions[1][c] - regions[0][c]) * p;
       image.data[4 * i + 3] = 255;
@@ -64,7 +71,7 @@ class Plane {
     context.drawImage(this.small, 0, 0, pixels, pixels);
     context.strokeStyle = ink;
     context.lineWidth = Math.max(1.2, pixels / 240);
-    context.stroke(contour(probability, side, pixels));
+    context.stroke(contour(logits, side, pixels));
     context.drawImage(this.layer, 0, 0);
     if (broken) this.write(context, "diverged");
   }
@@ -78,25 +85,25 @@ class Plane {
   }
 
   point(event) {
-    if (!this.probability) return;
+    if (!this.logits) return;
     const box = this.canvas.getBoundingClientRect();
     const across = (event.clientX - box.left) / box.width, down = (event.clientY - box.top) / box.height;
-    const side = Math.round(Math.sqrt(this.probability.length));
+    const side = Math.round(Math.sqrt(this.logits.length));
     const cell = Math.min(side - 1, Math.floor(down * side)) * side + Math.min(side - 1, Math.floor(across * side));
     const at = `x₁ = ${((2 * across - 1) * this.half).toFixed(2)}, x₂ = ${((1 - 2 * down) * this.half).toFixed(2)}`;
-    show_tip(event, `${at}: probability of class 1 is ${readable(Number(this.probability[cell].toFixed(4)))}`);
+    show_tip(event, `${at}: probability of class 1 is ${readable(Number(probability_of(this.logits[cell]).toFixed(4)))}`);
   }
 }
 
-// The line on which the probability is 1/2, by marching squares.
-function contour(p, side, pixels) {
+// The line on which the logit is 0 and the probability 1/2, by marching squares.
+function contour(z, side, pixels) {
   const path = new Path2D(), unit = pixels / side;
-  const cut = (a, b) => (0.5 - a) / (b - a);
+  const cut = (a, b) => a / (a - b);
   for (let row = 0; row + 1 < side; row++) {
     for (let column = 0; column + 1 < side; column++) {
       const i = row * side + column;
-      const a = p[i], b = p[i + 1], c = p[i + side + 1], d = p[i + side];
-      const above = [a > 0.5, b > 0.5, c > 0.5, d > 0.5];
+      const a = z[i], b = z[i + 1], c = z[i + side + 1], d = z[i + side];
+      const above = [a > 0, b > 0, c > 0, d > 0];
       if (above[0] === above[1] && above[1] === above[2] && above[2] === above[3]) continue;
       const crossings = [];
       if (above[0] !== above[1]) crossings.push([column + cut(a, b), row]);

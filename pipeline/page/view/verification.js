@@ -36,6 +36,7 @@ function verify(seeds) {
 
 function trained(message) {
   const {name, seed, key, first, final, difference, digest} = message;
+  if (verified.done >= verified.wanted) return; // stopped meanwhile
   if (key) computed[key] = {first, final, difference};
   const same = digest === DATA.initializers[name].digest[DATA.seeds.indexOf(seed)];
   verified.done += 1;
@@ -68,29 +69,24 @@ function show_cards() {
   by_id("cards").replaceChildren(...cards(computed));
 }
 
-// Measure the models of the text before training, on this thread: a few milliseconds each.
-function measure_first(tasks) {
+// Measure the model of a task before training, on this thread: a few milliseconds.
+function measure_first({key, recipe, seed}) {
+  const {train, test} = DATA.samples, n_inputs = DATA.data.n_inputs;
   const setup = {
-    layers_dims: DATA.layers_dims, activations: DATA.activations.map(name => ACTIVATIONS[name]), rule: {learning_rate: 1, momentum: 0},
-    train: samples(Float64Array.from(DATA.samples.train.X), Float64Array.from(DATA.samples.train.Y), DATA.data.n_inputs),
-    test: samples(Float64Array.from(DATA.samples.test.X), Float64Array.from(DATA.samples.test.Y), DATA.data.n_inputs),
+    layers_dims: DATA.layers_dims, activations: DATA.activations.map(name => ACTIVATIONS[name]),
+    train: samples(Float64Array.from(train.X), Float64Array.from(train.Y), n_inputs),
+    test: samples(Float64Array.from(test.X), Float64Array.from(test.Y), n_inputs),
   };
-  for (const {key, recipe, seed} of tasks) {
-    computed[key] = {first: new Model(sample_parameters(recipe, seed, DATA.layers_dims, 1.0), setup).measure()};
-  }
+  computed[key] = {first: new Model(sample_parameters(recipe, seed, DATA.layers_dims, 1.0), setup).measure()};
 }
 
-function start_verification() {
+function connect_verification() {
   const seeds = some_seeds(), n_some = seeds.length * NAMES.length, n_all = DATA.seeds.length * NAMES.length;
   by_id("verification-text").textContent =
     "The arithmetic of this page is a translation of the pipeline's: the same additions and multiplications in the same order. " +
     "A network's final weights depend on every one of them, so equal weights, compared by SHA-256, mean an equal computation.";
   by_id("verify-some").textContent = `Train and compare ${n_some} models`;
   by_id("verify-all").textContent = `All ${whole(n_all)}`;
-  const tasks = teaching_tasks();
-  measure_first(tasks);
-  show_cards();
-  test_engine = start_engine(message => { if (message.what === "trained") trained(message); });
   by_id("verify-some").addEventListener("click", () => verify(seeds));
   by_id("verify-all").addEventListener("click", () => verify(DATA.seeds));
   by_id("verify-stop").addEventListener("click", () => {
@@ -98,11 +94,21 @@ function start_verification() {
     verified.wanted = verified.done;
     show_verified();
   });
-  if (tasks.length) {
-    verified.wanted += tasks.length;
-    test_engine({do: "train", tasks});
-  }
-  show_verified();
+}
+
+function verification_steps() {
+  const tasks = teaching_tasks();
+  return [
+    ...tasks.map(task => () => measure_first(task)),
+    show_cards,
+    connect_verification,
+    () => { test_engine = start_engine(message => { if (message.what === "trained") trained(message); }); },
+    () => {
+      verified.wanted += tasks.length;
+      if (tasks.length) test_engine({do: "train", tasks});
+      show_verified();
+    },
+  ];
 }
 
 start();
