@@ -204,9 +204,10 @@ def finite(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def short(value: float) -> float | None:
+def short(value: Any) -> float | None:
     """The value to four significant digits."""
-    return float(f"{value:.4g}") if math.isfinite(value) else None
+    number = finite(value)
+    return None if number is None else float(f"{number:.4g}")
 
 
 def digest(parameters: Parameters, place: int) -> str:

@@ -178,7 +178,7 @@ def test_extremes_give_finite_values_or_diverged(
     shapes = tab.run("return [...document.querySelectorAll('svg')].map(each => each.outerHTML).join()")
     assert not re.search(r"NaN|Infinity|undefined", shapes)
     for panel in tab.run("return [...document.querySelectorAll('.values dd:first-of-type')].map(e => e.textContent)"):
-        assert re.fullmatch(r"diverged|[0-9.,e−]+ ?%?|[0-9/, ]+", panel)
+        assert re.fullmatch(r"diverged|[0-9.,e−]+(\u00a0%)?|[0-9/, ]+", panel)
 
 
 def test_the_state_is_in_the_address(shown: Callable[..., browser.Browser]) -> None:
@@ -229,18 +229,20 @@ def test_the_numbers_of_the_text_are_computed(shown: Callable[..., browser.Brows
     tab.wait(
         "return ['zeros', 'constant', 'large', 'he'].every(role => computed[role] && computed[role].final)", seconds=200
     )
-    first, second, third = tab.run("return [...document.querySelectorAll('.card p')].map(each => each.textContent)")
-    assert "largest gradient of a weight is 0;" in first
-    assert "after 15,000 steps the largest change of a weight is 0" in first
+    texts = tab.run("return [...document.querySelectorAll('.card p')].map(each => each.textContent)")
+    first, second, third = (text.replace("\u00a0", " ") for text in texts)
+    assert "The numbers show another cause: before the first step the largest gradient of a weight is 0," in first
+    assert "after 15,000 steps the largest change of a weight is 0." in first
     assert "the cost falls from 1.788 to 0.6476" in first
-    assert "1 of 10 and 1 of 5 distinct units" in first
-    assert "the first cost is 1,774 nats" in second
+    assert "1 of 10 and 1 of 5 are distinct after training" in first
+    assert "The first cost with random_x10 is 1,774 nats" in second
     large, he = re.findall(r"by up to (\S+?)[,.] ", second)
     assert float(large) > 1e-6
     assert float(he.replace("−", "-")) < 1e-13
     assert "The tutorial reports 99.3 %" in third
     assert "trained in your browser, gives 99.3 %" in third
-    assert "the mean is 97.2 %, from 67.0 % to 99.7 %; 31 of them reach 99.0 %" in third
+    assert "the mean is 97.2 %, from 67.0 % to 99.7 %, and 31 reach 99.0 %" in third
+    assert "With normal, N(0, 1) in every layer, the mean is 97.8 %" in third
     assert "…" not in first + second + third
 
 
@@ -392,6 +394,28 @@ def test_what_the_page_cannot_train_is_shown_as_committed(
     )
     tab.press("#initializer-a", "zeros")
     tab.wait("return document.querySelector('#chart-cost .legend').textContent.includes('zeros')")
+    assert tab.run("return errors") == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network_hidden_sizes": []},
+        {"network_hidden_sizes": [3] * 14, "network_activation": "tanh"},
+        {"network_activation": ["hardtanh", "gelu"], "training_momentum": 0.9},
+        {"initializers": {"only": {"recipe": "constant", "value": 0.5}}, "comparison_reference": "only"},
+        {"training_iterations": 1, "training_record_every": 1},
+    ],
+)
+def test_other_experiments_are_live(tab: browser.Browser, tmp_path: Path, changes: dict[str, Any]) -> None:
+    P = changed(**changes)
+    tab.open(f"{write(tmp_path, content(P))}#step={P.training.iterations}")
+    tab.wait("return typeof view === 'object' && !view.running && view.step === arguments[0]", P.training.iterations)
+    tab.wait("return charts.length === 5 && document.querySelector('#results-table td')")
+    tab.run("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    tab.run("change({perturbed: 1, scale_a: 3}); play(true)")
+    tab.wait("return !view.running && view.step === arguments[0]", P.training.iterations)
+    assert not re.search(r"NaN|Infinity|undefined|null", tab.text())
     assert tab.run("return errors") == []
 
 

@@ -16,7 +16,7 @@ function readable(value) {
 }
 
 const whole = value => value.toLocaleString("en-US");
-const percent = share => `${(100 * share).toFixed(1)} %`;
+const percent = share => `${(100 * share).toFixed(1)}\u00a0%`;
 
 // An HTML element with properties and children; texts are inserted as text.
 function element(tag, properties = {}, ...children) {

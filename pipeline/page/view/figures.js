@@ -114,7 +114,7 @@ function seed_chart(host, view, choose_seed) {
         const costs = entry(view, key).cost, better = costs.filter(cost => cost !== null && cost < costs[place]).length;
         return `${name_of(view, key)}: ${better} of ${costs.length} seeds end lower`;
       });
-      chart.set_note(place < 0 ? `Seed ${view.state.seed} is not in the committed table.` : `Seed ${view.state.seed}: ${readable(entry(view, "a").cost[place])} and ${readable(entry(view, "b").cost[place])}. ${ranks.join("; ")}.`);
+      chart.set_note(place < 0 ? `Seed ${view.state.seed} is not in the committed table.` : [`Seed ${view.state.seed}: ${readable(entry(view, "a").cost[place])} and ${readable(entry(view, "b").cost[place])}`, ...ranks].join("; ") + ".");
     },
     nearest(chart, x, y) {
       const far = ({x: dx, y: dy}) => (dx - x) ** 2 + (dy - y) ** 2;
@@ -167,7 +167,9 @@ function layer_chart(host, view, quantity, {id, title, y_label, description}) {
       chart.set_note([
         ...zero.map(([key]) => `${label_of(view, key)} has layers with the value 0, below the axis.`),
         ...without.map(key => `No prediction for ${name_of(view, key)}: it ${entry(view, key).law}.`),
-      ].join(" ") || description);
+        ...(LIVE ? [`Measured at step ${whole(view.step)}.`] : []),
+        description,
+      ].join(" "));
     },
     nearest(chart, x) {
       const l = Math.min(n_layers, Math.max(1, Math.round(chart.x_scale.value(x))));

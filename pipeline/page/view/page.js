@@ -215,6 +215,8 @@ function write_texts() {
   by_id("step-last").textContent = whole(n_iterations);
   if (LIVE) return;
   by_id("static").hidden = false;
+  by_id("laboratory-title").textContent = "Results";
+  document.body.classList.add("static", ...(DATA.half ? [] : ["without-plane"]));
   by_id("static").textContent = `This page does not train these networks: ${DATA.not_live.join("; ")}. It shows the committed results: cost curves, final costs, signals and gradients${DATA.half ? ", and decision boundaries" : ""}.`;
   for (const id of ["experiments", "toolbar", "verification"]) by_id(id).hidden = true;
   by_id("instructions").textContent = "Choose two initializers.";

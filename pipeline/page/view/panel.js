@@ -20,15 +20,28 @@ class Panel {
       element("h3", {id: `panel-${key}`}, element("i", {className: `key ${key === "a" ? "disc" : "square"} ${key}`, "aria-hidden": "true"}), `Model ${letter}`),
       element("label", {htmlFor: `initializer-${key}`, className: "choice"}, "Initializer ", this.select),
       ...(LIVE ? [scaling] : []), this.plane_box, this.values, this.proof);
-    if (DATA.half) {
-      this.plane = new Plane(this.plane_box, DATA.half, DATA.samples.train);
-      this.plane_box.append(element("ul", {className: "legend"}, ...[0, 1].map(y =>
-        element("li", {}, element("i", {className: `key class-${y}`, "aria-hidden": "true"}), `class ${y}`))));
-    }
+    if (DATA.half) this.add_plane();
     this.select.addEventListener("change", () => change({[key]: this.select.value, [`scale_${key}`]: 1}));
     this.slider.addEventListener("input", () => change({[`scale_${key}`]: Number((10 ** Number(this.slider.value)).toPrecision(3))}));
     this.own.addEventListener("click", () => change({[`scale_${key}`]: 1}));
     on_resize(this.marks, () => this.show_marks());
+  }
+
+  // The plane with its axes in words, and a table of the probabilities behind it.
+  add_plane() {
+    this.plane = new Plane(this.plane_box, DATA.half, DATA.samples.train);
+    const classes = [0, 1].map(y => element("li", {}, element("i", {className: `key class-${y}`, "aria-hidden": "true"}), `class ${y}`));
+    this.table_box = element("div");
+    this.details = element("details", {}, element("summary", {}, "Table of probabilities"), this.table_box);
+    this.details.addEventListener("toggle", () => this.fill_table());
+    this.plane_box.append(element("ul", {className: "legend"}, ...classes),
+      element("p", {}, `Across: input x₁, up: input x₂, each from −${DATA.half} to ${DATA.half}. ${LIVE ? "Colour: probability of class 1; the line is at 1/2." : "Colour: predicted class."}`), this.details);
+  }
+
+  fill_table() {
+    if (!this.details?.open) return;
+    const [header, rows] = this.plane.rows();
+    this.table_box.replaceChildren(rows.length ? table(`Probability of class 1, model ${this.key.toUpperCase()}`, header, rows) : "No values yet.");
   }
 
   // Geometric mean over the layers of the standard deviation of the weights; null without one.
@@ -130,6 +143,7 @@ class Panel {
         text = `${mood === "same" ? "✓ the same bits as" : "✗ differs from"} the committed weights (SHA-256 ${frame.digest.slice(0, 8)}…)`;
       }
     }
+    this.fill_table();
     this.proof.textContent = text;
     this.proof.className = `proof ${mood}`;
   }

@@ -84,14 +84,29 @@ class Plane {
     context.fillText(text, pixels / 2, pixels / 2);
   }
 
+  // The probabilities on seven by seven points of the plane: [header, rows], x₂ downwards.
+  rows() {
+    const places = [-3, -2, -1, 0, 1, 2, 3].map(k => k * this.half / 3);
+    const shown = x => readable(Number(x.toFixed(2)));
+    if (!this.logits) return [[], []];
+    return [["x₂ \\ x₁", ...places.map(shown)], [...places].reverse().map(x2 => [shown(x2), ...places.map(x1 => {
+      const p = probability_of(this.logits[this.cell((x1 / this.half + 1) / 2, (1 - x2 / this.half) / 2)]);
+      return Number.isNaN(p) ? "diverged" : p.toFixed(3);
+    })])];
+  }
+
+  // The index of the logit at a place, given as shares of the width and, from the top, of the height.
+  cell(across, down) {
+    const side = Math.round(Math.sqrt(this.logits.length)), index = share => Math.min(side - 1, Math.max(0, Math.floor(share * side)));
+    return index(down) * side + index(across);
+  }
+
   point(event) {
     if (!this.logits) return;
     const box = this.canvas.getBoundingClientRect();
     const across = (event.clientX - box.left) / box.width, down = (event.clientY - box.top) / box.height;
-    const side = Math.round(Math.sqrt(this.logits.length));
-    const cell = Math.min(side - 1, Math.floor(down * side)) * side + Math.min(side - 1, Math.floor(across * side));
     const at = `x₁ = ${((2 * across - 1) * this.half).toFixed(2)}, x₂ = ${((1 - 2 * down) * this.half).toFixed(2)}`;
-    show_tip(event, `${at}: probability of class 1 is ${readable(Number(probability_of(this.logits[cell]).toFixed(4)))}`);
+    show_tip(event, `${at}: probability of class 1 is ${readable(Number(probability_of(this.logits[this.cell(across, down)]).toFixed(4)))}`);
   }
 }
 

@@ -26,29 +26,23 @@ function cards(computed) {
   const seed = DATA.comparison.highlight_seed, sizes = DATA.layers_dims.slice(1, -1);
   const made = [];
   if (zeros && constant) {
-    const still = computed.zeros?.first?.largest_gradient === 0;
+    const cause = computed.zeros?.first?.largest_gradient === 0 ? "The numbers show another cause: before" : "Before";
     made.push(card("1. Zeros: no weight moves", [
-      "The tutorial says that zero weights fail because all units stay equal. ",
-      still ? "The numbers show another cause. " : "The numbers: ",
-      "Before the first step the largest gradient of a weight is ", number("zeros", "first", found => readable(found.largest_gradient)),
-      `; after ${n_steps} steps the largest change of a weight is `, number("zeros", "final", found => readable(found.largest_change)),
-      " and the cost is ", number("zeros", "final", cost), `, after ${readable(computed.zeros.first.cost)} at the start. `,
-      `Equal units do not by themselves stop training. With ${constant} the largest gradient is `,
-      number("constant", "first", found => readable(found.largest_gradient)), " and the cost falls from ",
-      number("constant", "first", cost), " to ", number("constant", "final", cost),
-      ", but the units stay equal: after training the hidden layers have ",
-      number("constant", "final", found => found.distinct.map((n, l) => `${n} of ${sizes[l]}`).join(" and ")), " distinct units.",
+      `The tutorial explains the constant cost of zero weights by symmetry. ${cause} the first step the largest gradient of a weight is `,
+      number("zeros", "first", found => readable(found.largest_gradient)), `, and after ${n_steps} steps the largest change of a weight is `,
+      number("zeros", "final", found => readable(found.largest_change)),
+      `. Symmetry is a different failure. With ${constant} the largest gradient is `, number("constant", "first", found => readable(found.largest_gradient)),
+      " and the cost falls from ", number("constant", "first", cost), " to ", number("constant", "final", cost), ", but units stay equal: ",
+      number("constant", "final", found => found.distinct.map((n, l) => `${n} of ${sizes[l]}`).join(" and ")), " are distinct after training.",
     ], `Show ${zeros} beside ${constant}`, {a: zeros, b: constant, perturbed: 0}));
   }
   if (large && he) {
     made.push(card("2. Large weights: rounding errors grow", [
-      `With ${large} the first cost is `, number("large", "first", cost), " nats, where a network that always answers 1/2 has 0.693: ",
+      `The first cost with ${large} is `, number("large", "first", cost), " nats, where always answering 1/2 costs 0.693; ",
       number("large", "first", found => percent(found.saturated)),
-      " of its outputs are within 0.03 of 0 or 1, right or wrong. Such training amplifies the smallest change. ",
-      `Change one weight of the first layer by 1 ulp, about 1e−16 of its size. After ${n_steps} steps the weights of ${large} differ by up to `,
-      difference("large"), `, those of ${he} by up to `, difference("he"),
-      ". Ordinary matrix products round differently on different processors, so they give a different cost curve on each; " +
-      "this page and the committed tables add in one fixed order.",
+      " of the outputs are within 0.03 of 0 or 1. Training from there amplifies rounding errors. If one weight of the first layer changes by 1 ulp, " +
+      `about 1e−16 of its size, the final weights differ by up to `, difference("large"), `, with ${he} by up to `, difference("he"),
+      ". Ordinary matrix products round differently on each kind of processor and so give different cost curves; the products used here do not.",
     ], `Show ${large} beside ${he}, with 1 ulp`, {a: large, b: he, perturbed: 1}));
   }
   if (he) {
@@ -57,11 +51,10 @@ function cards(computed) {
     made.push(card("3. He: one seed is not a result", [
       ...(published ? ["The tutorial reports ", {value: percent(published)}, " training accuracy. "] : []),
       `Seed ${seed}, trained in your browser, gives `, number("he", "final", found => percent(found.correct / DATA.data.n_train)),
-      `. Over the ${whole(DATA.seeds.length)} seeds of the committed table the mean is `, {value: percent(all.mean)}, ", from ",
-      {value: percent(all.low)}, " to ", {value: percent(all.high)}, "; ", {value: String(all.reached)}, ` of them reach ${target}. `,
-      ...(other ? [`${normal}, N(0, 1) in every layer, has a mean of `, {value: percent(other.mean)},
-        ...(DATA.layers_dims[0] === 2 ? [". It differs from He only after the first layer: for 2 inputs He's standard deviation √(2 / 2) is 1."] : ["."])] : []),
-      " Step through the seeds below.",
+      `. Over ${whole(DATA.seeds.length)} seeds the mean is `, {value: percent(all.mean)}, ", from ", {value: percent(all.low)}, " to ",
+      {value: percent(all.high)}, ", and ", {value: String(all.reached)}, ` reach ${target}. `,
+      ...(other ? [`With ${normal}, N(0, 1) in every layer, the mean is `, {value: percent(other.mean)}] : []),
+      ...(other && DATA.layers_dims[0] === 2 ? [": for 2 inputs He's standard deviation √(2 / 2) is 1, so the first layers are the same."] : other ? ["."] : []),
     ], normal ? `Show ${he} beside ${normal}` : `Show ${he}`, {a: he, b: normal || he, perturbed: 0}));
   }
   return made;
