@@ -1,5 +1,6 @@
 """The committed page in a browser without a network: the same bits, the controls, extremes, accessibility."""
 
+import html
 import json
 import os
 import re
@@ -100,7 +101,7 @@ def test_other_weights_are_reported_as_different(shown: Callable[..., browser.Br
     assert badge == ["✗ 1 of 1 models trained in your browser differ from the committed results.", "badge different"]
 
 
-@pytest.mark.parametrize("how", ["a worker", "no worker", "a sandboxed frame"])
+@pytest.mark.parametrize("how", ["a worker", "no worker", "a sandboxed frame", "a sandboxed frame of its text"])
 def test_the_two_models_of_the_laboratory_end_at_the_committed_bits(
     tab: browser.Browser, how: str, tmp_path: Path
 ) -> None:
@@ -108,11 +109,14 @@ def test_the_two_models_of_the_laboratory_end_at_the_committed_bits(
     address = f"{PAGE.as_uri()}#step=15000"
     if how == "no worker":
         script = devtools(tab, "Page.addScriptToEvaluateOnNewDocument", source=NO_WORKER)["identifier"]
-    if how == "a sandboxed frame":
-        (tmp_path / "frame.html").write_text(f'<iframe sandbox="allow-scripts" src="{address}"></iframe>')
+    if how.startswith("a sandboxed frame"):
+        source = f'srcdoc="{html.escape(PAGE.read_text())}"' if how.endswith("text") else f'src="{PAGE.as_uri()}"'
+        (tmp_path / "frame.html").write_text(f'<iframe sandbox="allow-scripts" {source}></iframe>')
         tab.open((tmp_path / "frame.html").as_uri())
         tab.ask("frame", id=tab.ask("element", using="css selector", value="iframe"))
         assert tab.run("return self.origin") == "null"
+        tab.wait("return typeof view === 'object' && view.frames.a")
+        tab.run("seek(15000)")
     else:
         tab.open(address)
     frames = tab.wait("return typeof view === 'object' && view.step === 15000 && view.frames", seconds=200)
@@ -124,7 +128,7 @@ def test_the_two_models_of_the_laboratory_end_at_the_committed_bits(
     if how == "no worker":
         assert tab.run("return typeof Worker") == "undefined"
         devtools(tab, "Page.removeScriptToEvaluateOnNewDocument", identifier=script)
-    if how == "a sandboxed frame":
+    if how.startswith("a sandboxed frame"):
         tab.ask("frame", id=None)
 
 
@@ -160,6 +164,20 @@ def test_one_ulp_grows_with_large_weights_only(shown: Callable[..., browser.Brow
 
 def view_frames(tab: browser.Browser) -> dict[str, Any]:
     return dict(tab.run("return view.frames"))
+
+
+def test_signals_follow_the_scale(shown: Callable[..., browser.Browser]) -> None:
+    """ReLU without biases is homogeneous: weights times 2 multiply the signal of layer l by 2^l, and so its prediction."""
+    tab = shown("b=he&scale_b=2")
+    frames = at_rest(tab, 0)
+    for found in (lambda frame: frame["preactivation"], lambda frame: frame["theory"]["preactivation"]):
+        one, two = found(frames["a"]), found(frames["b"])
+        assert two == pytest.approx([4.0**layer * square for layer, square in enumerate(one, start=1)], rel=1e-12)
+    theory = frames["a"]["theory"]["preactivation"]
+    assert theory == pytest.approx([0.8304490914510028] * 3, rel=1e-12)  # reports/initialization.csv
+    rows = tab.run("const [header, rows] = charts[2].rows(); return rows")
+    assert [row[0] for row in rows] == ["1", "2", "3"]
+    assert [row[2] for row in rows] == ["0.9113"] * 3  # the square root
 
 
 @pytest.mark.parametrize("scale", [0.01, 100])
