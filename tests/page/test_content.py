@@ -4,7 +4,9 @@ import copy
 import hashlib
 import json
 import math
+import re
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from pipeline.networks.parameters import stack
 from pipeline.page import content as page_content
 from pipeline.page import page
 
+ROOT = Path(__file__).parents[2]
 DOCUMENT: dict[str, Any] = {
     "data": {"name": "circles", "n_train": 12, "n_test": 8, "noise": 0.05, "train_seed": 1, "test_seed": 2},
     "network": {"hidden_sizes": [4, 3], "activation": "relu"},
@@ -181,3 +184,10 @@ def test_the_size_is_bounded(changes: dict[str, Any]) -> None:
         assert len(found["seeds"]) == 700
         assert found["seeds"][-1] == 2999
         assert found["notes"] == ["Of 3,000 seeds, 700 are on this page; all are in reports/runs.csv."]
+
+
+def test_the_committed_page_is_the_one_that_the_sources_make() -> None:
+    """From the data in it: a change of a script, text or style needs `dvc repro page`."""
+    text = (ROOT / "reports" / "laboratory.html").read_text(encoding="utf-8")
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*)</script>', text)
+    assert page.html(json.loads(data)) == text

@@ -48,13 +48,14 @@ function cost_chart(host, view) {
         if (view.frames[key]) chart.mark(view.step, view.frames[key].cost, key);
       }
       if (view.frames.a || view.frames.b) chart.rule(view.step);
-      const shown = KEYS.some(key => entry(view, key).published && view.state.seed === DATA.comparison.highlight_seed);
+      const committed = KEYS.filter(key => is_committed(view, key));
+      const shown = view.state.seed === DATA.comparison.highlight_seed && committed.some(key => entry(view, key).published);
       chart.set_legend([
         ...KEYS.map(key => [`line ${key}`, LIVE ? label_of(view, key) : `${name_of(view, key)}, median over the seeds`]),
-        ["band", `middle half of ${whole(DATA.n_seeds)} seeds, committed`],
+        ...(committed.length ? [["band", `middle half of ${whole(DATA.n_seeds)} seeds, committed`]] : []),
         ...(shown ? [["ring", "published by the tutorial"]] : []),
       ]);
-      chart.set_note(remarks.join(" ") || "A lower curve is better. The shaded areas show how much the seed matters.");
+      chart.set_note(remarks.join(" ") || "A lower curve is better.");
     },
     nearest(chart, x) {
       const step = chart.x_scale.value(x), curves = KEYS.map(key => [key, cost_curve(view, key)]).filter(([, curve]) => curve.length);

@@ -105,6 +105,9 @@ function at_rest() {
   state.step = view.step;
   save_state(state);
   panels.forEach(panel => panel.show_at_rest());
+  const models = KEYS.filter(key => view.frames[key]).map(key =>
+    `${label_of(view, key)} has the cost ${readable(view.frames[key].cost)} and the training accuracy ${percent(view.frames[key].correct / DATA.data.n_train)}`);
+  by_id("status").textContent = models.length ? `Step ${whole(view.step)}: ${models.join("; ")}.` : "";
   charts.forEach(chart => chart.fill_table());
 }
 
