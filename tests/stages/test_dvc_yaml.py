@@ -109,7 +109,7 @@ def test_another_analysis_trains_nothing(path: str) -> None:
 
 
 def test_another_text_of_progress_trains_and_measures_nothing() -> None:
-    may_run = {"dataset", "resolve", "initialization", "aggregate", "track"}
+    may_run = {"dataset", "resolve", "initialization", "aggregate", "page", "track"}
     assert stages_that_depend_on("pipeline/stages/progress.py") == may_run
 
 
