@@ -277,6 +277,21 @@ def test_choosing_a_dot_trains_its_seed(shown: Callable[..., browser.Browser]) -
     assert clicked["text"].startswith(f"random_x10, seed {clicked['seed']}: final cost ")
 
 
+HOVER = """
+const svg = document.querySelector(`#${arguments[0]} svg`), box = svg.getBoundingClientRect();
+svg.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + arguments[1] * box.width, clientY: box.top + 60}));
+return tip.hidden ? null : tip.textContent"""
+
+
+def test_hovering_shows_the_values_of_both_models(shown: Callable[..., browser.Browser]) -> None:
+    tab = shown("b=zeros", 300)
+    at_rest(tab, 300)
+    assert re.fullmatch(r"step 300: he 0\.\d+, zeros 0\.6931", tab.run(HOVER, "chart-cost", 0.5))
+    signal = tab.run(HOVER, "chart-signal", 0.2)
+    assert re.fullmatch(r"layer 1: he 0?\.?\d.* \(theory 0\.9113\), zeros 0 \(theory 0\)", signal)
+    assert tab.run(HOVER, "chart-ulp", 0.5) is None
+
+
 @pytest.mark.parametrize("width", [360, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessible_names_and_contrast(

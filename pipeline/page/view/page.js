@@ -17,7 +17,7 @@ function start_engine(receive) {
   const setup = {
     X: DATA.samples.train.X, Y: DATA.samples.train.Y, X_test: DATA.samples.test.X, Y_test: DATA.samples.test.Y,
     layers_dims: DATA.layers_dims, activations: DATA.activations, momentum: DATA.training.momentum,
-    iterations: n_iterations, record_every: DATA.training.record_every, side: 96, half: DATA.half, frame_ms: reduced_motion ? 1000 : 30,
+    iterations: n_iterations, record_every: DATA.training.record_every, side: 96, half: DATA.half, frame_ms: reduced_motion ? 1000 : 20,
   };
   const waiting = [];
   let send = message => waiting.push(message);
