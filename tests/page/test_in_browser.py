@@ -273,6 +273,21 @@ def test_choosing_a_dot_trains_its_seed(shown: Callable[..., browser.Browser]) -
     assert clicked["text"].startswith(f"random_x10, seed {clicked['seed']}: final cost ")
 
 
+def test_the_next_seed_is_trained_as_far_as_the_last_one(shown: Callable[..., browser.Browser]) -> None:
+    """To the end after the end, and not at all from the start."""
+    tab = shown("b=zeros&seed=37")
+    tab.click("#seed-after")
+    tab.wait("return state.seed === 38 && view.frames.a")
+    time.sleep(0.3)
+    assert tab.run("return [view.step, view.running]") == [0, False]
+    tab.run("seek(15000)")
+    at_rest(tab, 15000)
+    tab.click("#seed-before")
+    tab.wait("return state.seed === 37 && view.frames.a && view.step > 0")
+    proof = at_rest(tab, 15000) and tab.run("return document.querySelector('.panel.a .proof').className")
+    assert proof == "proof same"
+
+
 HOVER = """
 const svg = document.querySelector(`#${arguments[0]} svg`), box = svg.getBoundingClientRect();
 svg.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + arguments[1] * box.width, clientY: box.top + 60}));

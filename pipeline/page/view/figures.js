@@ -111,11 +111,11 @@ function seed_chart(host, view, choose_seed) {
       }
       chart.set_legend([["disc a", `A: ${name_of(view, "a")}`], ["square b", `B: ${name_of(view, "b")}`]]);
       const place = seed_place(view);
-      const ranks = KEYS.filter((key, row) => place >= 0 && finals[row][place] !== null).map(key => {
-        const costs = entry(view, key).cost, better = costs.filter(cost => cost !== null && cost < costs[place]).length;
-        return `${name_of(view, key)}: ${better} of ${costs.length} seeds end lower`;
-      });
-      chart.set_note(place < 0 ? `Seed ${view.state.seed} is not in the committed table.` : [`Seed ${view.state.seed}: ${readable(entry(view, "a").cost[place])} and ${readable(entry(view, "b").cost[place])}`, ...ranks].join("; ") + ".");
+      chart.set_note(place < 0 ? `Seed ${view.state.seed} is not in the committed table.` : `Seed ${view.state.seed}. ${KEYS.map(key => {
+        const {cost, train} = entry(view, key), better = cost.filter(value => value !== null && value < cost[place]).length;
+        const rank = cost[place] === null ? "" : `, ${better} of ${cost.length} seeds end lower`;
+        return `${name_of(view, key)}: cost ${readable(cost[place])}, training accuracy ${percent(train[place] / DATA.data.n_train)}${rank}`;
+      }).join("; ")}.`);
     },
     nearest(chart, x, y) {
       const far = ({x: dx, y: dy}) => (dx - x) ** 2 + (dy - y) ** 2;

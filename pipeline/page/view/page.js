@@ -75,6 +75,19 @@ function play(on) {
   show_play();
 }
 
+function train_to_the_end() {
+  playing = true;
+  send({do: "run", target: n_iterations, rate: 0});
+  show_play();
+}
+
+// Another seed, trained to the end if the last one was: so seeds can be compared one after the other.
+function choose_seed(seed) {
+  const at_end = !playing && view.step === n_iterations;
+  change({seed});
+  if (at_end) train_to_the_end();
+}
+
 function show_play() {
   by_id("play").textContent = playing ? "Pause" : "Play";
   document.body.classList.toggle("playing", playing);
@@ -151,7 +164,7 @@ function connect_controls() {
   by_id("play").addEventListener("click", () => play(!playing));
   by_id("rewind").addEventListener("click", () => seek(0));
   by_id("one").addEventListener("click", () => seek(view.step + 1));
-  by_id("end").addEventListener("click", () => { playing = true; send({do: "run", target: n_iterations, rate: 0}); show_play(); });
+  by_id("end").addEventListener("click", train_to_the_end);
   by_id("step").addEventListener("input", event => seek(Number(event.target.value)));
   by_id("rate").addEventListener("change", () => { if (playing) play(true); });
   by_id("perturb").addEventListener("click", () => {
@@ -160,8 +173,10 @@ function connect_controls() {
   });
   by_id("seed").addEventListener("input", event => {
     const seed = read_number(event.target, value => Number.isInteger(value) && value >= 0 && value <= SEED_MAX);
-    if (seed !== null && seed !== state.seed) change({seed});
+    if (seed !== null && seed !== state.seed) choose_seed(seed);
   });
+  by_id("seed-before").addEventListener("click", () => choose_seed(Math.max(0, state.seed - 1)));
+  by_id("seed-after").addEventListener("click", () => choose_seed(Math.min(SEED_MAX, state.seed + 1)));
   by_id("learning-rate").addEventListener("change", event => {
     const learning_rate = read_number(event.target, value => value > 0 && Number.isFinite(value));
     if (learning_rate !== null && learning_rate !== state.learning_rate) change({learning_rate});
@@ -177,7 +192,7 @@ function connect_controls() {
 
 const CHARTS = [
   () => cost_chart(by_id("side"), view),
-  () => seed_chart(by_id("side"), view, seed => (LIVE ? change({seed}) : show_seed(seed))),
+  () => seed_chart(by_id("side"), view, seed => (LIVE ? choose_seed(seed) : show_seed(seed))),
   () => layer_chart(by_id("charts"), view, "preactivation", {
     id: "chart-signal", title: "Signal by layer", y_label: "root mean square of z",
     description: "Root mean square of the pre-activations z over units and samples. Theory is the average over random weights; a single seed differs from it.",
