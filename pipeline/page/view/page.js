@@ -4,7 +4,7 @@ const by_id = id => document.getElementById(id);
 const view = {state: parse_state(location.hash.slice(1)), frames: {a: null, b: null}, step: 0, running: false};
 const state = view.state;
 const reduced_motion = matchMedia("(prefers-reduced-motion: reduce)").matches;
-let version = 0, playing = false, continue_after_configure = false;
+let version = 0, playing = false;
 
 // Whether the page can draw the initial weights of an initializer for a seed.
 function can_draw(name, seed) {
@@ -60,16 +60,14 @@ function change(changes) {
   Object.assign(state, changes, {step: 0});
   show_settings();
   if (!LIVE) return show_all();
-  continue_after_configure = continue_after_configure || playing;
   version += 1;
-  view.frames = {a: null, b: null};
+  Object.assign(view, {frames: {a: null, b: null}, step: 0, running: true}); // until the first frame
   send({do: "configure", id: version, models: KEYS.map(specification), learning_rate: state.learning_rate, perturbed: Boolean(state.perturbed)});
-  if (continue_after_configure) play(true);
+  if (playing) play(true);
 }
 
 function play(on) {
   playing = on;
-  continue_after_configure = false;
   if (on && view.step >= n_iterations) send({do: "seek", step: 0});
   send(on ? {do: "run", target: n_iterations, rate: Number(by_id("rate").value)} : {do: "pause"});
   show_play();
@@ -90,7 +88,6 @@ function choose_seed(seed) {
 
 function show_play() {
   by_id("play").textContent = playing ? "Pause" : "Play";
-  document.body.classList.toggle("playing", playing);
 }
 
 function seek(step) {
@@ -133,8 +130,9 @@ function receive(message) {
 }
 
 function show_frame() {
-  const {slots, step, running} = latest;
+  const {id, slots, step, running} = latest;
   latest = null;
+  if (id !== version) return; // of the state before
   view.frames = {a: slots[0], b: slots[1]};
   Object.assign(view, {step, running});
   if (playing && !running && step === n_iterations) {
