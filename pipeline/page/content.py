@@ -32,6 +32,7 @@ SIDE = 48  # points along the side of a committed decision boundary
 PORTED = {
     *("zeros", "ones", "constant", "uniform", "normal", "truncated_normal", "truncated_normal_absolute"),
     *("variance_scaling", "pytorch_linear", "sklearn_mlp", "orthogonal", "identity"),
+    *("sparse", "martens_sparse", "zero_init"),
     *(f"{name}_{kind}" for name in ("he", "xavier", "lecun") for kind in ("normal", "uniform", "truncated_normal")),
 }
 

@@ -122,6 +122,21 @@ function orthonormal_rows(A, k, n) {
   return Float64Array.from(A, (_, i) => Q[Math.floor(i / n) * m + (i % n)]);
 }
 
+// For each row of a matrix (rows, columns) the set of the min(k, columns) true columns of `matrices.sample_mask`.
+function sample_mask(rng, rows, columns, k) {
+  return Array.from({length: rows}, () => {
+    const draws = rng.uniform(columns, 0.0, 1.0);
+    return new Set([...draws.keys()].sort((i, j) => draws[i] - draws[j]).slice(0, k)); // Array.sort is stable
+  });
+}
+
+// Sylvester's Hadamard matrix at (i, j): the sign of the parity of the bits that i and j have in common.
+function hadamard(i, j) {
+  let sign = 1.0;
+  for (let common = i & j; common; common &= common - 1) sign = -sign;
+  return sign;
+}
+
 const FANS = {
   fan_in: (fan_in, fan_out) => fan_in,
   fan_out: (fan_in, fan_out) => fan_out,
@@ -182,6 +197,21 @@ const RECIPES = {
     const W = filled(fan_out * fan_in, 0.0);
     for (let i = 0; i < Math.min(fan_out, fan_in); i++) W[i * fan_in + i] = value;
     return W;
+  },
+  sparse: ({sparsity, std}) => (rng, fan_out, fan_in) => {
+    const W = rng.normal(fan_out * fan_in).map(value => value * std);
+    const masks = sample_mask(rng, fan_in, fan_out, Math.ceil(sparsity * fan_out)); // of the columns
+    return W.map((value, place) => (masks[place % fan_in].has(Math.floor(place / fan_in)) ? 0.0 : value));
+  },
+  martens_sparse: ({n_connections, std}) => (rng, fan_out, fan_in) => {
+    const W = rng.normal(fan_out * fan_in).map(value => value * std);
+    const masks = sample_mask(rng, fan_out, fan_in, n_connections);
+    return W.map((value, place) => (masks[Math.floor(place / fan_in)].has(place % fan_in) ? value : 0.0));
+  },
+  zero_init: () => (rng, fan_out, fan_in) => {
+    if (fan_out <= fan_in) return RECIPES.identity({value: 1.0})(rng, fan_out, fan_in);
+    const m = 32 - Math.clz32(fan_out - 1), factor = Math.sqrt(POWERS[1022 + 1 - m]);
+    return filled(fan_out * fan_in, factor).map((value, place) => value * hadamard(Math.floor(place / fan_in), place % fan_in));
   },
 };
 
