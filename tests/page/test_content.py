@@ -28,6 +28,7 @@ DOCUMENT: dict[str, Any] = {
     "training": {"iterations": 40, "learning_rate": 0.1, "batch_size": "full", "momentum": 0.0, "record_every": 20},
     "seeds": [3, 5],
     "initializers": {"zeros": {"recipe": "zeros"}, "he": {"recipe": "he_normal"}},
+    "tracking": {"curve_points": 0, "detailed_seeds": []},
     "comparison": {
         **{"highlight_seed": 5, "reference": "he", "target_cost": 0.1, "target_accuracy": 0.99, "confidence": 0.95},
     },
