@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test quick lint types unit kills mutants ui gc exps study benchmark docs lock clean
+.PHONY: help install repro test quick lint types unit kills mutants ui gc page exps study benchmark docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -65,6 +65,10 @@ ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001: on
 NAME ?=
 gc: install ## delete a result from MLflow (NAME=rate-5; without NAME: list the results)
 	@python -m pipeline.tracking.delete "$(NAME)"
+
+page: install ## print where the interactive page lies, and open it in a browser
+	@dvc repro page
+	@python -c 'import pathlib, webbrowser; page = pathlib.Path("reports/laboratory.html").resolve().as_uri(); print(page); webbrowser.open(page)'
 
 METRIC ?= final_cost
 exps: install ## list the experiments and their differences (METRIC=test_accuracy: another result)

@@ -163,6 +163,14 @@ MUTATIONS = (
     Mutation("stages/resolve.py", "path.suffix == suffix and path.stem not in names", "path.stem not in names"),
     Mutation("stages/resolve.py", "for file in path.iterdir()} <= files", "for file in path.iterdir()} >= files"),
     Mutation("stages/__init__.py", "return 1\n    except KeyboardInterrupt", "return 0\n    except KeyboardInterrupt"),
+    # page; of the JavaScript see tests that need a browser
+    Mutation("page/page.py", 'for letter in "<>&":', 'for letter in ">&":'),
+    Mutation("page/javascript.py", "else repr(value)\n", 'else f"{value:.16g}"\n'),
+    Mutation("page/content.py", "MODELS = 1_400", "MODELS = 2_400"),
+    Mutation(
+        "page/content.py", "if value is not None and math.isfinite(value) else None", "if value is not None else None"
+    ),
+    Mutation("page/content.py", "part[place]", "part[0]"),
     # tracking
     Mutation("tracking/publish.py", "if each not in finished[:1]:", "if each not in finished:"),
     Mutation("tracking/publish.py", "if left := [name", "if left := [] and [name"),

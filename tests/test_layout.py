@@ -23,6 +23,7 @@ LAYERS = (
     "analysis",
     "figures",
     "reporting",
+    "page",
     "tracking",
     "experiments",
     "tutorial",

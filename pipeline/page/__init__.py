@@ -1,0 +1,1 @@
+"""The interactive page reports/laboratory.html: its arithmetic, its data, its charts."""
