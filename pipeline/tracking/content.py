@@ -18,11 +18,11 @@ from PIL.Image import Image
 
 from pipeline.networks import activations
 from pipeline.numerics import elementary
-from pipeline.tracking import model_code
 from pipeline.tracking.mlflow_api import Model, ModelSignature, Schema, TensorSpec, entities, pyfunc
 from pipeline.tracking.store import Store, retry
 
-MODULES = (elementary, activations, model_code)  # of the stored code; each imports from this package only those before
+CODE = Path(__file__).with_name("model_code.py")
+MODULES = (elementary.__file__, activations.__file__, CODE)  # of the stored code; each needs only those before it
 IMPORT = re.compile(r"^from pipeline\.[\w.]+ import (?:\([^)]*\)|.*)\n", re.MULTILINE)
 BATCH = 1000  # metrics in one call, MLflow's limit
 PARAMS = 100  # parameters in one call, MLflow's limit
@@ -66,7 +66,7 @@ def model_source() -> str:
 
     It runs without this package. Its activations are those of `networks.activations`, so it has every registered one.
     """
-    return "\n\n".join(IMPORT.sub("", Path(str(module.__file__)).read_text(encoding="utf-8")) for module in MODULES)
+    return "\n\n".join(IMPORT.sub("", Path(str(module)).read_text(encoding="utf-8")) for module in MODULES)
 
 
 def write_model(folder: Path, network: Network, run_id: str, model_id: str | None = None) -> None:
