@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,13 @@ def name(leaves: Mapping[str, str], committed: Mapping[str, str]) -> str:
     """The name of a result outside DVC experiments: how its parameters differ from the committed ones."""
     if not committed:
         return "uncommitted params"
-    changed = differences(leaves, committed)
-    more = [f"{len(changed) - NAMED} more"] if len(changed) > NAMED else []
-    return ", ".join([*changed[:NAMED], *more]) or f"committed params {git('rev-parse', '--short=7', 'HEAD')}"
+    changed = first(differences(leaves, committed))
+    return ", ".join(changed) or f"committed params {git('rev-parse', '--short=7', 'HEAD')}"
+
+
+def first(changed: Sequence[str]) -> list[str]:
+    """The first differences, and how many more there are."""
+    return [*changed[:NAMED], f"{len(changed) - NAMED} more"] if len(changed) > NAMED else list(changed)
 
 
 def differences(leaves: Mapping[str, str], committed: Mapping[str, str]) -> list[str]:

@@ -43,13 +43,11 @@ def result(P: schema.Params) -> Result:
         P, leaves("params.yaml"), provenance.committed_params(), (data_set(P, "train"), data_set(P, "test"))
     )
     table = atomic_files.read_table(reports.REPORTS / "runs.csv")
-    models, weights = {}, {}
+    models = {}
     for name in P.initializers:
-        settings = own_params(inputs, name)
-        weights[name] = atomic_files.read_bytes(trained.RUNS / name / "weights.npz")
-        digest = digest_of(settings, [each.dataset.digest for each in inputs.data])
-        models[digest] = list(models_of(inputs, name, table[table["initializer"] == name], digest))
-    return Result(result_run(inputs, weights), list(initializer_runs(inputs, weights)), models, provenance.experiment())
+        settings = digest_of(own_params(inputs, name), [each.dataset.digest for each in inputs.data])
+        models[settings] = list(models_of(inputs, name, table[table["initializer"] == name], settings))
+    return Result(result_run(inputs), list(initializer_runs(inputs)), models, provenance.experiment())
 
 
 def digest_of(*parts: Any) -> str:
@@ -76,7 +74,7 @@ def difference(inputs: Inputs, name: str) -> str:
     known = {k: v for k, v in inputs.committed.items() if k.startswith(concerned)}
     is_new = not any(key.startswith(concerned[-1]) for key in known)
     changed = [] if not inputs.committed or is_new else provenance.differences(found, known)
-    return "".join(f", {re.sub(r'^[^=]*[.]', '', each)}" for each in changed)
+    return "".join(f", {re.sub(r'^[^=]*[.]', '', each)}" for each in provenance.first(changed))
 
 
 def cut(values: Mapping[str, str]) -> dict[str, str]:
@@ -88,13 +86,13 @@ def cut(values: Mapping[str, str]) -> dict[str, str]:
 # The result
 
 
-def result_run(inputs: Inputs, weights: Mapping[str, bytes]) -> Run:
+def result_run(inputs: Inputs) -> Run:
     """The run of the result: all parameters, the metrics of each initializer, tables and figures."""
     P = inputs.P
-    made = [hashlib.sha256(content).hexdigest() for content in weights.values()]
-    made += [file_digest(trained.RUNS / name / "costs.csv") for name in P.initializers]
-    made += [file_digest(trained.TRAJECTORIES / f"{name}.npz") for name in P.initializers]
-    identity = digest_of(inputs.leaves, made, [each.dataset.digest for each in inputs.data])
+    made = [trained.RUNS / name / file for name in P.initializers for file in sorted(trained.RUN_FILES)]
+    made += [trained.TRAJECTORIES / f"{name}.npz" for name in P.initializers]
+    data = [each.dataset.digest for each in inputs.data]
+    identity = digest_of(inputs.leaves, [file_digest(path) for path in made], data)
     tables = sorted(p for p in reports.REPORTS.glob("*.*") if p.is_file() and p.stem not in ("benchmark", "labels"))
     files = [*tables, *(reports.METRICS / f"{name}.json" for name in P.initializers)]
     files += sorted(reports.FIGURES.glob("*.png"))
@@ -132,7 +130,7 @@ def file_digest(path: Path) -> str:
 # Initializers
 
 
-def initializer_runs(inputs: Inputs, weights: Mapping[str, bytes]) -> Iterator[Run]:
+def initializer_runs(inputs: Inputs) -> Iterator[Run]:
     """One run per initializer: the quartiles of the cost over its seeds, and its numbers in reports/metrics/."""
     P, seeds = inputs.P, {k: v for k, v in inputs.leaves.items() if k == "seeds" or k.startswith(("seeds.", *SHOWN))}
     bands = atomic_files.read_table(reports.REPORTS / "cost_curves.csv")
