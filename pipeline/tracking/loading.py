@@ -10,7 +10,7 @@ from pipeline.storage import atomic_files, trained
 from pipeline.tracking import provenance, store
 from pipeline.tracking.content import Network, write_model
 from pipeline.tracking.mlflow_api import pyfunc
-from pipeline.tracking.publish import IDENTITY, contains, names_of
+from pipeline.tracking.publish import IDENTITY, contained, names_of
 from pipeline.tracking.store import TRACKED, Store, TrackingError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,9 +25,9 @@ def load_model(initializer: str, seed: int, result: str = "", root: Path = REPOS
     identity = "" if result else tracked(root)
     with store.reading(root) as opened, tempfile.TemporaryDirectory() as folder:
         name = result or name_of(opened, identity)
-        of_initializer = f'params.initializer = "{initializer}" and {contains(name)}'
-        models = opened.search("models", f'{of_initializer} and params.seed = "{int(seed)}"')
-        stacks = opened.search("initializers", of_initializer)
+        of_initializer = f' and params.initializer = "{initializer}"'
+        models = contained(opened, "models", [name], f'{of_initializer} and params.seed = "{int(seed)}"')
+        stacks = contained(opened, "initializers", [name], of_initializer)
         if not models or not stacks:
             raise TrackingError(
                 f"MLflow's store {opened.uri} has no model of the initializer {initializer} and seed {seed} in the "

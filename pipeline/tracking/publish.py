@@ -88,7 +88,7 @@ def _names(store: Store, result: Result, before: Sequence[Any]) -> list[str]:
     known = [name for run in sorted(before, key=_age) for name in names_of(run)]
     new = re.sub('["|]', "", result.experiment or ("" if known else result.run.name))  # they end names and filters
     if new and new not in known:
-        others = store.search("results", contains(new))
+        others = contained(store, "results", [new])
         taken = any(run.data.tags[IDENTITY] != result.run.identity for run in others)
         known.append(f"{new} {result.run.identity[:8]}" if taken else new)
     return list(dict.fromkeys(known))
@@ -206,10 +206,10 @@ def release(store: Store, names: Sequence[str], keep: Iterable[str] = ()) -> int
     return n_changes
 
 
-def contained(store: Store, level: str, names: Sequence[str]) -> list[Any]:
-    """The runs of a level that a result with these names contains."""
-    found = [run for name in names for run in store.search(level, contains(name))]
-    return list({run.info.run_id: run for run in found}.values())
+def contained(store: Store, level: str, names: Sequence[str], also: str = "") -> list[Any]:
+    """The runs of a level that a result with these names contains; `also` continues the filter."""
+    found = {run.info.run_id: run for name in names for run in store.search(level, contains(name) + also)}
+    return [run for run in found.values() if {*names} & {*names_of(run)}]  # LIKE takes _ for any character
 
 
 def _create(store: Store, level: str, run: Run, names: Sequence[str], start: int) -> None:

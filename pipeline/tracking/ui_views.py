@@ -32,6 +32,7 @@ PREFIX = "mlflow.sharedViewState."
 SAVED = 1767225600000  # time in ms; constant, so that the tags are
 MAX_PARAMETERS = 4  # columns and charts of the results
 MAX_INITIALIZERS = 8
+ESCAPED = r"\|"  # the character | in a table
 TITLES = {
     "results": "Results of the pipeline, one run each",
     "initializers": "Initializers over their seeds, one run per initializer and setting",
@@ -140,7 +141,9 @@ def description(level: str, views: Mapping[str, View], ids: Mapping[str, str]) -
 
     links = [f"[{view.name}]({page(ids[level], key, bool(view.charts))})" for key, view in views.items()]
     others = [f"[all {other}](#/experiments/{ids[other]}/runs)" for other in stores.LEVELS if other != level]
-    rows = [f"| {link} | {view.meaning} | `{view.filter}` |" for link, view in zip(links, views.values(), strict=True)]
+    filters = [view.filter.replace("|", ESCAPED) for view in views.values()]
+    meanings = [view.meaning for view in views.values()]
+    rows = [f"| {link} | {what} | `{text}` |" for link, what, text in zip(links, meanings, filters, strict=True)]
     if level == "models":
         others.append(f"[saved models](#/experiments/{ids[level]}/models?workflowType=machine_learning)")
     head = f"{TITLES[level]}: {' · '.join([*links, *others])}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -14,7 +15,7 @@ from mlflow import MlflowClient
 from pipeline.tracking import store, ui_views
 from pipeline.tracking.publish import filtered
 from tests import browser, stores
-from tests.conftest import Laboratory
+from tests.conftest import ROOT, Laboratory
 
 pytestmark = [
     pytest.mark.browser,
@@ -150,29 +151,46 @@ def test_every_result_is_one_row_with_the_parameters_that_differ(
     assert "0ms" not in page.text()
 
 
+def documented_filters() -> list[tuple[str, str]]:
+    """The level and the filter of each item in "Find a run" of docs/tracking.md."""
+    page = (ROOT / "docs" / "tracking.md").read_text(encoding="utf-8")
+    return [(level, text) for level, _, text in re.findall(r"(?m)^- (\w+): .*:\n  (`+)(.*)\2$", page)]
+
+
+def test_the_filters_of_the_documentation(laboratory: Laboratory) -> None:
+    client = MlflowClient(laboratory.store)
+    found = [
+        (level, sorted(run.info.run_name for run in stores.runs(client, level, filter_string)))
+        for level, filter_string in documented_filters()
+    ]
+    learned = [
+        run.info.run_name for run in stores.runs(client, "results") if run.data.metrics["he/train_accuracy"] >= 0.9
+    ]
+    rising = [run.info.run_name for run in stores.runs(client, "models") if run.data.metrics["largest_rise"] > 0.01]
+    small = {"small": ", std=0.02"}
+    assert found[:5] == [
+        ("models", ["he seed 3, learning_rate=5.0"]),
+        ("models", sorted(f"{name} seed {seed}{small.get(name, '')}" for name in INITIALIZERS for seed in SEEDS)),
+        ("initializers", sorted(f"{name}{small.get(name, '')}" for name in INITIALIZERS)),
+        ("results", sorted(learned)),
+        ("models", sorted(rising)),
+    ]
+    assert len(found) == 6
+    assert len(found[5][1]) == 10
+    assert all(" seed 3" in name for name in found[5][1])
+
+
 @pytest.mark.parametrize(
-    ("level", "filter_string", "expected"),
-    [
-        (
-            "models",
-            "params.initializer = 'he' and params.seed = '3' and tags.results LIKE '%|rate-5|%'",
-            ["he seed 3, learning_rate=5.0"],
-        ),
-        (
-            "models",
-            "tags.results LIKE '%|std20|%'",
-            [f"{n} seed {s}{', std=0.02' * (n == 'small')}" for n in INITIALIZERS for s in SEEDS],
-        ),
-        ("results", "metrics.`he/train_accuracy` < 1.1 and params.`training.momentum` = '0.9'", ["momentum"]),
-    ],
+    ("number", "expected"),
+    [(0, ["he seed 3, learning_rate=5.0"]), (2, ["he", "small, std=0.02", "zeros"])],
 )
-def test_filters(
-    page: browser.Browser, address: str, ids: dict, level: str, filter_string: str, expected: list[str]
+def test_filters_in_the_search_box(
+    page: browser.Browser, address: str, ids: dict, number: int, expected: list[str]
 ) -> None:
-    """Those of docs/tracking.md."""
+    level, filter_string = documented_filters()[number]
     page.open(address + filtered(ids[level], filter_string))
     end = time.monotonic() + 60
-    while sorted(listed(page)) != sorted(expected):
+    while sorted(listed(page)) != expected:
         assert time.monotonic() < end, f"{listed(page)}\n{page.text()}"
         time.sleep(0.2)
 

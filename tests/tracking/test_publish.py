@@ -188,6 +188,15 @@ def test_two_results_of_the_same_name_are_distinguished(root: Path) -> None:
     assert len(state(root)["results"]) == 2
 
 
+def test_an_underscore_in_a_name_is_no_other_character(root: Path) -> None:
+    put(root, result("a" * 64, experiment="rate-5"))
+    put(root, result("b" * 64, experiment="rate_5"))
+    assert state(root)["results"] == {"rate-5": "|rate-5|", "rate_5": "|rate_5|"}
+    with store.writing(root) as opened:
+        assert publish.release(opened, ["rate_5"]) == 3
+    assert set(state(root)["models"].values()) == {"|rate-5|"}
+
+
 @pytest.mark.parametrize("name", ["it's", 'a"b|c', "100%", "naïve"])
 def test_names_with_quotes_and_bars(root: Path, name: str) -> None:
     put(root, result(experiment=name))
