@@ -17,7 +17,7 @@ from pipeline.initializers.recipes import Layer, Recipe, sample_parameters
 from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import stack
-from pipeline.networks.reference import Rule
+from pipeline.networks.reference import UpdateRule
 from pipeline.page import page
 from pipeline.page.content import PORTED, digest, drawing
 from pipeline.theory import predictions, variances
@@ -145,7 +145,9 @@ def test_training_has_the_same_bits(tab: browser.Browser, name: str, hidden: lis
     Y = np.random.RandomState(6).randint(0, 2, (1, 30)).astype(np.float64)
     start = sample_parameters(Recipe("normal", {"std": 1.5}), 7, network)
     S = reference.samples(network.X, Y)
-    models = reference.descend(reference.at_rest(stack([start])), [S], network.activations, Rule(0.2, momentum), 30)
+    models = reference.descend(
+        reference.at_rest(stack([start])), [S], network.activations, UpdateRule(0.2, momentum), 30
+    )
     probability = reference.predict(models.parameters, network.X, network.activations)
     expected = [
         digest(models.parameters, 0),

@@ -1,7 +1,6 @@
 """The committed page in a browser without a network: the same bits, the controls, extremes, accessibility."""
 
 import html
-import json
 import os
 import re
 import time
@@ -66,7 +65,8 @@ def shown(tab: browser.Browser) -> Iterator[Callable[..., browser.Browser]]:
 
 def at_rest(tab: browser.Browser, step: int) -> dict[str, Any]:
     """The frames of both models at a step, once the engine rests there."""
-    return tab.wait("return view.step === arguments[0] && !view.running && view.frames", step)
+    frames: dict[str, Any] = tab.wait("return view.step === arguments[0] && !view.running && view.frames", step)
+    return frames
 
 
 def stop_background(tab: browser.Browser) -> None:
@@ -78,17 +78,23 @@ def stop_background(tab: browser.Browser) -> None:
 
 @pytest.mark.slow
 def test_every_initializer_trains_to_the_committed_bits(shown: Callable[..., browser.Browser]) -> None:
-    """Seeds 0, 3, 38 and 99 of all eight initializers, trained in the background by the button."""
+    """Trained in the background by the button: seeds 3 and 38, or with PAGE_SEEDS=all the seeds 0, 3, 38 and 99."""
     tab = shown()
-    seeds = tab.run("return some_seeds()")
+    assert tab.run("return some_seeds()") == [0, 3, 38, 99]
     stop_background(tab)
-    tab.click("#verify-some")
+    if os.environ.get("PAGE_SEEDS") == "all":
+        n_seeds = 4
+        tab.click("#verify-some")
+    else:
+        n_seeds = 2
+        tab.run("verify([3, 38])")
     tab.wait("return verified.done === verified.wanted", seconds=400)
     rows = tab.run("return Object.entries(verified.by_name).map(([name, {done, same}]) => [name, done, same])")
-    assert seeds == [0, 3, 38, 99]
     assert len(rows) == 8
-    assert [row[1:] for row in rows] == [[4, 4]] * 8
-    assert "32 models trained in your browser" in tab.run("return document.getElementById('badge').textContent")
+    assert [row[1:] for row in rows] == [[n_seeds, n_seeds]] * 8
+    assert f"{8 * n_seeds} models trained in your browser" in tab.run(
+        "return document.getElementById('badge').textContent"
+    )
 
 
 def test_other_weights_are_reported_as_different(shown: Callable[..., browser.Browser]) -> None:
@@ -166,8 +172,8 @@ def test_signals_follow_the_scale(shown: Callable[..., browser.Browser]) -> None
     """ReLU without biases is homogeneous: weights times 2 multiply the signal of layer l by 2^l, and so its prediction."""
     tab = shown("b=he&scale_b=2")
     frames = at_rest(tab, 0)
-    for found in (lambda frame: frame["preactivation"], lambda frame: frame["theory"]["preactivation"]):
-        one, two = found(frames["a"]), found(frames["b"])
+    signals = [[frames[key]["preactivation"] for key in "ab"], [frames[key]["theory"]["preactivation"] for key in "ab"]]
+    for one, two in signals:
         assert two == pytest.approx([4.0**layer * square for layer, square in enumerate(one, start=1)], rel=1e-12)
     theory = frames["a"]["theory"]["preactivation"]
     assert theory == pytest.approx([0.8304490914510028] * 3, rel=1e-12)  # reports/initialization.csv
@@ -484,26 +490,3 @@ def write(folder: Path, found: dict[str, Any]) -> str:
     path = folder / "laboratory.html"
     path.write_text(page.html(found))
     return path.as_uri()
-
-
-@pytest.mark.slow
-def test_speed(shown: Callable[..., browser.Browser]) -> None:
-    """15,000 steps of the tutorial's network in 3 s, 30 frames a second, no task above 50 ms: the best of five attempts.
-
-    Other work on the machine can only make an attempt worse.
-    """
-    attempts = []
-    for _ in range(5):
-        tab = shown("b=zeros")
-        tab.run("test_engine({do: 'cancel'}); document.getElementById('rate').value = '0'; long.length = 0;")
-        tab.run(
-            "window.frames_seen = new Set(); window.begin = performance.now(); window.done = 0;"
-            "const look = () => { frames_seen.add(view.step); if (view.step < 15000) requestAnimationFrame(look);"
-            " else done = performance.now(); }; look(); play(true);"
-        )
-        seconds = tab.wait("return done && (done - begin) / 1000", seconds=100)
-        attempts.append((seconds / 2, tab.run("return frames_seen.size") / seconds, max([0, *tab.run("return long")])))
-    print(json.dumps(attempts))
-    assert min(attempt[0] for attempt in attempts) < 3.0  # two models are trained
-    assert max(attempt[1] for attempt in attempts) >= 30.0
-    assert min(attempt[2] for attempt in attempts) <= 50.0

@@ -6,11 +6,11 @@ import pytest
 
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.numerics import elementary
-from pipeline.numerics.elementary import Number, select
+from pipeline.numerics.elementary import Operand, select
 from pipeline.page import javascript
 
 
-def half_of(x: Number) -> Number:
+def half_of(x: Operand) -> Operand:
     """Half of x, and 0.1 below 0."""
     y = x * 0.5
     y = select(x < 0.0, 0.1, y - -1 / 3)
@@ -28,13 +28,13 @@ def test_a_function_is_translated_statement_by_statement() -> None:
     )
 
 
-def loop(x: Number) -> Number:
+def loop(x: Operand) -> Operand:
     for _ in range(3):
         x = x * x
     return x
 
 
-def power(x: Number) -> Number:
+def power(x: Operand) -> Operand:
     return x**2
 
 
