@@ -14,7 +14,7 @@ from pipeline.numerics.elementary import circle
 from pipeline.numerics.random import normal
 from pipeline.numerics.sums import Array, lane_sum, pad
 
-INNER_RADIUS = 0.8  # the default of scikit-learn's `factor`, used in the seed document
+INNER_RADIUS = 0.8  # the default of scikit-learn's `factor`, used in the tutorial
 SPIRAL_TURNS = 1.5
 SPIRAL_START = 0.1  # radius at the inner end; the outer radius is 1
 

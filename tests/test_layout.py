@@ -33,7 +33,10 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__
 LINES = 300
 FILES = 12
 # Words for which docs and papers have technical terms.
-WORDS = r"Pure\.|\bborn\b(?!.dead)|\bnewborn|\bbirths?\b|\btold\b|\basked\b|\balike\b|\bwhoever\b|\blast bits?\b|\ba row a\b|\btwins?\b"
+WORDS = (
+    r"Pure\.|\bborn\b(?!.dead)|\bnewborn|\bbirths?\b|\btold\b|\basked\b|\balike\b|\bwhoever\b|\blast bits?\b|\ba row a\b"
+    r"|\btwins?\b|\bseed document\b"
+)
 
 
 def name_of(path: Path) -> str:

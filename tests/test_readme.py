@@ -1,5 +1,6 @@
 """README, CONTRIBUTING, the pages of docs/ and the Makefile against the repository."""
 
+import ast
 import importlib.util
 import os
 import re
@@ -9,12 +10,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
+
+from pipeline.config import params, yaml_file
+from pipeline.datasets import DATASETS
+from pipeline.experiments.listing import METRICS
+from pipeline.initializers.recipes import Recipe
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LAYOUT = (ROOT / "docs" / "layout.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXPERIMENTS = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+TROUBLE = (ROOT / "docs" / "trouble.md").read_text(encoding="utf-8")
+# Messages of docs/trouble.md that DVC, git, MLflow, SQLite or Linux print
+FOREIGN = {
+    "'./dvc.lock' is invalid",
+    "validation failed",
+    "structure is corrupted",
+    "'params.yaml', YAML file structure is corrupted",
+    "Unable to read RWLock-file",
+    "is busy, it is being blocked by",
+    "[Errno 28]",
+    "file is not a database",
+    "Success",
+    "detected dubious ownership",
+    "is not owned by current user",
+    "exited with -9",
+    "'.../dvc.yaml' does not exist",
+    "ERROR: unexpected error",
+    "output ... is specified in",
+}
+# What the program inserts into the messages that docs/trouble.md quotes
+INSERTED = r"\.\.\.|^params\.yaml|5000|127\.0\.0\.1|No space left on device|found unexpected ':'"
 
 
 def test_the_table_is_the_reports() -> None:
@@ -80,9 +109,10 @@ def test_the_diagram_of_the_stages_is_that_of_dvc_yaml() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_every_file_and_module_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
+    made = {"NAME.py", "__pycache__"}  # a placeholder, and a folder that Python writes
     links = {page.parent / link for link in re.findall(r"\]\((?!http)([^)#]+)\)", text)}
     paths = {ROOT / path for path in re.findall(r"`((?:pipeline|tests|benchmarks|own)/[\w./]+\w)`", text)}
-    assert [str(path) for path in links | paths if "NAME" not in path.name and not path.exists()] == []
+    assert [str(path) for path in links | paths if path.name not in made and not path.exists()] == []
     modules = re.findall(r"python -m ((?:pipeline|benchmarks)[\w.]*\w)", text)
     assert [name for name in modules if importlib.util.find_spec(name) is None] == []
 
@@ -116,3 +146,79 @@ def test_make_repro_ends_with_the_comparison(tmp_path: Path) -> None:
         "dvc repro",
         "python -m pipeline.reporting.summary",
     ]
+
+
+def with_readmes_initializer(text: str) -> str:
+    """params.yaml with `text` below `initializers`."""
+    committed = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    return committed.replace("initializers:\n", f"initializers:\n{text}")
+
+
+def test_dvc_can_set_a_value_beside_the_readmes_initializer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the function that `dvc exp run -S` calls."""
+    monkeypatch.chdir(ROOT)  # for own/
+    block = re.search(r"```yaml\ninitializers:\n((?:  .*\n)+)```", README)[1]  # type: ignore[index]
+    path = tmp_path / "params.yaml"
+    path.write_text(with_readmes_initializer(block), encoding="utf-8")
+    apply_overrides(path, ["training.learning_rate=0.5"])
+    P = params.load(path)
+    assert P.training.learning_rate == 0.5
+    assert P.initializers["mirrored"] == Recipe("own.example:mirrored", {"scale": 2.0})
+
+
+def test_dvc_breaks_a_function_in_braces(tmp_path: Path) -> None:
+    """As docs/trouble.md says; no page shows one."""
+    path = tmp_path / "params.yaml"
+    path.write_text(with_readmes_initializer('  mirrored: {recipe: "own.example:mirrored"}\n'), encoding="utf-8")
+    apply_overrides(path, ["training.learning_rate=0.5"])
+    with pytest.raises(yaml_file.YamlFileError, match=r"is not valid YAML: found unexpected ':'"):
+        yaml_file.read(path)
+    files = [*PAGES, ROOT / "params.yaml", *(ROOT / "pipeline").rglob("*.py"), *(ROOT / "own").glob("*.py")]
+    braces = re.compile(r"\{[^{}]*recipe: *[\"']?own\.")
+    assert [path.name for path in files if braces.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_dvc_changes_only_the_value_in_params_yaml(tmp_path: Path) -> None:
+    committed = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "params.yaml"
+    path.write_text(committed, encoding="utf-8")
+    apply_overrides(path, ["network.activation=tanh"])
+    assert path.read_text(encoding="utf-8") == committed.replace("activation: relu", "activation: tanh")
+
+
+def strings(path: Path) -> list[str]:
+    """The strings in a Python file; in f-strings each inserted value is "..."."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            found.append("".join(part.value if isinstance(part, ast.Constant) else "..." for part in node.values))  # type: ignore[misc]
+    return found
+
+
+def test_the_messages_of_trouble_are_in_the_sources() -> None:
+    cells = [row.split("|")[1] for row in re.findall(r"(?m)^\| (.*) \|$", TROUBLE)[1:]]
+    printed_by = {"resolve", "make exps", "make study", "dvc.lock", "dvc exp list"}  # names, not messages
+    quoted = [text for cell in cells for text in re.findall(r"`([^`]+)`", cell) if text not in printed_by]
+    assert set(quoted) >= FOREIGN
+    sources = [text for path in (ROOT / "pipeline").rglob("*.py") for text in strings(path)]
+    sources.append((ROOT / "Makefile").read_text(encoding="utf-8"))
+
+    def is_printed(message: str) -> bool:
+        pattern = re.compile(".*?".join(map(re.escape, re.split(INSERTED, message))))
+        return any(pattern.search(text) for text in sources)
+
+    assert [message for message in quoted if message not in FOREIGN and not is_printed(message)] == []
+
+
+def test_the_listing_in_experiments_is_the_programs() -> None:
+    shown = EXPERIMENTS.partition("$ make exps METRIC=")[2].partition("```")[0]
+    assert f"\nshare_at_target: {METRICS['share_at_target']}\n" in shown
+    last = shown.strip().splitlines()[-1]
+    printed = [text.strip() for text in strings(ROOT / "pipeline" / "experiments" / "listing.py")]
+    assert re.sub(r": .*\.", ": ....", last) in printed
+
+
+def test_experiments_lists_every_data_set() -> None:
+    listed = re.search(r"(?m)^- `data.name`: (.*)$", EXPERIMENTS)[1]  # type: ignore[index]
+    assert re.sub(r" \([^)]*\)", "", listed).rstrip(".").split(", ") == list(DATASETS)

@@ -153,7 +153,8 @@ MODEL_QUANTITIES = {
         lambda S: S.descent[0],
     ),
     "centered_gradient": Quantity(
-        "norm of the gradient of all weights by the residuals minus their mean over the samples",
+        "norm of the gradient of the cost with respect to all weights, with the mean over the samples subtracted from "
+        "the residuals (probability - label)",
         lambda S: S.descent[1],
     ),
     "weight_norm": Quantity("norm of all weights", lambda S: sharpness.weight_norm(S.parameters)),

@@ -21,11 +21,11 @@ POWER_STEPS = 12  # of the power iteration; the error is then some percent, and 
 def centered_gradient(
     parameters: Parameters, Z: list[Array], A: list[Array], Y: Array, activations: Sequence[Activation]
 ) -> Array:
-    """The norm (models,) of the gradient of all W by the part of the residuals that differs between samples.
+    """The norm (models,) of the gradient of the cost with respect to all W, from centered residuals.
 
-    The residual of a sample is the derivative of its cost by the logits; from it the mean over the samples is
-    subtracted, which is what the biases of the output can remove. The rest depends on the
-    input. `Z` and `A` are returned by `signals.forward`, and Y is (1, m).
+    The residual of a sample is the derivative of its cost with respect to the logits, probability - label; from it the
+    mean over the samples is subtracted, which is what the biases of the output can remove. `Z` and `A` are returned by
+    `signals.forward`, and Y is (1, m).
     """
     m = Y.shape[1]
     residual = cost_slope(Z[-1], Y)
@@ -40,13 +40,13 @@ def weight_norm(parameters: Parameters) -> Array:
 
 
 def sharpness(parameters: Parameters, Z: list[Array], A: list[Array], activations: Sequence[Activation]) -> Array:
-    """The largest eigenvalue (models,) of J' S J / m, J being the Jacobian of the logits by all W and b.
+    """The largest eigenvalue (models,) of J' S J / m, J the Jacobian of the logits with respect to W and b.
 
-    S is the second derivative of the cross-entropy by the logits where all classes are equally probable: 1/4 for one
-    logit, (1 - 1/C) / C on the diagonal and -1/C^2 elsewhere for C logits. Gradient descent on that quadratic model is
-    stable at learning rates below 2 / sharpness. `POWER_STEPS` steps of the power iteration, from a change of the
-    logits that grows from the first sample to the last, give a lower bound; it is inf or nan where numbers leave the
-    range of doubles.
+    S is the second derivative of the cross-entropy with respect to the logits where all classes are equally
+    probable: 1/4 for one logit, (1 - 1/C) / C on the diagonal and -1/C^2 elsewhere for C logits. Gradient descent on
+    that quadratic model is stable at learning rates below 2 / sharpness. `POWER_STEPS` steps of the power iteration,
+    from a change of the logits that grows from the first sample to the last, give a lower bound; it is inf or nan
+    where numbers leave the range of doubles.
     """
     n_models, n_out, m = Z[-1].shape
     slopes = [np.asarray(phi.slope(z, a)) for phi, z, a in zip(activations, Z, A[1:], strict=False)]

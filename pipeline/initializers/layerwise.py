@@ -1,7 +1,7 @@
 """Recipes for the initial parameters of a single layer, each with what is known of it.
 
 A recipe is a function of settings that returns an initializer: a function (rng, fan_out, fan_in) -> W of shape
-(fan_out, fan_in), as in the seed document and in PyTorch; JAX, Keras and scikit-learn store the transpose. An
+(fan_out, fan_in), as in the tutorial and in PyTorch; JAX, Keras and scikit-learn store the transpose. An
 initializer that also sets biases returns (W, b) with b (fan_out, 1); otherwise biases are initialized to zero. All
 normal recipes scale the same draws, and so do all uniform ones: with the same seed they differ only in scale, so
 comparisons are paired. A recipe raises ValueError for invalid settings; the message begins with the setting's name.
@@ -119,7 +119,7 @@ def uniform(*, low: float, high: float) -> Initializer:
     jax="`normal(std)`",
 )
 def normal(*, std: float) -> Initializer:
-    """W ~ N(0, std^2), independent of the fans. `np.random.randn(...) * 10` in the seed document is std = 10."""
+    """W ~ N(0, std^2), independent of the fans. `np.random.randn(...) * 10` in the tutorial is std = 10."""
     positive("std", std)
 
     def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> Array:
@@ -287,7 +287,7 @@ def _he(negative_slope: float, mode: str, distribution: str) -> Initializer:
 def xavier_normal() -> Initializer:
     """W ~ N(0, 2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12): PyTorch's xavier_normal_.
 
-    Keras and JAX truncate: `xavier_truncated_normal`. The "factor of 1" of the seed document is `lecun_normal`.
+    Keras and JAX truncate: `xavier_truncated_normal`. The "factor of 1" of the tutorial is `lecun_normal`.
     """
     return variance_scaling(scale=1.0, mode="fan_avg")
 
@@ -319,7 +319,7 @@ def xavier_truncated_normal() -> Initializer:
 
 @register(
     RECIPES,
-    use="SELU; linear layers; the seed's Xavier for tanh",
+    use="SELU; linear layers; the tutorial's Xavier for tanh",
     variances=_fixed_variances("fan_in", "normal"),
     pytorch="`kaiming_normal_(nonlinearity='linear')`",
     **variance_scaling_calls("1", "fan_in"),

@@ -1,9 +1,9 @@
-"""The network of the seed document in plain NumPy: forward and backward propagation, cost, update, predictions.
+"""The tutorial's network in plain NumPy: forward and backward propagation, cost, update, predictions.
 
-This is the reference implementation: it follows the notation of the seed document, and it fixes the order of all
+This is the reference implementation: it follows the notation of the tutorial, and it fixes the order of all
 operations, so `@`, `sum` and `mean` do not occur. A leading axis stacks models of equal layer sizes: W of layer l is
 (models, n_l, n_{l-1}), b is (models, n_l, 1), and A and Z are (models, n_l, m) with one sample per column. Without that
-axis it is the network of the seed document itself. The compiled `kernel` gives the same bits.
+axis it is the tutorial's network itself. The compiled `kernel` gives the same bits.
 """
 
 from collections.abc import Sequence
@@ -185,7 +185,7 @@ def predict(parameters: Parameters, X: Array, activations: Sequence[Activation])
 
 
 def classes(probability: Array) -> NDArray[np.int64]:
-    """The predicted class (models, m): probability > 0.5 as in the seed document, or the most probable class."""
+    """The predicted class (models, m): probability > 0.5 as in the tutorial, or the most probable class."""
     if probability.shape[-2] == 1:
         return (probability[..., 0, :] > 0.5).astype(np.int64)
     return np.asarray(np.argmax(probability, axis=-2))

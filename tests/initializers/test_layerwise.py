@@ -1,4 +1,4 @@
-"""The law of every recipe at unequal fans, and the values that the seed's exercise publishes."""
+"""The law of every recipe at unequal fans, and the values that the tutorial's exercise publishes."""
 
 import math
 import warnings
@@ -208,7 +208,7 @@ def test_orthogonal_is_haar() -> None:
 
 
 def test_published_unit_values() -> None:
-    """The seed's exercise, seed 3, as everybody's notebook prints them to eight digits."""
+    """The tutorial's exercise, seed 3, as everybody's notebook prints them to eight digits."""
     (W1, _), (W2, _) = initialize_parameters(layerwise.normal(std=10.0), 3, [3, 2, 1])
     expected = [[17.88628473, 4.36509851, 0.96497468], [-18.63492703, -2.77388203, -3.54758979]]
     np.testing.assert_allclose(W1, expected, rtol=0, atol=5e-9)

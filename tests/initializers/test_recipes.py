@@ -30,7 +30,7 @@ def same(a, b) -> bool:
 
 
 def test_one_stream_layer_after_layer() -> None:
-    """The seed's draws: np.random.seed(3), then randn for W1, W2, W3."""
+    """The tutorial's draws: np.random.seed(3), then randn for W1, W2, W3."""
     rng = np.random.RandomState(3)
     for (W, b), (fan_in, fan_out) in zip(sample_models(Recipe("normal", {"std": 10.0})), pairwise(WIDTHS), strict=True):
         np.testing.assert_allclose(W, rng.randn(fan_out, fan_in) * 10, rtol=1e-14)  # our logarithm is not NumPy's

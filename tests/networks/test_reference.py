@@ -1,4 +1,4 @@
-"""The reference arithmetic against finite differences, plain loops, and the seed's own formulas."""
+"""The reference arithmetic against finite differences, plain loops, and the tutorial's own formulas."""
 
 import math
 from fractions import Fraction

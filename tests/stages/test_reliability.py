@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dvc.utils.hydra import apply_overrides
 
 from tests.conftest import RESULTS, Laboratory
 from tests.stores import assert_whole, published
@@ -230,6 +231,20 @@ def test_an_empty_name_is_told(laboratory: Laboratory) -> None:
     assert "ERROR: unexpected error" in laboratory.run("dvc", "repro", check=False).stdout
     reported = laboratory.run("python", "-m", "pipeline.config.params", check=False).stdout
     assert "names are used in file names and must be a letter, then up to 63 letters" in reported
+
+
+def test_a_rejected_value_can_be_taken_back(laboratory: Laboratory) -> None:
+    """Also one that keeps the size of the file, which git may overlook after DVC has written to its index."""
+    params = laboratory.root / "params.yaml"
+    apply_overrides(params, ["training.learning_rate=1000"])  # as DVC writes the file
+    laboratory.run("git", "commit", "-q", "-a", "-m", "parameters")
+    committed = params.read_text()
+    done = laboratory.run("dvc", "exp", "run", "-S", "training.learning_rate=-100", check=False)
+    assert done.returncode != 0
+    assert "params.yaml: training.learning_rate holds -100; it must be" in done.stdout
+    assert params.read_text() == committed.replace("learning_rate: 1000", "learning_rate: -100")
+    laboratory.run("sh", "-c", "touch params.yaml && git restore params.yaml")
+    assert params.read_text() == committed
 
 
 def files(laboratory: Laboratory) -> set[Path]:

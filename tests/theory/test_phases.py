@@ -15,8 +15,8 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.reporting.activations_page import EDGE, activations_page
 from pipeline.theory.phases import answer, main, phase, width_facts
 
-DOCS = Path(__file__).parents[2] / "docs" / "activations.md"
-PAGE = DOCS.read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "activations.md").read_text(encoding="utf-8")
 DIGITS = 6e-7  # relative: numbers are printed to 7 digits, so within 5e-7 of what they are
 LAYERS = 6e-4  # and numbers of layers to 4
 
@@ -56,6 +56,22 @@ def test_the_page_is_current() -> None:
     printed = activations_page()
     assert printed == PAGE  # `make docs`
     assert max(map(len, printed.splitlines())) <= 120
+
+
+def test_the_commands_in_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is valid; docs/theory.md shows what the first prints."""
+    text = (DOCS / "theory.md").read_text(encoding="utf-8")
+    commands = re.findall(r"python -m pipeline\.theory ([a-z]+ --[^`#\n]*)", text + PAGE.replace("NAME --", "tanh --"))
+    shown = re.search(r"\$ python -m pipeline\.theory (.*?) *#.*\n((?:.*\n)+?)```", text)
+    assert shown
+    assert shown[1].split() == commands[0].split()
+    assert len(commands) == 4
+    for command in commands:
+        assert main(command.replace("VALUE", "0.5").split()) == 0
+        printed = capsys.readouterr().out
+        if command == commands[0]:
+            assert printed == shown[2]
+        assert ("Hanin & Rolnick" in printed) == ("--hidden" in command)
 
 
 def test_the_page_against_papers() -> None:
