@@ -1,7 +1,9 @@
 """Recipes of params.yaml as checked `Recipe` objects. Their settings follow from the signatures of their factories."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +13,16 @@ from pipeline.config.messages import fits, folded, hint, nearest, printable, sho
 from pipeline.config.validation import Allowed, Problems, messages, text_keys
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
-from pipeline.initializers.recipes import MUST_BE, Layer, Recipe, find, sample_parameters, settings_of
+from pipeline.initializers.recipes import (
+    MUST_BE,
+    Layer,
+    Recipe,
+    failure,
+    find,
+    in_own_folder,
+    sample_parameters,
+    settings_of,
+)
 from pipeline.initializers.registry import Entry
 
 NUMBER = Allowed("a finite number", float)
@@ -86,15 +97,16 @@ def _read_settings(section: dict[str, Any], key: str, more: Sequence[str]) -> di
         if setting not in settings:
             raise Problems([f"{key} has invalid settings: {error}."]) from error
         clause = clause.partition(", not ")[0]
-        raise Problems([f"{key}.{setting} holds {shown(settings[setting])}; it {clause}."]) from error
+        raise Problems([f"{key}.{setting} holds {shown(section[setting])}; it {clause}."]) from error
     return {"recipe": recipe, "settings": settings} | {name: values[name] for name in COMMON if name in values}
 
 
 def _checked(section: dict[str, Any], key: str, recipe: str | None, more: Sequence[str]) -> dict[str, Any]:
     """The settings in a section, by a pydantic schema made from the signature of the recipe. Raises Problems."""
     wanted = settings_of(recipe) if recipe is not None else {}
-    rules = {name: KINDS.get(parameter.annotation, SCALAR) for name, parameter in wanted.items()} | COMMON
     required = {name for name, parameter in wanted.items() if parameter.default is parameter.empty}
+    rules = {name: KINDS.get(parameter.annotation, SCALAR) for name, parameter in wanted.items()} | COMMON
+    rules |= {name: _bounded(rule, name, recipe, required) for name, rule in rules.items() if name in wanted and recipe}
     fields = {
         name: core_schema.typed_dict_field(rule.schema(), required=name in required) for name, rule in rules.items()
     }
@@ -105,6 +117,21 @@ def _checked(section: dict[str, Any], key: str, recipe: str | None, more: Sequen
         keys = {name: rule.text for name, rule in rules.items()} | dict.fromkeys(more, "")
         owner = "a layer without recipe" if recipe is None else f"the recipe {recipe}"
         raise Problems(messages(error, keys, key, owner)) from error
+
+
+def _bounded(rule: Allowed, name: str, recipe: str, required: Collection[str]) -> Allowed:
+    """The rule with the bound of a setting in its text, which a factory reports for -inf: a finite number at least 1.
+
+    The factory checks the bound itself.
+    """
+    try:
+        find(recipe)(**dict.fromkeys(required, 1.0) | {name: -math.inf})
+    except (ValueError, ArithmeticError) as error:
+        setting, _, clause = str(error).partition(" must be ")
+        if setting == name:
+            bound = clause.removesuffix(", not -inf").partition(", which is")[0]
+            return replace(rule, text=bound if bound.startswith("one of ") else f"{rule.text} {bound}")
+    return rule
 
 
 def framework_names() -> dict[str, tuple[str, str]]:
@@ -124,9 +151,12 @@ def framework_names() -> dict[str, tuple[str, str]]:
 def suggestion(name: str) -> str:
     """The recipe to suggest for an unknown name, with the framework that uses the name; empty if there is none.
 
+    A name of a module in the folder own/ means that module, whatever its spelling.
     A name of a framework means its distribution there: HeNormal is that of Keras, a truncated normal. Other names are
     compared with those of recipes and frameworks, ignoring case and punctuation.
     """
+    if user_defined := in_own_folder(name):
+        return user_defined
     own, others = [*RECIPES, *NETWORK_RECIPES], framework_names()
     close = name if name in others else nearest(name, [*own, *others])
     if close in own or not close:
@@ -139,10 +169,8 @@ def dry_run(recipe: Recipe, seed: int, network: NetworkSpec) -> str:
     """Sample a model twice from one seed; return what is wrong with it, to follow the recipe's key, or ""."""
     try:
         first, second = (sample_parameters(recipe, seed, network) for _ in range(2))
-    except Exception as error:  # the user's code may raise anything
-        if isinstance(error, ValueError) and str(error).startswith("returned "):
-            return str(error)
-        return f"raised {type(error).__name__}: {error}".splitlines()[0]
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        return failure(error)
     pairs = [(a, b) for one, two in zip(first, second, strict=True) for a, b in zip(one, two, strict=True)]
     if any(a.tobytes() != b.tobytes() for a, b in pairs):
         return "returned different weights when called again with the same seed; it must draw from rng only"

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -43,7 +44,7 @@ def find(recipe: str) -> Factory:
     if not (place := OWN.fullmatch(recipe)):
         raise ValueError(MUST_BE)
     function = own_function(*place.groups())
-    wanted = list(inspect.signature(function).parameters)
+    wanted = list(_parameters_of(function))
     if tuple(wanted[:3]) != DRAWS:
         raise ValueError(f"its first arguments must be rng, fan_out, fan_in, not {', '.join(wanted[:3]) or 'none'}")
 
@@ -59,14 +60,20 @@ def own_function(module_name: str, function_name: str) -> Callable[..., Any]:
         sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # user code may raise anything on import
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{module_name} cannot be imported: {reason}") from error
-    found = getattr(module, function_name, None)
-    if not callable(found):
-        close = difflib.get_close_matches(function_name, dir(module), 1)
-        question = f" (did you mean {close[0]}?)" if close else ""
+    except (Exception, SystemExit) as error:  # user code may raise anything on import
+        why = reason(error).removeprefix("ModuleNotFoundError: ")
+        close = in_own_folder(f"{module_name}:{function_name}")
+        question = f" (did you mean {close}?)" if close else ""
+        raise ValueError(f"{module_name} cannot be imported: {why}{question}") from error
+    if not hasattr(module, function_name):
+        functions = [name for name, value in vars(module).items() if callable(value)]
+        question = "".join(
+            f" (did you mean {name}?)" for name in difflib.get_close_matches(function_name, functions, 1)
+        )
         raise ValueError(f"{module_name} has no function {function_name}{question}")
+    found = getattr(module, function_name)
+    if not callable(found):
+        raise ValueError(f"{module_name}.{function_name} is not a function but {kind_of(found)}")
     file = Path(getattr(module, "__file__", None) or sys.executable).resolve()
     if file.is_relative_to(Path.cwd()) and not file.is_relative_to(WATCHED.resolve()):
         where = file.relative_to(Path.cwd()).as_posix()
@@ -75,12 +82,53 @@ def own_function(module_name: str, function_name: str) -> Callable[..., Any]:
     return function
 
 
+def in_own_folder(recipe: str) -> str:
+    """The recipe own.my_module:my_function for another spelling of it, such as my_module:my_function or
+    own/my_module.py:my_function; empty if the folder has no such module.
+    """
+    parts = [part for part in re.findall(r"\w+", recipe) if part not in (WATCHED.name, "py")]
+    if len(parts) < 2 or not WATCHED.joinpath(*parts[:-1]).with_suffix(".py").is_file():
+        return ""
+    meant = f"{'.'.join([WATCHED.name, *parts[:-1]])}:{parts[-1]}"
+    return meant if meant != recipe else ""
+
+
+def failure(error: BaseException) -> str:
+    """What is wrong with an initializer that raised this, as a verb phrase: returned ..., or raised ...."""
+    if isinstance(error, ValueError) and str(error).startswith("returned "):
+        return str(error)
+    return f"raised {reason(error)}"
+
+
+def reason(error: BaseException) -> str:
+    """The type of an exception, the first line of its message, and the place in own/ that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(WATCHED.resolve())]
+    place = ""
+    if own:
+        file = Path(own[-1].filename).resolve().relative_to(WATCHED.resolve())
+        place = f" ({(WATCHED / file).as_posix()}, line {own[-1].lineno})"
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]]) + place
+
+
+def kind_of(value: Any) -> str:
+    """The type of a value with its article: an int, a list; None for None."""
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
 def settings_of(recipe: str) -> Mapping[str, inspect.Parameter]:
     """The settings of a recipe: the parameters of its factory, or of a user-defined function after the first three."""
     if place := OWN.fullmatch(recipe):
-        parameters = inspect.signature(own_function(*place.groups()), eval_str=True).parameters
-        return dict(list(parameters.items())[3:])
-    return inspect.signature(find(recipe), eval_str=True).parameters
+        return dict(list(_parameters_of(own_function(*place.groups())).items())[3:])
+    return _parameters_of(find(recipe))
+
+
+def _parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function, eval_str=True).parameters
+    except Exception as error:  # a function without a signature, or an annotation that cannot be evaluated
+        raise ValueError(f"its arguments cannot be read: {reason(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -137,12 +185,14 @@ def validate_layer(drawn: Any, fan_out: int, fan_in: int) -> tuple[Array, Array]
 
     Raises ValueError if it is not a finite float64 array of the required shape; the message begins with "returned".
     """
+    if drawn is None:
+        raise ValueError("returned None; expected W or (W, b)")
     both = drawn if isinstance(drawn, tuple) else (drawn, np.zeros((fan_out, 1)))
     if len(both) != 2:
         raise ValueError(f"returned {len(both)} values for a layer; expected W or (W, b)")
     for name, values, shape in zip("Wb", both, ((fan_out, fan_in), (fan_out, 1)), strict=True):
         if not isinstance(values, np.ndarray) or values.dtype != np.float64:
-            kind = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else f"a {type(values).__name__}"
+            kind = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else kind_of(values)
             raise ValueError(f"returned {kind} for {name}; expected an array of float64")
         if values.shape != shape:
             raise ValueError(f"returned {name} of shape {values.shape}; expected {shape}")

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import UserError
 from pipeline.initializers.networkwise import NetworkSpec
-from pipeline.initializers.recipes import Layer, Recipe, sample_parameters
+from pipeline.initializers.recipes import Layer, Recipe, failure, sample_parameters
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.sums import Array
@@ -53,9 +54,19 @@ class ModelsJob:
         return samples.read_samples(samples.DATA / "train.csv", self.n_train, self.layers_dims[0], self.n_classes)
 
     def initial_parameters(self, seeds: tuple[int, ...], X: Array) -> Parameters:
-        """The stack of models of `seeds` at initialization: W (models, n_l, n_{l-1}), b (models, n_l, 1) per layer."""
-        network = NetworkSpec(self.layers_dims, self.phi, X)
-        return stack([sample_parameters(self.recipe, seed, network) for seed in seeds])
+        """The stack of models of `seeds` at initialization: W (models, n_l, n_{l-1}), b (models, n_l, 1) per layer.
+
+        Raises UserError if a user-defined function fails.
+        """
+        network, models = NetworkSpec(self.layers_dims, self.phi, X), []
+        for seed in seeds:
+            try:
+                models.append(sample_parameters(self.recipe, seed, network))
+            except (Exception, SystemExit) as error:  # user code may raise anything
+                if self.code is None or isinstance(error, MemoryError):
+                    raise
+                raise UserError(f"initializers.{self.initializer} {failure(error)}, for seed {seed}.") from error
+        return stack(models)
 
 
 @dataclass(frozen=True)

@@ -316,7 +316,7 @@ def test_messages_name_key_value_and_what_is_allowed(tmp_path: Path) -> None:
         (STEPS, "iteration: 15000", "training.iteration is unknown; training has iterations, learning_rate, batch_size, momentum, record_every (did you mean iterations?)."),
         (SEEDS, SEEDS + "\nspeed: 3", f"speed is unknown; the file has {SECTIONS} (did you mean seeds?)."),
         (NOISE, NOISE + "\n  noise: 1", "data.noise is a duplicate key, on lines 7 and 8; remove one."),
-        (", std: 10.0", "", "initializers.random_x10.std is missing; it must be a finite number."),
+        (", std: 10.0", "", "initializers.random_x10.std is missing; it must be a finite number greater than 0."),
         ("std: 10.0", "std: -10.0", "initializers.random_x10.std holds -10.0; it must be greater than 0."),
         ("curve_points: 0", "curve_points: -1", "tracking.curve_points holds -1; it must be a whole number of at least 0."),
         ("detailed_seeds: []", "detailed_seeds: [5, 100]", "tracking.detailed_seeds holds 100; it must hold only seeds that are trained: 0 to 99."),

@@ -121,9 +121,35 @@ def drawn_elsewhere(rng, fan_out, fan_in):
 def broken(rng, fan_out, fan_in):
     return 1 / 0
 
+def leaves(rng, fan_out, fan_in):
+    exit(3)
+
+def silent(rng, fan_out, fan_in):
+    raise ValueError
+
+def in_numpy(rng, fan_out, fan_in):
+    return np.linalg.cholesky(np.zeros((2, 3)))
+
+def no_weights(rng, fan_out, fan_in):
+    return None, np.zeros((fan_out, 1))
+
+def whole(rng, fan_out, fan_in):
+    return 3
+
 def wrong_arguments(fan_out, fan_in):
     return np.zeros((fan_out, fan_in))
+
+def unknown_annotation(rng, fan_out, fan_in, *, size: "floot"):
+    return np.zeros((fan_out, fan_in))
+
+number = 3
 """
+
+
+def line_of(text: str) -> int:
+    """The number of the only line of OWN with this text."""
+    (number,) = (number for number, line in enumerate(OWN.split("\n"), start=1) if text in line)
+    return number
 
 
 @pytest.fixture
@@ -158,18 +184,86 @@ def test_a_function_of_ones_own(own: str) -> None:
         ("transposed", "returned W of shape (2, 10); expected (10, 2)"),
         ("single", "returned an array of float32 for W; expected an array of float64"),
         ("nan", "returned W with NaN or infinity; expected finite numbers"),
-        ("nothing", "returned a NoneType for W; expected an array of float64"),
+        ("nothing", "returned None; expected W or (W, b)"),
+        ("no_weights", "returned None for W; expected an array of float64"),
+        ("whole", "returned an int for W; expected an array of float64"),
         ("three", "returned 3 values for a layer; expected W or (W, b)"),
         ("flat_biases", "returned b of shape (10,); expected (10, 1)"),
         (
             "drawn_elsewhere",
             "returned different weights when called again with the same seed; it must draw from rng only",
         ),
-        ("broken", "raised ZeroDivisionError: division by zero"),
+        ("broken", f"raised ZeroDivisionError: division by zero (own/mine.py, line {line_of('1 / 0')})"),
+        ("leaves", f"raised SystemExit: 3 (own/mine.py, line {line_of('exit(3)')})"),
+        ("silent", f"raised ValueError (own/mine.py, line {line_of('raise ValueError')})"),
     ],
 )
 def test_what_is_wrong_with_a_function_of_ones_own(own: str, function: str, reported: str) -> None:
     assert recipe_settings.dry_run(Recipe(f"{own}:{function}"), 3, SPEC) == reported
+
+
+def test_the_place_of_an_exception_is_in_the_users_code(own: str) -> None:
+    """NumPy raises it; the line is that of the call."""
+    problem = recipe_settings.dry_run(Recipe(f"{own}:in_numpy"), 3, SPEC)
+    assert problem.startswith("raised LinAlgError: ")
+    assert problem.endswith(f" (own/mine.py, line {line_of('cholesky')})")
+
+
+def recipe_message(recipe: str) -> str:
+    """The message for a recipe in params.yaml."""
+    with pytest.raises(Problems) as raised:
+        recipe_settings.read_recipe({"recipe": recipe}, "initializers.x", 3)
+    (message,) = raised.value.messages
+    return message
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reported"),
+    [
+        ("own.mine:number", "own.mine.number is not a function but an int."),
+        ("own.mine:numbr", "own.mine has no function numbr."),  # what is similar is not a function
+        ("own.mine:god", "own.mine has no function god (did you mean good?)."),
+        ("own.mine:unknown_annotation", "its arguments cannot be read: NameError: name 'floot' is not defined."),
+        (
+            "mine:good",
+            "mine cannot be imported: No module named 'mine' (did you mean own.mine:good?).",
+        ),
+        *(
+            (spelling, f"{recipes.MUST_BE} (did you mean own.mine:good?).")
+            for spelling in ("own/mine.py:good", "own.mine.good", "mine.good")
+        ),
+        (
+            "own.other:good",
+            "own.other cannot be imported: No module named 'own.other'.",
+        ),
+        ("own.leaves:good", "own.leaves cannot be imported: SystemExit: 3 (own/leaves.py, line 3)."),
+    ],
+)
+def test_what_is_wrong_with_the_name_of_a_function_of_ones_own(own: str, recipe: str, reported: str) -> None:
+    Path("own/leaves.py").write_text("import sys\n\nsys.exit(3)\n")
+    message = recipe_message(recipe)
+    assert message == f"initializers.x.recipe holds the text '{recipe}'; {reported}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"recipe": "normal"}, "std is missing; it must be a finite number greater than 0."),
+        ({"recipe": "normal", "std": "ten"}, "std holds the text 'ten'; it must be a finite number greater than 0."),
+        ({"recipe": "normal", "std": -1}, "std holds -1; it must be greater than 0."),
+        ({"recipe": "normal", "std": -1.0}, "std holds -1.0; it must be greater than 0."),
+        ({"recipe": "constant"}, "value is missing; it must be a finite number."),
+        ({"recipe": "sparse"}, "sparsity is missing; it must be a finite number from 0 to 1."),
+        ({"recipe": "uniform", "low": 1.0}, "high is missing; it must be a finite number greater than low."),
+        ({"recipe": "martens_sparse", "n_connections": 0.5}, "n_connections holds 0.5; it must be a whole number at least 1."),
+    ],
+)  # fmt: skip
+def test_a_message_about_a_setting_has_its_bound_and_its_value_as_written(
+    settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(Problems) as raised:
+        recipe_settings.read_recipe(settings, "initializers.x", 3)
+    assert raised.value.messages == [f"initializers.x.{message}"]
 
 
 def test_settings_of_a_function_of_ones_own(own: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.initializers.layerwise import he_normal
 from pipeline.initializers.recipes import Layer, Recipe
 from pipeline.networks.parameters import take
@@ -102,6 +103,25 @@ def test_a_model_of_a_job_depends_on_its_own_seed_alone() -> None:
         for (W, b), (W_alone, b_alone), (W_plain, b_plain) in zip(take(every, [place]), alone, plain, strict=True):
             assert W.tobytes() == W_alone.tobytes() == W_plain.tobytes()
             assert b.tobytes() == b_alone.tobytes() == b_plain.tobytes()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), ZeroDivisionError("division by zero")], ids=str)
+def test_a_user_defined_function_that_fails_for_one_seed_is_reported(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception in the project's own code is not caught."""
+
+    def fails_for_5(recipe: Recipe, seed: int, network: object) -> list[object]:
+        if seed == 5:
+            raise error
+        return []
+
+    monkeypatch.setattr(jobs, "sample_parameters", fails_for_5)
+    job = dataclasses.replace(MODELS[0], code="0" * 64)
+    with pytest.raises(UserError, match=f"^initializers.he raised {type(error).__name__}: {error}, for seed 5.$"):
+        job.initial_parameters((3, 5), np.zeros((2, 30)))
+    with pytest.raises(type(error)):
+        MODELS[0].initial_parameters((3, 5), np.zeros((2, 30)))
 
 
 FILES: dict[str, Callable[[], object]] = {
