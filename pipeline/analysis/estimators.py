@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -47,6 +48,43 @@ def quantile(values: Sequence[float], share: float) -> float:
     if ordered[low] == ordered[high] or place == low:
         return ordered[low]
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+THREE_SIGMA = 0.0026997960632601866  # probability that a normal variable is more than 3 standard deviations from 0
+
+
+def student_tail(t: float, degrees: int) -> float:
+    """The probability that |T| > t > 0 for Student's t distribution with a number of `degrees` of freedom.
+
+    With sin and cos of arctan(t / sqrt(degrees)) it is sin times a series in cos**2, the terms that the finite sums of
+    Abramowitz & Stegun 1964, equations 26.7.3 and 26.7.4, do not have. All terms are positive, and the basic operations
+    give the same bits on every computer.
+    """
+    total, cos2 = 0.0, degrees / (degrees + t * t)
+    term = 2.0 / math.pi * math.sqrt(cos2) if degrees % 2 else 1.0
+    j = degrees % 2
+    while j < degrees or term > 1e-17 * total + 1e-300:  # products of smaller terms could remain above 0
+        if j >= degrees:
+            total += term
+        term *= (j + 1) / (j + 2) * cos2
+        j += 2
+    return math.sqrt(t * t / (degrees + t * t)) * total
+
+
+@lru_cache
+def three_sigma_bound(n: int) -> float:
+    """The |z| of a mean of n normal values, in their own standard errors, that chance exceeds as often as 3 sigma.
+
+    The quantile of Student's t distribution with n - 1 degrees of freedom and two-sided probability THREE_SIGMA, to a
+    relative error of 1e-9: 19.2 for n = 3, 3.08 for n = 100. Infinite for n = 1.
+    """
+    if n < 2:
+        return math.inf
+    low, high = 3.0, 256.0  # of n = 2 it is 235.8
+    while high - low > 1e-9 * low:
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if student_tail(middle, n - 1) > THREE_SIGMA else (low, middle)
+    return high
 
 
 QUANTILES = (("min", 0.0), ("median", 0.5), ("max", 1.0))

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.analysis.comparison import Columns, Table
-from pipeline.analysis.estimators import QUANTILES, mean, quantile, sample_std
+from pipeline.analysis.estimators import QUANTILES, mean, quantile, sample_std, three_sigma_bound
 from pipeline.diagnostics.measure import LAYER_QUANTITIES, MODEL_QUANTITIES, Quantity
 from pipeline.theory.predictions import Predictions
 
 LAYERS_SHOWN = 8  # at most, of a deep network
-MAX_Z = 3.0  # standard errors from which a measured mean counts as different from its prediction
 ROUNDING = 1e-12  # relative difference up to which a mean and its prediction count as equal
 
 
@@ -88,9 +87,18 @@ def standard_errors(measured: float, std: float, n: int, predicted: float) -> fl
 
 
 def compared_with_theory(measured: Table) -> tuple[Table, Table]:
-    """The rows of `table` whose z-score is defined, and of those the ones in which it is beyond FAR."""
+    """The rows whose z-score is defined, and those of them whose mean differs from the prediction.
+
+    It differs if the z-score is beyond `three_sigma_bound` of the number of models for which the quantity is defined.
+    """
     compared = measured[measured["predicted"].notna() & measured["z_score"].notna()]
-    return compared, compared[compared["z_score"].abs() > MAX_Z]
+    bounds = compared["seeds"].map(three_sigma_bound)
+    return compared, compared[compared["z_score"].abs() > bounds]
+
+
+def agreement_bound(n_seeds: int) -> str:
+    """The bound of `compared_with_theory` in words, for quantities that are defined for all of `n_seeds` models."""
+    return "rounding" if n_seeds == 1 else f"{three_sigma_bound(n_seeds):.3g} standard errors"
 
 
 def layers_to_show(n_layers: int) -> list[int]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.analysis.comparison import Table
 from pipeline.analysis.estimators import smallest_holm_p
-from pipeline.analysis.initialization_table import MAX_Z, compared_with_theory
+from pipeline.analysis.initialization_table import agreement_bound, compared_with_theory
 from pipeline.diagnostics.labels import LABEL_RULES, Label
 from pipeline.reporting.formatting import format_interval, format_number, format_percent, format_share
 
@@ -48,7 +48,7 @@ def of_initialization(
         _labels(model_labels),
         _range("The mean initial cost", _means(measured, model_labels, "initial_cost", 0), format_number),
         gradient,
-        _theory(measured, unpredicted),
+        _theory(measured, unpredicted, max(map(len, model_labels.values()))),
     ]
     return " ".join(sentences)
 
@@ -140,11 +140,11 @@ def _labels(model_labels: Mapping[str, Sequence[Label]]) -> str:
     return f"{text}; {_list(none)} {'has' if len(none) == 1 else 'have'} no {HEALTHY} model." if none else f"{text}."
 
 
-def _theory(measured: Table, unpredicted: Sequence[str]) -> str:
+def _theory(measured: Table, unpredicted: Sequence[str], n_seeds: int) -> str:
     """How many predictions agree with the measurements, and the initializers without predictions."""
     compared, far = compared_with_theory(measured)
-    n = len(compared)
-    text = f"{n - len(far)} of {_count(n, 'mean')} over the seeds agree with theory to within {MAX_Z:g} standard errors"
+    n, bound = len(compared), agreement_bound(n_seeds)
+    text = f"{n - len(far)} of {_count(n, 'mean')} over the seeds agree with theory to within {bound}"
     if not n:
         text = "No prediction of theory can be compared with the measurements"
     return f"{text}; theory makes no prediction for {_list(unpredicted)}." if unpredicted else f"{text}."

@@ -6,7 +6,13 @@ from itertools import groupby
 from typing import Any
 
 from pipeline.analysis.comparison import Table, label_counts
-from pipeline.analysis.initialization_table import MAX_Z, ROUNDING, compared_with_theory, layers_to_show
+from pipeline.analysis.estimators import three_sigma_bound
+from pipeline.analysis.initialization_table import (
+    ROUNDING,
+    agreement_bound,
+    compared_with_theory,
+    layers_to_show,
+)
 from pipeline.diagnostics.labels import LABEL_RULES, Label
 from pipeline.diagnostics.measure import LAYER_QUANTITIES, MODEL_QUANTITIES
 from pipeline.numerics.sums import integer_sum
@@ -55,8 +61,8 @@ def report(
         _layers(cells, names, n_layers, n_seeds),
         "Mean over the seeds ± standard deviation. Signal: the mean square of the pre-activations. Gradient: the mean "
         "square of the derivative of the cost by them, over that of the last layer. z: measured minus predicted, in "
-        "standard errors of the mean over the seeds. “(72 of 100)” after a mean: the quantity is defined for 72 of 100 "
-        "models, and the mean is over those.",
+        f"standard errors of the mean over the seeds. {_bound(n_seeds)}“(72 of 100)” after a mean: the quantity is "
+        "defined for 72 of 100 models, and the mean is over those.",
         "## From the input to the last hidden layer",
         _maps(cells, names, n_layers, n_seeds),
         f"Correlation: of the pre-activations of layer {max(1, n_layers - 1)} at two orthogonal inputs. Jacobian: the "
@@ -67,7 +73,7 @@ def report(
         "logarithm of the mean square of the last activations over that of the input, averaged over the other samples. "
         "It describes a typical network, while the mean of the signal above is dominated by a few large values.",
         "## Theory and its assumptions",
-        _assumptions(measured, unpredicted, [name for name in estimated if name not in unpredicted]),
+        _assumptions(measured, unpredicted, [name for name in estimated if name not in unpredicted], n_seeds),
         "## Figures",
         "![Signal and gradient by layer](figures/depth.png)",
         "![Activations by layer](figures/activations.png)",
@@ -131,6 +137,18 @@ def _layers(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> 
     return table([*heads, "saturated", "effective rank"], rows)
 
 
+def _bound(n_seeds: int) -> str:
+    """The sentence about the bound of z; empty for a single seed, of which there is no z."""
+    if n_seeds == 1:
+        return ""
+    return (
+        f"A mean differs from its prediction if |z| is above {three_sigma_bound(n_seeds):.3g}: for normal values of "
+        f"{n_seeds} seeds this happens by chance with probability 0.27 % (Student's t), as often as a normal variable "
+        "is more than 3 standard deviations from its mean. For quantities that are defined for fewer models the bound "
+        "is larger. "
+    )
+
+
 def _maps(cells: Cells, names: Sequence[str], n_layers: int, n_seeds: int) -> str:
     rows = []
     for name in names:
@@ -150,7 +168,7 @@ def _typical(cells: Cells, names: Sequence[str], n_seeds: int) -> str:
     return table(["initializer", "blocked inputs", "predicted", "z", "log growth", "predicted", "z"], rows)
 
 
-def _assumptions(measured: Table, unpredicted: Mapping[str, str], estimated: Sequence[str]) -> str:
+def _assumptions(measured: Table, unpredicted: Mapping[str, str], estimated: Sequence[str], n_seeds: int) -> str:
     compared, far = compared_with_theory(measured)
     parts = [
         "Mean-field theory computes variances in wide layers (Poole et al. 2016, Schoenholz et al. 2017). It assumes "
@@ -160,14 +178,14 @@ def _assumptions(measured: Table, unpredicted: Mapping[str, str], estimated: Seq
         "1 / n per layer of n units, which a hundred seeds are enough to show. In networks that are deep for their "
         "width a few large models dominate the mean (Hanin & Rolnick 2018): the mean over a few seeds is then usually "
         "below the expected value, and log growth is the more reliable measure.",
-        f"{len(compared) - len(far)} of {len(compared)} measured means lie within {MAX_Z:g} standard errors of the "
+        f"{len(compared) - len(far)} of {len(compared)} measured means lie within {agreement_bound(n_seeds)} of the "
         "prediction" + (":" if unpredicted or estimated or len(far) else "."),
     ]
     remarks = []
     if len(far):
         beyond = [
             f"{row.initializer} {row.quantity}{f' in layer {row.layer:.0f}' if row.layer > 0 else ''} "
-            f"({format_number(row.mean)}, not {format_number(row.predicted)})"
+            f"({_shown(row.quantity, row.mean)}, not {_shown(row.quantity, row.predicted)})"
             for row in _rows(far.reindex(far["z_score"].abs().sort_values(ascending=False).index).head(12))
         ]
         more = "" if len(far) <= len(beyond) else f", and {len(far) - len(beyond)} more"
@@ -202,7 +220,9 @@ def _mean(row: Any, n_seeds: int, *, spread: bool = False) -> str:
 
 
 def _shown(quantity: str, value: float) -> str:
-    """A value of a quantity in its unit: a share in percent."""
+    """A value of a quantity in its unit: a share in percent, a correlation of the order of rounding errors as 0."""
+    if quantity == "correlation" and abs(value) < ROUNDING:
+        value = 0.0
     is_share = not math.isnan(value) and QUANTITIES[quantity].unit == "share"
     return f"{format_number(100.0 * value)} %" if is_share else format_number(value)
 

@@ -10,6 +10,7 @@ from scipy import stats
 
 from pipeline.analysis.initialization_table import (
     InitialMeasurements,
+    compared_with_theory,
     initialization_table,
     reported,
     row,
@@ -208,3 +209,12 @@ def test_every_quantity_that_is_measured_stored_or_predicted_has_its_row() -> No
         assert found == pytest.approx(B.layers[quantity].mean(axis=0), rel=1e-14)
     spoken_of = made[made["predicted"].notna()]
     assert {*spoken_of["quantity"]} == {*theory.layers, *theory.models}
+
+
+def test_the_bound_of_agreement_is_that_of_the_models_for_which_a_quantity_is_defined() -> None:
+    """4.09 standard errors for 10 models, 3.08 for 100 (SciPy); a single model can only be equal to its prediction."""
+    rows = [(10, 4.0), (10, -4.2), (100, 3.0), (100, 4.0), (1, 0.0), (100, math.nan)]
+    table = pd.DataFrame(rows, columns=["seeds", "z_score"]).assign(predicted=1.0)
+    compared, far = compared_with_theory(table)
+    assert compared.index.tolist() == [0, 1, 2, 3, 4]
+    assert far.index.tolist() == [1, 3]

@@ -133,8 +133,8 @@ def at_initialization(
     n_layers: int = 3,
 ) -> list[str]:
     """The conclusions from a table with these (mean, predicted, deviation) by initializer, quantity and layer."""
-    rows = [(*key[:2], key[2] or None, *values) for key, values in cells.items()]
-    table = pd.DataFrame(rows, columns=["initializer", "quantity", "layer", "mean", "predicted", "z_score"])
+    rows = [(*key[:2], key[2] or None, 2, *values) for key, values in cells.items()]
+    table = pd.DataFrame(rows, columns=["initializer", "quantity", "layer", "seeds", "mean", "predicted", "z_score"])
     model_labels = {name: [Label(label, "") for label in found] for name, found in labels.items()}
     return split(conclusions.of_initialization(table.astype({"layer": "Int64"}), model_labels, unpredicted, n_layers))
 
@@ -143,18 +143,18 @@ def test_networks_at_initialization() -> None:
     cells = {
         ("a", "initial_cost", 0): (0.6931, 0.6931, 0.0),
         ("b", "initial_cost", 0): (1276.4, NAN, NAN),
-        ("c", "initial_cost", 0): (0.75, 0.7, 3.1),
+        ("c", "initial_cost", 0): (0.75, 0.7, 236.0),  # with 2 seeds the bound is 235.8
         ("a", "gradient_ratio", 1): (0.5, 0.5, -2.9),
         ("a", "gradient_ratio", 3): (9.0, 9.0, 0.0),
-        ("b", "gradient_ratio", 1): (2.0, 9.0, -30.0),
-        ("c", "gradient_ratio", 1): (0.5, 0.5, 3.0),
+        ("b", "gradient_ratio", 1): (2.0, 9.0, -3000.0),
+        ("c", "gradient_ratio", 1): (0.5, 0.5, 235.0),
     }
     assert at_initialization(LABELS, cells, ("b",)) == [
         "Of 6 models, 3 are labelled frozen, 2 healthy and 1 saturated; a has no healthy model.",
         "The mean initial cost ranges from 0.693 (a) to 1,276 (b).",
         "The mean ratio of the mean-square gradients of the pre-activations in layers 1 and 3 ranges from 0.5 (a; c) "
         "to 2 (b).",
-        "4 of 6 means over the seeds agree with theory to within 3 standard errors; theory makes no prediction for b.",
+        "4 of 6 means over the seeds agree with theory to within 236 standard errors; theory makes no prediction for b.",
     ]
 
 

@@ -249,25 +249,27 @@ def test_where_theory_hangs_on_the_weights_themselves_is_said() -> None:
     assert agreement(written(words=words, estimated=["mine"])).endswith(", taken as uncorrelated.")
 
 
-def test_what_lies_beyond_three_standard_errors_is_named_the_farthest_first() -> None:
+def test_what_lies_beyond_the_bound_of_three_seeds_is_named_the_farthest_first() -> None:
+    """The bound is 19.2067 (SciPy), as test_estimators.py checks."""
     cells = {
-        ("b", "preactivation_mean_square", 1): (1.0, 1.0, 1.5, 3.0),  # just within
-        ("b", "preactivation_mean_square", 2): (0.767, 1.0, 0.83, -3.1),
-        ("b", "initial_cost", 0): (0.9, 1.0, 0.7, 4.5),
-        ("b", "correlation", 2): (0.4, 1.0, 0.318, -12.0),
+        ("b", "preactivation_mean_square", 1): (1.0, 1.0, 1.5, 19.2),  # just within
+        ("b", "preactivation_mean_square", 2): (0.767, 1.0, 0.83, -19.21),
+        ("b", "initial_cost", 0): (0.9, 1.0, 0.7, 45.0),
+        ("b", "correlation", 2): (0.4, 1.0, -2.9e-16, -120.0),
         ("b", "gradient_ratio", 1): (5.0, 0.0, 4.0, NAN),  # a prediction that nothing can be said about
     }
     assert agreement(written(cells)) == (
-        "1 of 4 measured means lie within 3 standard errors of the prediction:\n\n"
-        "- further away: b correlation in layer 2 (0.4, not 0.318), b initial_cost (0.9, not 0.7), "
+        "1 of 4 measured means lie within 19.2 standard errors of the prediction:\n\n"
+        "- further away: b correlation in layer 2 (0.4, not 0), b initial_cost (0.9, not 0.7), "
         "b preactivation_mean_square in layer 2 (0.767, not 0.83)."
     )
-    within = {key: cell for key, cell in cells.items() if abs(cell[3]) <= 3.0}
-    assert agreement(written(within)) == "1 of 1 measured means lie within 3 standard errors of the prediction."
+    within = {key: cell for key, cell in cells.items() if abs(cell[3]) <= 19.2}
+    assert agreement(written(within)) == "1 of 1 measured means lie within 19.2 standard errors of the prediction."
+    assert "A mean differs from its prediction if |z| is above 19.2: for normal values of 3 seeds" in written(within)
 
 
 def test_of_many_that_lie_beyond_twelve_are_named() -> None:
-    cells = {("b", "preactivation_mean_square", l): (2.0, 1.0, 1.0, 3.0 + l) for l in range(1, 21)}
+    cells = {("b", "preactivation_mean_square", l): (2.0, 1.0, 1.0, 20.0 + l) for l in range(1, 21)}
     text = agreement(written(cells, [2, *[5] * 19, 1], unpredicted={"odd": "is odd"}))
     assert text.startswith("0 of 20 measured means lie within")
     named = [int(layer) for layer in re.findall(r"in layer (\d+)", text)]
@@ -299,6 +301,18 @@ def test_networks_beyond_the_range_of_numbers_are_told(std: float, activation: s
 def test_a_single_seed_has_no_spread() -> None:
     _, text, _ = drawn_models(INITS, [2, 4, 3, 1], seeds=[3])
     assert "±" not in "".join(line for line in text.split("\n") if line.startswith("|"))
+    assert "measured means lie within rounding of the prediction" in text
+    assert "|z| is above" not in text
+
+
+def test_a_correlation_of_the_order_of_rounding_errors_is_shown_as_0() -> None:
+    """Other quantities, such as variances of 1e-20, are shown as they are."""
+    cells = {
+        ("b", "correlation", 2): (1e-13, 0.458, -2.91e-16, -0.6),
+        ("b", "jacobian_mean_square", 0): (1.14e-20, 0.0, 1.25e-20, -1.7),
+    }
+    *_, (maps,), _ = tables(written(cells))
+    assert maps[:6] == ["b", "0 ± 0.458", "0", "−0.6", "1.14e−20", "1.25e−20"]
 
 
 def test_the_quantities_of_initialization_csv_are_listed_with_their_units() -> None:
