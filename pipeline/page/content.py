@@ -18,8 +18,10 @@ from pipeline.figures.data_figures import extent
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe, sample_parameters, settings_of
 from pipeline.networks import kernel, reference
+from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array, integer_sum
+from pipeline.page.javascript import is_translated
 from pipeline.theory import variances
 
 MODELS = 1_400  # whose results are on the page, at most: 140 bytes each
@@ -113,6 +115,9 @@ def reasons(P: Params, train: Samples, test: Samples) -> list[str]:
     if m + test[0].shape[1] > SAMPLES:
         found.append(f"there are {m + test[0].shape[1]:,} samples, and the page holds at most {SAMPLES:,}")
     n = integer_sum((a + 1) * b for a, b in zip(P.layers_dims, P.layers_dims[1:], strict=False))
+    for name in sorted(set(P.network.activation_names)):
+        if not is_translated(ACTIVATIONS[name]):
+            found.append(f"the activation {name} uses statements or operations that are not translated to JavaScript")
     if not found and 6 * n * m > STEP_FLOPS:
         found.append(f"the network has {n:,} parameters, which are too many for a smooth page")
     return found

@@ -41,10 +41,19 @@ def functions_for(activations: Sequence[Activation]) -> str:
     return translate(roots, {name: getattr(elementary, name) for name in CONSTANTS})
 
 
+def is_translated(activation: Activation) -> bool:
+    """Whether `functions_for` translates the activation and its slope."""
+    try:
+        functions_for([activation])
+    except ValueError:
+        return False
+    return True
+
+
 def translate(roots: Sequence[Callable[..., Any]], constants: dict[str, Any]) -> str:
     """JavaScript source of `constants`, of the functions `roots` and of every function and constant that they use.
 
-    Raises ValueError for a statement or an operation that it does not translate.
+    Raises ValueError for a statement or an operation that it does not translate, and for a function without source.
     """
     found: dict[str, str] = {}
     constants = dict(constants)
@@ -53,8 +62,7 @@ def translate(roots: Sequence[Callable[..., Any]], constants: dict[str, Any]) ->
         function = waiting.pop(0)
         if function.__name__ in found:
             continue
-        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-        assert isinstance(definition, ast.FunctionDef)
+        definition = _definition(function)
         found[function.__name__] = _function(definition)
         for name in sorted({node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}):
             value = function.__globals__.get(name)
@@ -64,6 +72,17 @@ def translate(roots: Sequence[Callable[..., Any]], constants: dict[str, Any]) ->
                 waiting.append(value)
     lines = [f"const {name} = {_literal(value)};" for name, value in sorted(constants.items())]
     return "\n".join([*lines, "", *found.values()]) + "\n"
+
+
+def _definition(function: Callable[..., Any]) -> ast.FunctionDef:
+    """The syntax tree of a function that is defined by `def`. Raises ValueError for another one."""
+    try:
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    except (OSError, TypeError, SyntaxError) as error:  # no source; a built-in function; a lambda inside a call
+        raise ValueError(f"{function.__name__}: its source cannot be read") from error
+    if not isinstance(definition, ast.FunctionDef):
+        raise ValueError(f"{function.__name__}: {ast.unparse(definition)} is not translated")
+    return definition
 
 
 def _literal(value: Any) -> str:

@@ -31,8 +31,11 @@ def html(content: Mapping[str, Any]) -> str:
 
 
 def engine(activations: Sequence[str]) -> str:
-    """The JavaScript that draws, trains and measures networks with these activations."""
-    used = sorted(set(activations))
+    """The JavaScript that draws, trains and measures networks with these activations.
+
+    Activations that `javascript` does not translate are left out; `content` then says that the page does not train.
+    """
+    used = sorted(name for name in set(activations) if javascript.is_translated(ACTIVATIONS[name]))
     table = ", ".join(
         f"{name}: {{phi: {ACTIVATIONS[name].phi.__name__}, slope: {ACTIVATIONS[name].slope.__name__}}}" for name in used
     )

@@ -17,7 +17,9 @@ from pipeline.analysis.published_results import Published
 from pipeline.config import params
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import sample_parameters
+from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import stack
+from pipeline.numerics.elementary import Operand
 from pipeline.page import content as page_content
 from pipeline.page import page
 
@@ -130,6 +132,25 @@ def test_why_the_page_does_not_train(changes: dict[str, Any], words: list[str]) 
     boundaries = ["boundary" in each for each in found["initializers"].values()]
     assert boundaries == [bool(words) and found["data"]["n_inputs"] == 2] * 2
     json.loads(page.embedded(found))
+
+
+def repeated(z: Operand) -> Operand:
+    for _ in range(2):
+        z = 0.5 * z
+    return z
+
+
+def repeated_slope(z: Operand, a: Operand) -> Operand:
+    return 0.25 + 0.0 * z
+
+
+def test_an_activation_that_is_not_translated_is_not_trained_by_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ACTIVATIONS, "repeated", Activation(repeated, repeated_slope))
+    found = content(changed(network_activation=["relu", "repeated"]))
+    (clause,) = found["not_live"]
+    assert clause == "the activation repeated uses statements or operations that are not translated to JavaScript"
+    assert "function repeated" not in page.html(found)
+    assert "ACTIVATIONS = {relu: " in page.html(found)
 
 
 def test_a_recipe_that_the_page_cannot_draw_has_the_parameters_of_the_highlighted_seed() -> None:
