@@ -14,6 +14,15 @@ from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array
 
+MEANINGS = {  # of the columns that `metrics` returns, with units
+    "initial_cost": "cost before training, in nats",
+    "final_cost": "cost after training, in nats",
+    "train_accuracy": "share of the training samples that are classified correctly",
+    "test_accuracy": "share of the test samples that are classified correctly",
+    "weight_change": "largest absolute change of a weight or bias in training",
+    "unique_units": "number of distinct units in the hidden layer that has fewest of them",
+}
+
 
 def metrics(
     initial: Parameters,
@@ -26,9 +35,7 @@ def metrics(
     """The columns of reports/runs.csv that are measured, one value per model of a stack.
 
     `initial` and `final` are the weights before and after training, `costs` (models, records) the recorded costs, and
-    `train` and `test` X (n_0, m) and Y (1, m). Returned are initial_cost and final_cost in nats, train_accuracy and
-    test_accuracy as shares, weight_change, the largest |change| of a weight or bias, and unique_units, the number of
-    different units in the hidden layer that has fewest.
+    `train` and `test` X (n_0, m) and Y (1, m). The columns are those of MEANINGS.
     """
 
     def accuracy(X: Array, Y: Array) -> Array:

@@ -37,7 +37,7 @@ def one_model(name: str, seed: int) -> None:
         print(f"cost before iteration {iteration:6d}: {cost:.12f}")
     measured = outcomes.metrics(initial, trained.parameters, trained.costs, (X, Y), test, job.phi)
     for metric, values in measured.items():
-        print(f"{metric}: {values[0]}")
+        print(f"{metric}: {values[0]} ({outcomes.MEANINGS[metric]})")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

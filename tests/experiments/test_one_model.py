@@ -21,7 +21,10 @@ def test_it_prints_the_numbers_of_the_pipeline_and_writes_nothing(
     printed = capsys.readouterr().out
     runs = pd.read_csv(finished.root / "reports" / "runs.csv").set_index(["initializer", "seed"])
     for metric in ("initial_cost", "final_cost", "train_accuracy", "test_accuracy", "weight_change", "unique_units"):
-        assert re.search(rf"(?m)^{metric}: (.*)$", printed)[1] == str(runs.loc[(name, seed), metric])  # type: ignore[index]
+        value, meaning = re.search(rf"(?m)^{metric}: (\S+) \((.+)\)$", printed).groups()  # type: ignore[union-attr]
+        assert value == str(runs.loc[(name, seed), metric])
+        assert ("in nats" in meaning) == metric.endswith("cost")
+        assert ("distinct units" in meaning) == (metric == "unique_units")
     costs = pd.read_csv(finished.root / "runs" / name / "costs.csv")
     expected = [f"{cost:.12f}" for cost in costs.loc[costs["seed"] == seed, "cost"]]
     assert re.findall(r"cost before iteration +\d+: (.*)", printed) == expected
