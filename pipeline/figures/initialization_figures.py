@@ -246,7 +246,7 @@ def reproducibility(copies: pd.DataFrame, seed: int) -> Figure:
     """
     names = copies["initializer"].unique().tolist()
     figure, panels = small_multiples(names, "constrained", height=2.1, sharex=True, sharey=True)
-    scale = log_scale([copies[column] for column, *_ in DIFFERENCES], SMALLEST_DIFFERENCE, 1e-17, 1.0)
+    scale = log_scale([copies[column] for column, *_ in DIFFERENCES], SMALLEST_DIFFERENCE, 1e-17, 1.0, room=10.0**0.5)
     notes: list[list[str]] = []
     for name, ax in zip(names, panels, strict=True):
         rows = copies[copies["initializer"] == name]

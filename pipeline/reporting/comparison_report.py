@@ -105,7 +105,8 @@ def _one_seed(runs: Table, published: Table, seed: int, target_cost: float) -> s
             table(heads, rows, left=(0, len(heads) - 2, len(heads) - 1)),
             "",
             f"{source}At initialization: the label from measurements before the first step, by the rules in "
-            "[initialization.md](initialization.md). In training: the label of the first of these rules that applies:",
+            "[initialization.md](initialization.md). In training: the label of the first of these rules that applies, "
+            "so models with other labels, such as unstable, may have reached the target as well:",
             "",
             *rules,
         ]

@@ -521,6 +521,14 @@ def test_differences_too_small_for_the_axis_share_a_labelled_place() -> None:
     assert set(costs.get_ydata()) == {ax.get_yticks()[0]}
 
 
+@pytest.mark.parametrize("largest", [0.5, 1.0, 37.0])
+def test_large_differences_stay_half_a_decade_below_the_upper_edge(largest: float) -> None:
+    rows = copies(["a"])
+    rows.loc[4:, "weight_difference"] = largest
+    (ax,) = panels(initialization_figures.reproducibility(rows, 3))
+    assert ax.get_ylim()[1] == pytest.approx(max(1.0, largest) * 10.0**0.5, rel=1e-12)
+
+
 def test_a_perturbed_copy_that_diverges_says_when() -> None:
     rows = copies(["a", "b"])
     rows.loc[(rows["initializer"] == "b") & (rows["iteration"] >= 20), ["cost_difference", "weight_difference"]] = NAN
