@@ -1,7 +1,7 @@
 """A digest of everything that must have the same bits on every processor, for test_any_processor.py."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,18 @@ def digest_of_recipe(name: str) -> str:
     network = NETWORK_RECIPES[name].factory(**first_settings(name))
     spec = NetworkSpec([2, 41, 20, 1], [ACTIVATIONS["relu"]] * 2, circles(301, 0.05, 1)[0])
     return digest(a for seed in range(5) for a in flat(network(np.random.RandomState(seed), spec)))
+
+
+def missing(found: Mapping[str, str], known: Mapping[str, str]) -> str:
+    """The lines to paste for digests that are not known or empty: of an activation the pair that activation_cases has."""
+    new = {name: value for name, value in found.items() if not known.get(name)}
+    lines = []
+    for name in ACTIVATIONS:
+        keys = [f"{name} std {std}" for std in (10.0, 1.0)]
+        if any(key in new for key in keys):
+            first, second = (new.pop(key, found.get(key)) for key in keys)
+            lines.append(f'"{name}": ("{first}", "{second}")')
+    return "\n".join([*lines, *(f'"{name}": "{value}"' for name, value in new.items())])
 
 
 def cases() -> Iterator[tuple[str, str]]:
