@@ -35,7 +35,7 @@ def engine(activations: Sequence[str]) -> str:
 
     Activations that `javascript` does not translate are left out; `content` then says that the page does not train.
     """
-    used = sorted(name for name in set(activations) if javascript.is_translated(ACTIVATIONS[name]))
+    used = sorted(name for name in dict.fromkeys(activations) if javascript.is_translated(ACTIVATIONS[name]))
     table = ", ".join(
         f"{name}: {{phi: {ACTIVATIONS[name].phi.__name__}, slope: {ACTIVATIONS[name].slope.__name__}}}" for name in used
     )

@@ -137,11 +137,12 @@ def caching_modules() -> list[str]:
 @pytest.mark.parametrize("name", caching_modules())
 def test_the_digest_covers_every_module_that_is_really_imported(name: str) -> None:
     """What Python itself loads for the module, in a new process, against what is found in the sources."""
-    code = f"import sys, {name}; print(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'pipeline'))"
+    files = "(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'pipeline')"
+    code = f"import sys, {name}; print(*{files}, sep='\\n')"
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=PACKAGE.parent, check=True, capture_output=True, text=True
     )
-    assert {str(path) for path in sources.import_closure(name)} == set(loaded.stdout.split())
+    assert {str(path) for path in sources.import_closure(name)} == set(loaded.stdout.splitlines())
 
 
 @pytest.mark.parametrize("name", caching_modules())
