@@ -174,7 +174,7 @@ MUTATIONS = (
     # tracking
     Mutation("tracking/publish.py", "if each not in finished[:1]:", "if each not in finished:"),
     Mutation("tracking/publish.py", "if left := [name", "if left := [] and [name"),
-    Mutation("tracking/runs.py", "if seed in detailed:", "if seed not in detailed:"),
+    Mutation("tracking/runs.py", "return seed in {P.comparison", "return seed not in {P.comparison"),
     Mutation("tracking/provenance.py", 'OUTPUTS = ("dvc.lock", "jobs", "reports")', 'OUTPUTS = ("dvc.lock", "jobs")'),
     Mutation("tracking/provenance.py", '"--is-shallow-repository") == "true"', '"--is-shallow-repository") != "true"'),
 )

@@ -183,7 +183,6 @@ def models_of(inputs: Inputs, name: str, table: pd.DataFrame, settings: str) -> 
     title = difference(inputs, name)
     rows = table.set_index("seed")
     thin = points(len(when), P.tracking.curve_points)
-    detailed = {P.comparison.highlight_seed, *P.tracking.detailed_seeds}
     for index, seed in enumerate(P.seeds):
         alone = take(stacked, [index])
         row: Any = rows.loc[seed]
@@ -196,12 +195,17 @@ def models_of(inputs: Inputs, name: str, table: pd.DataFrame, settings: str) -> 
         tags = {SETTINGS: settings, "initial_label": str(row["initial_label"])}
         identity = digest_of(params, tags, metrics, trained_bytes.hexdigest())
         curve = [("cost", cost, step) for step, cost in zip(when.tolist(), costs[index].tolist(), strict=True)]
-        if seed in detailed:
+        if is_detailed(P, seed):
             curve += [("first_gradient", size, l) for l, size in enumerate(gradients[index], start=1)]
             detail, details = FULL, functools.partial(model_details, inputs, name, seed, alone, curve)
         else:
             detail, details = len(thin), functools.partial(curve_details, [curve[place] for place in thin])
         yield Run(f"{name} seed {seed}{title}", identity, params, tags, metrics, detail, details)
+
+
+def is_detailed(P: schema.Params, seed: int) -> bool:
+    """Whether models of a seed, highlighted or named, have the full curve, boundaries and a logged model."""
+    return seed in {P.comparison.highlight_seed, *P.tracking.detailed_seeds}
 
 
 def curve_details(metrics: Sequence[MetricPoint], folder: Path) -> Details:

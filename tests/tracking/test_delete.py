@@ -29,6 +29,7 @@ def test_without_a_name_the_results_are_listed(
     assert capsys.readouterr().err.startswith(f"0 results in MLflow's store sqlite:///{root.as_posix()}/mlflow.db have")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["again", "bbbbbbbb"])
 def test_a_result_goes_with_its_artifacts_and_what_it_alone_contains(
     root: Path, monkeypatch: pytest.MonkeyPatch, name: str

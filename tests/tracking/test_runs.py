@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
+from pipeline.config import params
 from pipeline.storage import atomic_files, trained
 from pipeline.tracking import provenance, runs
 from pipeline.tracking.store import EXPERIMENTS
@@ -18,6 +19,7 @@ from tests.conftest import Laboratory
 from tests.stores import artifacts, logged_models
 from tests.stores import runs as stored
 
+ROOT = Path(__file__).parents[2]
 SEEDS, INITIALIZERS = (3, 5), ("zeros", "small", "he")
 
 
@@ -133,6 +135,13 @@ def test_the_highlighted_seeds_models_have_a_curve_boundaries_gradients_data_and
 )
 def test_points_of_a_curve_are_spread_evenly(n_recorded: int, n_points: int, expected: list[int]) -> None:
     assert runs.points(n_recorded, n_points) == expected
+
+
+@pytest.mark.parametrize(("named", "expected"), [((), [3]), ((0, 5), [0, 3, 5])])
+def test_the_highlighted_seed_and_those_named_are_detailed(named: tuple[int, ...], expected: list[int]) -> None:
+    P = params.load(ROOT / "params.yaml")
+    P = P.model_copy(update={"tracking": P.tracking.model_copy(update={"detailed_seeds": named})})
+    assert [seed for seed in range(8) if runs.is_detailed(P, seed)] == expected
 
 
 def test_long_values_remain_different() -> None:
