@@ -363,7 +363,7 @@ def test_a_last_bit_after_training(init: str, low: float, high: float) -> None:
     assert low < signals_module.weight_change(one, other)[0]
 
 
-def test_twins() -> None:
+def test_perturbed_copies() -> None:
     parameters = [(np.array([[[1.0, -1.0]], [[0.0, 4.0]]]), np.zeros((2, 1, 1)))]
     ((W, b),) = network_parameters.with_perturbed_copies(parameters)
     assert W.tolist()[:2] == parameters[0][0].tolist()
@@ -426,7 +426,7 @@ def test_log_growth() -> None:
     assert np.isnan(measured(layerwise.zeros()).log_growth).all()
 
 
-def test_units_that_are_told_apart() -> None:
+def test_units_with_different_outgoing_weights() -> None:
     """Equal ways in do not make two units one, if their ways out differ: the first step parts them."""
     W1 = np.array([[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]])
     b1, b2 = np.zeros((1, 3, 1)), np.zeros((1, 1, 1))

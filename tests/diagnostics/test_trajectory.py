@@ -132,7 +132,7 @@ def test_follow_measures_the_model_at_each_moment() -> None:
     assert copies["weight_difference"][0] == math.ldexp(1.0, math.frexp(largest)[1] - 53)  # 1 ulp of the largest
 
 
-def test_differences_of_twins() -> None:
+def test_differences_of_perturbed_copies() -> None:
     """Of whatever weight or bias differs most, in either direction, at its own moment."""
     snapshots = []
     for layer, part, difference in [(0, 0, 0.25), (1, 1, -0.5), (2, 0, 2.0), (2, 1, 0.0)]:

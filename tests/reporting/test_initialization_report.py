@@ -279,7 +279,7 @@ def test_of_many_that_lie_beyond_twelve_are_named() -> None:
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("layers_dims", [[2, 1], [2, 1, 1, 1], [2, 3], [2, *[3] * 20, 1]])
-def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str) -> None:
+def test_networks_of_odd_shapes_are_reported(layers_dims: list[int], activation: str) -> None:
     made, text, _ = drawn_models(INITS, layers_dims, activation)
     words, layers, maps, typical = tables(text)
     assert [row[0] for row in words] == [row[0] for row in maps] == [row[0] for row in typical] == list(INITS)
@@ -291,7 +291,7 @@ def test_networks_of_odd_shapes_are_told(layers_dims: list[int], activation: str
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("std", [1e-170, 1e100, 1e150])
-def test_networks_beyond_the_range_of_numbers_are_told(std: float, activation: str) -> None:
+def test_networks_beyond_the_range_of_numbers_are_reported(std: float, activation: str) -> None:
     _, text, _ = drawn_models(
         {"far": Recipe("normal", {"std": std}), "he": Recipe("he_normal", {})}, [2, 4, 4, 4, 1], activation
     )

@@ -91,7 +91,7 @@ def test_a_new_recipe_of_ones_own_trains_alone_and_a_dropped_initializer_leaves_
     assert laboratory.repro("train") == ["resolve", "train@mine"]
 
 
-def test_a_broken_recipe_of_ones_own_is_told_before_anything_trains(laboratory: Laboratory) -> None:
+def test_a_broken_recipe_of_ones_own_is_reported_before_anything_trains(laboratory: Laboratory) -> None:
     laboratory.write("own/mine.py", OWN.replace("(fan_out, fan_in)", "(fan_in, fan_out)"))
     laboratory.change("params.yaml", "  he: {", '  mine: {recipe: "own.mine:halves"}\n  he: {')
     done = laboratory.run("dvc", "repro", check=False)

@@ -225,7 +225,7 @@ def test_a_name_stays_in_its_folder(laboratory: Laboratory, name: str) -> None:
     assert files(laboratory) <= before
 
 
-def test_an_empty_name_is_told(laboratory: Laboratory) -> None:
+def test_an_empty_name_is_reported(laboratory: Laboratory) -> None:
     """DVC stumbles over it before any stage runs; docs/trouble.md says what to do then."""
     laboratory.change("params.yaml", "  he: {", '  "": {recipe: zeros}\n  he: {')
     assert "ERROR: unexpected error" in laboratory.run("dvc", "repro", check=False).stdout

@@ -297,7 +297,9 @@ KINDS = ", ".join(ACTIVATIONS)
         ),
     ],
 )
-def test_bad_input_is_told_in_a_sentence(arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_reported_in_one_sentence(
+    arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments.split()) == 1
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", f"{sentence}\n")

@@ -59,7 +59,7 @@ def test_a_loaded_model_predicts_the_pipelines_labels(tmp_path: Path, name: str,
     assert model.metadata.run_id == "f" * 32
 
 
-def test_nothing_is_pickled_and_no_path_of_this_computer_is_told(tmp_path: Path) -> None:
+def test_nothing_is_pickled_and_no_path_of_this_computer_is_reported(tmp_path: Path) -> None:
     trained.write_weights(tmp_path / "w.npz", [3], [(np.ones((1, 1, 2)), np.ones((1, 1, 1)))])
     (tmp_path / "model").mkdir()
     write_model(tmp_path / "model", Network(tmp_path / "w.npz", 2, []), "f" * 32)

@@ -11,7 +11,7 @@ from pipeline.experiments import listing
 from pipeline.tracking import provenance
 
 
-def test_without_git_and_user_the_rest_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_and_user_the_rest_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 1234")
 
