@@ -31,7 +31,7 @@ def run(work: Callable[[], None]) -> int:
 
 
 def run_and_exit(work: Callable[[], None]) -> NoReturn:
-    """Do the work of a stage and end the process with its exit code."""
+    """Run the function of a stage, then end the process with the exit code of `run`; never returns."""
     code = run(work)
     gc.disable()  # at exit Python would search the objects of Numba and pandas for garbage, for a fifth of a second
     gc.freeze()

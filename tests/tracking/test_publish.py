@@ -1,4 +1,4 @@
-"""Publishing: each run is in the store exactly once, whatever was there before and whoever publishes at the same time."""
+"""Publishing: each run is in the store exactly once, whatever the store contained and how many processes publish."""
 
 import contextlib
 import itertools
@@ -349,7 +349,7 @@ def test_a_run_that_another_process_deletes_while_it_is_written_is_no_error(root
 
 
 def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each reads the tag before the other writes it; whoever writes last overwrites the name, which comes back."""
+    """Each reads the tag before the other writes it; the name that the later write drops is added again."""
     opened = server(root)
     publish.publish(opened, result())
     set_names = publish._set_names
