@@ -1,0 +1,1 @@
+"""Models that other programs wrote: their files and objects, read as named arrays and as layers."""
