@@ -1,1 +1,1 @@
-"""The audit of a network that is already initialized: the distribution of its weights, faults, and whether it can train."""
+"""The audit of a network that is already initialized: distribution of the weights, faults, and whether it can train."""
