@@ -15,6 +15,7 @@ LAYERS = (
     "networks",
     "datasets",
     "initializers",
+    "distributions",
     "config",
     "model_files",
     "training",

@@ -7,6 +7,7 @@ CAUSES: dict[str, str] = {
     "constant": "all weights are equal",
     "equal_units": "several units have the same weights, or the same up to sign or scale",
     "zero_unit": "a unit, or an input, whose weights are all 0",
+    "zero_weights": "single weights are exactly 0: masked, or too small for the number format",
     "same_draws": "two layers hold the same random draws",
     "wrong_law": "the weights follow another law than expected, which is named",
     "wrong_scale": "the weights follow no law of the catalogue, but a family with a wrong standard deviation",

@@ -1,25 +1,184 @@
-"""The audit of a model: `audit`."""
+"""The audit of the layers of a network."""
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.audit.results import Audit
+from pipeline.audit.judge import STRUCTURES, Weights, examine, fault
+from pipeline.audit.results import (
+    ALARM,
+    AS_INTENDED,
+    NOT_CHECKED,
+    NOT_INITIAL,
+    Audit,
+    Candidate,
+    Finding,
+    LayerAudit,
+    Power,
+)
+from pipeline.distributions import biases
+from pipeline.distributions.explain import candidates
+from pipeline.distributions.power import separated, std_factor
+from pipeline.distributions.streams import matches, prefixes
+from pipeline.distributions.structures import RANDOM
 from pipeline.model_files.layers import Layer
+from pipeline.numerics.sums import Array
+
+JUDGED = ("dense", "convolution", "recurrent", "other")  # kinds to which an expectation for the whole network applies
+WITH_DRAWS = {"random", "orthogonal", "sparse", "martens_sparse", "looks_linear"}  # structures that depend on a seed
+TRAINED_BIAS = 0.5  # largest standard deviation of biases that training may have left
 
 
 def audit_layers(
-    layers: list[Layer],
+    layers: Sequence[Layer],
     *,
     source: str = "",
     framework: str = "",
-    expect: str | dict[str, str] = "",
+    expect: str | Mapping[str, str] = "",
     activation: str = "",
     data: Any = None,
     level: float = 0.01,
+    trained: str = "",
 ) -> Audit:
     """The audit of layers in the order of the network.
 
-    `expect` names the law of which weights should be drawn, in the laboratory's or a framework's words ("he_normal",
-    "kaiming_uniform_", "HeNormal"), for all layers or by layer name; "" for any documented initializer. `activation` is
-    that of the hidden layers, "" if the layers say it or nothing is known. `data` is a batch of inputs (m, n_0).
+    `expect` is the law or structure of the catalogue that the weights should have, for all layers or by layer name; ""
+    stands for any law. `activation` is that of the hidden layers, "" if the layers say it or nothing is known. `data`
+    is a batch of inputs (m, n_0). `trained` is a reason why the model is not at initialization, if the file has one.
+
+    At most a share `level` of networks whose weights are drawn as expected gets an alarm. Raises KeyError for a law
+    that is not in the catalogue.
     """
-    raise NotImplementedError
+    checked = [layer for layer in layers if not layer.tied_to]
+    notes = [f"{layer.name} shares its weights with {layer.tied_to}" for layer in layers if layer.tied_to]
+    n_tests = 1 + sum(1 + (layer.bias is not None) for layer in checked if layer.kind != "normalization")
+    audits: list[LayerAudit] = []
+    draws: list[tuple[str, tuple[Array, Array]]] = []
+    for layer in checked:
+        if layer.kind == "normalization":
+            audits.append(_normalization(layer, level / n_tests))
+            continue
+        wanted = expect.get(layer.name, "") if isinstance(expect, Mapping) else expect if layer.kind in JUDGED else ""
+        weights, matrix = examine(layer, wanted)
+        p = min(1.0, n_tests * weights.p)
+        findings = [fault(layer.name, weights, matrix, wanted, p)] if p < level else []
+        if layer.bias is not None:
+            findings += _bias(layer, weights, wanted, n_tests, level, notes)
+        audits.append(_layer_audit(layer, weights, wanted, findings, level / n_tests))
+        if not weights.summary.non_finite and weights.structure.name in WITH_DRAWS:
+            draws.append((layer.name, prefixes(matrix)))
+    if len(draws) > 1:
+        audits = _with_matches(audits, draws, level / n_tests)
+    found = sorted((finding for audit in audits for finding in audit.findings), key=lambda one: one.p)
+    return Audit(source, framework, _state(audits, trained), level, audits, found, None, notes)
+
+
+def _layer_audit(layer: Layer, weights: Weights, wanted: str, findings: list[Finding], level: float) -> LayerAudit:
+    summary = weights.summary
+    n = summary.n
+    if summary.non_finite:
+        found = []
+    elif weights.structure is not RANDOM:
+        name = weights.structure.name
+        detail = f" ({weights.structure.detail})" if weights.structure.detail else ""
+        found = [Candidate(name + detail, 1.0, 1.0)]
+    else:
+        found = [Candidate(one.law.name, one.p, one.share) for one in candidates(weights.found)]
+    finite = not summary.non_finite
+    return LayerAudit(
+        layer=layer,
+        n=n,
+        mean=summary.mean if finite else math.nan,
+        std=math.sqrt(summary.mean_square) if finite else math.nan,
+        largest=summary.largest if finite else math.nan,
+        structure=weights.structure.name,
+        candidates=found,
+        expected=[wanted] if wanted else [],
+        p=weights.p,
+        findings=findings,
+        power=Power(std_factor(n, level), tuple(separated(n))),
+    )
+
+
+def _bias(layer: Layer, weights: Weights, wanted: str, n_tests: int, level: float, notes: list[str]) -> list[Finding]:
+    """What is wrong with the biases of a layer."""
+    assert layer.bias is not None
+    bounds = [1.0 / math.sqrt(layer.fan_in)]
+    if layer.hidden_size:
+        bounds.append(1.0 / math.sqrt(layer.hidden_size))
+    laws = weights.expected if wanted and wanted not in STRUCTURES else candidates(weights.found)
+    bounds += [one.law.family.bound * one.law.std for one in laws if one.law.family.bound < math.inf]
+    bias = biases.describe(layer.bias.read(), layer.bias.dtype, tuple(bounds))
+    if bias.name == "non_finite":
+        return [Finding(layer.name, "non_finite", "biases are NaN or infinite", 0.0)]
+    p = min(1.0, n_tests * bias.p)
+    if bias.name in ("zeros", "constant", "gates") or p >= level:
+        return []
+    text = f"the biases are neither 0 nor the framework's default: {bias.text}"
+    if wanted or bias.name == "other":
+        return [Finding(layer.name, "bias", text, p)]
+    notes.append(f"{layer.name}: {text}")
+    return []
+
+
+def _normalization(layer: Layer, level: float) -> LayerAudit:
+    """The audit of scale and shift of a normalization layer, which start as constants."""
+    findings = []
+    scale = biases.describe(layer.weight.read(), layer.weight.dtype, ())
+    parts = [("scale", scale)]
+    if layer.bias is not None:
+        parts.append(("shift", biases.describe(layer.bias.read(), layer.bias.dtype, ())))
+    for what, values in parts:
+        if values.name == "non_finite":
+            findings.append(Finding(layer.name, "non_finite", f"its {what} is NaN or infinite", 0.0))
+        elif values.name not in ("zeros", "constant"):
+            findings.append(Finding(layer.name, "normalization", f"its {what} is not constant", 0.0))
+    n = math.prod(layer.weight.shape)
+    return LayerAudit(
+        layer, n, math.nan, scale.std, math.nan, "constant", [Candidate(scale.text, 1.0, 1.0)], [], 1.0, findings,
+        Power(1.0, ()),
+    )  # fmt: skip
+
+
+def _with_matches(
+    audits: list[LayerAudit], draws: Sequence[tuple[str, tuple[Array, Array]]], level: float
+) -> list[LayerAudit]:
+    """The audits, with a finding for each layer whose draws are those of an earlier one."""
+    found: dict[str, Finding] = {}
+    for match in matches([values for _, values in draws], level):
+        first, second = draws[match.first][0], draws[match.second][0]
+        text = f"the first {match.length} weights are those of {first}" if match.correlation > 0.999 else (
+            f"the first {match.length} weights have a correlation of {match.correlation:.3g} with those of {first}"
+        )  # fmt: skip
+        found[second] = Finding(second, "same_draws", f"{text}, up to scale: the same seed was used", match.p)
+    return [
+        audit
+        if audit.layer.name not in found
+        else LayerAudit(**{**vars(audit), "findings": [*audit.findings, found[audit.layer.name]]})
+        for audit in audits
+    ]
+
+
+def _state(audits: Sequence[LayerAudit], trained: str) -> str:
+    """The verdict: if half of the layers follow no distribution of an initializer, the network is a trained one."""
+    judged = [audit for audit in audits if audit.layer.kind != "normalization"]
+    if not judged:
+        return NOT_CHECKED
+    moved = [
+        audit
+        for audit in judged
+        if any(one.cause == "not_initial" for one in audit.findings)
+        or (any(one.cause in ("bias", "normalization") for one in audit.findings) and _small_bias(audit))
+    ]  # fmt: skip
+    if trained or (2 * len(moved) >= len(judged) > 0 and moved):
+        return NOT_INITIAL
+    return ALARM if any(audit.findings for audit in audits) else AS_INTENDED
+
+
+def _small_bias(audit: LayerAudit) -> bool:
+    """Whether biases that follow no law are as small as training leaves them."""
+    bias = audit.layer.bias
+    if bias is None:
+        return False
+    found = biases.describe(bias.read(), bias.dtype, ())
+    return found.std < TRAINED_BIAS
