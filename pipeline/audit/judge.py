@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audit.results import Finding
-from pipeline.distributions.dependence import Pair, largest_cosine, largest_singular_value
+from pipeline.distributions.dependence import largest_cosine, largest_singular_value
 from pipeline.distributions.explain import Explained, candidates, explain, free_laws
 from pipeline.distributions.families import UNIFORM
-from pipeline.distributions.goodness import TESTS, Dependence, combined, p_values
+from pipeline.distributions.goodness import NOT_TESTED, TESTS, Dependence, combined, p_values
 from pipeline.distributions.laws import Fans, Law, law
 from pipeline.distributions.structures import RANDOM, Structure, count_equal, equal_rows, structure
 from pipeline.distributions.summary import Summary, summarize
@@ -20,7 +20,7 @@ from pipeline.model_files.layers import Layer
 NAMED = 0.01  # p-value above which a law is given as the cause
 MOST_OUTLIERS = 3
 MOST_UNEVEN = 0.1  # of the units, or inputs
-LARGEST_REPAIRED = 1 << 24  # weights; of larger layers, no copies without the suspected units are made
+LARGEST_REPAIRED = 1 << 21  # weights; of larger layers, no copies without the suspected units are made
 MIN_INDEPENDENT = 64  # weights, to call them independent draws of an unknown distribution
 ARRANGEMENT = ("units", "inputs", "unit_angle", "input_angle")  # the tests that depend on where weights stand
 MANY_ZEROS = 10  # times as many as expected, and at least as many
@@ -28,9 +28,6 @@ STRUCTURES = {  # those that a recipe's name stands for
     "zeros", "constant", "orthogonal", "identity", "sparse", "martens_sparse", "zero_init", "looks_linear", "dirac",
     "delta_orthogonal",
 }  # fmt: skip
-
-
-NO_PAIRS = Dependence(Pair(0.0, -1, -1, 0), Pair(0.0, -1, -1, 0), 0.0)
 
 
 class Weights(NamedTuple):
@@ -62,7 +59,7 @@ def examine_matrix(matrix: NDArray[Any], dtype: str, fans: Sequence[Fans], expec
     """`examine` for weights (units, fan_in) that are stored as `dtype`."""
     summary = summarize(matrix, dtype)
     if summary.non_finite:
-        return Weights(summary, NO_PAIRS, RANDOM, [], [], 0.0)
+        return Weights(summary, NOT_TESTED, RANDOM, [], [], 0.0)
     pairs = dependence(matrix)
     kind = structure(matrix, summary, pairs)
     if kind is not RANDOM:

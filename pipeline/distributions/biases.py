@@ -6,13 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.distributions.dependence import Pair
 from pipeline.distributions.families import UNIFORM
-from pipeline.distributions.goodness import Dependence, combined, p_values
+from pipeline.distributions.goodness import NOT_TESTED, combined, p_values
 from pipeline.distributions.laws import Law, estimated
 from pipeline.distributions.summary import Summary, summarize
 
-NO_PAIRS = Dependence(Pair(0.0, -1, -1, 0), Pair(0.0, -1, -1, 0), 0.0)
 GATES = 4  # of an LSTM; a GRU has 3
 
 
@@ -52,7 +50,7 @@ def describe(values: NDArray[Any], dtype: str, bounds: tuple[float, ...]) -> Bia
 
 
 def _p(summary: Summary, law: Law) -> float:
-    return combined(p_values(summary, NO_PAIRS, law))
+    return combined(p_values(summary, NOT_TESTED, law))
 
 
 def _constant_parts(values: NDArray[Any], parts: int) -> bool:

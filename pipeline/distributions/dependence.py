@@ -13,6 +13,7 @@ from pipeline.numerics.sums import Array, lane_sum, pad
 
 MOST_ROWS = 1024  # compared; of more, evenly spaced ones
 MOST_COLUMNS = 8192
+MOST_VALUES = 1 << 22  # of a matrix whose singular value is computed; of a larger one, evenly spaced rows and columns
 BLOCK = 512
 ERROR = 1e-5  # bound of the error of a cosine in single precision: 8192 roundings of 6e-8 that do not all add up
 POWER_STEPS = 24
@@ -25,6 +26,14 @@ class Pair(NamedTuple):
     first: int
     second: int
     n_pairs: int  # compared
+
+
+class Spectrum(NamedTuple):
+    """The largest singular value of a matrix, or of a part of it, with the size of the part."""
+
+    largest: float
+    rows: int
+    columns: int
 
 
 def largest_cosine(rows: NDArray[Any]) -> Pair:
@@ -70,15 +79,19 @@ def _spaced(n: int, most: int) -> NDArray[np.int64]:
     return np.arange(n) if n <= most else np.arange(most) * n // most
 
 
-def largest_singular_value(rows: NDArray[Any]) -> float:
+def largest_singular_value(rows: NDArray[Any]) -> Spectrum:
     """The largest singular value of rows (k, n), from below, by POWER_STEPS steps of the power method.
 
     It is exact enough where it matters: a singular value that stands out of the others is found in a few steps.
     """
-    W = np.ascontiguousarray(rows, dtype=np.float64)
+    part = rows
+    if rows.size > MOST_VALUES:
+        part = part[_spaced(len(rows), MOST_ROWS)]
+        part = part[:, _spaced(rows.shape[1], MOST_VALUES // len(part))]
+    W = np.ascontiguousarray(part, dtype=np.float64)
     scale = float(np.max(np.abs(W), initial=0.0))
     if scale == 0.0:
-        return 0.0
+        return Spectrum(0.0, *part.shape)
     W = W / scale
     x = np.where(np.arange(len(W)) % 3 == 1, -1.0, 1.0) + W[:, 0]  # neither constant nor alternating
     size = 0.0
@@ -87,9 +100,9 @@ def largest_singular_value(rows: NDArray[Any]) -> float:
         y = np.add.reduce(W * x[:, None], axis=0, initial=0.0)
         size = np.sqrt(_square(y))
         if size == 0.0:
-            return 0.0
+            return Spectrum(0.0, *part.shape)
         x = lane_sum(pad(W * (y / size)))
-    return float(np.sqrt(_square(x))) * scale if size > 0.0 else 0.0
+    return Spectrum(float(np.sqrt(_square(x))) * scale, *part.shape)
 
 
 def _square(x: Array) -> float:

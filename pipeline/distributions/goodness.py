@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.distributions.dependence import Pair
+from pipeline.distributions.dependence import Pair, Spectrum
 from pipeline.distributions.families import NORMAL, Family
 from pipeline.distributions.laws import Law
 from pipeline.distributions.summary import Summary
@@ -44,7 +44,10 @@ class Dependence(NamedTuple):
 
     units: Pair
     inputs: Pair
-    singular: float
+    spectrum: Spectrum
+
+
+NOT_TESTED = Dependence(Pair(0.0, -1, -1, 0), Pair(0.0, -1, -1, 0), Spectrum(0.0, 0, 0))
 
 
 def p_values(summary: Summary, dependence: Dependence, law: Law) -> dict[str, float]:
@@ -74,10 +77,9 @@ def p_values(summary: Summary, dependence: Dependence, law: Law) -> dict[str, fl
                 if pair.n_pairs and (size >= MIN_ANGLE or (family is NORMAL and size > 1)):
                     tail = beta_tail(pair.cosine * pair.cosine, 0.5, 0.5 * (size - 1))
                     found[name] = min(1.0, pair.n_pairs * tail)
-            if min(summary.units, summary.fan_in) >= MIN_SPECTRUM and dependence.singular > 0.0:
-                found["spectrum"] = _largest_eigenvalue(
-                    dependence.singular * dependence.singular / variance, summary.units, summary.fan_in
-                )
+            largest, rows, columns = dependence.spectrum
+            if min(rows, columns) >= MIN_SPECTRUM:
+                found["spectrum"] = _largest_eigenvalue(largest * largest / variance, rows, columns)
     return found
 
 

@@ -16,7 +16,7 @@ from pipeline.numerics.tails import beta_tail
 COS_ROUNDING = 1e-11  # of a cosine of 1
 BY_CHANCE = 1e-9  # probability below which an observation is called certain
 SPARSE = 0.05  # smallest share of zeros in a sparse matrix
-LARGEST_COMPARED = 1 << 24  # weights; larger matrices are not compared with a constructed one
+LARGEST_COMPARED = 1 << 22  # weights; larger matrices are not compared with a constructed one
 
 
 class Structure(NamedTuple):
