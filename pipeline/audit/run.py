@@ -22,7 +22,7 @@ from pipeline.distributions.power import separated, std_factor
 from pipeline.distributions.streams import matches, prefixes
 from pipeline.distributions.structures import RANDOM
 from pipeline.model_files.layers import Layer
-from pipeline.numerics.sums import Array
+from pipeline.numerics.sums import Array, integer_sum
 
 JUDGED = ("dense", "convolution", "recurrent", "other")  # kinds to which an expectation for the whole network applies
 WITH_DRAWS = {"random", "orthogonal", "sparse", "martens_sparse", "looks_linear"}  # structures that depend on a seed
@@ -51,7 +51,7 @@ def audit_layers(
     """
     checked = [layer for layer in layers if not layer.tied_to]
     notes = [f"{layer.name} shares its weights with {layer.tied_to}" for layer in layers if layer.tied_to]
-    n_tests = 1 + sum(1 + (layer.bias is not None) for layer in checked if layer.kind != "normalization")
+    n_tests = 1 + integer_sum(1 + (layer.bias is not None) for layer in checked if layer.kind != "normalization")
     audits: list[LayerAudit] = []
     draws: list[tuple[str, tuple[Array, Array]]] = []
     for layer in checked:
@@ -108,7 +108,7 @@ def _bias(layer: Layer, weights: Weights, wanted: str, n_tests: int, level: floa
         bounds.append(1.0 / math.sqrt(layer.hidden_size))
     laws = weights.expected if wanted and wanted not in STRUCTURES else candidates(weights.found)
     bounds += [one.law.family.bound * one.law.std for one in laws if one.law.family.bound < math.inf]
-    bias = biases.describe(layer.bias.read(), layer.bias.dtype, tuple(bounds))
+    bias = biases.classify(layer.bias.read(), layer.bias.dtype, tuple(bounds))
     if bias.name == "non_finite":
         return [Finding(layer.name, "non_finite", "biases are NaN or infinite", 0.0)]
     p = min(1.0, n_tests * bias.p)
@@ -124,10 +124,10 @@ def _bias(layer: Layer, weights: Weights, wanted: str, n_tests: int, level: floa
 def _normalization(layer: Layer, level: float) -> LayerAudit:
     """The audit of scale and shift of a normalization layer, which start as constants."""
     findings = []
-    scale = biases.describe(layer.weight.read(), layer.weight.dtype, ())
+    scale = biases.classify(layer.weight.read(), layer.weight.dtype, ())
     parts = [("scale", scale)]
     if layer.bias is not None:
-        parts.append(("shift", biases.describe(layer.bias.read(), layer.bias.dtype, ())))
+        parts.append(("shift", biases.classify(layer.bias.read(), layer.bias.dtype, ())))
     for what, values in parts:
         if values.name == "non_finite":
             findings.append(Finding(layer.name, "non_finite", f"its {what} is NaN or infinite", 0.0))
@@ -180,5 +180,5 @@ def _small_bias(audit: LayerAudit) -> bool:
     bias = audit.layer.bias
     if bias is None:
         return False
-    found = biases.describe(bias.read(), bias.dtype, ())
+    found = biases.classify(bias.read(), bias.dtype, ())
     return found.std < TRAINED_BIAS

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.distributions.explain import free_laws, log_likelihood
 from pipeline.distributions.families import UNIFORM
 from pipeline.distributions.goodness import NOT_TESTED, combined, p_values
-from pipeline.distributions.laws import Law, estimated
+from pipeline.distributions.laws import Law
 from pipeline.distributions.summary import Summary, summarize
 
 GATES = 4  # of an LSTM; a GRU has 3
@@ -17,13 +18,13 @@ GATES = 4  # of an LSTM; a GRU has 3
 class Bias(NamedTuple):
     """What biases are."""
 
-    name: str  # "zeros", "constant", "gates", "default", "normal", "uniform" or "other"
+    name: str  # "zeros", "constant", "gates", "default", "random", "other" or "non_finite"
     text: str  # such as "0", "all 0.1", "U(-0.125, 0.125)"
     p: float  # of the default law; 1 if they are constant
     std: float  # root mean square
 
 
-def describe(values: NDArray[Any], dtype: str, bounds: tuple[float, ...]) -> Bias:
+def classify(values: NDArray[Any], dtype: str, bounds: tuple[float, ...]) -> Bias:
     """What biases (k,) are. `bounds` are those of the uniform distributions that a framework would use."""
     flat = np.asarray(values, dtype=np.float64).reshape(-1)
     if not np.isfinite(flat).all():
@@ -40,12 +41,10 @@ def describe(values: NDArray[Any], dtype: str, bounds: tuple[float, ...]) -> Bia
     p, name = max(tests, default=(0.0, ""))
     if p > 1e-4:
         return Bias("default", name, p, std)
-    for family, law in (
-        ("normal", estimated("normal", std)),
-        ("uniform", estimated("uniform", summary.largest * (1.0 + 1.0 / summary.n) / UNIFORM.bound)),
-    ):
-        if _p(summary, law) > 0.01:
-            return Bias(family, law.name, p, std)
+    free = [law for law in free_laws(summary) if law.mean == 0.0 and _p(summary, law) > 0.01]
+    if free:
+        law = max(free, key=lambda one: log_likelihood(summary, one))
+        return Bias("random", law.name, p, std)
     return Bias("other", f"root mean square {std:.3g}", p, std)
 
 

@@ -93,7 +93,7 @@ def largest_singular_value(rows: NDArray[Any]) -> Spectrum:
     if scale == 0.0:
         return Spectrum(0.0, *part.shape)
     W = W / scale
-    x = np.where(np.arange(len(W)) % 3 == 1, -1.0, 1.0) + W[:, 0]  # neither constant nor alternating
+    x = np.where(np.arange(len(W)) % 3 == 1, -1.0, 1.0) + 0.5 * W[:, 0]  # neither constant nor alternating
     size = 0.0
     for _ in range(POWER_STEPS):
         x = x / np.sqrt(_square(x))

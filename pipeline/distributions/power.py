@@ -2,9 +2,7 @@
 
 import math
 
-from pipeline.distributions.families import NORMAL, Family
 from pipeline.distributions.goodness import TESTS, normal_quantile
-from pipeline.numerics.elementary import exp
 
 POWER = 0.95
 QUANTILE = 1.6448536269514722  # of N(0, 1) at POWER
@@ -12,14 +10,23 @@ QUANTILE = 1.6448536269514722  # of N(0, 1) at POWER
 SEPARATED = ((("normal", "uniform"), 50), (("normal", "truncated"), 200), (("uniform", "truncated"), 50))
 
 
-def std_factor(n: int, level: float, family: Family = NORMAL) -> float:
+def std_factor(n: int, level: float) -> float:
     """The factor by which the standard deviation of n weights must be wrong for the test of the scale to see it.
 
-    It is seen with probability POWER at this level of the layer's tests together. From the standard error of the log of
-    the variance, which is sqrt(Var(x^2) / n); for few weights an approximation.
+    It is seen with probability POWER, be it too large or too small, at this level of the layer's tests together; for
+    normal weights, whose sum of squares varies most. Infinite if no factor is seen.
     """
-    z = normal_quantile(level / len(TESTS)) + QUANTILE
-    return float(exp(0.5 * z * math.sqrt(family.square_variance / n)))
+    z = normal_quantile(level / len(TESTS))
+    low, high = _square_sum(n, -z), _square_sum(n, z)
+    if low <= 0.0 or _square_sum(n, -QUANTILE) <= 0.0:
+        return math.inf
+    return math.sqrt(max(high / _square_sum(n, -QUANTILE), _square_sum(n, QUANTILE) / low))
+
+
+def _square_sum(n: int, z: float) -> float:
+    """The quantile of the mean of n squares of N(0, 1) where that of N(0, 1) is z (Wilson & Hilferty 1931)."""
+    root = 1.0 - 2.0 / (9.0 * n) + z * math.sqrt(2.0 / (9.0 * n))
+    return root * root * root if root > 0.0 else 0.0
 
 
 def separated(n: int) -> list[tuple[str, str]]:

@@ -59,7 +59,7 @@ def matches(layers: Sequence[tuple[Array, Array]], level: float) -> list[Match]:
                 continue
             cosine = min(1.0, abs(float(lane_sum(pad(rows[i] * rows[j])))))
             p = min(1.0, n_tests * beta_tail(cosine * cosine, 0.5, 0.5 * (length - 2)))
-            if p < level and (second not in found or p < found[second].p):
+            if p < level and second not in found:
                 found[second] = Match(first, second, cosine, length, p)
         compared |= {(a, b) for a in chosen for b in chosen if a < b}
     return [found[second] for second in sorted(found)]

@@ -16,7 +16,7 @@ from pipeline.numerics.sums import Array, lane_sum, pad
 PIECE = 1 << 20  # values
 SAMPLE = 1 << 15  # values that the test of the shape sees
 SIGNIFICAND = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}  # bits
-SMALLEST = {"float16": -24, "bfloat16": -133}  # exponent of the smallest number above 0
+SMALLEST = {"float64": -1074, "float32": -149, "float16": -24, "bfloat16": -133}  # exponent of the least number above 0
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,10 @@ class Summary:
     def half_spacing(self, x: float | Array) -> Array:
         """Half of the distance between neighbouring numbers of the stored format at x."""
         _, exponent = np.frexp(x)
-        least = SMALLEST.get(self.dtype, -1074)
-        return np.asarray(np.ldexp(0.5, np.maximum(exponent - SIGNIFICAND[self.dtype], least)))
+        least = SMALLEST[self.dtype]
+        return np.asarray(
+            np.ldexp(0.5, np.where(x == 0.0, least, np.maximum(exponent - SIGNIFICAND[self.dtype], least)))
+        )
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -50,6 +50,7 @@ ALLOWED = {
     "np.cumsum(counts[1:-1])": "counts",
     "np.cumsum([0, *(S.X.shape[1] // LANES for S in batches)])": "integers",
     "math.prod(shape)": "integers",
+    "math.prod(layer.weight.shape)": "integers",
     "math.log(n_classes)": "printed with four digits",
     "math.erfc(a)": "compared with a threshold when params.yaml is checked",
     "math.erfc(-b)": "compared with a threshold when params.yaml is checked",
