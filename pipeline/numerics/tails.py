@@ -1,9 +1,9 @@
 """Tail probabilities with the same bits on every computer.
 
-Scalars only. A tail is computed as such, never as 1 minus the rest where it is the smaller one, so that its relative error
-stays small down to 1e-300; tests/numerics/test_tails.py measures it against mpmath. A difference between an observation
-and what is expected enters the exponents as u - ln(1 + u), which loses no digits for small u (Loader 2000, Fast and
-accurate computation of binomial probabilities).
+Scalars only. A tail is computed as such, never as 1 minus the rest where it is the smaller one, so that its relative
+error stays small down to 1e-300; tests/numerics/test_tails.py measures it against mpmath. The distance of an argument
+from the mean enters the exponents as u - ln(1 + u), which loses no digits for small u (Loader 2000, Fast and accurate
+computation of binomial probabilities).
 """
 
 import math
@@ -17,9 +17,9 @@ LARGEST = 1e300  # larger arguments are replaced by it: their tails are 0
 STEPS = 100_000  # of a series or continued fraction; the beta distribution with a = b = 1e7 needs 8,000
 # Coefficients of ln Gamma(x) - (x - 1/2) ln x + x - ln(2 pi) / 2 in x**-1, x**-3, ...: B_2k / (2 k (2 k - 1)).
 STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
-# Taylor coefficients in eta of c_0, ..., c_3 in the uniform expansion of the incomplete gamma function (Temme 1979, SIAM
-# J. Math. Anal. 10:757; DLMF 8.12.9 to 8.12.11). They converge for |eta| < 3.5. For a shape of at least ASYMPTOTIC, tails
-# above 1e-308 have |eta| < 0.38, and what is left out is below 1e-16.
+# Taylor coefficients in eta of c_0, ..., c_3 in the uniform expansion of the incomplete gamma function (Temme 1979,
+# SIAM J. Math. Anal. 10:757; DLMF 8.12.9 to 8.12.11). The series converge for |eta| < 3.5. For a shape of at least
+# ASYMPTOTIC, tails above 1e-308 have |eta| < 0.38; relative to them, what is left out is below 1e-15.
 UNIFORM = (
     (
         -0.3333333333333333,
@@ -136,8 +136,8 @@ def _gamma_tails_of_large_shape(shape: float, u: float, deviance: float) -> tupl
 def beta_tail(x: float, a: float, b: float) -> float:
     """P(B > x) for B of the beta distribution with parameters a, b > 0.
 
-    Tested for a and b from 0.5 to 1e7. Relative error below 1e-11 of tails above 1e-300, in which x counts as exact. The
-    continued fraction (DLMF 8.17.22) takes in the order of sqrt(max(a, b)) steps near the mean.
+    Tested for a and b from 0.5 to 1e7. Relative error below 1e-11 of tails above 1e-300, in which x counts as exact.
+    The continued fraction (DLMF 8.17.22) takes in the order of sqrt(max(a, b)) steps near the mean.
     """
     if math.isnan(x) or math.isnan(a) or math.isnan(b):
         return math.nan
@@ -157,7 +157,7 @@ def beta_tail(x: float, a: float, b: float) -> float:
 
 
 def _beta_fraction(x: float, a: float, b: float) -> float:
-    """a B(a, b) I_x(a, b) / (x**a (1 - x)**b), for x < (a + 1) / (a + b + 2): a continued fraction by Lentz's method."""
+    """a B(a, b) I_x(a, b) / (x**a (1 - x)**b), for x < (a + 1) / (a + b + 2): as above."""
     c, d = 1.0, 1.0 / (1.0 - (a + b) * x / (a + 1.0))
     value = d
     for m in range(1, STEPS):
