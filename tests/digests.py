@@ -13,7 +13,7 @@ from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS
-from pipeline.numerics import elementary, matrices
+from pipeline.numerics import elementary, matrices, tails
 from pipeline.theory import mean_field
 from pipeline.theory.correlation import correlation_map
 from pipeline.training import gradient_descent
@@ -61,6 +61,13 @@ def cases() -> Iterator[tuple[str, str]]:
     for name in ("exp", "expm1", "softplus", "sigmoid", "tanh", "normal_pdf", "normal_cdf"):
         yield name, digest([getattr(elementary, name)(x)])
     yield "log", digest([elementary.log(wide[wide > 1e-300])])
+    shapes = [(0.5, 1.7), (7.3, 2.0), (99.0, 130.0), (3e3, 2.9e3), (2e4, 2.1e4), (1e7, 1.001e7)]
+    yield "gamma_tails", digest(tails.gamma_tails(*case) for case in shapes)
+    shapes = [(0.3, 0.5, 7.5), (0.9, 3.0, 30.0), (1e-3, 0.5, 1e4), (0.51, 1e5, 1e5), (1e-5, 20.0, 1e6)]
+    yield "beta_tail", digest([[tails.beta_tail(*case) for case in shapes]])
+    points = (0.3, 0.8, 1.2, 9.0)
+    yield "kolmogorov_tail", digest([[tails.kolmogorov_tail(t) for t in points]])
+    yield "log_gamma", digest([[tails.log_gamma(t) for t in (*points, 30.0, 1e6)]])
     for name, draw in DATASETS.items():
         sets = [draw.split(301, 100, 0.05, seed, seed + 100) for seed in range(5)]
         yield name, digest(array for both in sets for part in both for array in part)
