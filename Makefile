@@ -1,4 +1,4 @@
-# Two commands: `make repro` and `make test`. They need Python 3.11 to 3.13, git and make.
+# Two commands: `make repro` and `make test`. They need Python 3.11 to 3.14, git and make.
 PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := .venv/installed
@@ -15,7 +15,7 @@ help: ## list the targets
 install: $(STAMP) ## create .venv from the hash-pinned lock
 
 $(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, not %d.%d; name one as in: make PYTHON=python3.13 $(MAKECMDGOALS)" % sys.version_info[:2])'
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Python 3.11, 3.12, 3.13 or 3.14 is needed, not %d.%d; name one as in: make PYTHON=python3.13 $(MAKECMDGOALS)" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -11,12 +11,14 @@ import tomllib
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from ruamel.yaml import YAML
 
 from pipeline.storage import atomic_files, reports
 
@@ -215,9 +217,36 @@ def test_what_a_next_version_may_break_has_an_upper_bound(name: str) -> None:
     assert any(bound.operator == "<" for bound in REQUIRED[name])
 
 
-def test_the_supported_pythons_are_said_once() -> None:
+def supported() -> list[str]:
+    """The minor versions of Python that pyproject.toml allows, in order."""
     allowed = SpecifierSet(PROJECT["requires-python"])
-    said = [name.rpartition(" ")[2] for name in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", name)]
-    assert said == [f"3.{minor}" for minor in range(30) if f"3.{minor}" in allowed]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"Python {said[0]} to {said[-1]}" in " ".join(readme.split())
+    return [f"3.{minor}" for minor in range(30) if f"3.{minor}" in allowed]
+
+
+def test_the_documents_name_the_supported_pythons() -> None:
+    versions = supported()
+    classifiers = [name.rpartition(" ")[2] for name in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", name)]
+    assert classifiers == versions
+    for name in ("README.md", "Makefile", "CHANGELOG.md"):
+        text = " ".join((ROOT / name).read_text(encoding="utf-8").split())
+        assert f"Python {versions[0]} to {versions[-1]}" in text, name
+
+
+def test_make_refuses_every_other_python() -> None:
+    """The condition of the Makefile, for versions around the bounds; its message is also in docs/trouble.md."""
+    versions = supported()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (condition,) = re.findall(r"sys\.exit\((not .*?) and ", makefile)
+    for minor in range(9, 20):
+        refused = eval(condition, {"sys": SimpleNamespace(version_info=(3, minor, 1, "final", 0))})
+        assert refused == (f"3.{minor}" not in versions), minor
+    message = f"Python {', '.join(versions[:-1])} or {versions[-1]} is needed"
+    assert message in makefile
+    assert message in (ROOT / "docs" / "trouble.md").read_text(encoding="utf-8")
+
+
+def test_ci_runs_the_supported_pythons() -> None:
+    """On Linux all of them, on macOS and Windows the first and the last."""
+    jobs = YAML(typ="safe").load(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == supported()
+    assert jobs["quick"]["strategy"]["matrix"]["python"] == [supported()[0], supported()[-1]]
