@@ -53,6 +53,8 @@ ALLOWED = {
     "np.cumsum([0, *(S.X.shape[1] // LANES for S in batches)])": "integers",
     "math.prod(shape)": "integers",
     "math.prod(layer.weight.shape)": "integers",
+    "single[start:start + BLOCK] @ single[other:other + BLOCK].T": "selects pairs that are computed again",
+    "rows.astype(np.float32) @ rows.astype(np.float32).T": "selects pairs that are computed again",
     "math.log(n_classes)": "printed with four digits",
     "math.erfc(a)": "compared with a threshold when params.yaml is checked",
     "math.erfc(-b)": "compared with a threshold when params.yaml is checked",
