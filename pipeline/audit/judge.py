@@ -23,10 +23,13 @@ MOST_UNEVEN = 0.1  # of the units, or inputs
 LARGEST_REPAIRED = 1 << 21  # weights; of larger layers, no copies without the suspected units are made
 MIN_INDEPENDENT = 64  # weights, to call them independent draws of an unknown distribution
 ARRANGEMENT = ("units", "inputs", "unit_angle", "input_angle")  # the tests that depend on where weights stand
+SCALED = 1e-4  # p-value of all laws below which units are given a scale of their own
+MIN_SCALED = 8  # units and inputs
+SCALED_UNITS = Structure("data_dependent", "normal draws, with a scale of its own for each unit, as set from data")
 MANY_ZEROS = 10  # times as many as expected, and at least as many
 STRUCTURES = {  # those that a recipe's name stands for
     "zeros", "constant", "orthogonal", "identity", "sparse", "martens_sparse", "zero_init", "looks_linear", "dirac",
-    "delta_orthogonal",
+    "delta_orthogonal", "data_dependent",
 }  # fmt: skip
 
 
@@ -69,7 +72,10 @@ def examine_matrix(matrix: NDArray[Any], dtype: str, fans: Sequence[Fans], expec
     expected = [Explained(wanted, p_values(summary, pairs, wanted), 0.0) for wanted in _expected(expect, fans)]
     if not expect:
         expected = found
-    return Weights(summary, pairs, kind, found, expected, max((one.p for one in expected), default=0.0))
+    weights = Weights(summary, pairs, kind, found, expected, max((one.p for one in expected), default=0.0))
+    if weights.p < SCALED and expect in ("", SCALED_UNITS.name) and _has_scaled_units(weights, matrix):
+        return weights._replace(structure=SCALED_UNITS, p=1.0)
+    return weights
 
 
 def dependence(matrix: NDArray[Any]) -> Dependence:
@@ -98,6 +104,8 @@ def fault(name: str, weights: Weights, matrix: NDArray[Any], expect: str, p: flo
     local = _local(weights, matrix, wanted)
     if local is not None:
         return Finding(name, *local, p)
+    if _has_scaled_units(weights, matrix):
+        return Finding(name, "data_dependent", f"the weights are {SCALED_UNITS.detail}", p)
     if _independent(weights, matrix):
         return Finding(
             name, "wrong_family", f"independent draws, but of no known distribution: {_shape_text(weights)}", p
@@ -209,6 +217,21 @@ def _fits(W: NDArray[Any], dtype: str, weights: Weights, wanted: Law | None) -> 
     pairs = dependence(W)
     laws = [one.law for one in weights.found if not one.law.free] + ([wanted] if wanted else [])
     return any(combined(p_values(summary, pairs, law)) > NAMED for law in [*laws, *free_laws(summary)])
+
+
+def _has_scaled_units(weights: Weights, matrix: NDArray[Any]) -> bool:
+    """Whether the weights of most units are draws of one family, but with a scale of its own for each unit."""
+    summary = weights.summary
+    if summary.n > LARGEST_REPAIRED or min(matrix.shape) < MIN_SCALED or not summary.unit_squares.all():
+        return False
+    W = matrix / np.sqrt(summary.unit_squares / summary.fan_in)[:, None]
+    scaled, pairs = summarize(W, "float64"), dependence(W)
+    for one in free_laws(scaled)[:1]:
+        tests = p_values(scaled, pairs, one)
+        kept = {test: p for test, p in tests.items() if test not in ("scale", "units")}
+        if combined(kept) > NAMED:
+            return _local(weights, matrix, None) is None
+    return False
 
 
 def _independent(weights: Weights, matrix: NDArray[Any]) -> bool:

@@ -25,7 +25,14 @@ from pipeline.model_files.layers import Layer
 from pipeline.numerics.sums import Array, integer_sum
 
 JUDGED = ("dense", "convolution", "recurrent", "other")  # kinds to which an expectation for the whole network applies
-WITH_DRAWS = {"random", "orthogonal", "sparse", "martens_sparse", "looks_linear"}  # structures that depend on a seed
+WITH_DRAWS = {
+    "random",
+    "orthogonal",
+    "sparse",
+    "martens_sparse",
+    "looks_linear",
+    "data_dependent",
+}  # structures that depend on a seed
 TRAINED_BIAS = 0.5  # largest standard deviation of biases that training may have left
 
 
