@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.distributions.families import FAMILIES, Family
 from pipeline.model_files.layers import Layer
 from pipeline.networks.activations import Activation
 from pipeline.numerics import tails
-from pipeline.numerics.elementary import normal_cdf, normal_pdf
 from pipeline.numerics.matmul import product
 from pipeline.numerics.sums import Array, lane_sum, pad
 
@@ -36,28 +36,17 @@ DEGENERATE = 1e-12  # relative variance of T below which it is constant: h h' is
 
 
 class Cumulants(NamedTuple):
-    """Of a family of symmetric distributions of variance 1."""
+    """The fourth and sixth cumulant of a symmetric distribution of variance 1."""
 
     fourth: float
     sixth: float
 
 
-def truncated_cumulants(cut: float) -> Cumulants:
-    """Of N(0, 1) truncated to [-cut, cut], scaled to variance 1."""
-    mass = 2.0 * float(normal_cdf(np.float64(cut))) - 1.0
-    edge = 2.0 * float(normal_pdf(np.float64(cut))) / mass
-    second = 1.0 - cut * edge
-    fourth = 3.0 * second - cut * cut * cut * edge
-    sixth = 5.0 * fourth - cut * cut * cut * cut * cut * edge
-    relative = fourth / (second * second)
-    return Cumulants(relative - 3.0, sixth / (second * second * second) - 15.0 * relative + 30.0)
-
-
-CUMULANTS = {
-    "normal": Cumulants(0.0, 0.0),
-    "uniform": Cumulants(-6.0 / 5.0, 48.0 / 7.0),
-    "truncated": truncated_cumulants(2.0),
-}
+def cumulants(family: Family) -> Cumulants:
+    """Those of a family of weights, from the moments of its square."""
+    fourth = family.square_variance + 1.0  # E x^4
+    sixth = family.square_third + 3.0 * fourth - 2.0  # E x^6
+    return Cumulants(fourth - 3.0, sixth - 15.0 * fourth + 30.0)
 
 
 class Quotient(NamedTuple):
@@ -72,8 +61,8 @@ def data_dependence(
 ) -> list[float]:
     """A p-value per layer of a network of dense layers: of weights that are independent of the inputs X (m, n_0).
 
-    `families` are those of the weights, keys of CUMULANTS, and `activations` those of the hidden layers. NaN for a layer
-    of zeros, or whose inputs are all 0 or not finite.
+    `families` are those of the weights, keys of FAMILIES, and `activations` those of the hidden layers. NaN for a
+    layer of zeros, or whose inputs are all 0 or not finite.
     """
     h, found = np.ascontiguousarray(X.T, dtype=np.float64), []
     for l, (layer, family) in enumerate(zip(layers, families, strict=True)):
@@ -93,7 +82,7 @@ def layer_p(W: Array, Z: Array, h: Array, family: str) -> float:
     if not (0.0 < weights < math.inf and 0.0 < inputs < math.inf and math.isfinite(outputs)):
         return math.nan
     expected = weights / len(W) * (inputs / n / m)  # of the mean square of Z
-    law = quotient(h, len(W), CUMULANTS[family])
+    law = quotient(h, len(W), cumulants(FAMILIES[family]))
     if law.variance < DEGENERATE:
         return 1.0
     below, above = quotient_tails(outputs / Z.size / expected, law)
@@ -116,7 +105,7 @@ def distances_from_1(Z: Array) -> tuple[float, float, float]:
     return first, second, third
 
 
-def quotient(h: Array, units: int, cumulants: Cumulants) -> Quotient:
+def quotient(h: Array, units: int, of_weights: Cumulants) -> Quotient:
     """The variance and third central moment of T for inputs h (n, m) and so many units.
 
     The sums over G = h h' / m are taken from the smaller of h h' and h' h, which have the same non-zero eigenvalues.
@@ -129,19 +118,16 @@ def quotient(h: Array, units: int, cumulants: Cumulants) -> Quotient:
     diagonal = lane_sum(pad(h * h))
     K = product(h[None], np.ascontiguousarray(h.T))[0] if n <= m else product(h.T[None], h)[0]
     KK = product(K[None], K)[0]
-    if n <= m:
-        square = lane_sum(pad(K * K))
-    else:
-        square = lane_sum(pad(h * product(h[None], K)[0]))
+    square = lane_sum(pad(K * K if n <= m else h * product(h[None], K)[0]))
     own = diagonal - 1.0
     second, third = _total(K * K) - n, _total(K * KK) - 3.0 * _total(K * K) + 2.0 * n
     squares = square - 2.0 * diagonal + 1.0  # the diagonal of G0^2
     fourth_part = float(lane_sum(pad(own * own)))
-    variance = 2.0 * second + cumulants.fourth * fourth_part
-    skew = 8.0 * third + 12.0 * cumulants.fourth * float(lane_sum(pad(own * squares)))
-    skew += cumulants.sixth * float(lane_sum(pad(own * own * own)))
+    variance = 2.0 * second + of_weights.fourth * fourth_part
+    skew = 8.0 * third + 12.0 * of_weights.fourth * float(lane_sum(pad(own * squares)))
+    skew += of_weights.sixth * float(lane_sum(pad(own * own * own)))
     total = float(units * n)
-    spread = 2.0 + cumulants.fourth  # the variance of a squared weight
+    spread = 2.0 + of_weights.fourth  # the variance of a squared weight
     return Quotient(
         units * max(variance, 0.0) / (total * (total + spread)),
         units * skew / (total * (total + spread) * (total + 2.0 * spread)),
