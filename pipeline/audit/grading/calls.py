@@ -20,7 +20,7 @@ SOURCES: dict[str, Callable[[int], Any]] = {
     "random.Random": random.Random,
 }
 RETURNS_NETWORK = "returns network"  # the cause if an argument `shape` proves to be the sizes of a network
-BITS = (np.random.MT19937, np.random.PCG64, np.random.Philox)  # bit generators of RandomState and Generator
+BITS = (np.random.PCG64, np.random.MT19937, np.random.Philox)  # bit generators of Generator
 
 
 class Fault(Exception):
@@ -61,9 +61,7 @@ class Caller(NamedTuple):
         return [self._layer(shape, rng, seed + i) for i, shape in enumerate(shapes)]
 
     def generator(self, seed: int) -> Any:
-        """A generator of the type that the function takes; the bit generators of NumPy take turns with the seed."""
-        if self.source == "RandomState":
-            return np.random.RandomState(BITS[seed % len(BITS)](seed))
+        """A generator of the type that the function takes; those of NumPy's Generator take turns with the seed."""
         if self.source == "Generator":
             return np.random.Generator(BITS[seed % len(BITS)](seed))
         return SOURCES[self.source](seed)
@@ -150,7 +148,7 @@ def _biases(b: Any, fan_out: int, name: str) -> NDArray[Any] | None:
 def _pairs(returned: Any, n: int) -> list[tuple[Any, Any]]:
     """The weights and biases of n layers from a dictionary W1, b1, ..., or a list. Raises Fault."""
     if isinstance(returned, dict):
-        names = {re.sub(r"^(w|weights?)_?(?=\\d)", "W", str(key).lower()): value for key, value in returned.items()}
+        names = {re.sub(r"^(w|weights?)_?(?=\d)", "W", str(key).lower()): value for key, value in returned.items()}
         missing = [f"W{l}" for l in range(1, n + 1) if f"W{l}" not in names]
         if missing:
             keys = ", ".join(map(str, returned)) or "none"

@@ -24,7 +24,8 @@ class Measured(NamedTuple):
     mean: float
     std: float  # about the mean
     smallest: float
-    distinct: int  # values
+    distinct: int  # values among `looked_at`
+    looked_at: int
     expected: float  # standard deviation of the expected law
 
 
@@ -52,17 +53,11 @@ FANS: dict[str, Callable[[float, float], float]] = {  # of fan_out and fan_in
     "max(fan_in, fan_out)": lambda fan_out, fan_in: max(fan_in, fan_out),
     "min(fan_in, fan_out)": lambda fan_out, fan_in: min(fan_in, fan_out),
 }
-FACTORS = (  # of a standard deviation, from a slip in the choice of the draws
-    (
-        1.0 / ROOT_3,
-        "uniform draws from U(-a, a) have the standard deviation a / sqrt(3): a must be sqrt(3) times as large",
-    ),
-    (ROOT_3, "only uniform draws need the factor sqrt(3)"),
-    (
-        CUT,
-        "cutting at 2 standard deviations reduces the standard deviation to 0.88, which is not corrected",
-    ),
-    (1.0 / CUT, "the correction by 1/0.88 is for draws that are cut at 2 standard deviations"),
+FACTORS = (  # of a standard deviation, its formula, the families for which the slip is possible, and the slip
+    (1.0 / ROOT_3, "{}/sqrt(3)", ("uniform",), "U(-a, a) has the standard deviation a/sqrt(3), so a must be larger"),
+    (ROOT_3, "sqrt(3)*{}", ("normal", "truncated"), "the factor sqrt(3) is for the limits of uniform draws"),
+    (CUT, "0.88*{}", ("truncated",), "cutting at 2 standard deviations reduces the standard deviation to 0.88"),
+    (1.0 / CUT, "{}/0.88", ("normal", "uniform"), "the correction is for draws that are cut at 2 standard deviations"),
 )
 
 
@@ -83,29 +78,44 @@ def of_mean(measured: Sequence[Measured]) -> str:
     return f"the mean is {size}, not 0"
 
 
-def of_std(measured: Sequence[Measured], kurtosis: float) -> str:
+def of_std(measured: Sequence[Measured], family: str, kurtosis: float) -> str:
     """Why the standard deviation is not the expected one: a slip if one agrees with all shapes, else the ratios.
 
-    `kurtosis` is the fourth standardized moment of the draws, on which the sampling error depends.
+    `family` is that of the draws, "" if it is not known; `kurtosis` is their fourth standardized moment, on which the
+    sampling error depends.
     """
     law = scale_and_fan(measured)
-    right = f"sqrt({law[0]}/{law[1]})" if law else f"{measured[0].expected:.3g}"
-    for formula, why, stds in _slips(measured, law):
-        if _agrees(measured, stds, kurtosis):
+    right = formula_of(measured, law)
+    for formula, why, stds in _slips(measured, law, family):
+        if agree(measured, stds, kurtosis):
             return f"the standard deviation is {formula} where {right} was expected: {why}"
-    stds = [each.std for each in measured]
-    if len(measured) > 1 and _agrees(measured, [stds[0]] * len(stds), kurtosis) and law:
-        return f"the standard deviation is {stds[0]:.2g} for layers of every shape; {right} was expected"
+    std = _pooled(measured, [each.std for each in measured])
+    if len(measured) > 1 and law and agree(measured, [std] * len(measured), kurtosis):
+        return f"the standard deviation is {std:.2g} for layers of every shape where {right} was expected"
     ratios = [each.std / each.expected if each.expected else math.inf for each in measured]
-    if _agrees(measured, [ratios[0] * each.expected for each in measured], kurtosis):
-        return f"the standard deviation is {ratios[0]:.2g} times the expected {right}"
-    each = ", ".join(f"{ratio:.2g} for {m.fan_out}x{m.fan_in}" for ratio, m in zip(ratios, measured, strict=True))
-    return f"the standard deviation is another multiple of the expected {right} for each shape: {each}"
+    ratio = _pooled(measured, ratios)
+    if agree(measured, [ratio * each.expected for each in measured], kurtosis):
+        return f"the standard deviation is {ratio:.2f} times the expected {right}"
+    shapes = ", ".join(
+        f"{one:.2g} for {each.fan_out}x{each.fan_in}" for one, each in zip(ratios, measured, strict=True)
+    )
+    return f"the standard deviation is another multiple of the expected {right} for each shape: {shapes}"
+
+
+def formula_of(measured: Sequence[Measured], law: tuple[str, str] | None) -> str:
+    """The expected standard deviation in words."""
+    return f"sqrt({law[0]}/{law[1]})" if law else f"{measured[0].expected:.3g}"
+
+
+def _pooled(measured: Sequence[Measured], values: Sequence[float]) -> float:
+    """The mean of values of the shapes, weighted with the numbers of weights."""
+    n = math.fsum(each.n for each in measured)
+    return math.fsum(value * each.n / n for value, each in zip(values, measured, strict=True))
 
 
 def of_family(measured: Sequence[Measured], expected: str, found: str) -> str:
     """Why the family is not the expected one; `found` is the family of the draws, "" if it is none of the three."""
-    if any(each.distinct < max(3.0, FEW * each.n) for each in measured):
+    if any(each.distinct < max(3.0, FEW * each.looked_at) for each in measured):
         n = min(each.distinct for each in measured)
         return f"the weights take only {n} different values: the draws are not continuous"
     if found:
@@ -123,7 +133,9 @@ def scale_and_fan(measured: Sequence[Measured]) -> tuple[str, str] | None:
     return None
 
 
-def _slips(measured: Sequence[Measured], law: tuple[str, str] | None) -> Iterator[tuple[str, str, list[float]]]:
+def _slips(
+    measured: Sequence[Measured], law: tuple[str, str] | None, family: str
+) -> Iterator[tuple[str, str, list[float]]]:
     """(formula, reason, standard deviations of the shapes) of slips in the order in which they are tried."""
     if law:
         s, fan = law
@@ -135,19 +147,21 @@ def _slips(measured: Sequence[Measured], law: tuple[str, str] | None) -> Iterato
             if other != fan:
                 stds = [math.sqrt(scale / size(each.fan_out, each.fan_in)) for each in measured]
                 yield f"sqrt({s}/{other})", f"it uses {other} instead of {fan}", stds
+    right = formula_of(measured, law)
+    for factor, formula, families, why in FACTORS:
+        if family in families:
+            yield formula.format(right), why, [factor * each.expected for each in measured]
+    if law:
         for words, value in SCALES.items():
             why = f"the {s} is missing" if words == "1" else f"{words} instead of {s}"
             yield f"sqrt({words}/{fan})", why, [math.sqrt(value / n) for n in sizes]
-    for ratio, why in FACTORS:
-        yield f"{ratio:.2f} times as large", why, [ratio * each.expected for each in measured]
-    if law:
         for other, size in FANS.items():
             for words, value in SCALES.items():
                 stds = [math.sqrt(value / size(each.fan_out, each.fan_in)) for each in measured]
                 yield f"sqrt({words}/{other})", "that is another rule", stds
 
 
-def _agrees(measured: Sequence[Measured], stds: Sequence[float], kurtosis: float) -> bool:
+def agree(measured: Sequence[Measured], stds: Sequence[float], kurtosis: float) -> bool:
     """Whether the measured standard deviations are these, within `SIGMAS` standard errors."""
     return all(
         std > 0.0 and abs(each.std / std - 1.0) < SIGMAS * math.sqrt(max(kurtosis - 1.0, 0.5) / (4.0 * each.n))
