@@ -98,7 +98,7 @@ docs: install ## write docs/initializers.md and docs/activations.md from the reg
 	python -m pipeline.reporting.activations_page > docs/activations.md.part && mv docs/activations.md.part docs/activations.md
 
 lock: ## update the two lock files (needs uv)
-	$(UV_COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	$(UV_COMPILE) pyproject.toml --extra laboratory --extra dev --output-file requirements.lock
 	rm -f requirements-benchmark.lock.part
 	$(PYTHON) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; print("numpy", "numba", *p["optional-dependencies"]["benchmark"], sep="\n")' \
 	| $(UV_COMPILE) - --constraint requirements.lock $(addprefix --no-emit-package ,$(GPU)) --output-file requirements-benchmark.lock.part

@@ -206,7 +206,8 @@ def test_a_damaged_table_is_named(tmp_path: Path) -> None:
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-REQUIRED = {each.name: each.specifier for each in map(Requirement, PROJECT["dependencies"])}
+DECLARED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["laboratory"]]
+REQUIRED = {each.name: each.specifier for each in map(Requirement, DECLARED)}
 
 
 def test_what_is_installed_is_allowed() -> None:

@@ -1,0 +1,1 @@
+"""The command `audit-weights`: its arguments, its text and its JSON."""

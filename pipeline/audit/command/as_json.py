@@ -1,0 +1,84 @@
+"""Audits as JSON for other programs.
+
+The document is {"version": 1, "audits": [...], "errors": [{"source", "message"}]}. An audit has the fields of
+`results.Audit`, and `ok`; a layer those of `results.LayerAudit`, with its name, kind, shape, dtype, fans, units, layout
+and activation; findings have `layer`, `cause` (a key of `causes.CAUSES`), `text`, `p` and `fix`. Numbers are finite:
+null stands for NaN and infinity. A p-value of 0 is a certain finding. Fields may be added under the same version; a
+field that is renamed, removed or changes its meaning makes a new version.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.audit.results import AS_INTENDED, Audit, LayerAudit
+
+VERSION = 1
+
+
+def document(audits: Sequence[Audit], errors: Mapping[str, str], **more: Any) -> str:
+    """The JSON of audits and of the messages for sources that could not be read; ends with a newline."""
+    content = {
+        "version": VERSION,
+        "audits": [as_dict(audit) for audit in audits],
+        "errors": [{"source": source, "message": message} for source, message in errors.items()],
+        **more,
+    }
+    return json.dumps(finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_dict(audit: Audit) -> dict[str, Any]:
+    """An audit as dictionaries, lists, text and numbers."""
+    suitability = audit.suitability
+    return {
+        "source": audit.source,
+        "framework": audit.framework,
+        "state": audit.state,
+        "ok": audit.state == AS_INTENDED,
+        "level": audit.level,
+        "layers": [_layer(each) for each in audit.layers],
+        "findings": [finding._asdict() for finding in audit.findings],
+        "suitability": None if suitability is None else dict(vars(suitability)),
+        "notes": list(audit.notes),
+    }
+
+
+def _layer(audited: LayerAudit) -> dict[str, Any]:
+    layer = audited.layer
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "shape": list(layer.weight.shape),
+        "dtype": layer.weight.dtype,
+        "fan_in": layer.fan_in,
+        "fan_out": layer.fan_out,
+        "units": layer.units,
+        "layout": layer.layout,
+        "activation": layer.activation,
+        "tied_to": layer.tied_to,
+        "n": audited.n,
+        "mean": audited.mean,
+        "std": audited.std,
+        "largest": audited.largest,
+        "structure": audited.structure,
+        "candidates": [candidate._asdict() for candidate in audited.candidates],
+        "expected": list(audited.expected),
+        "p": audited.p,
+        "findings": [finding._asdict() for finding in audited.findings],
+        "power": {
+            "std_factor": audited.power.std_factor,
+            "separates": [list(pair) for pair in audited.power.separates],
+        },
+    }
+
+
+def finite(value: Any) -> Any:
+    """The value with null for NaN and infinity, and Python's numbers for NumPy's."""
+    if isinstance(value, dict):
+        return {str(key): finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(each) for each in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

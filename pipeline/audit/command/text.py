@@ -1,0 +1,130 @@
+"""An audit as text: the verdict, a table of layers, findings with their fixes, and what would have been missed."""
+
+import re
+import textwrap
+from collections.abc import Sequence
+
+from pipeline.audit.causes import CAUSES
+from pipeline.audit.command.numbers import listed, plural, probability, whole
+from pipeline.audit.command.table import COLUMNS, groups, laws, power, sum_of, table
+from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding
+
+POWER = "95 %"  # of networks in which a deviation is detected
+
+
+def text(audit: Audit) -> str:
+    """The audit as lines of at most 100 characters; names and code may be longer. Ends with a newline."""
+    found = groups(audit.layers, audit.findings)
+    blocks = [wrapped(verdict(audit))]
+    if audit.layers:
+        blocks.append([*table(found), "", *wrapped(_legend(audit))])
+    blocks += [finding_lines(alike, audit) for alike in similar(audit.findings)]
+    if audit.state == AS_INTENDED and audit.layers:
+        head = f"What would have been missed (detected in less than {POWER} of networks at level {audit.level:g}):"
+        blocks.append([*wrapped(head), *power([group for group in found if group.layers[0].n])])
+    if audit.notes:
+        blocks.append([line for note in audit.notes for line in wrapped(f"Note: {sentence(note)}", "      ")])
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def verdict(audit: Audit) -> str:
+    """One to three sentences: what is wrong in which layer, how certain that is, and what it does to training."""
+    source = audit.source or "the model"
+    if audit.state == AS_INTENDED:
+        n = sum_of(each.n for each in audit.layers)
+        size = f"{plural(len(audit.layers), 'layer')} with {whole(n)} weights"
+        said = f"OK: {source} is initialized as intended: {size}, explained by {_named(audit)}."
+    elif audit.findings:
+        worst = audit.findings[0]
+        others = dict.fromkeys(each.layer for each in audit.findings[1:] if each.layer != worst.layer)
+        where = f"layer {worst.layer} of {source}" if worst.layer else source
+        head = f"ALARM in {where}" if audit.state == ALARM else f"{audit.state.upper()}: {where}"
+        said = f"{head}: {full_stop(worst.text or CAUSES.get(worst.cause, worst.cause))} {_certainty(worst)}"
+        if others:
+            said += f" There are findings in {plural(len(others), 'other layer')} too: {listed(list(others))}."
+    else:
+        said = f"{audit.state.upper()}: {source}."
+    if audit.state == NOT_INITIAL:
+        said += " Save the model before the first training step and audit that file."
+    if audit.suitability and audit.suitability.label:
+        effect = f"{audit.suitability.label}: {audit.suitability.reason}".removesuffix(": ")
+        said += f" Expected in training with {audit.suitability.activation}: {full_stop(effect)}"
+    return said
+
+
+def similar(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Findings of the same cause whose texts differ only in numbers and the layer, in one list."""
+    found: dict[tuple[str, str], list[Finding]] = {}
+    for each in findings:
+        wording = each.text.replace(each.layer, "") if each.layer else each.text
+        found.setdefault((each.cause, re.sub(r"\d[\d.,e+-]*", "#", wording)), []).append(each)
+    return list(found.values())
+
+
+def finding_lines(alike: Sequence[Finding], audit: Audit) -> list[str]:
+    """The cause, the layers, the text and the fix of findings of one kind; the text is that of the first."""
+    first, cause = alike[0], alike[0].cause.replace("_", " ")
+    names = [each.layer for each in alike]
+    where = listed(names, 6) if first.layer else audit.source or "the model"
+    count = f" ({len(names)} layers)" if len(names) > 1 else ""
+    p = probability(max(each.p for each in alike))
+    sign = "≤" if len(names) > 1 else "="
+    certainty = p if p in ("certain", "–") else f"p {sign} {p}"
+    lines = wrapped(f"{where}{count}: {cause}, {certainty}", "    ")
+    said = first.text or CAUSES.get(first.cause, "")
+    lines += wrapped(f"{first.layer}: {full_stop(said)}" if len(names) > 1 else sentence(said), "    ", "    ")
+    if first.fix:
+        lines += ["    Fix:", *(f"        {line}" for line in first.fix.splitlines())]
+    return lines
+
+
+def full_stop(words: str) -> str:
+    """The words with a full stop."""
+    words = words.strip()
+    return words if not words or words[-1] in ".!?" else f"{words}."
+
+
+def sentence(words: str) -> str:
+    """The words with a capital letter, unless the first is a name, and a full stop."""
+    words = words.strip()
+    first = words.split(" ", 1)[0]
+    if first.isalpha():
+        words = words[0].upper() + words[1:]
+    return full_stop(words)
+
+
+def wrapped(words: str, then: str = "", first: str = "") -> list[str]:
+    """Text in lines of at most `COLUMNS` characters; names are not broken."""
+    return textwrap.wrap(
+        words, COLUMNS, initial_indent=first, subsequent_indent=then, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _certainty(finding: Finding) -> str:
+    if finding.p == 0.0:
+        return "This is certain."
+    if not finding.p > 0.0:
+        return ""
+    return f"A network initialized as expected would show this with a probability of {probability(finding.p)}."
+
+
+def _named(audit: Audit) -> str:
+    """The laws that explain the layers, with the number of layers of each."""
+    counts: dict[str, int] = {}
+    for each in audit.layers:
+        expected = [candidate.law for candidate in each.candidates if candidate.law in each.expected]
+        law = (expected or laws([each]) or [each.structure])[0]
+        counts[law] = counts.get(law, 0) + 1
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{law} ({plural(n, 'layer')})" for law, n in counts.items())
+
+
+def _legend(audit: Audit) -> str:
+    n = max(len(audit.layers), 1)
+    return (
+        "std: root mean square of the weights. law: the documented laws that explain the weights, most likely first; "
+        "+1: one more. p: the layer's probability under what is expected; an alarm needs less than "
+        f"{audit.level:g} / {n} = {probability(audit.level / n)}, so that {100 * audit.level:g} % of correct networks "
+        "raise one."
+    )

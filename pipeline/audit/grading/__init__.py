@@ -1,0 +1,1 @@
+"""Grading: whether a function draws weights from the distribution that was meant, whatever generator it uses."""
