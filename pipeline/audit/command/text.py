@@ -19,7 +19,7 @@ def text(audit: Audit) -> str:
     blocks = [wrapped(verdict(audit))]
     if audit.layers:
         blocks.append([*table(found), "", *wrapped(_legend(audit))])
-    blocks += [finding_lines(alike, audit) for alike in similar(audit.findings)]
+    blocks += [finding_lines(same, audit) for same in similar(audit.findings)]
     if audit.state == AS_INTENDED and audit.layers:
         head = f"What would have been missed (detected in less than {POWER} of networks at level {audit.level:g}):"
         blocks.append([*wrapped(head), *power([group for group in found if group.layers[0].n])])
@@ -66,13 +66,13 @@ def similar(findings: Sequence[Finding]) -> list[list[Finding]]:
     return list(found.values())
 
 
-def finding_lines(alike: Sequence[Finding], audit: Audit) -> list[str]:
+def finding_lines(same: Sequence[Finding], audit: Audit) -> list[str]:
     """The cause, the layers, the text and the fix of findings of one kind; the text is that of the first."""
-    first, cause = alike[0], alike[0].cause.replace("_", " ")
-    names = [each.layer for each in alike]
+    first, cause = same[0], same[0].cause.replace("_", " ")
+    names = [each.layer for each in same]
     where = listed(names, 6) if first.layer else audit.source or "the model"
     count = f" ({len(names)} layers)" if len(names) > 1 else ""
-    p = probability(max(each.p for each in alike))
+    p = probability(max(each.p for each in same))
     sign = "≤" if len(names) > 1 else "="
     certainty = p if p in ("certain", "–") else f"p {sign} {p}"
     lines = wrapped(f"{where}{count}: {cause}, {certainty}", "    ")

@@ -291,7 +291,7 @@ def _bias(sample: Sample, weights: Weights, expect: str, level: float) -> Reason
     drawn = expect.startswith(WITH_BIASES)
     wanted = law(expect, Fans(sample.shape[1], sample.shape[0])) if drawn else None
     bounds = (wanted.family.bound * wanted.std,) if wanted else ()
-    bias = biases.describe(sample.b, str(sample.b.dtype), bounds)
+    bias = biases.classify(sample.b, str(sample.b.dtype), bounds)
     if bias.name == "zeros" or (wanted and bias.p >= level and bias.name != "constant"):
         return None
     return Reason("bias", f"the biases are {bias.text}, not {'draws of the law of the weights' if wanted else '0'}")
