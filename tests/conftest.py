@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -81,9 +82,7 @@ class Laboratory:
             if (ROOT / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.root / name)
-        for kernel in ROOT.glob("pipeline/__pycache__/*.nb*"):  # compiled already: that takes Numba ten seconds
-            (self.root / "pipeline" / "__pycache__").mkdir(exist_ok=True)
-            shutil.copy2(kernel, self.root / "pipeline" / "__pycache__" / kernel.name)
+        copy_compiled(ROOT, self.root)
         if params is not None:
             shutil.rmtree(self.root / "reports", ignore_errors=True)
             (self.root / "dvc.lock").unlink(missing_ok=True)
@@ -185,13 +184,36 @@ class Laboratory:
         return {file.relative_to(self.root).as_posix(): file.read_bytes() for file in files if file.is_file()}
 
 
+def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that the workers of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def compiling(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[None]:
+    """One worker at a time compiles in the repository `root`; the others find what it compiled in ROOT."""
+    with FileLock(of_all_workers(tmp_path_factory) / "compiling.lock"):
+        yield
+        copy_compiled(root, ROOT)
+
+
+def copy_compiled(source: Path, target: Path) -> None:
+    """Copy what Numba compiled of functions of which the other repository has nothing: that takes ten seconds."""
+    caches = [root / "pipeline" / "__pycache__" for root in (source, target)]
+    caches[1].mkdir(parents=True, exist_ok=True)
+    for index in caches[0].glob("*.nbi"):
+        if not (caches[1] / index.name).exists():
+            for path in (*caches[0].glob(f"{index.stem}.*.nbc"), index):  # numbered in the order of the index
+                shutil.copy2(path, caches[1] / path.name)
+
+
 def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Laboratory:
     """A copy of the laboratory that `make` makes in a given folder, once for all workers of pytest-xdist.
 
     No worker uses the original, so it does not change while another one copies it.
     """
-    own = tmp_path_factory.getbasetemp()
-    shared = own.parent / name if "PYTEST_XDIST_WORKER" in os.environ else own / name
+    shared = of_all_workers(tmp_path_factory) / name
     with FileLock(f"{shared}.lock"):
         if not (shared / "done").exists():
             shutil.rmtree(shared, ignore_errors=True)  # of a worker that failed
@@ -200,19 +222,18 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
     return Laboratory.opened(shared).copied(tmp_path_factory.mktemp(name))
 
 
-def make_results(folder: Path) -> None:
-    """A miniature laboratory in which all stages have run, and a commit of the results."""
-    laboratory = Laboratory(folder)
-    laboratory.repro()
-    laboratory.commit("results")
-    for kernel in laboratory.root.glob("pipeline/__pycache__/*.nb*"):  # for the tests that come after
-        shutil.copy2(kernel, ROOT / "pipeline" / "__pycache__" / kernel.name)
-
-
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
     """A miniature laboratory in which everything has run; not to be changed."""
-    return made_once(tmp_path_factory, "finished", make_results)
+
+    def make(folder: Path) -> None:
+        laboratory = Laboratory(folder)
+        with compiling(tmp_path_factory, laboratory.root):
+            copy_compiled(ROOT, laboratory.root)
+            laboratory.repro()
+        laboratory.commit("results")
+
+    return made_once(tmp_path_factory, "finished", make)
 
 
 QUEUED = {"rate-1": 0.05, "rate-2": 5.0}  # learning rates of the queued experiments

@@ -78,7 +78,7 @@ def test_experiments_side_by_side(experimented: Laboratory) -> None:
     assert sorted(row[:3] for row in rows) == [
         ["main", "0.1", "0.01"],
         ["rate-1", "0.05", "0.01"],
-        ["rate-2", "5.0", "0.01"],
+        ["rate-2", "5", "0.01"],
         ["std20", "0.1", "0.02"],
     ]
     for name, *_, he in rows:

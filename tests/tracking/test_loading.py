@@ -127,14 +127,14 @@ def test_the_example_of_the_documentation_loads_models_of_this_and_of_other_resu
     elsewhere.mkdir()
     X = np.random.RandomState(0).uniform(-1.5, 1.5, (400, 2))
     laboratory.run("git", "restore", ".")
-    laboratory.run("dvc", "exp", "apply", "rate-2")
+    laboratory.run("dvc", "exp", "apply", "rate-1")
     other, other_5 = labels(laboratory, X), labels(laboratory, X, 5)
     assert examples_labels(laboratory, elsewhere, X) == [other]
     laboratory.run("git", "restore", ".")
     laboratory.run("dvc", "checkout")
     first, first_5 = labels(laboratory, X), labels(laboratory, X, 5)
     assert first != other
-    lines = ['model = load_model("he", 5)', 'model = load_model("he", 5, "rate-2")']
+    lines = ['model = load_model("he", 5)', 'model = load_model("he", 5, "rate-1")']
     assert examples_labels(laboratory, elsewhere, X, *lines) == [first, first_5, other_5]
     assert [path.name for path in elsewhere.iterdir()] == ["X.npy"]  # no empty database
 
