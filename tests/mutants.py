@@ -32,7 +32,7 @@ MUTATIONS = (
     Mutation("numerics/sums.py", "lanes = lanes[..., :2] + lanes[..., 2:]", "lanes = lanes[..., :2] - lanes[..., 2:]"),
     Mutation("numerics/sums.py", "total = total + value", "total = value + total * 1.0000000000000002"),
     Mutation("numerics/sources.py", "todo += imported_files(path)", "todo += imported_files(path)[:-1]"),
-    Mutation("numerics/numba_cache.py", "{numba.__version__} ", ""),
+    Mutation("numerics/machine_code.py", '("numba", "llvmlite")', '("llvmlite",)'),
     # networks
     Mutation("networks/reference.py", "pad(np.full(m, 1.0 / m))", "pad(np.full(m, 1.0 / (m + 1)))"),
     Mutation("networks/reference.py", "(probability[..., 0, :] > 0.5)", "(probability[..., 0, :] > 0.4)"),
