@@ -167,7 +167,7 @@ MUTATIONS = (
         'f"a{l}" for l in range(1, n_layers)',
         'f"z{l}" for l in range(1, n_layers)',
     ),
-    Mutation("figures/data_figures.py", "math.ceil(2.04", "math.floor(2.04"),
+    Mutation("figures/plane.py", "math.ceil(2.04", "math.floor(2.04"),
     # reporting
     Mutation("reporting/markdown.py", "max(", "min("),
     Mutation("reporting/remarks.py", "EQUAL = 0.001", "EQUAL = 0.1"),

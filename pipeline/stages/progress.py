@@ -8,8 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from tqdm import tqdm
-
 DELAY = 2.0  # seconds after which the bar appears on a terminal
 INTERVAL = 10.0  # seconds between the lines of progress in a log
 
@@ -25,8 +23,13 @@ def task(description: str, total: int = 1, unit: str = "step") -> Iterator[Advan
     """
     start = time.monotonic()
     _print(description)
-    with tqdm(total=total, unit=unit, delay=DELAY, leave=False, disable=not sys.stderr.isatty()) as bar:
-        yield bar.update if not bar.disable else _lines(total, unit, start)
+    if sys.stderr.isatty():
+        from tqdm import tqdm  # not imported where there is no bar
+
+        with tqdm(total=total, unit=unit, delay=DELAY, leave=False) as bar:
+            yield bar.update
+    else:
+        yield _lines(total, unit, start)
     _print(f"Finished in {time.monotonic() - start:.1f} s.")
 
 
