@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from pipeline.tracking.content import Run, add_details, log
 from pipeline.tracking.mlflow_api import MlflowException
-from pipeline.tracking.store import LEVELS, Store, TrackingError, retry
+from pipeline.tracking.store import LEVELS, Store, TrackingError, set_tags
 
 IDENTITY = "identity"  # tag of a run: the digest of its content
 RESULTS = "results"  # tag of a run: the names of the results that contain it, as |one|other|
@@ -147,6 +147,7 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
     MLflow, which lists the newest first, keeps the order.
     """
     n_changes = 0
+    renamed: list[tuple[Any, Sequence[str]]] = []
     present = defaultdict(list)
     for each in found:
         present[each.data.tags.get(IDENTITY)].append(each)
@@ -159,8 +160,7 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
         else:
             all_names = list(dict.fromkeys([name for each in finished for name in names_of(each)] + list(names)))
             if _joined(all_names) != finished[0].data.tags.get(RESULTS):
-                _set_names(store, finished[0], all_names)
-                n_changes += 1
+                renamed.append((finished[0], all_names))
             if _is_behind(finished[0], run):
                 _update(store, level, finished[0].info, run)
                 n_changes += 1
@@ -168,13 +168,16 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
             if each not in finished[:1]:
                 delete(store, level, each)
                 n_changes += 1
-    return n_changes
+    _set_names(store, renamed)
+    return n_changes + len(renamed)
 
 
-def _set_names(store: Store, run: Any, names: Sequence[str]) -> None:
-    retry(store.client.set_tag, run.info.run_id, RESULTS, _joined(names))
-    for model in run.outputs.model_outputs if run.outputs else ():
-        store.client.set_logged_model_tags(model.model_id, {RESULTS: _joined(names)})
+def _set_names(store: Store, renamed: Sequence[tuple[Any, Sequence[str]]]) -> None:
+    """Write the names of the results that contain each run to its tag and to those of its logged models."""
+    set_tags(store, RESULTS, {run.info.run_id: _joined(names) for run, names in renamed})
+    for run, names in renamed:
+        for model in run.outputs.model_outputs if run.outputs else ():
+            store.client.set_logged_model_tags(model.model_id, {RESULTS: _joined(names)})
 
 
 def delete(store: Store, level: str, run: Any) -> None:
@@ -194,16 +197,18 @@ def release(store: Store, names: Sequence[str], keep: Iterable[str] = ()) -> int
 
     Those that no other result contains are deleted. Returns the number of runs changed or deleted.
     """
-    n_changes = 0
+    n_deleted = 0
+    renamed: list[tuple[Any, Sequence[str]]] = []
     for level in ("models", "initializers"):
         for run in contained(store, level, names):
             if run.data.tags.get(IDENTITY) not in keep:
                 if left := [name for name in names_of(run) if name not in names]:
-                    _set_names(store, run, left)
+                    renamed.append((run, left))
                 else:
                     delete(store, level, run)
-                n_changes += 1
-    return n_changes
+                    n_deleted += 1
+    _set_names(store, renamed)
+    return n_deleted + len(renamed)
 
 
 def contained(store: Store, level: str, names: Sequence[str], also: str = "") -> list[Any]:

@@ -355,16 +355,49 @@ def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, m
     set_names = publish._set_names
     overwritten = []
 
-    def overwrite(opened_store: Any, row: Any, names: Sequence[str]) -> None:
-        set_names(opened_store, row, names)
-        if row.data.tags["identity"] == "he seed 3" and not overwritten:
-            overwritten.append(row)
-            client(root).set_tag(row.info.run_id, "results", "|result abc|other|")
+    def overwrite(opened_store: Any, renamed: Sequence[tuple[Any, Sequence[str]]]) -> None:
+        set_names(opened_store, renamed)
+        for row, _ in renamed:
+            if row.data.tags["identity"] == "he seed 3" and not overwritten:
+                overwritten.append(row)
+                client(root).set_tag(row.info.run_id, "results", "|result abc|other|")
 
     monkeypatch.setattr(publish, "_set_names", overwrite)
     publish.publish(opened, result("def", experiment="mine"))
     assert overwritten
     assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
+
+
+@pytest.mark.parametrize("has_table", [True, False], ids=["table as expected", "no such table"])
+def test_tags_of_many_runs_are_changed_whatever_the_tables_of_mlflow(
+    root: Path, monkeypatch: pytest.MonkeyPatch, has_table: bool
+) -> None:
+    """All in one transaction without MLflow, or one by one by MLflow if its table of tags has another form."""
+    with store.writing(root) as opened:
+        publish.publish(opened, result())
+        present = {row.info.run_id: row.data.tags for row in runs(client(root), "models")}
+        assert len(present) == 2
+        calls = []
+        set_tag = MlflowClient.set_tag
+        monkeypatch.setattr(MlflowClient, "set_tag", lambda *given: (calls.append(given), set_tag(*given)))
+        if not has_table:
+            monkeypatch.setattr(store.sqlite3, "connect", lambda path: sqlite3.Connection(":memory:"))
+        store.set_tags(opened, "results", {run_id: f"|{run_id}|" for run_id in present})
+        monkeypatch.undo()
+    assert len(calls) == (0 if has_table else 2)
+    for row in runs(client(root), "models"):
+        assert row.data.tags == present[row.info.run_id] | {"results": f"|{row.info.run_id}|"}
+
+
+def test_no_tag_is_changed_unless_all_of_them_exist(root: Path) -> None:
+    with store.writing(root) as opened:
+        publish.publish(opened, result())
+        ids = [row.info.run_id for row in runs(client(root), "models")]
+        path = store.database(opened.uri)
+        assert not store._updated(path, "results", {ids[0]: "|new|", "no such run": "|new|"})
+        assert state(root)["models"] == {"he seed 3": "|result abc|", "he seed 4": "|result abc|"}
+        assert store._updated(path, "results", dict.fromkeys(ids, "|new|"))
+        assert state(root)["models"] == {"he seed 3": "|new|", "he seed 4": "|new|"}
 
 
 @contextlib.contextmanager
