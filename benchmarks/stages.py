@@ -4,7 +4,7 @@ In a clone of each repository, with an empty MLflow store, `dvc repro --force` r
 iterations) and that of params.yaml. A stage's time has three parts:
 
 - start: from DVC's line "Running stage" to the first line of the stage, which is Python's start and the imports;
-- work: to the line "Finished";
+- work: to the line "Finished", which earlier versions do not print: their work is part of the start;
 - DVC: to the next stage: end of the process, digests of the outputs, dvc.lock.
 
 The first run, which is not measured, compiles the kernel and the modules. To compare two versions, name a clone of
@@ -65,7 +65,7 @@ def parts_of(lines: Sequence[tuple[float, str]]) -> dict[str, list[float]]:
         begin, name = lines[place][0], lines[place][1].split("'")[1]
         inside = [(when, line) for when, line in lines[place + 1 : following] if not line.startswith("> ")]
         first = inside[0][0]
-        finished = next(when for when, line in inside if line.startswith("Finished in "))
+        finished = next((when for when, line in inside if line.startswith("Finished in ")), first)
         parts[name] = [first - begin, finished - first, lines[following][0] - finished]
     return parts
 
