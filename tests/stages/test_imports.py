@@ -60,3 +60,14 @@ def test_the_work_of_a_stage_imports_no_compiler(stage: str, laboratory) -> None
     code += f"work({arguments}); print(*{{'numba', 'sklearn', 'joblib'}} & set(sys.modules), sep=',')"
     done = laboratory.run("python", "-c", code)
     assert done.stdout.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize(("program", "expected"), [("-m", "False"), ("-c", "True")])
+def test_garbage_is_collected_except_while_a_stage_imports(program: str, expected: str) -> None:
+    """As `python -m` sets sys.argv[0] while it looks for a stage; other programs that import stages keep collecting."""
+    code = f"import sys; sys.argv[0] = '{program}'; import gc, pipeline.stages; print(gc.isenabled()); "
+    code += "pipeline.stages.run_and_exit(lambda: print(gc.isenabled(), gc.get_freeze_count() > 0))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=STAGES.parents[1], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [expected, "True", "True"]
