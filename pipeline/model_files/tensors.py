@@ -57,8 +57,13 @@ class Model:
 
 
 def has_weights(model: Model) -> bool:
-    """Whether a model has an array of floats that is no single number."""
-    return any(tensor.dtype in FLOATS and tensor.shape for tensor in model.tensors)
+    """Whether a model has an array that may be a weight."""
+    return any(map(is_floats, model.tensors))
+
+
+def is_floats(tensor: Tensor) -> bool:
+    """Whether a tensor is an array of floats: not a single number, not empty."""
+    return tensor.dtype in FLOATS and tensor.shape != () and 0 not in tensor.shape
 
 
 class BFloat16:
