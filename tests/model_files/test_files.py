@@ -270,6 +270,10 @@ def test_large_bfloat16_arrays_are_converted_in_pieces(tmp_path: Path) -> None:
     assert np.array_equal(array.ravel()[5:9], exact.ravel()[5:9])
     assert np.array_equal(np.asarray(array), exact)
     assert array.astype(np.float64).dtype == np.float64
+    assert np.array_equal(array != 0, exact != 0)
+    assert np.array_equal(-array, -exact)
+    assert np.array_equal(np.abs(array), np.abs(exact))
+    assert np.array_equal(np.sort(array, axis=None), np.sort(exact, axis=None))
 
 
 def test_keras_2(tmp_path: Path) -> None:
