@@ -69,8 +69,8 @@ def is_floats(tensor: Tensor) -> bool:
 class BFloat16(np.lib.mixins.NDArrayOperatorsMixin):
     """An array of bfloat16 values of which each piece is converted to float32 when it is read.
 
-    `array[2:5]` and `array[:, 2:5]` are float32 arrays of that piece; arithmetic, comparisons and `numpy.asarray` convert
-    the whole.
+    `array[2:5]` and `array[:, 2:5]` are float32 arrays of that piece; arithmetic, comparisons and `numpy.asarray`
+    convert the whole.
     """
 
     dtype = np.dtype(np.float32)

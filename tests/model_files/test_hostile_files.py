@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import resource
 import struct
 import subprocess
@@ -22,6 +23,7 @@ from pipeline.errors import UserError
 from pipeline.model_files.files import read
 from tests.marks import slow
 from tests.model_files.fuzz import FILES, examples, in_process, read_all
+from tests.model_files.test_files import field, msgpack_array, msgpack_map
 
 ONE_OF_EACH = (
     "cnn.npz",
@@ -163,46 +165,48 @@ def tensor_pickle(shape: str, strides: str, n: int = 16, offset: int = 0) -> byt
 TUPLE = "(I{}\nI{}\nt"
 BIG = 1 << 60
 SIZES = {
-    "safetensors header": struct.pack("<Q", BIG) + b'{"a":1}',
-    "safetensors shape": safetensors(json.dumps({"a": {"dtype": "F32", "shape": [BIG, BIG], "data_offsets": [0, 64]}}).encode()),
-    "safetensors negative": safetensors(json.dumps({"a": {"dtype": "F32", "shape": [-4, -4], "data_offsets": [0, 64]}}).encode()),
-    "safetensors offsets": safetensors(json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [BIG, BIG + 16]}}).encode()),
-    "safetensors booleans": safetensors(json.dumps({"a": {"dtype": "F32", "shape": [True], "data_offsets": [0, 64]}}).encode()),
-    "safetensors nesting": safetensors(b"[" * 100_000),
-    "safetensors number": safetensors(b'{"a": ' + b"9" * 10_000 + b"}"),
-    "npy shape": npy((BIG, 3)),
-    "npz shape": archive({"a.npy": npy((BIG, 3))}),
-    "npz expansion": archive({"a.npy": npy((1 << 28,))[:-64] + bytes(1 << 27)}),
-    "torch shape": archive({"a/data.pkl": tensor_pickle(TUPLE.format(BIG, 3), TUPLE.format(3, 1)), "a/data/0": bytes(64)}),
-    "torch strides 0": archive({"a/data.pkl": tensor_pickle(TUPLE.format(BIG, 3), TUPLE.format(0, 0)), "a/data/0": bytes(64)}),
-    "torch strides": archive({"a/data.pkl": tensor_pickle(TUPLE.format(4, 4), TUPLE.format(BIG, 1)), "a/data/0": bytes(64)}),
-    "torch strides below 0": archive({"a/data.pkl": tensor_pickle(TUPLE.format(4, 4), TUPLE.format(-4, 1)), "a/data/0": bytes(64)}),
-    "torch offset": archive({"a/data.pkl": tensor_pickle(TUPLE.format(4, 4), TUPLE.format(4, 1), offset=1), "a/data/0": bytes(64)}),
-    "torch offset below 0": archive({"a/data.pkl": tensor_pickle(TUPLE.format(4, 4), TUPLE.format(4, 1), offset=-1), "a/data/0": bytes(64)}),
-    "torch memo": archive({"a/data.pkl": b"\x80\x02}r\xff\xff\xff\x7f."}),
-    "torch long": archive({"a/data.pkl": b"\x80\x02\x8b\xff\xff\xff\x7f"}),
-    "torch doubling": archive({"a/data.pkl": b"\x80\x02]" + b"2\x86" * 60 + b"."}),  # each pair holds the last one twice
-    "torch cycle": archive({"a/data.pkl": b"\x80\x02]q\0h\0a."}),
-    "torch depth": archive({"a/data.pkl": b"\x80\x02]" + b"\x85" * 200_000 + b"."}),
-    "torch keys": archive({"a/data.pkl": b"\x80\x02}]" + b"\x85" * 200_000 + b"Ns."}),
-    "torch bomb": archive({"a/data.pkl": bytes(1 << 27)}),
-    "flax list": b"\x81\xa1a\xdd\xff\xff\xff\xff" + b"\xc0" * 100,
-    "flax bytes": b"\x81\xa1a\xc6\xff\xff\xff\xff",
-    "flax depth": b"\x81\xa1a" + b"\x91" * 100_000,
-    "flax array": b"\x81\xa1a\xc7\x1b\x01\x93\x92\xce\xff\xff\xff\xff\xce\xff\xff\xff\xff\xa7float32\xc4\x04\0\0\0\0\0",
-    "onnx length": b"\x08\x08\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-    "onnx shape": b"\x08\x08\x3a\x1b\x2a\x19\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x10\x01\x42\x01w\x4a\x08" + bytes(8),
-    "index": b'{"weight_map": ' + b"[" * 100_000,
-    "keras config": archive({"config.json": b"[" * 100_000, "model.weights.h5": (FILES / "keras_small.weights.h5").read_bytes()}),
+    "safetensors header": (struct.pack("<Q", BIG) + b'{"a":1}', "is in no format that is read"),
+    "safetensors shape": (safetensors(json.dumps({"a": {"dtype": "F32", "shape": [BIG, BIG], "data_offsets": [0, 64]}}).encode()), "needs more bytes than the file has"),
+    "safetensors negative": (safetensors(json.dumps({"a": {"dtype": "F32", "shape": [-4, -4], "data_offsets": [0, 64]}}).encode()), r"the shape of a is \[-4, -4\]"),
+    "safetensors offsets": (safetensors(json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [BIG, BIG + 16]}}).encode()), "the values of a lie outside the file"),
+    "safetensors booleans": (safetensors(json.dumps({"a": {"dtype": "F32", "shape": [True], "data_offsets": [0, 64]}}).encode()), r"the shape of a is \[True\]"),
+    "safetensors nesting": (safetensors(b'{"a":' * 100_000), "RecursionError"),
+    "safetensors number": (safetensors(b'{"a": ' + b"9" * 10_000 + b"}"), "Exceeds the limit"),
+    "npy shape": (npy((BIG, 3)), "needs more bytes than the file has"),
+    "npz shape": (archive({"a.npy": npy((BIG, 3))}), "needs more bytes than the file has"),
+    "npz expansion": (archive({"a.npy": npy((1 << 28,))[:-64] + bytes(1 << 27)}), "the member a.npy expands from"),
+    "torch shape": (archive({"a/data.pkl": tensor_pickle(TUPLE.format(BIG, 3), TUPLE.format(3, 1)), "a/data/0": bytes(64)}), "needs more bytes than the file has"),
+    "torch strides 0": (archive({"a/data.pkl": tensor_pickle(TUPLE.format(BIG, 3), TUPLE.format(0, 0)), "a/data/0": bytes(64)}), "needs more bytes than the file has"),
+    "torch strides": (archive({"a/data.pkl": tensor_pickle(TUPLE.format(4, 4), TUPLE.format(BIG, 1)), "a/data/0": bytes(64)}), "needs more bytes than the file has"),
+    "torch strides below 0": (archive({"a/data.pkl": tensor_pickle(TUPLE.format(4, 4), TUPLE.format(-4, 1)), "a/data/0": bytes(64)}), r"the strides of tensor are \(-4, 1\)"),
+    "torch offset": (archive({"a/data.pkl": tensor_pickle(TUPLE.format(4, 4), TUPLE.format(4, 1), offset=1), "a/data/0": bytes(64)}), "needs more bytes than the file has"),
+    "torch offset below 0": (archive({"a/data.pkl": tensor_pickle(TUPLE.format(4, 4), TUPLE.format(4, 1), offset=-1), "a/data/0": bytes(64)}), "a tensor has no values"),
+    "torch memo": (archive({"a/data.pkl": b"\x80\x02}r\xff\xff\xff\x7f."}), "contains no weights"),
+    "torch long": (archive({"a/data.pkl": b"\x80\x02\x8b\xff\xff\xff\x7f"}), "not enough data in stream"),
+    "torch doubling": (archive({"a/data.pkl": b"\x80\x02]" + b"2\x86" * 60 + b"."}), "nested without end"),  # each pair holds the last one twice
+    "torch cycle": (archive({"a/data.pkl": b"\x80\x02]q\0h\0a."}), "nested without end"),
+    "torch depth": (archive({"a/data.pkl": b"\x80\x02]" + b"\x85" * 200_000 + b"."}), "nested without end"),
+    "torch keys": (archive({"a/data.pkl": b"\x80\x02}]" + b"\x85" * 200_000 + b"Ns."}), "contains no weights"),
+    "torch bomb": (archive({"a/data.pkl": bytes(1 << 27)}), "the member a/data.pkl expands from"),
+    "flax list": (b"\x81\xa1a\xdd\xff\xff\xff\xff" + b"\xc0" * 100, "it is cut off"),
+    "flax bytes": (b"\x81\xa1a\xc6\xff\xff\xff\xff", "it is cut off"),
+    "flax depth": (b"\x81\xa1a" + b"\x91" * 100_000, "nested without end"),
+    "flax array": (msgpack_map({"a": msgpack_array(np.zeros(4, "f4"))}).replace(b"\x91\x04", b"\x91\x7f"), "needs more bytes than the file has"),
+    "onnx length": (b"\x08\x08\x3a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "it is cut off"),
+    "onnx shape": (b"\x08\x08" + field(7, field(5, b"\x08" + b"\xff" * 7 + b"\x3f" + field(2, 1) + field(8, b"w") + field(9, bytes(8)))), "needs more bytes than the file has"),
+    "index": (b'{"weight_map": ' + b"[" * 100_000, "RecursionError"),
+    "keras config": (archive({"config.json": b"[" * 100_000, "model.weights.h5": (FILES / "keras_small.weights.h5").read_bytes()}), "RecursionError"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_sizes_that_are_not_there(name: str, tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
-    path.write_bytes(SIZES[name])
+    data, reason = SIZES[name]
+    path.write_bytes(data)
     message = limited(path)
-    assert message.startswith(f"{path}: "), message
+    assert message.startswith(f"{path}: ")
+    assert re.search(reason, message)
     assert len(message) < 700
 
 
