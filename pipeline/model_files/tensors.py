@@ -77,7 +77,8 @@ class BFloat16(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __init__(self, bits: NDArray[np.uint16]) -> None:
         self.bits = bits
-        self.shape, self.ndim, self.size, self.flags = bits.shape, bits.ndim, bits.size, bits.flags
+        self.shape, self.ndim, self.size = bits.shape, bits.ndim, bits.size
+        self.flags, self.strides = bits.flags, bits.strides
 
     @property
     def T(self) -> "BFloat16":
