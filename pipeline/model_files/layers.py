@@ -160,7 +160,7 @@ def _by_nodes(model: Model) -> list[Layer]:
         shape, module = weight.shape, model.modules.get(name, Module(""))
         own = name.removesuffix(".weight")
         kind = names.kind_of(module.kind) or "other"
-        if name in biases or (kind == "other" and len(shape) < 2):
+        if name in biases or (kind == "other" and (len(shape) < 2 or count(shape) == max(shape))):
             continue
         if kind == "normalization" or len(shape) < 2:
             kind, units, fan_in, fan_out = "normalization", 1, count(shape), 1

@@ -303,6 +303,17 @@ def test_hdf5_that_cannot_be_mapped(options: dict[str, Any], tmp_path: Path) -> 
     assert np.array_equal(tensor.read(), W)
 
 
+@pytest.mark.parametrize("chunks", [None, (2, 2)])
+def test_hdf5_of_bfloat16(chunks: Any, tmp_path: Path) -> None:
+    """h5py stores ml_dtypes' bfloat16 as two opaque bytes."""
+    bits = (W.view(np.uint32) >> 16).astype("<u2")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("dense/kernel", data=bits.view("V2"), chunks=chunks)
+    (tensor,) = read(tmp_path / "a.h5").tensors
+    assert tensor.dtype == "bfloat16"
+    assert np.array_equal(tensor.read(), W)  # integers below 256 are exact in bfloat16
+
+
 def test_keras_archives_that_were_compressed(tmp_path: Path) -> None:
     with (
         zipfile.ZipFile(FILES / "keras_rnn.keras") as source,
