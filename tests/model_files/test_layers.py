@@ -45,6 +45,14 @@ LAYERS = {
     "torch_cnn.pt": [(*layer[:5], "") for layer in TORCH_CNN],
     "cnn.npz": [(*layer[:5], "") for layer in TORCH_CNN],
     "cnn.onnx": TORCH_CNN,
+    "tokens.onnx": [  # (in, out) where the exporter transposed, (directions, out, in) of recurrent layers
+        ("embedding", E, (8, 11), 11, OUT, ""),
+        ("onnx::MatMul_103", D, (8, 12), 12, IN, "silu"),
+        ("onnx::MatMul_104", D, (12, 6), 6, IN, ""),
+        ("onnx::GRU_122", R, (6, 15), 15, OUT, ""),
+        ("onnx::GRU_123", R, (5, 15), 15, OUT, ""),
+        ("head", D, (5, 2), 2, OUT, ""),
+    ],
     "torch_language.pt": [(*layer[:5], "") for layer in LANGUAGE],
     "torch_legacy.pt": [(*layer[:5], "") for layer in LANGUAGE],
     "keras_cnn.keras": [
@@ -132,7 +140,7 @@ def test_a_row_of_the_matrix_is_a_unit(name: str) -> None:
         elif layer.layout == IN:
             unit = values[..., 1]
         else:
-            unit = values.reshape(-1, values.shape[-1])[1] if layer.layout == "" else values[1]
+            unit = values.reshape(-1, values.shape[-1])[1] if layer.layout == "" or layer.kind == R else values[1]
         assert np.array_equal(matrix[1], np.asarray(unit).ravel())
 
 
@@ -165,7 +173,12 @@ def test_biases_normalization_and_ties() -> None:
 
 @pytest.mark.parametrize(
     ("name", "sizes"),
-    [("torch_language.pt", [6] * 4), ("keras_rnn.keras", [3] * 4 + [5] * 2), ("flax_linen.msgpack", [5] * 6)],
+    [
+        ("torch_language.pt", [6] * 4),
+        ("tokens.onnx", [5] * 2),
+        ("keras_rnn.keras", [3] * 4 + [5] * 2),
+        ("flax_linen.msgpack", [5] * 6),
+    ],
 )
 def test_hidden_sizes(name: str, sizes: list[int]) -> None:
     assert [layer.hidden_size for layer in layers(read(FILES / name)) if layer.kind == R] == sizes
