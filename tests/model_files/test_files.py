@@ -372,14 +372,19 @@ def field(number: int, value: bytes | int) -> bytes:
     return bytes([number << 3, value]) if isinstance(value, int) else bytes([number << 3 | 2, len(value)]) + value
 
 
-def test_onnx_with_external_and_typed_data(tmp_path: Path) -> None:
+def onnx_with_external_data(location: bytes) -> bytes:
+    """A graph of x w with w, (3, 4), at byte 8 of another file, and v, (3, 4), in float_data."""
     external = field(1, 3) + field(1, 4) + field(2, 1) + field(8, b"w") + field(14, 1)
-    external += field(13, field(1, b"location") + field(2, b"w.bin")) + field(13, field(1, b"offset") + field(2, b"8"))
+    external += field(13, field(1, b"location") + field(2, location)) + field(13, field(1, b"offset") + field(2, b"8"))
     typed = field(1, b"\x03\x04") + field(2, 1) + field(8, b"v") + field(4, W.tobytes())
     node = field(1, b"x") + field(1, b"w") + field(2, b"y") + field(4, b"MatMul")
-    path = tmp_path / "a.onnx"
     graph = field(1, node) + field(5, external) + field(5, typed)
-    path.write_bytes(field(1, 8) + b"\x3a" + bytes([len(graph) & 127 | 128, len(graph) >> 7]) + graph)
+    return field(1, 8) + b"\x3a" + bytes([len(graph) & 127 | 128, len(graph) >> 7]) + graph
+
+
+def test_onnx_with_external_and_typed_data(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(onnx_with_external_data(b"w.bin"))
     with pytest.raises(UserError, match=r"a.onnx: its values are in w.bin, which is not beside it; copy both files$"):
         read(path)
     (tmp_path / "w.bin").write_bytes(bytes(8) + W.tobytes())
@@ -387,6 +392,16 @@ def test_onnx_with_external_and_typed_data(tmp_path: Path) -> None:
     assert [tensor.name for tensor in tensors] == ["w", "v"]
     for tensor in tensors:
         assert np.array_equal(tensor.read(), W)
+
+
+@pytest.mark.parametrize("location", ["../w.bin", "/etc/passwd", ""])
+def test_onnx_reads_no_file_outside_its_folder(location: str, tmp_path: Path) -> None:
+    path = tmp_path / "inner" / "a.onnx"
+    path.parent.mkdir()
+    path.write_bytes(onnx_with_external_data(location.encode()))
+    (tmp_path / "w.bin").write_bytes(bytes(8) + W.tobytes())
+    with pytest.raises(UserError, match=f"the values of w lie in {location}, which is not in its folder"):
+        read(path)
 
 
 def test_numpy_arrays_that_would_be_unpickled_are_left_out(tmp_path: Path) -> None:
