@@ -52,6 +52,12 @@ def nearest(modules: Mapping[str, Module], name: str, framework: str) -> Module:
     return modules.get(name, Module(""))
 
 
+def weights_of(group: Group) -> list[str]:
+    """The last parts of the names of a group's weights: as drawn, where they are reparametrized."""
+    found = [leaf for leaf in group.arrays if group.roles[leaf] in (WEIGHT, SCALE, "")]
+    return [leaf for leaf in found if leaf != "weight_v" or "weight_orig" not in found]  # of spectral normalization
+
+
 def bias_of(group: Group, leaf: str) -> Tensor | None:
     """The bias that belongs to a weight of a group."""
     arrays = group.arrays
@@ -73,7 +79,8 @@ def kind(leaf: str, group: Group, bias: Tensor | None, module: Module) -> str:
     """The kind of the layer of a weight, as in `layers.Layer`."""
     role, rank = group.roles[leaf], len(group.arrays[leaf].shape)
     if rank < 2:
-        return "normalization" if role in (WEIGHT, SCALE) else "other"
+        scales = leaf == "gamma" and "beta" not in group.arrays and group.separator == "."  # of PyTorch: LayerScale
+        return "normalization" if role in (WEIGHT, SCALE) and not scales else "other"
     if "recurrent_kernel" in group.arrays or leaf.startswith(RECURRENT):
         return "recurrent"
     if leaf.startswith("embedding"):
@@ -104,10 +111,8 @@ def hidden_size(leaf: str, group: Group) -> int:
         return arrays[leaf].shape[-1]
     end = "_".join(leaf.split("_")[2:])  # "l0", "l0_reverse", or "" of a cell
     projection = arrays.get(f"weight_hr_{end}")
-    if projection:
-        return projection.shape[1]
-    recurrent = arrays.get(f"weight_hh_{end}" if end else "weight_hh")
-    return recurrent.shape[1] if recurrent else 0
+    recurrent = projection or arrays.get(f"weight_hh_{end}" if end else "weight_hh")
+    return recurrent.shape[-1] if recurrent else 0
 
 
 def fans(shape: Sequence[int], channels_last: bool) -> tuple[int, int]:
@@ -119,6 +124,11 @@ def fans(shape: Sequence[int], channels_last: bool) -> tuple[int, int]:
         return shape[-2] * size, shape[-1] * size
     size = count(shape[2:])
     return shape[1] * size, shape[0] * size
+
+
+def transposed_units(shape: Sequence[int], module: Module) -> int:
+    """The output channels of a transposed convolution whose kernel is (in, out / groups, kernel)."""
+    return shape[1] * (module.groups if shape[0] % module.groups == 0 else 1)
 
 
 def is_transposed(module: Module, shape: Sequence[int], bias: Tensor | None) -> bool:
