@@ -24,6 +24,7 @@ from pipeline.theory.initial_loss import expected_binary_loss, expected_softmax_
 from pipeline.theory.variances import ERRORS, without_theory
 
 NOT_DECIDED = "not decided"
+UNCORRELATED = ("random", "orthogonal", "sparse", "martens_sparse", "zeros")  # structures of which theory is valid
 STEPS = 10_000  # of the training for which a network is judged, at its best learning rate
 MARGIN = 10.0  # factor of error of the centered gradient and of the sharpness predicted without data
 FLAT = 0.1  # share of the largest slope below which a bounded activation is saturated, as in `diagnostics.signals`
@@ -40,6 +41,7 @@ class Chain(NamedTuple):
     sigma_w2: list[float]  # fan_in times the mean square of the weights
     sigma_b2: list[float]  # mean square of the biases
     activations: list[Activation]  # of the hidden layers
+    bias_means: list[float]
 
     @property
     def dense(self) -> bool:
@@ -52,28 +54,37 @@ class Chain(NamedTuple):
         return self.audits[-1].layer.units
 
 
-def suitability(layers: Sequence[LayerAudit], activation: str, data: Any = None) -> Suitability | str:
+def suitability(
+    layers: Sequence[LayerAudit], activation: str, data: Any = None, steps: int = STEPS
+) -> Suitability | str:
     """Predicted signals, gradients, trainable depth and label of a network; or the reason why there are none.
 
     `activation` is that of hidden layers whose own is not known. `data` is a batch: inputs (m, n_0), or a pair of
     inputs and class numbers (m,). With it the label of a network of dense layers is that of its measurements, otherwise
-    that of theory. Raises UserError for a batch that does not fit the network.
+    that of theory. `steps` are those of the training. Raises UserError for a batch that does not fit the network.
     """
     chain = as_chain(layers, activation)
     if isinstance(chain, str):
         return chain
+    name = chain.activations[0].name if chain.activations else activation
+    why = beyond_theory(chain)
+    measured = None
+    if data is not None and chain.dense:
+        from pipeline.audit import batch  # which compiles its matrix products: Numba takes a third of a second
+
+        measured = batch.measured_label(chain.audits, chain.activations, data, steps)
+    if why:
+        if measured is None:
+            return why
+        return Suitability(name, *measured.label, [], [], math.nan, measured.signal, measured.gradient)
     signal = mean_field.predicted_signal(1.0, chain.sigma_w2, chain.sigma_b2, chain.activations)
     backward = [audit.std * audit.std * audit.layer.fan_out for audit in layers]
     gradient = mean_field.predicted_gradient([1] * (len(layers) + 1), backward, chain.activations, signal)
     depth, phase = trainable_depth(chain, signal)
-    label, signals, gradients = theory_label(chain, signal), list[float](), list[float]()
-    if data is not None and chain.dense:
-        from pipeline.audit import batch  # which compiles its matrix products: Numba takes a third of a second
-
-        label, signals, gradients = batch.measured_label(chain.audits, chain.activations, data, STEPS)
+    label = measured.label if measured else theory_label(chain, signal, depth, steps)
     reason = "; ".join(part for part in (label.reason, phase) if part)
-    name = chain.activations[0].name if chain.activations else activation
-    return Suitability(name, label.name, reason, signal.tolist(), gradient.tolist(), depth, signals, gradients)
+    lists = (measured.signal, measured.gradient) if measured else ([], [])
+    return Suitability(name, label.name, reason, signal.tolist(), gradient.tolist(), depth, *lists)
 
 
 def as_chain(layers: Sequence[LayerAudit], activation: str) -> Chain | str:
@@ -101,17 +112,21 @@ def as_chain(layers: Sequence[LayerAudit], activation: str) -> Chain | str:
     activations = [ACTIVATIONS[name] for name in names]
     if why := without_theory(activations):
         return f"the network {why}"
-    sigma_w2, sigma_b2 = [], []
-    for audit in layers:
-        mean, square = bias_moments(audit)
-        weight = audit.std * audit.std * audit.layer.fan_in
+    biases = [bias_moments(audit) for audit in layers]
+    sigma_w2 = [audit.std * audit.std * audit.layer.fan_in for audit in layers]
+    return Chain(layers, sigma_w2, [square for _, square in biases], activations, [mean for mean, _ in biases])
+
+
+def beyond_theory(chain: Chain) -> str:
+    """Why mean-field theory does not apply to weights or biases, as a clause; "" if it does."""
+    for audit, weight, square, mean in zip(chain.audits, chain.sigma_w2, chain.sigma_b2, chain.bias_means, strict=True):
+        if audit.structure not in UNCORRELATED:
+            return f"the weights of {audit.layer.name} are {audit.structure}, but theory assumes uncorrelated ones"
         if abs(audit.mean) > ERRORS * audit.std / math.sqrt(audit.n):
             return f"{audit.layer.name} has weights of mean {audit.mean:.3g}, but theory assumes mean 0"
         if mean * mean > ERRORS * ERRORS * square / audit.layer.units and square > SMALL_BIAS * weight:
             return f"{audit.layer.name} has biases of mean {mean:.3g}, but theory assumes mean 0"
-        sigma_w2.append(weight)
-        sigma_b2.append(square)
-    return Chain(layers, sigma_w2, sigma_b2, activations)
+    return ""
 
 
 def bias_moments(audit: LayerAudit) -> tuple[float, float]:
@@ -122,14 +137,17 @@ def bias_moments(audit: LayerAudit) -> tuple[float, float]:
     return float(lane_sum(pad(b))) / b.size, float(lane_sum(pad(b * b))) / b.size
 
 
-def theory_label(chain: Chain, signal: Array) -> Label:
-    """The label by predicted measurements, or NOT_DECIDED."""
+def theory_label(chain: Chain, signal: Array, depth: float, steps: int) -> Label:
+    """The label by predicted measurements, or NOT_DECIDED.
+
+    "healthy" also requires that the hidden layers are not more than the trainable `depth`.
+    """
     if not chain.dense:
         return Label(NOT_DECIDED, "convolution layers, for which the labels were not validated")
     fan_in = [audit.layer.fan_in for audit in chain.audits]
     kernel = tangent_kernel.tangent_kernel(chain.sigma_w2, chain.sigma_b2, chain.activations)
     expected = tangent_kernel.descent(kernel, fan_in, chain.n_out)
-    plan = Plan(1.0, STEPS, float(log(np.float64(max(2, chain.n_out)))))
+    plan = Plan(1.0, steps, float(log(np.float64(max(2, chain.n_out)))))
     labels = [
         label_model(_predicted(chain, signal, kernel, expected, gradient, sharpness), plan)
         for gradient, sharpness in ((1.0, 1.0), (MARGIN, 1.0), (1.0 / MARGIN, 1.0), (1.0, MARGIN), (1.0, 1.0 / MARGIN))
@@ -138,7 +156,11 @@ def theory_label(chain: Chain, signal: Array) -> Label:
     if len({each.name in RATES for each in labels}) > 1:
         likely = "healthy" if label.name in RATES else str(label)
         return Label(NOT_DECIDED, f"{likely} by theory, but too close to the bound")
-    return Label("healthy", "") if label.name in RATES else label
+    if label.name not in RATES:
+        return label
+    if len(chain.activations) > depth:
+        return Label(NOT_DECIDED, "healthy by theory, but deeper than the trainable depth")
+    return Label("healthy", "")
 
 
 def _predicted(
@@ -197,18 +219,18 @@ def saturated_share(activation: Activation, q: float) -> float:
 def trainable_depth(chain: Chain, signal: Array) -> tuple[float, str]:
     """DEPTH_SCALES times the depth scale of the correlation, in layers, and what it follows from.
 
-    For the mean variances of the layers that read a hidden layer: 6 xi_c of Schoenholz et al. (2017) at the fixed point
+    For the mean variances of the layers between hidden layers: 6 xi_c of Schoenholz et al. (2017) at the fixed point
     that the signal approaches, or, where it grows without bound, 6 / ln chi_1. Infinite if chi_1 is 1 within the
-    sampling error of the weights; NaN, and no text, with fewer than two such layers, a layer of zeros, or several
+    sampling error of the weights; NaN, and no text, without such layers, with a layer of zeros, or with several
     activations.
     """
-    later, activations = chain.audits[1:], set(chain.activations)
-    if len(later) < 2 or len(activations) > 1 or not all(chain.sigma_w2[1:]):
+    later, activations = chain.audits[1:-1], set(chain.activations)
+    if not later or len(activations) > 1 or not all(chain.sigma_w2[1:-1]):
         return math.nan, ""
     (phi,) = activations
-    logs = [float(log(np.float64(weight))) for weight in chain.sigma_w2[1:]]
+    logs = [float(log(np.float64(weight))) for weight in chain.sigma_w2[1:-1]]
     weight = float(exp(np.float64(math.fsum(logs) / len(logs))))
-    bias = math.fsum(chain.sigma_b2[1:]) / len(later)
+    bias = math.fsum(chain.sigma_b2[1:-1]) / len(later)
     error = ERRORS * math.sqrt(2.0 / math.fsum(audit.n for audit in later))
     stable = mean_field.fixed_points(weight, bias, phi)
     q = min(stable, key=lambda each: abs(each - float(signal[-2])), default=float(signal[-2]))
