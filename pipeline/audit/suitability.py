@@ -163,6 +163,7 @@ def theory_label(chain: Chain, signal: Array, depth: float, steps: int) -> Label
     return Label("healthy", "")
 
 
+@np.errstate(invalid="ignore", divide="ignore")
 def _predicted(
     chain: Chain,
     signal: Array,
