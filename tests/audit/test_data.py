@@ -178,3 +178,21 @@ def test_layers_for_which_nothing_can_be_said() -> None:
     assert all(map(math.isnan, data_dependence(layers, ["normal"] * 2, [ACTIVATIONS["relu"]], X.T)))
     # An input of orthogonal samples of equal norm: T is 1 for any weights.
     assert layer_p(np.array([[1.0, 2.0]]), np.array([[1.0, 2.0]]), np.eye(2), "normal") == 1.0
+
+
+def test_the_bound_for_a_variance_of_1() -> None:
+    """p = 3 / .05 times 2 d over the standard deviation of the variance times sqrt(2 pi), by NumPy's own products.
+
+    The variance is about the mean of each unit, as Krähenbühl et al. (2016) set it, so inputs are centered as well.
+    """
+    n, units, m, d = 24, 16, 40, 1e-7
+    h = inputs("activations", n, m)
+    W = np.random.RandomState(8).standard_normal((units, n))
+    W *= math.sqrt((1.0 + d) / np.mean(np.var(W @ h, axis=1)))
+    centered = h - h.mean(axis=1, keepdims=True)
+    G = centered @ centered.T / m
+    N, g = n * units, np.trace(G) / n
+    relative = math.sqrt(2.0 * units * np.trace((G / g - np.eye(n)) @ (G / g - np.eye(n))) / (N * (N + 2)))
+    expected = np.sum(W * W) / units * g  # of the variance
+    p = 3.0 / 0.05 * 2.0 * d / (expected * relative * math.sqrt(2.0 * math.pi))
+    assert layer_p(W, W @ h, h, "normal") == pytest.approx(p, rel=1e-6)  # the variance is rounded to 1e-16 / d
