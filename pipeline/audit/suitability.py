@@ -124,7 +124,8 @@ def beyond_theory(chain: Chain) -> str:
             return f"the weights of {audit.layer.name} are {audit.structure}, but theory assumes uncorrelated ones"
         if abs(audit.mean) > ERRORS * audit.std / math.sqrt(audit.n):
             return f"{audit.layer.name} has weights of mean {audit.mean:.3g}, but theory assumes mean 0"
-        if mean * mean > ERRORS * ERRORS * square / audit.layer.units and square > SMALL_BIAS * weight:
+        significant = mean * mean > ERRORS * ERRORS * (square - mean * mean) / audit.layer.units
+        if significant and square > SMALL_BIAS * weight:
             return f"{audit.layer.name} has biases of mean {mean:.3g}, but theory assumes mean 0"
     return ""
 

@@ -85,12 +85,15 @@ def test_descent_of_a_wide_network(name: str, scale: float, n_out: int) -> None:
 
 
 def test_a_layer_of_zeros_stops_the_gradient() -> None:
-    """With ReLU everywhere. With sigmoid the last layer has one, from activations that are equal for all inputs."""
-    for name, last in (("relu", 0.0), ("sigmoid", 0.5 * math.sqrt(10 * 0.25 / N_SAMPLES))):
-        kernel = tangent_kernel([2.0, 0.0, 2.0], [0.0] * 3, [ACTIVATIONS[name]] * 2)
-        found = descent(kernel, [10, 10, 10], 1)
-        assert found.centered_gradient == 0.0
-        assert found.layer_gradients == pytest.approx([0.0, found.layer_gradients[1], last])
+    """Everywhere with ReLU. With sigmoid the last layer has one, by activations of 1/2 and residuals of 1/2 / sqrt(m)."""
+    relu, sigmoid = (
+        descent(tangent_kernel([2.0, 0.0, 2.0], [0.0] * 3, [ACTIVATIONS[name]] * 2), [10, 10, 10], 1)
+        for name in ("relu", "sigmoid")
+    )
+    assert relu.layer_gradients == [0.0, 0.0, 0.0]
+    assert relu.centered_gradient == 0.0
+    assert sigmoid.layer_gradients[0] == 0.0
+    assert sigmoid.layer_gradients[2] == pytest.approx(0.5 * math.sqrt(10 * 0.25 / N_SAMPLES), rel=1e-12)
 
 
 def test_beyond_the_range_of_doubles() -> None:
