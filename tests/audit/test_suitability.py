@@ -48,6 +48,14 @@ def test_a_healthy_network() -> None:
     assert found.measured_signal == []
 
 
+def test_the_gradient_of_layers_of_unequal_width() -> None:
+    """Each ReLU layer multiplies it by fan_out Var(W) / 2 (He et al. 2015, eq. 14), by the weights' own mean square."""
+    layers = audits([20, 40, 80, 10], he)
+    found = judged(layers, "relu")
+    last = layers[2].std ** 2 * 10 / 2.0
+    np.testing.assert_allclose(found.gradient, [layers[1].std ** 2 * 80 / 2.0 * last, last, 1.0], rtol=1e-12)
+
+
 @pytest.mark.parametrize(("factor", "label"), [(0.3, "vanishing"), (3.0, "exploding")])
 def test_wrong_scales_in_deep_networks(factor: float, label: str) -> None:
     """30 layers of .3 or 3 times He: the variance changes by 10^-30 and 10^28."""

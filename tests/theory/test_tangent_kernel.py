@@ -79,9 +79,12 @@ def test_descent_of_a_wide_network(name: str, scale: float, n_out: int) -> None:
     models[-1][0] *= 0.01  # logits near 0
     sigma_w2 = [scale] * (depth - 1) + [scale * 1e-4]
     found = descent(tangent_kernel(sigma_w2, [0.0] * depth, phi), sizes[:-1], n_out)
-    sharpness, gradient = Stack([(W, b) for W, b in models], X, Y[None].astype(float), phi).descent
+    stack = Stack([(W, b) for W, b in models], X, Y[None].astype(float), phi)
+    sharpness, gradient = stack.descent
     assert found.sharpness == pytest.approx(sharpness.mean(), rel=0.15)
     assert found.centered_gradient == pytest.approx(gradient.mean(), rel=0.15)
+    norms = stack.signals.dW * np.sqrt([n * n] * (depth - 1) + [n * n_out])  # from a root mean square
+    np.testing.assert_allclose(found.layer_gradients, norms.mean(axis=0), rtol=0.25)
 
 
 def test_a_layer_of_zeros_stops_the_gradient() -> None:
