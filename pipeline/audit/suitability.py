@@ -8,6 +8,7 @@ change whether the network is expected to train; otherwise the label is NOT_DECI
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -70,9 +71,9 @@ def suitability(
     why = beyond_theory(chain)
     measured = None
     if data is not None and chain.dense:
-        from pipeline.audit import batch  # which compiles its matrix products: Numba takes a third of a second
+        from pipeline.audit.batch import measured_label  # which imports Numba: a third of a second
 
-        measured = batch.measured_label(chain.audits, chain.activations, data, steps)
+        measured = measured_label(chain.audits, chain.activations, data, steps)
     if why:
         if measured is None:
             return why
@@ -149,10 +150,9 @@ def theory_label(chain: Chain, signal: Array, depth: float, steps: int) -> Label
     kernel = tangent_kernel.tangent_kernel(chain.sigma_w2, chain.sigma_b2, chain.activations)
     expected = tangent_kernel.descent(kernel, fan_in, chain.n_out)
     plan = Plan(1.0, steps, float(log(np.float64(max(2, chain.n_out)))))
-    labels = [
-        label_model(_predicted(chain, signal, kernel, expected, gradient, sharpness), plan)
-        for gradient, sharpness in ((1.0, 1.0), (MARGIN, 1.0), (1.0 / MARGIN, 1.0), (1.0, MARGIN), (1.0, 1.0 / MARGIN))
-    ]
+    model = _predicted(chain, signal, kernel, expected)
+    factors = ((1.0, 1.0), (MARGIN, 1.0), (1.0 / MARGIN, 1.0), (1.0, MARGIN), (1.0, 1.0 / MARGIN))
+    labels = [label_model(_changed(model, *each), plan) for each in factors]
     label = labels[0]
     if len({each.name in RATES for each in labels}) > 1:
         likely = "healthy" if label.name in RATES else str(label)
@@ -164,16 +164,20 @@ def theory_label(chain: Chain, signal: Array, depth: float, steps: int) -> Label
     return Label("healthy", "")
 
 
+def _changed(model: dict[str, Any], gradient: float, sharpness: float) -> dict[str, Any]:
+    """The measurements with all gradients and the sharpness times these factors."""
+    return model | {
+        "weight_gradient_rms": [gradient * each for each in model["weight_gradient_rms"]],
+        "centered_gradient": gradient * model["centered_gradient"],
+        "sharpness": sharpness * model["sharpness"],
+    }
+
+
 @np.errstate(invalid="ignore", divide="ignore")
 def _predicted(
-    chain: Chain,
-    signal: Array,
-    kernel: tangent_kernel.Kernel,
-    expected: tangent_kernel.Descent,
-    gradient: float,
-    sharpness: float,
+    chain: Chain, signal: Array, kernel: tangent_kernel.Kernel, expected: tangent_kernel.Descent
 ) -> dict[str, Any]:
-    """The measurements that `label_model` needs, with the predicted gradient and sharpness times these factors."""
+    """The measurements that `label_model` needs."""
     units = [audit.layer.units for audit in chain.audits]
     q, correlation = signal.tolist(), (kernel.signal[:, -1] / kernel.signal[:, 0]).tolist()
     narrow = all(phi.phi is relu for phi in chain.activations) and not any(chain.sigma_b2[:-1])
@@ -185,14 +189,13 @@ def _predicted(
         "preactivation_mean_square": q,
         "weight_mean_square": [audit.std * audit.std for audit in chain.audits],
         "weight_gradient_rms": [
-            gradient * norm / math.sqrt(audit.n)
-            for norm, audit in zip(expected.layer_gradients, chain.audits, strict=True)
+            norm / math.sqrt(audit.n) for norm, audit in zip(expected.layer_gradients, chain.audits, strict=True)
         ],
         "correlation": correlation,
         "initial_cost": initial_cost(q[-1], chain.n_out),
         "blocked_inputs": finite_width.born_dead(units[:-1]) if narrow and chain.activations else 0.0,
-        "sharpness": sharpness * expected.sharpness,
-        "centered_gradient": gradient * expected.centered_gradient,
+        "sharpness": expected.sharpness,
+        "centered_gradient": expected.centered_gradient,
         "weight_norm": math.sqrt(math.fsum(audit.std * audit.std * audit.n for audit in chain.audits)),
     }
 
@@ -205,17 +208,21 @@ def initial_cost(q: float, n_out: int) -> float:
 
 
 def saturated_share(activation: Activation, q: float) -> float:
-    """The expected share of units near an asymptote, by `diagnostics.signals.flat_below`, for pre-activations N(0, q).
-
-    0 for activations that are flat on one side only, or on none.
-    """
-    z, weights = normal_rule(np.asarray(q), kinks_of(activation))
-    around = np.arange(-320, 321) * 0.125  # to +-40, where bounded activations equal their asymptotes
-    slopes = np.abs(activation.slope(around, activation.phi(around)))
-    bound = FLAT * float(slopes.max())
-    if not max(slopes[0], slopes[-1]) < bound:
+    """The expected share of units near an asymptote, for pre-activations N(0, q); 0 if phi has not two of them."""
+    bound = flat_below(activation)
+    if bound == 0.0:
         return 0.0
+    z, weights = normal_rule(np.asarray(q), kinks_of(activation))
     return float(lane_sum(weights * (np.abs(activation.slope(z, activation.phi(z))) < bound)))
+
+
+@cache
+def flat_below(activation: Activation) -> float:
+    """The |slope| below which a unit is saturated, as `diagnostics.signals`, which imports Numba, defines it."""
+    z = np.arange(-320, 321) * 0.125  # to +-40, where bounded activations equal their asymptotes
+    slopes = np.abs(activation.slope(z, activation.phi(z)))
+    bound = FLAT * float(slopes.max())
+    return bound if max(slopes[0], slopes[-1]) < bound else 0.0
 
 
 def trainable_depth(chain: Chain, signal: Array) -> tuple[float, str]:
