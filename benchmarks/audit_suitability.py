@@ -8,6 +8,7 @@ minutes. The labels without data are also compared with the outcomes in reports/
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +18,14 @@ import numpy as np
 
 from benchmarks import labels
 from benchmarks.labels import Problem, outcome
-from pipeline.audit.results import LayerAudit, Suitability
-from pipeline.audit.run import audit_layers
+from pipeline.audit.judge import dependence
+from pipeline.audit.results import LayerAudit, Power, Suitability
 from pipeline.audit.suitability import NOT_DECIDED, suitability
 from pipeline.datasets import DATASETS
 from pipeline.diagnostics.classes import class_counts
 from pipeline.diagnostics.labels import LABEL_RULES, RATES
+from pipeline.distributions.structures import structure
+from pipeline.distributions.summary import summarize
 from pipeline.initializers import recipes
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Layer as Exceptions
@@ -100,14 +103,18 @@ def final_costs(problem: Problem, seed: int) -> dict[str, list[float]]:
 
 
 def audited(parameters: Parameters) -> list[LayerAudit]:
-    """The audits of the layers of a network."""
-    layers: list[Layer] = []
+    """The audits of the layers of a network, as far as `suitability` reads them."""
+    found = []
     for l, (W, b) in enumerate(parameters, start=1):
         units, fan_in = W.shape
         weight = Tensor(f"{l}.weight", W.shape, "float64", lambda W=W: W)  # type: ignore[misc]
         bias = Tensor(f"{l}.bias", (units,), "float64", lambda b=b: b[:, 0])  # type: ignore[misc]
-        layers.append(Layer(f"{l}", "dense", weight, bias, fan_in, units, units, "out, in"))
-    return audit_layers(layers).layers
+        layer = Layer(f"{l}", "dense", weight, bias, fan_in, units, units, "out, in")
+        values = summarize(W, "float64")
+        kind = structure(W, values, dependence(W)).name
+        std = math.sqrt(values.mean_square)
+        found.append(LayerAudit(layer, W.size, values.mean, std, values.largest, kind, [], [], 1.0, [], Power(1.0, ())))
+    return found
 
 
 def study(chosen: Sequence[Problem], costs: dict[str, dict[str, list[float]]], seed: int) -> list[dict[str, Any]]:

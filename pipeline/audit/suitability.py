@@ -31,8 +31,9 @@ MARGIN = 10.0  # factor of error of the centered gradient and of the sharpness p
 FLAT = 0.1  # share of the largest slope below which a bounded activation is saturated, as in `diagnostics.signals`
 DEPTH_SCALES = 6.0  # depth to which networks train, in depth scales of the correlation (Schoenholz et al. 2017)
 SMALL_BIAS = 0.1  # mean square of constant biases, relative to the weights' variance, that theory may neglect
-FIXED = 1e-3  # relative accuracy of the fixed point of the correlation
-MAPS = 1000  # applications of the correlation map
+FIXED = 1e-4  # relative change of a variance by one layer below which it is at its fixed point
+FAR = 1e12  # variances above, or below the inverse, are taken for the limit infinity or 0
+MAPS = 200  # applications of a map
 
 
 class Chain(NamedTuple):
@@ -156,7 +157,7 @@ def theory_label(chain: Chain, signal: Array, depth: float, steps: int) -> Label
     label = labels[0]
     if len({each.name in RATES for each in labels}) > 1:
         likely = "healthy" if label.name in RATES else str(label)
-        return Label(NOT_DECIDED, f"{likely} by theory, but too close to the bound")
+        return Label(NOT_DECIDED, f"{likely} by theory, but close to the bound of a rule")
     if label.name not in RATES:
         return label
     if len(chain.activations) > depth:
@@ -241,8 +242,7 @@ def trainable_depth(chain: Chain, signal: Array) -> tuple[float, str]:
     weight = float(exp(np.float64(math.fsum(logs) / len(logs))))
     bias = math.fsum(chain.sigma_b2[1:-1]) / len(later)
     error = ERRORS * math.sqrt(2.0 / math.fsum(audit.n for audit in later))
-    stable = mean_field.fixed_points(weight, bias, phi)
-    q = min(stable, key=lambda each: abs(each - float(signal[-2])), default=float(signal[-2]))
+    q, stable = _limit(float(signal[-2]), weight, bias, phi)
     chi = mean_field.chi_1(q, weight, phi) if math.isfinite(q) else math.inf
     if abs(chi - 1.0) <= error:
         growth = 1.0
@@ -256,6 +256,17 @@ def trainable_depth(chain: Chain, signal: Array) -> tuple[float, str]:
     state = "critical" if growth == 1.0 else "ordered" if chi < 1.0 else "chaotic" if stable else "growing"
     reach = "any number of layers" if depth == math.inf else f"{short(depth)} layers"
     return depth, f"{state}, chi_1 = {chi:.3g}: trainable to {reach}, and the network has {len(chain.audits)}"
+
+
+def _limit(q: float, weight: float, bias: float, activation: Activation) -> tuple[float, bool]:
+    """The variance that MAPS applications of the length map reach at most from q, and whether it is a fixed point."""
+    for _ in range(MAPS):
+        if not 1.0 / FAR < q < FAR:
+            return q, q < 1.0
+        before, q = q, mean_field.length_map(q, weight, bias, activation)
+        if abs(q - before) <= FIXED * before:
+            return q, True
+    return q, False
 
 
 def _slope_at_fixed_correlation(q: float, weight: float, activation: Activation) -> float:
