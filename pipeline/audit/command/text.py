@@ -51,7 +51,7 @@ def verdict(audit: Audit) -> str:
         said = f"{audit.state.upper()}: {source}."
     if audit.state == NOT_INITIAL:
         said += " Save the model before the first training step and audit that file."
-    if audit.suitability and audit.suitability.label:
+    if audit.suitability and not (audit.findings and audit.findings[0].cause == "unsuitable"):
         effect = f"{audit.suitability.label}: {audit.suitability.reason}".removesuffix(": ")
         said += f" Expected in training with {audit.suitability.activation}: {full_stop(effect)}"
     return said
@@ -106,6 +106,8 @@ def wrapped(words: str, then: str = "", first: str = "") -> list[str]:
 
 
 def _certainty(finding: Finding) -> str:
+    if finding.cause == "unsuitable":
+        return ""
     if finding.p == 0.0:
         return "This is certain."
     if not finding.p > 0.0:
