@@ -97,7 +97,7 @@ def audit_layers(
     state = _state(audits, trained)
     found = sorted((finding for audit in audits for finding in audit.findings), key=lambda one: one.p)
     if trained:
-        notes.append(trained)
+        found.insert(0, Finding("", "not_initial", trained, 0.0))
     predicted = suitability(audits, activation, data)
     judged = None if isinstance(predicted, str) else predicted
     if isinstance(predicted, str):
@@ -108,7 +108,7 @@ def audit_layers(
         state = ALARM
     found = [
         one
-        if one.fix
+        if one.fix or not one.layer
         else one._replace(fix=_fix(one.cause, by_name[one.layer], wanted_by[one.layer], framework, activation))
         for one in found
     ]

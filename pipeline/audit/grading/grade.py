@@ -17,10 +17,11 @@ from pipeline.audit.grading.calls import Caller, Drawn, Fault, Shape, caller, gl
 from pipeline.audit.grading.contract import Nature, check_succession, nature
 from pipeline.audit.grading.signatures import Function, find
 from pipeline.audit.judge import STRUCTURES, Weights, examine_matrix, fault
+from pipeline.audit.law_names import documented
 from pipeline.audit.results import ALARM, AS_INTENDED
 from pipeline.distributions import biases
 from pipeline.distributions.explain import candidates
-from pipeline.distributions.laws import BY_NAME, Fans, law
+from pipeline.distributions.laws import Fans, law
 from pipeline.distributions.power import std_factor
 from pipeline.distributions.structures import RANDOM
 
@@ -273,8 +274,7 @@ def _names(weights: Weights) -> list[str]:
     """The names of the laws or of the structure of weights, most likely first."""
     if weights.structure is not RANDOM:
         return [weights.structure.name]
-    found = [name for one in candidates(weights.found) for name in one.law.name.split(" = ")]
-    return [name for name in found if name in BY_NAME] or found
+    return documented([one.law.name for one in candidates(weights.found)])
 
 
 def _of_shape(sample: Sample, weights: Weights, expect: str) -> OfShape:
