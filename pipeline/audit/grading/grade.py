@@ -24,6 +24,7 @@ from pipeline.distributions.explain import candidates
 from pipeline.distributions.laws import Fans, law
 from pipeline.distributions.power import std_factor
 from pipeline.distributions.structures import RANDOM
+from pipeline.numerics.sums import integer_sum
 
 SHAPES: tuple[Shape, ...] = ((64, 64), (48, 192), (192, 48))  # square, wide and tall: (fan_out, fan_in)
 REPEATS = 4  # calls for each shape
@@ -166,7 +167,7 @@ def connected(shapes: Sequence[Shape]) -> list[Shape]:
 
 def _graded(place: str, function: Function, expect: str, level: float, drawn: dict[Shape, list[Drawn]]) -> Grade:
     samples = _samples(drawn, expect)
-    n_tests = len(samples) + sum(sample.b is not None for sample in samples)
+    n_tests = integer_sum(1 + (sample.b is not None) for sample in samples)
     examined: list[tuple[Sample, Weights]] = []
     for sample in samples:
         fans = [Fans(sample.shape[1], sample.shape[0])]
@@ -178,7 +179,7 @@ def _graded(place: str, function: Function, expect: str, level: float, drawn: di
             found.append(reason)
             p = 0.0
     laws = _common([_names(weights) for _, weights in examined])
-    n = sum(weights.summary.n for _, weights in examined)
+    n = integer_sum(weights.summary.n for _, weights in examined)
     factors = [std_factor(weights.summary.n, level / n_tests) for _, weights in examined]
     rows = [_of_shape(sample, weights, expect) for sample, weights in examined[: len(drawn)]]
     state = ALARM if found else AS_INTENDED
