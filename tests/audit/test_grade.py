@@ -17,8 +17,10 @@ from pipeline.audit.grading.signatures import arguments
 from pipeline.errors import UserError
 from tests.audit.right_initializers import HE, OTHERS
 from tests.audit.wrong_initializers import WRONG
+from tests.marks import slow
 
 HERE = Path(__file__).parent
+QUICK = ("laboratory", "modern", "starred", "initialize_parameters_he", "seeded", "with_biases")  # of HE
 RIGHT, SLIPS = HERE / "right_initializers.py", HERE / "wrong_initializers.py"
 
 
@@ -38,7 +40,7 @@ def graded(folder: Path, body: str, expect: str = "he_normal") -> Grade:
 # Right functions
 
 
-@pytest.mark.parametrize("name", HE)
+@pytest.mark.parametrize("name", [*QUICK, *slow(*[name for name in HE if name not in QUICK])])
 def test_a_right_function_of_any_style_is_right(name: str) -> None:
     found = grade(f"{RIGHT}:{name}", "he_normal")
     assert (found.state, found.reasons) == ("as intended", [])
@@ -46,7 +48,7 @@ def test_a_right_function_of_any_style_is_right(name: str) -> None:
     assert found.n >= 30_000
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", ["xavier", "eye", *slow(*[name for name in OTHERS if name not in ("xavier", "eye")])])
 def test_other_laws_are_graded_too(name: str) -> None:
     expect, _ = OTHERS[name]
     found = grade(f"{RIGHT}:{name}", expect)
