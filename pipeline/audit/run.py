@@ -96,8 +96,8 @@ def audit_layers(
         audits = _with_data(audits, families, activation, data, level / n_tests, notes)
     state = _state(audits, trained)
     found = sorted((finding for audit in audits for finding in audit.findings), key=lambda one: one.p)
-    if trained:
-        found.insert(0, Finding("", "not_initial", trained, 0.0))
+    if trained and layers:
+        found.insert(0, Finding("", "not_initial", trained, 0.0, _fix("not_initial", layers[0], "", framework, "")))
     predicted = suitability(audits, activation, data)
     judged = None if isinstance(predicted, str) else predicted
     if isinstance(predicted, str):

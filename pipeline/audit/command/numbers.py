@@ -109,3 +109,8 @@ def middle(text: str, width: int) -> str:
         return text
     left = (width - 1) // 2
     return f"{text[:left]}…{text[len(text) - (width - 1 - left) :]}"
+
+
+def end(text: str, width: int) -> str:
+    """The text, of which the beginning is left out if it is longer than a width."""
+    return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"

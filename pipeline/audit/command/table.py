@@ -3,14 +3,25 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pipeline.audit.command.numbers import deviation, factor, joined, kind, middle, pattern, probability, shape, whole
+from pipeline.audit.command.numbers import (
+    deviation,
+    end,
+    factor,
+    joined,
+    kind,
+    middle,
+    pattern,
+    probability,
+    shape,
+    whole,
+)
 from pipeline.audit.law_names import documented
 from pipeline.audit.results import Finding, LayerAudit
 from pipeline.numerics.sums import integer_sum
 
 COLUMNS = 100
 HEADER = ("layer", "shape", "kind", "std", "law", "p", "finding")
-NARROWEST = (("law", 20), ("layer", 34), ("law", 16), ("layer", 12))  # to which columns are shortened, in turn
+NARROWEST = (("law", 20), ("layer", 28), ("law", 16), ("layer", 12))  # to which columns are shortened, in turn
 MOST_LAWS = 5  # that are named; if more explain a layer, the weights are too few to tell
 FEWEST = 3  # layers that are put into one row
 FAMILIES = (("normal", "uniform"), ("normal", "truncated"), ("truncated", "uniform"))
@@ -96,7 +107,7 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], alignment: str
             i = header.index(name)
             widths[i] = max(min(widths[i], narrowest), widths[i] - excess)
     for i, width in enumerate(list(widths)):
-        shorten = _fewer if alignment[i] == "L" else middle
+        shorten = _fewer if alignment[i] == "L" else end
         columns[i] = [shorten(cell, width) for cell in columns[i]]
         widths[i] = max(map(len, columns[i]))
     lines = [
@@ -152,4 +163,4 @@ def _smallest(values: Sequence[float]) -> str:
     known = [p for p in values if p == p]
     if not known:
         return "–"
-    return ("≥ " if len(values) > 1 else "") + probability(min(known))
+    return ("≥ " if min(known) < max(known) else "") + probability(min(known))
