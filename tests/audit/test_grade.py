@@ -112,6 +112,33 @@ def test_two_slips_are_both_named(tmp_path: Path) -> None:
     assert [reason.cause for reason in graded(tmp_path, body).reasons] == ["wrong_scale", "wrong_family"]
 
 
+def test_a_tensor_that_is_no_array_is_named(tmp_path: Path) -> None:
+    body = (
+        "class Tensor:\n"
+        "    def __array__(self, dtype=None, copy=None):\n"
+        "        raise RuntimeError('call detach() first')\n"
+        "def f(m, n):\n"
+        "    return Tensor()"
+    )
+    (reason,) = graded(tmp_path, body).reasons
+    assert reason.cause == "wrong_dtype"
+    assert "a Tensor for W, which is not converted to an array: RuntimeError: call detach() first" in reason.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "from functools import partial\ndef g(rng, m, n, gain):\n    return gain * rng.randn(m, n) / np.sqrt(n)\nf = partial(g, gain=2**0.5)",
+        "class C:\n    def he(self, fan_in, fan_out):\n        return np.random.randn(fan_out, fan_in) * np.sqrt(2 / fan_in)\nf = C().he",
+        "f = lambda m, n: np.random.randn(m, n) * np.sqrt(2 / n)",
+        "import functools\ndef d(h):\n    @functools.wraps(h)\n    def w(*a, **k):\n        return h(*a, **k)\n    return w\n@d\ndef f(shape):\n    return np.random.randn(*shape) * np.sqrt(2 / shape[1])",
+    ],
+    ids=["partial", "method", "lambda", "decorated"],
+)
+def test_what_is_called_may_be_any_callable(tmp_path: Path, body: str) -> None:
+    assert graded(tmp_path, body).ok
+
+
 def test_what_is_expected_is_compared_and_not_guessed(tmp_path: Path) -> None:
     """A right Xavier function is wrong where He is expected, and the other way round."""
     assert grade(f"{RIGHT}:xavier", "he_uniform").reasons[0].cause == "wrong_scale"
