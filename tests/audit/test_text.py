@@ -152,7 +152,14 @@ def test_a_standard_deviation_has_the_digits_that_its_sampling_error_allows(std:
 
 @pytest.mark.parametrize(
     ("values", "shown"),
-    [([3], "3"), ([0, 1, 2], "0-2"), ([0, 2, 4, 6], "0,2..6"), ([0, 1, 5, 7, 8], "0-1,5,7-8"), ([4, 2], "2,4")],
+    [
+        ([3], "3"),
+        ([0, 1, 2], "0-2"),
+        ([0, 2, 4, 6], "0,2..6"),
+        ([2, 4, 6], "2,4,6"),
+        ([0, 1, 5, 7, 8], "0-1,5,7-8"),
+        ([4, 2], "2,4"),
+    ],
 )
 def test_numbers_of_layers(values: list[int], shown: str) -> None:
     assert numbers.ranges(values) == shown

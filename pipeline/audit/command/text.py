@@ -39,7 +39,7 @@ def verdict(audit: Audit) -> str:
             said = f"OK: {source} is initialized as intended: {size}."
         else:
             said = f"OK: {source} is at a documented initialization: {size}."
-            said += " Whether that was meant is checked if --expect names it."
+            said += " Whether that was meant can be checked with --expect."
     elif audit.findings:
         worst = audit.findings[0]
         others = dict.fromkeys(each.layer for each in audit.findings[1:] if each.layer != worst.layer)
