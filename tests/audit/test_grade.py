@@ -55,6 +55,23 @@ def test_other_laws_are_graded_too(name: str) -> None:
     assert (found.state, found.reasons) == ("as intended", [])
 
 
+def test_a_function_with_a_seed_of_its_own_is_graded_on_one_network() -> None:
+    """As the tutorial's initialize_parameters_he, which sets the seed 3."""
+    found = grade(f"{RIGHT}:initialize_parameters_he", "he_normal")
+    assert found.n == 64 * 64 + 192 * 64 + 48 * 192 + 192 * 48
+    assert "one network was graded" in found.note
+    assert grade(f"{RIGHT}:laboratory", "he_normal").note == ""
+
+
+def test_biases_of_a_recipe_that_draws_them(tmp_path: Path) -> None:
+    body = "def f(rng, m, n):\n    r = 1 / np.sqrt(n)\n    return rng.uniform(-r, r, (m, n)), {}"
+    assert graded(tmp_path, body.format("rng.uniform(-r, r, m)"), "pytorch_linear").ok
+    for wrong in ("np.zeros(m) + 0.1", "rng.uniform(-2 * r, 2 * r, m)", "rng.uniform(0, r, (m, 1))"):
+        found = graded(tmp_path, body.format(wrong), "pytorch_linear")
+        assert [reason.cause for reason in found.reasons] == ["bias"]
+    assert graded(tmp_path, body.format("np.zeros(m)"), "pytorch_linear").ok
+
+
 def test_there_are_enough_examples() -> None:
     assert len(HE) >= 12
     assert len(WRONG) >= 20
