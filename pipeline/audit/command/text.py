@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from pipeline.audit.causes import CAUSES
 from pipeline.audit.command.numbers import listed, plural, probability, whole
-from pipeline.audit.command.table import COLUMNS, groups, names, power, table
-from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding
+from pipeline.audit.command.table import COLUMNS, MOST_LAWS, groups, names, power, table
+from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding, LayerAudit
 from pipeline.numerics.sums import integer_sum
 
 POWER = "95 %"  # of networks in which a deviation is detected
@@ -20,11 +20,11 @@ def text(audit: Audit) -> str:
     if audit.layers:
         blocks.append([*table(found), "", *wrapped(_legend(audit))])
     blocks += [finding_lines(same, audit) for same in similar(audit.findings)]
-    if audit.state == AS_INTENDED and audit.layers:
+    if audit.state == AS_INTENDED and (missed := power(found)):
         head = f"What would have been missed (detected in less than {POWER} of networks at level {audit.level:g}):"
-        blocks.append([*wrapped(head), *power([group for group in found if group.layers[0].n])])
+        blocks.append([*wrapped(head), *missed])
     if audit.notes:
-        blocks.append([line for note in audit.notes for line in wrapped(f"Note: {sentence(note)}", "      ")])
+        blocks.append([line for note in audit.notes for line in wrapped(f"Note: {full_stop(note)}", "      ")])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
@@ -32,13 +32,14 @@ def verdict(audit: Audit) -> str:
     """One to three sentences: what is wrong in which layer, how certain that is, and what it does to training."""
     source = audit.source or "the model"
     if audit.state == AS_INTENDED:
-        n = integer_sum(each.n for each in audit.layers)
-        size = f"{plural(len(audit.layers), 'layer')} with {whole(n)} weights"
-        if any(each.expected for each in audit.layers):
-            said = f"OK: {source} is initialized as intended: {size}, drawn from {_named(audit)}."
+        drawn = [each for each in audit.layers if each.layer.kind != "normalization"]
+        weights = whole(integer_sum(each.n for each in drawn))
+        size = f"{plural(len(drawn), 'layer')} with {weights} weights, drawn from {_named(drawn)}"
+        if any(each.expected for each in drawn):
+            said = f"OK: {source} is initialized as intended: {size}."
         else:
-            said = f"OK: {source} is as a documented initializer leaves it: {size}, drawn from {_named(audit)}. "
-            said += "Whether that was meant is checked if --expect names it."
+            said = f"OK: {source} is at a documented initialization: {size}."
+            said += " Whether that was meant can be checked with --expect."
     elif audit.findings:
         worst = audit.findings[0]
         others = dict.fromkeys(each.layer for each in audit.findings[1:] if each.layer != worst.layer)
@@ -51,7 +52,7 @@ def verdict(audit: Audit) -> str:
         said = f"{audit.state.upper()}: {source}."
     if audit.state == NOT_INITIAL:
         said += " Save the model before the first training step and audit that file."
-    if audit.suitability and audit.suitability.label:
+    if audit.suitability and not (audit.findings and audit.findings[0].cause == "unsuitable"):
         effect = f"{audit.suitability.label}: {audit.suitability.reason}".removesuffix(": ")
         said += f" Expected in training with {audit.suitability.activation}: {full_stop(effect)}"
     return said
@@ -106,6 +107,8 @@ def wrapped(words: str, then: str = "", first: str = "") -> list[str]:
 
 
 def _certainty(finding: Finding) -> str:
+    if finding.cause == "unsuitable":
+        return ""
     if finding.p == 0.0:
         return "This is certain."
     if not finding.p > 0.0:
@@ -113,15 +116,17 @@ def _certainty(finding: Finding) -> str:
     return f"A network initialized as expected would show this with a probability of {probability(finding.p)}."
 
 
-def _named(audit: Audit) -> str:
+def _named(drawn: Sequence[LayerAudit]) -> str:
     """The laws that explain the layers, as few as possible, with the number of layers of each."""
-    remaining = [names(each) or [each.structure] for each in audit.layers]
+    remaining = [names(each) or [each.structure] for each in drawn]
     counts: dict[str, int] = {}
-    while remaining:
-        all_names = dict.fromkeys(name for layer in remaining for name in layer)
-        most = max(all_names, key=lambda name: integer_sum(name in layer for layer in remaining))
+    while decided := [layer for layer in remaining if len(layer) <= MOST_LAWS]:
+        laws = dict.fromkeys(name for layer in decided for name in layer)
+        most = max(laws, key=lambda name: integer_sum(name in layer for layer in decided))
         counts[most] = integer_sum(most in layer for layer in remaining)
         remaining = [layer for layer in remaining if most not in layer]
+    if remaining:
+        counts["laws that so few weights do not tell"] = len(remaining)
     if len(counts) == 1:
         return next(iter(counts))
     return ", ".join(f"{law} ({plural(n, 'layer')})" for law, n in counts.items())
