@@ -14,7 +14,7 @@ import contextlib
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -172,9 +172,20 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
 
 
 def _set_names(store: Store, run: Any, names: Sequence[str]) -> None:
-    retry(store.client.set_tag, run.info.run_id, RESULTS, _joined(names))
-    for model in run.outputs.model_outputs if run.outputs else ():
-        store.client.set_logged_model_tags(model.model_id, {RESULTS: _joined(names)})
+    with _unless_deleted(store, run.info.run_id):
+        retry(store.client.set_tag, run.info.run_id, RESULTS, _joined(names))
+        for model in run.outputs.model_outputs if run.outputs else ():
+            store.client.set_logged_model_tags(model.model_id, {RESULTS: _joined(names)})
+
+
+@contextlib.contextmanager
+def _unless_deleted(store: Store, run_id: str) -> Iterator[None]:
+    """Ignore an error of writing to a run if another process has deleted it, which keeps one of the same identity."""
+    try:
+        yield
+    except MlflowException:
+        if store.client.get_run(run_id).info.lifecycle_stage != "deleted":
+            raise
 
 
 def delete(store: Store, level: str, run: Any) -> None:
@@ -216,25 +227,23 @@ def _create(store: Store, level: str, run: Run, names: Sequence[str], start: int
     """Create a run with its content, then finish it."""
     tags = {IDENTITY: run.identity, RESULTS: _joined(names), DETAIL: _detail(run)} | dict(run.tags)
     info = store.client.create_run(store.ids[level], start_time=start, tags=tags, run_name=run.name).info
-    try:
+    with _unless_deleted(store, info.run_id):
         log(store, info, run.metrics, run.params)
         add_details(store, level, info, run, {RESULTS: _joined(names)})
         if level == "models":  # three times as fast, and there are many
             store.client.set_terminated(info.run_id, end_time=start)
         else:  # without an end, since publishing took the time, not training
             store.client.update_run(info.run_id, "FINISHED")
-    except MlflowException:
-        if store.client.get_run(info.run_id).info.lifecycle_stage != "deleted":
-            raise  # otherwise another process has finished a run of the same identity, and deleted this one
 
 
 def _update(store: Store, level: str, info: Any, run: Run) -> None:
     """Log the details of a run that has fewer or other ones; the last step is its tag."""
     names = names_of(store.client.get_run(info.run_id))
-    _delete_models(store, level, info)  # of an interrupted update
-    if isinstance(run.detail, str):
-        log(store, info, run.metrics, now=int(time.time() * 1000))
-        for key, value in run.tags.items():
-            store.client.set_tag(info.run_id, key, value)
-    add_details(store, level, info, run, {RESULTS: _joined(names)})
-    store.client.set_tag(info.run_id, DETAIL, _detail(run))
+    with _unless_deleted(store, info.run_id):
+        _delete_models(store, level, info)  # of an interrupted update
+        if isinstance(run.detail, str):
+            log(store, info, run.metrics, now=int(time.time() * 1000))
+            for key, value in run.tags.items():
+                store.client.set_tag(info.run_id, key, value)
+        add_details(store, level, info, run, {RESULTS: _joined(names)})
+        store.client.set_tag(info.run_id, DETAIL, _detail(run))

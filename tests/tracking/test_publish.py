@@ -348,6 +348,46 @@ def test_a_run_that_another_process_deletes_while_it_is_written_is_no_error(root
     assert state(root)["models"] == {"he seed 3": "|theirs|result abc|"}
 
 
+def test_a_run_that_another_process_deletes_before_it_gets_a_name_is_no_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process keeps a run of the same identity with a smaller id."""
+    opened = server(root)
+    publish.publish(opened, result())
+    set_names = publish._set_names
+    deleted = []
+
+    def delete_before(opened_store: Any, row: Any, names: Sequence[str]) -> None:
+        if row.data.tags["identity"] == "he seed 3" and not deleted:
+            deleted.append(row)
+            client(root).delete_run(row.info.run_id)
+            publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
+        set_names(opened_store, row, names)
+
+    monkeypatch.setattr(publish, "_set_names", delete_before)
+    publish.publish(opened, result("def", experiment="mine"))
+    assert deleted
+    assert state(root)["models"] == {"he seed 3": "|theirs|mine|", "he seed 4": "|result abc|mine|"}
+
+
+def test_a_run_that_another_process_deletes_while_it_gets_details_is_no_error(root: Path) -> None:
+    opened = server(root)
+    publish.publish(opened, with_models(result(), [run("he seed 3")]))
+    curve = Details([("cost", 1.0, 0)])
+
+    def details(folder: Path) -> Details:
+        client(root).delete_run(only(root, "models", "he seed 3").info.run_id)
+        publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
+        return curve
+
+    first = itertools.chain([details], itertools.repeat(lambda _: curve))
+    model = run("he seed 3", detail=1, details=lambda folder: next(first)(folder))
+    publish.publish(opened, with_models(result("def"), [model]))
+    assert state(root)["models"] == {"he seed 3": "|theirs|result def|"}
+    row = only(root, "models", "he seed 3")
+    assert len(client(root).get_metric_history(row.info.run_id, "cost")) == 1
+
+
 def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each reads the tag before the other writes it; the name that the later write drops is added again."""
     opened = server(root)
