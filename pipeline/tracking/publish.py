@@ -157,6 +157,9 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
             _create(store, level, run, names, start - place)
             n_changes += 1
         else:
+            wanted = _joined(dict.fromkeys([*names_of(finished[0]), *names]))
+            if not store.is_local and (len(finished) > 1 or wanted != finished[0].data.tags.get(RESULTS)):
+                finished = [store.client.get_run(each.info.run_id) for each in finished]  # with names added meanwhile
             all_names = list(dict.fromkeys([name for each in finished for name in names_of(each)] + list(names)))
             if _joined(all_names) != finished[0].data.tags.get(RESULTS):
                 _set_names(store, finished[0], all_names)
@@ -165,7 +168,7 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
                 _update(store, level, finished[0].info, run)
                 n_changes += 1
         for each in same:
-            if each not in finished[:1]:
+            if not finished or each.info.run_id != finished[0].info.run_id:
                 delete(store, level, each)
                 n_changes += 1
     return n_changes

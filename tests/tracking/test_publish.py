@@ -407,6 +407,25 @@ def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, m
     assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
 
 
+def test_a_name_that_another_process_adds_after_the_search_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process has finished, so it will not add the name again."""
+    opened = server(root)
+    publish.publish(opened, result())
+    put_level = publish._put
+    added = []
+
+    def add_before(opened_store: Any, level: str, *arguments: Any) -> int:
+        if level == "models" and not added:
+            added.append(only(root, "models", "he seed 3"))
+            client(root).set_tag(added[0].info.run_id, "results", "|result abc|other|")
+        return put_level(opened_store, level, *arguments)
+
+    monkeypatch.setattr(publish, "_put", add_before)
+    publish.publish(opened, result("def", experiment="mine"))
+    assert added
+    assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
+
+
 @contextlib.contextmanager
 def outrun(database: Path, table: str) -> Iterator[list[tuple]]:
     """Whenever MLflow is about to insert rows into `table`, another connection inserts them first; they are collected."""
