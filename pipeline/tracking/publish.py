@@ -46,7 +46,7 @@ def publish(store: Store, result: Result, advance: Callable[[int], object] = lam
     if store.is_local:
         for level in LEVELS:  # a process that was killed left them
             for run in store.search(level, "attributes.status = 'RUNNING'"):
-                delete(store, level, run)
+                delete(store, run)
         return _publish(store, result, advance) > 0
     for number in range(PASSES):
         if not _publish(store, result, advance, number == 0):
@@ -169,7 +169,7 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
                 n_changes += 1
         for each in same:
             if not finished or each.info.run_id != finished[0].info.run_id:
-                delete(store, level, each)
+                delete(store, each)
                 n_changes += 1
     return n_changes
 
@@ -187,19 +187,21 @@ def _unless_deleted(store: Store, run_id: str) -> Iterator[None]:
     try:
         yield
     except MlflowException:
-        if store.client.get_run(run_id).info.lifecycle_stage != "deleted":
+        info = store.client.get_run(run_id).info
+        if info.lifecycle_stage != "deleted":
             raise
+        _delete_models(store, info)  # saved after the run was deleted
 
 
-def delete(store: Store, level: str, run: Any) -> None:
+def delete(store: Store, run: Any) -> None:
     """Delete a run and its logged models, which another process may have deleted already."""
     with contextlib.suppress(MlflowException):
-        _delete_models(store, level, run.info)
+        _delete_models(store, run.info)
         store.client.delete_run(run.info.run_id)
 
 
-def _delete_models(store: Store, level: str, info: Any) -> None:
-    for model in store.client.search_logged_models([store.ids[level]], f"source_run_id = '{info.run_id}'"):
+def _delete_models(store: Store, info: Any) -> None:
+    for model in store.client.search_logged_models([info.experiment_id], f"source_run_id = '{info.run_id}'"):
         store.client.delete_logged_model(model.model_id)
 
 
@@ -215,7 +217,7 @@ def release(store: Store, names: Sequence[str], keep: Iterable[str] = ()) -> int
                 if left := [name for name in names_of(run) if name not in names]:
                     _set_names(store, run, left)
                 else:
-                    delete(store, level, run)
+                    delete(store, run)
                 n_changes += 1
     return n_changes
 
@@ -243,7 +245,7 @@ def _update(store: Store, level: str, info: Any, run: Run) -> None:
     """Log the details of a run that has fewer or other ones; the last step is its tag."""
     names = names_of(store.client.get_run(info.run_id))
     with _unless_deleted(store, info.run_id):
-        _delete_models(store, level, info)  # of an interrupted update
+        _delete_models(store, info)  # of an interrupted update
         if isinstance(run.detail, str):
             log(store, info, run.metrics, now=int(time.time() * 1000))
             for key, value in run.tags.items():

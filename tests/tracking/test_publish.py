@@ -370,22 +370,29 @@ def test_a_run_that_another_process_deletes_before_it_gets_a_name_is_no_error(
     assert state(root)["models"] == {"he seed 3": "|theirs|mine|", "he seed 4": "|result abc|mine|"}
 
 
-def test_a_run_that_another_process_deletes_while_it_gets_details_is_no_error(root: Path) -> None:
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_run_that_another_process_deletes_while_its_model_is_saved_leaves_no_model(
+    root: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """`is_there`: without its details, which are added; else it is being created."""
     opened = server(root)
-    publish.publish(opened, with_models(result(), [run("he seed 3")]))
-    curve = Details([("cost", 1.0, 0)])
+    if is_there:
+        publish.publish(opened, with_models(result(), [run("he seed 3")]))
+    create_model = MlflowClient.create_logged_model
+    deleted = []
 
-    def details(folder: Path) -> Details:
-        client(root).delete_run(only(root, "models", "he seed 3").info.run_id)
-        publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
-        return curve
+    def delete_before(*arguments: Any, source_run_id: str, **named: Any) -> Any:
+        if not deleted:
+            deleted.append(source_run_id)
+            client(root).delete_run(source_run_id)
+            publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
+        return create_model(*arguments, source_run_id=source_run_id, **named)
 
-    first = itertools.chain([details], itertools.repeat(lambda _: curve))
-    model = run("he seed 3", detail=1, details=lambda folder: next(first)(folder))
-    publish.publish(opened, with_models(result("def"), [model]))
+    monkeypatch.setattr(MlflowClient, "create_logged_model", delete_before)
+    publish.publish(opened, with_models(result("def"), [detailed()]))
     assert state(root)["models"] == {"he seed 3": "|theirs|result def|"}
-    row = only(root, "models", "he seed 3")
-    assert len(client(root).get_metric_history(row.info.run_id, "cost")) == 1
+    (model,) = logged_models(client(root))
+    assert model.source_run_id == only(root, "models", "he seed 3").info.run_id != deleted[0]
 
 
 def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
