@@ -202,7 +202,13 @@ MUTATIONS = (
     ),
     Mutation("page/content.py", "part[place]", "part[0]"),
     # tracking
-    Mutation("tracking/publish.py", "if each not in finished[:1]:", "if each not in finished:"),
+    Mutation(
+        "tracking/publish.py",
+        "if not finished or each.info.run_id != finished[0]",
+        "if not finished or each.info.run_id == finished[0]",
+    ),
+    Mutation("tracking/publish.py", "if not store.is_local and (len", "if store.is_local and (len"),
+    Mutation("tracking/publish.py", "_delete_models(store, info)  # saved", "pass  # saved"),
     Mutation("tracking/publish.py", "if left := [name", "if left := [] and [name"),
     Mutation("tracking/runs.py", "return seed in {P.comparison", "return seed not in {P.comparison"),
     Mutation("tracking/provenance.py", 'OUTPUTS = ("dvc.lock", "jobs", "reports")', 'OUTPUTS = ("dvc.lock", "jobs")'),

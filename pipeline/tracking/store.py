@@ -183,11 +183,11 @@ def set_experiment_tags(store: Store, level: str, tags: dict[str, str]) -> None:
 
 
 def set_tags(store: Store, key: str, values: Mapping[str, str]) -> None:
-    """Set a tag that runs have already; `values` holds the new value of each run's id.
+    """Set a tag that runs of a local store have already; `values` holds the new value of each run's id.
 
-    In a local store one transaction changes all of them: MLflow takes a transaction and a millisecond for each.
+    One transaction changes all of them: MLflow takes a transaction and a millisecond for each.
     """
-    if not (store.is_local and _updated(database(store.uri), key, values)):
+    if not _updated(database(store.uri), key, values):
         for run_id, value in values.items():
             retry(store.client.set_tag, run_id, key, value)
 

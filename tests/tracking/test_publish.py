@@ -348,6 +348,53 @@ def test_a_run_that_another_process_deletes_while_it_is_written_is_no_error(root
     assert state(root)["models"] == {"he seed 3": "|theirs|result abc|"}
 
 
+def test_a_run_that_another_process_deletes_before_it_gets_a_name_is_no_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process keeps a run of the same identity with a smaller id."""
+    opened = server(root)
+    publish.publish(opened, result())
+    set_names = publish._set_names
+    deleted = []
+
+    def delete_before(opened_store: Any, row: Any, names: Sequence[str]) -> None:
+        if row.data.tags["identity"] == "he seed 3" and not deleted:
+            deleted.append(row)
+            client(root).delete_run(row.info.run_id)
+            publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
+        set_names(opened_store, row, names)
+
+    monkeypatch.setattr(publish, "_set_names", delete_before)
+    publish.publish(opened, result("def", experiment="mine"))
+    assert deleted
+    assert state(root)["models"] == {"he seed 3": "|theirs|mine|", "he seed 4": "|result abc|mine|"}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_run_that_another_process_deletes_while_its_model_is_saved_leaves_no_model(
+    root: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """`is_there`: without its details, which are added; else it is being created."""
+    opened = server(root)
+    if is_there:
+        publish.publish(opened, with_models(result(), [run("he seed 3")]))
+    create_model = MlflowClient.create_logged_model
+    deleted = []
+
+    def delete_before(*arguments: Any, source_run_id: str, **named: Any) -> Any:
+        if not deleted:
+            deleted.append(source_run_id)
+            client(root).delete_run(source_run_id)
+            publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
+        return create_model(*arguments, source_run_id=source_run_id, **named)
+
+    monkeypatch.setattr(MlflowClient, "create_logged_model", delete_before)
+    publish.publish(opened, with_models(result("def"), [detailed()]))
+    assert state(root)["models"] == {"he seed 3": "|theirs|result def|"}
+    (model,) = logged_models(client(root))
+    assert model.source_run_id == only(root, "models", "he seed 3").info.run_id != deleted[0]
+
+
 def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each reads the tag before the other writes it; the name that the later write drops is added again."""
     opened = server(root)
@@ -365,6 +412,25 @@ def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, m
     monkeypatch.setattr(publish, "_set_names", overwrite)
     publish.publish(opened, result("def", experiment="mine"))
     assert overwritten
+    assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
+
+
+def test_a_name_that_another_process_adds_after_the_search_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process has finished, so it will not add the name again."""
+    opened = server(root)
+    publish.publish(opened, result())
+    put_level = publish._put
+    added = []
+
+    def add_before(opened_store: Any, level: str, *arguments: Any) -> int:
+        if level == "models" and not added:
+            added.append(only(root, "models", "he seed 3"))
+            client(root).set_tag(added[0].info.run_id, "results", "|result abc|other|")
+        return put_level(opened_store, level, *arguments)
+
+    monkeypatch.setattr(publish, "_put", add_before)
+    publish.publish(opened, result("def", experiment="mine"))
+    assert added
     assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
 
 
