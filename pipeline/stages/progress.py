@@ -5,6 +5,7 @@ No result depends on this module, so no stage that trains runs again when it cha
 
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -26,6 +27,7 @@ def task(description: str, total: int = 1, unit: str = "step") -> Iterator[Advan
     if sys.stderr.isatty():
         from tqdm import tqdm  # not imported where there is no bar
 
+        tqdm.set_lock(threading.RLock())  # its own lock is for several processes; in Python 3.14 it starts one
         with tqdm(total=total, unit=unit, delay=DELAY, leave=False) as bar:
             yield bar.update
     else:

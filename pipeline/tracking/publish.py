@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from pipeline.tracking.content import Run, add_details, log
 from pipeline.tracking.mlflow_api import MlflowException
-from pipeline.tracking.store import LEVELS, Store, TrackingError, set_tags
+from pipeline.tracking.store import LEVELS, Store, TrackingError, retry, set_tags
 
 IDENTITY = "identity"  # tag of a run: the digest of its content
 RESULTS = "results"  # tag of a run: the names of the results that contain it, as |one|other|
