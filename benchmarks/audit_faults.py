@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,7 +146,8 @@ FAULTS = [
           "he_uniform"),
     Fault("fan_out for fan_in", "widths differ by 1.5 or more; from 24", "wrong_law",
           drawn("he_normal(mode='fan_out')"), "he_normal(mode='fan_out')", least=24, uneven=True),
-    Fault("Xavier for He", "std x 0.71; widths from 32", "wrong_law", drawn("xavier_normal"), "xavier_normal", least=32),
+    Fault("Xavier for He", "std x 0.71; widths from 32", "wrong_law",
+          drawn("xavier_normal"), "xavier_normal", least=32),
     Fault("truncation not corrected", "std x 0.88; widths from 48", "wrong_law",
           each(lambda W, rng: draws("truncated_normal", W.shape, he_std(W) * 0.8796256610342398, rng)),
           "he_truncated_normal without correction of the variance", "he_truncated_normal", least=48),
@@ -179,7 +181,8 @@ FAULTS = [
     Fault("normalization scale 0", "of one layer", "normalization", normalization, places="none"),
     Fault("float16 overflow", "std x 200000", "non_finite", half_precision(2e5)),
     Fault("float16 underflow", "std / 1e7: most are 0", "zero_weights", half_precision(1e-7)),
-    Fault("depends on data", "each layer scaled to variance 1 on the data, as in LSUV", "data_dependent", nothing, places="all", data=True),
+    Fault("depends on data", "each layer scaled to variance 1 on the data, as in LSUV", "data_dependent", nothing,
+          places="all", data=True),
     Fault("trained a little", "digits, 100 steps at 0.1", "", nothing, places="all", states=(NOT_INITIAL,)),
     Fault("trained to the end", "digits, 2,000 steps at 0.1", "", nothing, places="all", states=(NOT_INITIAL,)),
 ]  # fmt: skip
@@ -191,7 +194,7 @@ def case(fault: Fault, index: int) -> Case:
     if fault.change is nothing:
         return _of_data(fault, index)
     sizes = _sizes(fault, rng)
-    weights = [draw(fault.expect, o, i, rng) for i, o in zip(sizes[:-1], sizes[1:], strict=True)]
+    weights = [draw(fault.expect, o, i, rng) for i, o in pairwise(sizes)]
     zeros: list[Matrix | None] = [np.zeros(len(W)) for W in weights]
     network = Network(weights, zeros, "relu", fault.expect)
     inner = range(1, len(weights) - 1)  # between two hidden layers
@@ -224,9 +227,8 @@ def _of_data(fault: Fault, index: int) -> Case:
     """Networks that depend on data: of LSUV, or trained."""
     rng = np.random.default_rng([16, index // 10])  # ten networks of each architecture, which are trained together
     n_hidden, width = log_uniform(rng, 2, 6), log_uniform(rng, 24, 64)
-    X, Y = DATASETS["digits"].split(300, 10, 0.0, 1, 2)[0]
+    X, _ = DATASETS["digits"].split(300, 10, 0.0, 1, 2)[0]
     sizes = [len(X), *[width] * n_hidden, 10]
-    relu = [ACTIVATIONS["relu"]] * n_hidden
     if fault.data:
         parameters = scaled_by_data(sizes, X, np.random.default_rng([18, index]))
     else:
@@ -240,7 +242,7 @@ def _of_data(fault: Fault, index: int) -> Case:
 def scaled_by_data(sizes: list[int], X: Matrix, rng: Generator) -> list[tuple[Matrix, Matrix]]:
     """He's normal draws, each layer scaled so that its pre-activations on X (n_0, m) have variance 1 (ReLU)."""
     parameters, A = [], X
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in pairwise(sizes):
         W = draw("he_normal", fan_out, fan_in, rng)
         W = W / np.std(W @ A)
         parameters.append((W, np.zeros((fan_out, 1))))
@@ -258,9 +260,7 @@ def trained(kind: str, group: int, sizes: tuple[int, ...]) -> list[Any]:
         models = []
         for seed in range(10):
             rng = np.random.default_rng([17, group, seed])
-            models.append(
-                [(draw("he_normal", o, i, rng), np.zeros((o, 1))) for i, o in zip(sizes[:-1], sizes[1:], strict=True)]
-            )
+            models.append([(draw("he_normal", o, i, rng), np.zeros((o, 1))) for i, o in pairwise(sizes)])
         steps = 100 if kind == "trained a little" else 2000
         relu = [ACTIVATIONS["relu"]] * (len(sizes) - 2)
         run = gradient_descent.train(stack(models), X, Y, relu, learning_rate=0.1, record_at=[0, steps])

@@ -7,6 +7,7 @@ are drawn by NumPy's own generator: neither the audit's catalogue nor the labora
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,28 +46,31 @@ LABORATORY: dict[str, tuple[str, dict[str, Any]]] = {
     "uniform(low=-0.05, high=0.05)": ("uniform", {"low": -0.05, "high": 0.05}),
     "orthogonal": ("orthogonal", {}),
 }
+# Per activation: laws with which networks of any depth train, and laws that are usual in networks of few layers.
 SUITABLE: dict[str, list[str]] = {
     "relu": [
         *(f"he_{family}{mode}" for family in FAMILIES for mode in ("", "(mode='fan_out')")),
         *(f"xavier_{family}(gain=sqrt(2))" for family in FAMILIES[:2]),
-        "pytorch_linear",
         "orthogonal",
     ],
+    "tanh": [*(f"{rule}_{family}" for rule in ("xavier", "lecun") for family in FAMILIES), "orthogonal"],
+    "gelu": [*(f"he_{family}" for family in FAMILIES), "orthogonal"],
+}
+SHALLOW: dict[str, list[str]] = {
+    "relu": ["pytorch_linear", "uniform(low=-0.05, high=0.05)"],
     "tanh": [
-        *(f"{rule}_{family}" for rule in ("xavier", "lecun") for family in FAMILIES),
         *(f"xavier_{family}(gain=5/3)" for family in FAMILIES[:2]),
         *(f"kaiming_{family}(nonlinearity='tanh')" for family in FAMILIES[:2]),
         "pytorch_linear",
-        "orthogonal",
     ],
     "gelu": [
-        *(f"{rule}_{family}" for rule in ("he", "xavier", "lecun") for family in FAMILIES),
+        *(f"{rule}_{family}" for rule in ("xavier", "lecun") for family in FAMILIES),
         "normal(std=0.02)",
         "truncated_normal(std=0.02)",
         "pytorch_linear",
-        "orthogonal",
     ],
 }
+SHALLOW_LAYERS = 2  # hidden layers, at most
 FORMATS = {"float64": 0.3, "float32": 0.5, "float16": 0.1, "bfloat16": 0.1}
 
 
@@ -147,17 +151,20 @@ def healthy(index: int) -> Network:
     """The network of this number: 1 to 49 hidden layers of 16 to 256 units, of one width or each of its own."""
     rng = np.random.default_rng([14, index])
     activation = ("relu", "tanh", "gelu")[index % 3]
-    expect = SUITABLE[activation][index // 3 % len(SUITABLE[activation])]
+    laws = SUITABLE[activation] + SHALLOW[activation]
+    expect = laws[index // 3 % len(laws)]
     n_hidden = log_uniform(rng, 2, 50) - 1
+    if expect in SHALLOW[activation]:
+        n_hidden = min(n_hidden, SHALLOW_LAYERS)
     width, mixed = log_uniform(rng, 16, 256), rng.random() < 0.5
     hidden = [log_uniform(rng, 16, 256) if mixed else width for _ in range(n_hidden)]
     sizes = [int(rng.choice([2, 10, 32, 64, 128])), *hidden, int(rng.choice([1, 2, 10]))]
     legacy = np.random.RandomState(index)
-    by_recipe = expect in LABORATORY and rng.random() < 0.5
-    gain = math.sqrt(2) if activation == "relu" else 1.0
+    gain = 1.0 if activation == "tanh" else math.sqrt(2)
+    by_recipe = expect in LABORATORY and rng.random() < 0.5 and (expect != "orthogonal" or gain == 1.0)
     weights = [
         recipe_draw(expect, fan_out, fan_in, legacy) if by_recipe else draw(expect, fan_out, fan_in, rng, gain)
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True)
+        for fan_in, fan_out in pairwise(sizes)
     ]
     kind = ("none", "zeros", "default")[int(rng.integers(3))]
     biases: list[Matrix | None] = [None] * len(weights)
