@@ -260,9 +260,9 @@ def report(good: Sequence[Healthy], bad: Sequence[Faulty], named: Sequence[Named
         "\n".join(f"- {alarm}" for alarm in alarms),
         "## Faults",
         "Networks of 2 to 20 hidden layers of 16 to 128 units with ReLU, expected to be drawn by He's normal law "
-        "unless the kind says otherwise. A fault is in one layer between two hidden ones; kinds that apply to all layers are "
-        "in one layer of every other network and in all layers of the rest. The cause is right if the most certain "
-        "finding gives it, and lists the law if there is one; the layer, if findings are in faulty layers only.",
+        "unless the kind says otherwise. A fault is in one layer between two hidden ones; kinds that apply to all "
+        "layers are in one layer of every other network and in all layers of the rest. The cause is right if the most "
+        "certain finding gives it, and lists the law if there is one; the layer, if findings name faulty layers alone.",
         power(bad),
         "## Names of laws",
         "Of 100 layers (units x inputs) of each law and shape, without `--expect`: how many times the law is named "

@@ -54,7 +54,7 @@ def each(change: Callable[[Matrix, Generator], Any]) -> Change:
 
 def drawn(law: str) -> Change:
     """Weights drawn by a law of `audit_networks.LAWS`."""
-    return each(lambda W, rng: draw(law, *W.shape, rng))
+    return each(lambda W, rng: draw(law, W.shape[0], W.shape[1], rng))
 
 
 def put(factor: Callable[[Matrix, Generator], tuple[Any, Any]]) -> Change:
@@ -265,4 +265,4 @@ def trained(kind: str, group: int, sizes: tuple[int, ...]) -> list[Any]:
         relu = [ACTIVATIONS["relu"]] * (len(sizes) - 2)
         run = gradient_descent.train(stack(models), X, Y, relu, learning_rate=0.1, record_at=[0, steps])
         _TRAINED[kind, group] = [[(W[m], b[m]) for W, b in run.parameters] for m in range(10)]
-    return list(_TRAINED[kind, group])  # type: ignore[no-any-return]
+    return list(_TRAINED[kind, group])

@@ -2,7 +2,7 @@
 
 Two environments take part. With PyTorch, Keras (KERAS_BACKEND=torch), Flax and scikit-learn installed:
 
-    python benchmarks/audit_frameworks.py write FOLDER
+    python benchmarks/audit_frameworks.py write FOLDER [torch|keras|flax|sklearn]
 
 and then, in the project's environment, `python -m benchmarks.audit_frameworks audit FOLDER`.
 """
@@ -88,7 +88,7 @@ def write_keras(folder: Path) -> None:
     import keras
 
     keras.utils.set_random_seed(0)
-    cases = [
+    cases: list[tuple[str, dict[str, Any], str]] = [
         ("Zeros", {}, "zeros"),
         ("Ones", {}, "constant"),
         ("Constant", {"value": 0.3}, "constant"),
@@ -148,7 +148,7 @@ def write_flax(folder: Path) -> None:
         ("orthogonal()", init.orthogonal(), "orthogonal"),
     ]  # fmt: skip
 
-    class Net(nn.Module):  # type: ignore[misc]
+    class Net(nn.Module):
         kernel_init: Any
 
         @nn.compact
@@ -157,7 +157,7 @@ def write_flax(folder: Path) -> None:
                 x = nn.relu(nn.Dense(size, kernel_init=self.kernel_init)(x))
             return x
 
-    class Conv(nn.Module):  # type: ignore[misc]
+    class Conv(nn.Module):
         @nn.compact
         def __call__(self, x: Any) -> Any:
             return nn.Conv(64, (3, 3), kernel_init=init.delta_orthogonal())(x)
@@ -207,11 +207,19 @@ def digits() -> tuple[Any, Any]:
     return (data.data / 16).astype("float32"), data.target
 
 
-def write(folder: Path) -> None:
+def write(folder: Path, only: str = "") -> None:
+    """Write the files, of one framework alone if it is named."""
     folder.mkdir(parents=True, exist_ok=True)
-    for each in (write_torch, write_keras, write_flax, write_sklearn):
-        each(folder)
-    (folder / "written.json").write_text(json.dumps(WRITTEN, indent=1))
+    for name, each in (
+        ("torch", write_torch),
+        ("keras", write_keras),
+        ("flax", write_flax),
+        ("sklearn", write_sklearn),
+    ):
+        if only in ("", name):
+            WRITTEN.clear()
+            each(folder)
+            (folder / f"written_{name}.json").write_text(json.dumps(WRITTEN, indent=1))
 
 
 def audit(folder: Path) -> None:
@@ -221,7 +229,8 @@ def audit(folder: Path) -> None:
     from pipeline.model_files.layers import layers, trained
 
     rows = []
-    for entry in json.loads((folder / "written.json").read_text()):
+    lists = [folder / f"written_{name}.json" for name in ("torch", "keras", "flax", "sklearn")]
+    for entry in (entry for path in lists for entry in json.loads(path.read_text())):
         model = files.read(folder / entry["file"])
         found = audit_layers(
             layers(model), expect=entry["law"] or "", framework=model.framework, trained=trained(model)
@@ -245,4 +254,4 @@ def audit(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"write": write, "audit": audit}[sys.argv[1]](Path(sys.argv[2]))
+    {"write": write, "audit": audit}[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])

@@ -139,7 +139,8 @@ def recipe_draw(name: str, fan_out: int, fan_in: int, rng: np.random.RandomState
     """The same by the laboratory's recipe."""
     recipe, settings = LABORATORY[name]
     drawn = RECIPES[recipe].factory(**settings)(rng, fan_out, fan_in)
-    return drawn[0] if isinstance(drawn, tuple) else drawn
+    W: Matrix = drawn[0] if isinstance(drawn, tuple) else drawn
+    return W
 
 
 def log_uniform(rng: Generator, low: int, high: int) -> int:
@@ -157,6 +158,9 @@ def healthy(index: int) -> Network:
     if expect in SHALLOW[activation]:
         n_hidden = min(n_hidden, SHALLOW_LAYERS)
     width, mixed = log_uniform(rng, 16, 256), rng.random() < 0.5
+    mixed = (
+        mixed and expect != "orthogonal"
+    )  # whose signal fades where layers widen: the variance is 1 / the larger fan
     hidden = [log_uniform(rng, 16, 256) if mixed else width for _ in range(n_hidden)]
     sizes = [int(rng.choice([2, 10, 32, 64, 128])), *hidden, int(rng.choice([1, 2, 10]))]
     legacy = np.random.RandomState(index)

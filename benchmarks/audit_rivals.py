@@ -12,6 +12,7 @@ and Glorot (other activations) exceeds 2.70554, the larger of the two above the 
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from benchmarks.audit_networks import Matrix, Network, as_format
 VARIANCES_RATIO = 10.0
 F_CRITICAL = 2.70554
 BATCH = 256
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Matrix], Matrix]] = {
     "relu": lambda z: np.maximum(z, 0),
     "tanh": np.tanh,
     "gelu": lambda z: 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))),
