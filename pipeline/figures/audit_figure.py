@@ -1,7 +1,7 @@
 """The figure of an audit: the distribution of each layer's weights beside the law that was expected of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,25 +12,40 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from pipeline.figures.style import ACCENT, DARK, MIDDLE, NOTE, legend_above, small_multiples, styled, subtitles
+from pipeline.audit.judge import fans_of
+from pipeline.audit.results import Audit, LayerAudit
+from pipeline.distributions.families import MASS_WITHIN_2
+from pipeline.distributions.laws import Law, law
+from pipeline.figures.style import (
+    ACCENT,
+    DARK,
+    MIDDLE,
+    NOTE,
+    legend_above,
+    number,
+    small_multiples,
+    styled,
+    subtitles,
+    wrapped,
+)
+from pipeline.initializers.layerwise import STD_WITHIN_2
 from pipeline.numerics.sums import Array, integer_sum
 
 PANELS = 24  # at most
 REACH = 4.0  # standard deviations of the expected law on each side of 0
 BINS = 64  # of a histogram; 32, 16 or 8 of a layer with few weights
 WEIGHTS = 2_000_000  # of a histogram: of a larger layer every second unit is drawn, or every third, ...
+WIDTH = 2.2  # inches, of a text above a panel
 TOP = 0.75  # of the vertical axis; the density of a normal law at 0 is 0.4
 ALARM = "#e8b4b0"  # with hatches, to be seen in greyscale too
-TRUNCATED = 0.87962566103423978  # the standard deviation of N(0, 1) cut at 2
-INSIDE = 0.95449973610364159  # the probability of |N(0, 1)| < 2
 
 
 class Curve(NamedTuple):
     """A law as it is drawn."""
 
-    name: str  # in the legend, such as "he_normal"
     family: str  # "normal", "uniform" or "truncated"
-    std: float  # in units of the panel's axis
+    std: float  # in units of the panel's axis, as is the mean
+    mean: float = 0.0
 
 
 class Panel(NamedTuple):
@@ -63,8 +78,7 @@ def histogram(matrix: NDArray[np.floating], scale: float) -> NDArray[np.int64]:
 def chosen(alarms: Sequence[Sequence[bool]], n_panels: int = PANELS) -> list[list[int]]:
     """The layers of each model to be drawn, at most `n_panels` over all models; `alarms` has the layers with alarms.
 
-    Every model has about the same number of panels: alarms first, then the others evenly spaced, from the first to the
-    last layer.
+    Every model has about the same number of panels.
     """
     left, shares = n_panels, [0] * len(alarms)
     order = sorted(range(len(alarms)), key=lambda model: len(alarms[model]))
@@ -75,13 +89,70 @@ def chosen(alarms: Sequence[Sequence[bool]], n_panels: int = PANELS) -> list[lis
 
 
 def spaced(alarms: Sequence[bool], n: int) -> list[int]:
-    """The indices of `n` layers in ascending order: those with alarms, as far as there is room, and others evenly."""
+    """The indices of `n` layers in ascending order: with alarms, and at least a quarter of others, evenly spaced."""
     groups = [[l for l, alarm in enumerate(alarms) if alarm is wanted] for wanted in (True, False)]
     found: list[int] = []
-    for group in groups:
-        room = min(n - len(found), len(group))
+    for group, least in zip(groups, (min(len(groups[1]), n // 4), 0), strict=True):
+        room = min(n - len(found) - least, len(group))
         found += [group[round(k * (len(group) - 1) / (room - 1))] for k in range(room)] if room > 1 else group[:room]
     return sorted(found)
+
+
+def panels(audits: Mapping[str, Audit]) -> tuple[list[Panel], str]:
+    """The panels of the models in their order, and the text above them."""
+    weights = {
+        name: [each for each in audit.layers if each.layer.kind != "normalization"] for name, audit in audits.items()
+    }
+    alarms = {name: {found.layer for found in audit.findings} for name, audit in audits.items()}
+    marked = [[each.layer.name in alarms[name] for each in layers] for name, layers in weights.items()]
+    found = []
+    for (name, layers), places in zip(weights.items(), chosen(marked), strict=True):
+        for each in (layers[place] for place in places):
+            file = [name] if len(audits) > 1 else []
+            causes = [
+                found.cause.replace("_", " ") for found in audits[name].findings if found.layer == each.layer.name
+            ]
+            found.append(_panel_of(each, file, list(dict.fromkeys(causes))))
+    n_layers = integer_sum(map(len, weights.values()))
+    if not n_layers:
+        return [], "audits/ holds no models." if not audits else "No model in audits/ has weights that could be read."
+    if len(found) < n_layers:
+        return found, f"{len(found)} of {n_layers} layers: those with alarms, and others evenly spaced"
+    return found, f"{n_layers} layers" if n_layers > 1 else "1 layer"
+
+
+def _panel_of(each: LayerAudit, file: Sequence[str], causes: Sequence[str]) -> Panel:
+    layer = each.layer
+    expected = _law(each.expected[0], each) if each.expected else None
+    explains = [name for candidate in each.candidates for name in candidate.law.split(" = ")]
+    named = None if {*each.expected} & {*explains} or not explains else _law(explains[0], each)
+    scale = next((std for std in (expected and expected.std, named and named.std, each.std) if std and std > 0.0), 1.0)
+    sizes = " × ".join(map(str, layer.weight.shape))
+    text = f"{sizes}, std {number(each.std)}"
+    if expected:
+        text += f", expected {number(expected.std)}"
+    what = ", ".join(causes) or (each.structure.replace("_", " ") if each.structure != "random" else "")
+    return Panel(
+        title=layer.name,
+        lines=[line for words in (*file, text, what) if words for line in wrapped(words, WIDTH, NOTE).split("\n")],
+        counts=histogram(layer.matrix(), scale),
+        expected=_curve_of(expected, scale),
+        named=_curve_of(named, scale),
+        is_alarm=bool(causes),
+    )
+
+
+def _law(name: str, each: LayerAudit) -> Law | None:
+    """The law of a name; of a layer of unknown layout that whose standard deviation is closer. None for a structure."""
+    try:
+        laws = [law(name, fans) for fans in fans_of(each.layer)]
+    except KeyError:
+        return None
+    return min(laws, key=lambda one: abs(one.std - each.std))
+
+
+def _curve_of(one: Law | None, scale: float) -> Curve | None:
+    return None if one is None else Curve(one.family.name, one.std / scale, one.mean / scale)
 
 
 @styled
@@ -148,14 +219,14 @@ def _share(part: int, total: int) -> str:
 
 
 def density(curve: Curve, z: Array) -> Array:
-    """The density of a law of mean 0 at `z`."""
-    s = curve.std
+    """The density of a law at `z`."""
+    s, z = curve.std, z - curve.mean
     if curve.family == "uniform":
         return np.where(np.abs(z) <= math.sqrt(3.0) * s, 1.0 / (2.0 * math.sqrt(3.0) * s), 0.0)
     cut = curve.family == "truncated"
-    s = s / TRUNCATED if cut else s
+    s = s / STD_WITHIN_2 if cut else s
     normal = np.exp(-((z / s) ** 2) / 2.0) / (s * math.sqrt(2.0 * math.pi))
-    return np.where(np.abs(z) <= 2.0 * s, normal / INSIDE, 0.0) if cut else normal
+    return np.where(np.abs(z) <= 2.0 * s, normal / MASS_WITHIN_2, 0.0) if cut else normal
 
 
 def _curve(ax: Axes, curve: Curve, **line: str) -> None:

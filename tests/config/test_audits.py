@@ -81,5 +81,7 @@ def test_an_invalid_section_gives_one_message(section: str, message: str, tmp_pa
 
 def test_without_the_section_params_yaml_is_invalid(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(re.sub(r"(?ms)^audits:.*?(?=^\w|\Z)", "", COMMITTED), encoding="utf-8")
-    with pytest.raises(params.ParamsError, match=r"^params\.yaml: audits is missing; it must be a mapping from the names"):
+    with pytest.raises(
+        params.ParamsError, match=r"^params\.yaml: audits is missing; it must be a mapping from the names"
+    ):
         params.load(tmp_path / "params.yaml")
