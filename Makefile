@@ -30,17 +30,20 @@ scm: install  # a ZIP download has no .git: DVC then runs without git, except fo
 	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || dvc config --local core.no_scm true
 
 CORES = $$(python -c 'import joblib; print(joblib.cpu_count())')
-# Runs lint, types beside the tests, and the tests with the options that follow; fails if one of them does
+PYTEST = pytest --dist loadfile --no-loadscope-reorder
+# One worker more than cores: many tests wait for servers, browsers and DVC
+ALL = $(PYTEST) -n $$(($(CORES) + 1))
+# Runs lint, types beside the tests, and the tests by the command that follows; fails if one of them does
 define CHECK
 @status=0; mypy & types=$$!; ruff check . && ruff format --check . || status=1; \
-pytest -n $(CORES) --dist loadfile --no-loadscope-reorder $(1) || status=1; wait $$types || status=1; exit $$status
+$(1) || status=1; wait $$types || status=1; exit $$status
 endef
 
 test: install ## run lint, types and the whole test suite
-	$(call CHECK)
+	$(call CHECK,$(ALL))
 
 quick: install ## pass lint, types and the tests that need no DVC, server or browser, in a minute
-	$(call CHECK,-q --dist worksteal -m "not dvc and not servers and not browser and not slow")
+	$(call CHECK,$(PYTEST) -n $(CORES) -q --dist worksteal -m "not dvc and not servers and not browser and not slow")
 
 lint: install ## check style with ruff
 	ruff check .
@@ -50,7 +53,7 @@ types: install ## check types with mypy
 	mypy
 
 unit: install ## run the test suite, on all cores
-	pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
+	$(ALL)
 
 kills: install ## kill the pipeline and the publishing fifty times (a quarter of an hour)
 	KILLS=50 pytest -q -s tests/stages/test_kills.py

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.datasets import circles
-from pipeline.initializers import layerwise
+from pipeline.initializers import fan_scaling, fixed_scale
 from pipeline.initializers.recipes import validate_layer
 from pipeline.initializers.registry import Initializer
 from pipeline.networks import activations, reference
@@ -95,17 +95,17 @@ def predict(X: Array, y: Array, parameters: Dictionary) -> NDArray[np.int64]:
 
 def initialize_parameters_zeros(layers_dims: Sequence[int]) -> Dictionary:
     """All weights and biases 0, for layers of the sizes n_0, ..., n_L."""
-    return _draw(layerwise.zeros(), layers_dims)
+    return _draw(fixed_scale.zeros(), layers_dims)
 
 
 def initialize_parameters_random(layers_dims: Sequence[int]) -> Dictionary:
     """Weights from N(0, 10^2) with seed 3, biases 0."""
-    return _draw(layerwise.normal(std=10.0), layers_dims)
+    return _draw(fixed_scale.normal(std=10.0), layers_dims)
 
 
 def initialize_parameters_he(layers_dims: Sequence[int]) -> Dictionary:
     """Weights from N(0, 2 / n_{l-1}) with seed 3, biases 0."""
-    return _draw(layerwise.he_normal(), layers_dims)
+    return _draw(fan_scaling.he_normal(), layers_dims)
 
 
 INITIALIZATIONS: dict[str, InitializeParameters] = {

@@ -47,7 +47,7 @@ class Browser:
         """All text that can be seen."""
         return str(self.run("return document.body.innerText"))
 
-    def wait(self, script: str, *given: Any, seconds: float = 60.0) -> Any:
+    def wait(self, script: str, *given: Any, seconds: float = 180.0) -> Any:
         """What a script returns as soon as that counts as true."""
         end = time.monotonic() + seconds
         while not (found := self.run(script, *given)):
@@ -82,7 +82,7 @@ def call(url: str, given: dict[str, Any] | None, method: str | None = None) -> A
     body = None if given is None else json.dumps(given).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.load(answer)["value"]
     except urllib.error.HTTPError as error:
         raise AssertionError(json.load(error)["value"]["message"]) from error
@@ -114,12 +114,12 @@ def browser(folder: Path, width: int = 1500, height: int = 950) -> Iterator[Brow
             driver.terminate()
 
 
-def answering(url: str, seconds: float = 120.0) -> None:
+def answering(url: str, seconds: float = 300.0) -> None:
     """Wait until a server answers."""
     end = time.monotonic() + seconds
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=5):
+            with urllib.request.urlopen(url, timeout=30):
                 return
         except OSError:
             assert time.monotonic() < end, f"{url} does not answer"

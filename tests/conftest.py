@@ -1,11 +1,16 @@
 """A miniature laboratory: the project in a repository of its own, with an empty home and small parameters."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -27,13 +32,16 @@ audits: {}
 
 
 RESULTS = ("data", "jobs", "runs", "trajectories", "diagnostics", "reports")
-LONGEST = ("any_processor", "pipeline", "reliability", "reproduction", "listing", "kills", "publish", "servers")
+LONGEST = (  # the first three need no experiments; the fourth makes them
+    *("any_processor", "pipeline", "in_browser", "listing"),
+    *("reproduction", "servers", "reliability", "browser", "kills", "publish", "loading"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that use a miniature laboratory as `dvc`; put the modules that take longest first.
 
-    So no worker of pytest-xdist is left alone with a long module at the end.
+    So no worker of pytest-xdist is left alone with a long module at the end, or waits for what another one makes.
     """
     for item in items:
         if "finished" in getattr(item, "fixturenames", ()):  # what a fixture depends on included
@@ -75,9 +83,7 @@ class Laboratory:
             if (ROOT / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.root / name)
-        for kernel in ROOT.glob("pipeline/__pycache__/*.nb*"):  # compiled already: that takes Numba ten seconds
-            (self.root / "pipeline" / "__pycache__").mkdir(exist_ok=True)
-            shutil.copy2(kernel, self.root / "pipeline" / "__pycache__" / kernel.name)
+        copy_compiled(ROOT, self.root)
         if params is not None:
             shutil.rmtree(self.root / "reports", ignore_errors=True)
             (self.root / "dvc.lock").unlink(missing_ok=True)
@@ -179,25 +185,97 @@ class Laboratory:
         return {file.relative_to(self.root).as_posix(): file.read_bytes() for file in files if file.is_file()}
 
 
+def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that the workers of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextmanager
+def compiling(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[None]:
+    """One worker at a time compiles in the repository `root`; the others find what it compiled in ROOT."""
+    with FileLock(of_all_workers(tmp_path_factory) / "compiling.lock"):
+        yield
+        copy_compiled(root, ROOT)
+
+
+def copy_compiled(source: Path, target: Path) -> None:
+    """Copy what Numba compiled of functions of which the other repository has nothing: that takes ten seconds."""
+    caches = [root / "pipeline" / "__pycache__" for root in (source, target)]
+    caches[1].mkdir(parents=True, exist_ok=True)
+    for index in caches[0].glob("*.nbi"):
+        if not (caches[1] / index.name).exists():
+            for path in (*caches[0].glob(f"{index.stem}.*.nbc"), index):  # numbered in the order of the index
+                shutil.copy2(path, caches[1] / path.name)
+
+
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Laboratory:
+    """A copy of the laboratory that `make` makes in a given folder, once for all workers of pytest-xdist.
+
+    No worker uses the original, so it does not change while another one copies it.
+    """
+    shared = of_all_workers(tmp_path_factory) / name
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "done").exists():
+            shutil.rmtree(shared, ignore_errors=True)  # of a worker that failed
+            make(shared)
+            (shared / "done").touch()
+    return Laboratory.opened(shared).copied(tmp_path_factory.mktemp(name))
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    """A miniature laboratory in which everything has run; not to be changed.
+    """A miniature laboratory in which everything has run; not to be changed."""
 
-    It is made once for all workers of pytest-xdist: every worker but the one that makes it gets a copy.
-    """
-    own = tmp_path_factory.getbasetemp()
-    shared = own.parent / "finished" if "PYTEST_XDIST_WORKER" in os.environ else own / "finished"
-    with FileLock(f"{shared}.lock"):
-        if (shared / "done").exists():
-            return Laboratory.opened(shared).copied(tmp_path_factory.mktemp("finished"))
-        shutil.rmtree(shared, ignore_errors=True)  # of a worker that failed
-        laboratory = Laboratory(shared)
-        laboratory.repro()
+    def make(folder: Path) -> None:
+        laboratory = Laboratory(folder)
+        with compiling(tmp_path_factory, laboratory.root):
+            copy_compiled(ROOT, laboratory.root)
+            laboratory.repro()
         laboratory.commit("results")
-        for kernel in laboratory.root.glob("pipeline/__pycache__/*.nb*"):  # for the tests that come after
-            shutil.copy2(kernel, ROOT / "pipeline" / "__pycache__" / kernel.name)
-        (shared / "done").touch()
-    return laboratory
+
+    return made_once(tmp_path_factory, "finished", make)
+
+
+QUEUED = {"rate-1": 0.05, "rate-2": 5.0}  # learning rates of the queued experiments
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """The processes whose working directory is in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def run_experiments(laboratory: Laboratory) -> None:
+    """Run the experiments of QUEUED in DVC's queue, two at a time, then `std20` in the workspace, where it stays."""
+    rates = ",".join(map(str, QUEUED.values()))
+    laboratory.run("dvc", "exp", "run", "--queue", "-n", "rate", "-S", f"training.learning_rate={rates}")
+    laboratory.run("dvc", "queue", "start", "-j", "2")
+    try:
+        end = time.monotonic() + 600
+        while re.search(r"Queued|Running", said := laboratory.run("dvc", "queue", "status").stdout):
+            assert time.monotonic() < end, said
+            time.sleep(2)
+    finally:
+        laboratory.run("dvc", "queue", "stop", "--kill")
+        _, alive = psutil.wait_procs(processes_in(laboratory.root), timeout=60)
+        for process in alive:
+            process.kill()
+    assert not alive
+    assert laboratory.run("git", "status", "--porcelain").stdout == ""  # the workspace is as it was
+    laboratory.run("dvc", "exp", "run", "-n", "std20", "-S", "initializers.small.std=0.02")
+
+
+@pytest.fixture(scope="session")
+def experimented(finished: Laboratory, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """The finished laboratory after three experiments, of which `std20` is in the workspace; not to be changed."""
+    return made_once(tmp_path_factory, "experimented", lambda folder: run_experiments(finished.copied(folder)))
 
 
 @pytest.fixture

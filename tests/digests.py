@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.analysis.estimators import mean_interval
 from pipeline.datasets import DATASETS, circles
-from pipeline.initializers import layerwise
+from pipeline.initializers import fan_scaling, fixed_scale
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.networks import kernel, reference
@@ -76,14 +76,14 @@ def cases() -> Iterator[tuple[str, str]]:
     X, Y = circles(301, 0.05, 1)
     for name, activation in ACTIVATIONS.items():
         for std, steps in ((10.0, 3000), (1.0, 300)):
-            init = layerwise.normal(std=std)
+            init = fixed_scale.normal(std=std)
             initial = sample_models(init, range(4), [2, 10, 5, 1])
             trained = gradient_descent.train(
                 initial, X, Y, [activation] * 2, learning_rate=0.01, record_at=[0, 7, steps]
             )
             yield f"{name} std {std}", digest([*flat(trained.parameters), trained.costs])
     S = reference.samples(X, Y)
-    initial = sample_models(layerwise.he_normal(), [0], [2, 33, 17, 5, 1])
+    initial = sample_models(fan_scaling.he_normal(), [0], [2, 33, 17, 5, 1])
     activations = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"], ACTIVATIONS["relu"]]
     for arithmetic in (reference, kernel):
         parameters = arithmetic.descend(

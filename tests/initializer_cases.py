@@ -13,6 +13,7 @@ from scipy import stats
 
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES
+from tests.sampling import initialize_parameters
 
 FAN_OUT, FAN_IN = 300, 400  # unequal, so that swapped fans are noticed
 
@@ -172,3 +173,24 @@ def first_settings(name: str) -> dict[str, Any]:
 def digests() -> dict[str, str]:
     """As `digests.cases` names them."""
     return {name: CASES[name].digest for name in (*RECIPES, *NETWORK_RECIPES) if name in CASES}
+
+
+def weights(name: str, settings: dict[str, Any], seed: int = 0, fan_out: int = FAN_OUT, fan_in: int = FAN_IN) -> Any:
+    """W of shape (fan_out, fan_in) by a recipe for a single layer."""
+    ((W, _),) = initialize_parameters(RECIPES[name].factory(**settings), seed, [fan_in, fan_out])
+    return W
+
+
+def assert_law(drawn: Any, law: Any) -> None:
+    """Mean and variance within five standard errors, the bounds, kurtosis and shape."""
+    n = drawn.size
+    mean, variance, _, excess = law.stats("mvsk")
+    assert abs(drawn.mean() - mean) < 5 * math.sqrt(variance / n)
+    assert abs(drawn.var() / variance - 1) < 5 * math.sqrt((excess + 2) / n)
+    # no law here has a wider spread of sample kurtosis than the normal one
+    assert abs(stats.kurtosis(drawn.ravel()) - excess) < 5 * math.sqrt(24 / n)
+    low, high = law.support()
+    rounding = 1e-15 * max(map(abs, filter(math.isfinite, (low, high, 0.0))))
+    assert drawn.min() >= low - rounding
+    assert drawn.max() <= high + rounding
+    assert stats.kstest(drawn.ravel(), law.cdf).pvalue > 1e-4

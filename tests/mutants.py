@@ -42,12 +42,12 @@ MUTATIONS = (
     Mutation("networks/activations.py", "SELU_SCALE = 1.05", "SELU_SCALE = 1.06"),
     # initializers
     Mutation(
-        "initializers/layerwise.py",
+        "initializers/fan_scaling.py",
         "W = random.uniform(rng, (fan_out, fan_in), -1.0, 1.0) * r",
         "W = random.uniform(rng, (fan_out, fan_in), -1.0, 1.0) * 1.02 * r",
     ),
     Mutation(
-        "initializers/layerwise.py",
+        "initializers/fan_scaling.py",
         "draw(rng, (fan_out, fan_in), scale / size(fan_in, fan_out))",
         "draw(rng, (fan_out, fan_in), scale / size(fan_out, fan_in))",
     ),
@@ -64,7 +64,7 @@ MUTATIONS = (
     # tutorial
     Mutation("tutorial.py", "value - learning_rate * grads", "value + learning_rate * grads", "test_tutorial.py"),
     Mutation("tutorial.py", "np.where(Y == 1.0, a3, 1.0 - a3)", "np.where(Y == 0.0, a3, 1.0 - a3)", "test_tutorial.py"),
-    Mutation("tutorial.py", "layerwise.normal(std=10.0)", "layerwise.normal(std=9.0)", "test_tutorial.py"),
+    Mutation("tutorial.py", "fixed_scale.normal(std=10.0)", "fixed_scale.normal(std=9.0)", "test_tutorial.py"),
     # config
     Mutation("config/schema.py", "if record_every > iterations:", "if record_every >= iterations:"),
     Mutation(

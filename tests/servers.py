@@ -152,15 +152,15 @@ def running(command: list[Any], environment: Mapping[str, str], log: Path, user:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
 def wait(is_ready: Any) -> None:
-    """Wait until a server answers; two minutes at most."""
-    end = time.monotonic() + 120
+    """Wait until a server answers; five minutes at most."""
+    end = time.monotonic() + 300
     while not is_ready():
         assert time.monotonic() < end, "the server does not answer"
         time.sleep(0.2)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pipeline.audit.judge import STRUCTURES
 from pipeline.config.messages import folded, hint, shown
-from pipeline.config.recipe_settings import framework_names, suggestion
+from pipeline.config.recipe_names import framework_names, suggestion
 from pipeline.distributions.laws import BY_NAME
 from pipeline.errors import UserError
 from pipeline.initializers.layerwise import RECIPES

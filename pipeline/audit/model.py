@@ -10,17 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audit.command.text import text
+from pipeline.audit.law_names import law_of
 from pipeline.audit.results import AS_INTENDED, Audit
-from pipeline.audit.run import audit_layers
-from pipeline.config.messages import hint, nearest, shown
+from pipeline.audit.run import JUDGED, audit_layers
+from pipeline.config.messages import hint, nearest
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
-from pipeline.model_files.layers import Layer, layers
-from pipeline.model_files.objects import from_object
+from pipeline.model_files.layers import Layer, layers, trained
+from pipeline.model_files.tensors import Model
 from pipeline.networks.activations import ACTIVATIONS
 
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
 LEVEL = 0.01
+DISTRIBUTION = "weight-initialization-laboratory"
 
 
 class ModelAudit(Audit):
@@ -47,43 +49,70 @@ def audit(
     `expect` is the initializer that was meant, in the words of the laboratory or of a framework ("he_normal",
     "kaiming_normal_"), or a mapping from layers' names, in which * stands for any characters, to initializers; for
     layers without one any documented initializer is right. `activation` is that of the hidden layers; `data` a batch of
-    inputs (m, n_0), or a .npy or .npz file with one; `level` the probability of an alarm for a network that is
-    initialized as expected. Raises UserError for a model that cannot be read and for invalid arguments.
+    inputs (m, n_0), a pair of inputs and class numbers (m,), or a .npy or .npz file with X and maybe Y; `level` the
+    probability of an alarm for a network that is initialized as expected. Raises UserError for a model that cannot be
+    read and for invalid arguments.
     """
     if not isinstance(level, float) or not 0.0 < level < 1.0:
         raise UserError(f"level is {level!r}; it must be a number between 0 and 1.")
     activation = known_activation(activation)
+    given = None if data is None else batch(data)
     is_path = isinstance(model, str | os.PathLike)
-    opened = read(Path(model)) if is_path else from_object(model)
-    found = layers(opened)
-    X = None if data is None else batch(data)
-    result = audit_layers(
-        found,
-        source=opened.source,
-        framework=opened.framework,
-        expect=expect if isinstance(expect, str) else by_layer(expect, found),
-        activation=activation,
-        data=X,
-        level=level,
-    )
-    return ModelAudit(**vars(result))
+    if is_path:
+        opened = read(Path(model))
+    else:
+        from pipeline.model_files.objects import from_object  # type: ignore[import-not-found,unused-ignore]
+
+        opened = from_object(model)
+    return audit_opened(opened, expect, activation, given, level)
 
 
-def by_layer(expect: Mapping[str, str], found: Sequence[Layer]) -> dict[str, str]:
-    """The expectations with patterns replaced by the names of the layers that match. Raises UserError if none does.
+def audit_opened(
+    opened: Model, expect: str | Mapping[str, str] = "", activation: str = "", given: Any = None, level: float = LEVEL
+) -> ModelAudit:
+    """The audit of a model that was read. `activation` and `given` are as `known_activation` and `batch` return them.
 
-    A later pattern replaces an earlier one for the layers that both match.
+    Raises UserError for expectations and a batch that do not fit the model.
     """
+    found = layers(opened)
+    try:
+        result = audit_layers(
+            found,
+            source=opened.source,
+            framework=opened.framework,
+            expect=expectations(expect, found, opened.framework),
+            activation=activation,
+            data=given,
+            level=level,
+            trained=trained(opened),
+        )
+    except ImportError as error:
+        raise UserError(f"a batch of data needs {error.name}: pip install '{DISTRIBUTION}[data]'.") from error
+    fields = vars(result)
+    return ModelAudit(**fields | {"notes": [*result.notes, *opened.notes]})
+
+
+def expectations(expect: str | Mapping[str, str], found: Sequence[Layer], framework: str) -> str | dict[str, str]:
+    """The expected laws in the words of the catalogue, those of a mapping by the names of the layers that match.
+
+    A later pattern of the mapping replaces an earlier one for the layers that both match. The pattern * stands for the
+    layers to which an expectation for the whole network applies. Raises UserError for an unknown law, or a pattern
+    that no layer matches.
+    """
+    if isinstance(expect, str):
+        return law_of(expect, framework) if expect else ""
     names = [layer.name for layer in found]
     chosen: dict[str, str] = {}
-    for pattern, law in expect.items():
-        matching = [pattern] if pattern in names else fnmatch.filter(names, pattern)
-        if not matching:
-            known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            raise UserError(
-                f"expect names the layer {pattern!r}; the layers are {known}{hint(nearest(pattern, names))}."
-            )
-        chosen |= dict.fromkeys(matching, law)
+    for pattern, name in expect.items():
+        if pattern == "*":
+            matching = [layer.name for layer in found if layer.kind in JUDGED]
+        else:
+            matching = [pattern] if pattern in names else fnmatch.filter(names, pattern)
+            if not matching:
+                known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+                close = hint(nearest(pattern, names))
+                raise UserError(f"expect names the layer {pattern!r}; the layers are {known or 'none'}{close}.")
+        chosen |= dict.fromkeys(matching, law_of(name, framework))
     return chosen
 
 
@@ -96,46 +125,52 @@ def known_activation(name: str) -> str:
     return name
 
 
-def batch(data: Any) -> NDArray[np.float64]:
-    """A batch of inputs (m, n_0) from an array or from a .npy or .npz file with one. Raises UserError.
+def batch(data: Any) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
+    """Inputs (m, n_0), or a pair of inputs and class numbers (m,), from arrays or from a file. Raises UserError.
 
-    Inputs of more axes, such as images, are flattened. Of several arrays in a file X is taken.
+    Inputs of more axes, such as images, are flattened. Of several arrays in a .npz file X, and Y if there is one, are
+    taken.
     """
     source = "data"
     if isinstance(data, str | os.PathLike):
-        source, data = f"{os.fspath(data)}", _arrays(Path(data))
-    try:
-        X = np.asarray(data)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{source} is not an array: {error}.") from error
-    if X.dtype.kind not in "fiub" or X.ndim < 2 or X.size == 0:
-        raise UserError(
-            f"{source} has the shape {X.shape} of {X.dtype}; it must hold numbers of the shape (samples, inputs)."
-        )
+        source, data = os.fspath(data), _arrays(Path(data))
+    inputs, classes = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
+    X = _numbers(inputs, source)
+    if X.ndim < 2 or X.size == 0:
+        raise UserError(f"{source} has the shape {X.shape}; it must be (samples, inputs).")
     if not np.isfinite(X).all():
         raise UserError(f"{source} has NaN or infinity; it must hold finite numbers.")
-    return X.reshape(len(X), -1).astype(np.float64)
+    X = X.reshape(len(X), -1).astype(np.float64)
+    return X if classes is None else (X, _numbers(classes, source))
+
+
+def _numbers(values: Any, source: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{source} is not an array: {error}.") from error
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"{source} holds values of type {array.dtype}; it must hold numbers.")
+    return array
 
 
 def _arrays(path: Path) -> Any:
-    """The array in a .npy file, or the one or X in a .npz file."""
+    """The array in a .npy file, or X, or (X, Y), of a .npz file."""
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return loaded
-            names = list(loaded)
-            name = names[0] if len(names) == 1 else next((name for name in names if name in ("X", "x")), "")
-            if not name:
-                raise UserError(
-                    f"{path} has the arrays {shown(names)}; it must have one array, or one that is called X."
-                )
-            return loaded[name]
+            names = {name.upper(): name for name in loaded}
+            if len(names) == 1:
+                return loaded[next(iter(names.values()))]
+            if "X" not in names:
+                found = ", ".join(names.values()) or "none"
+                raise UserError(f"{path} has the arrays {found}; it must have one array, or one that is called X.")
+            return (loaded[names["X"]], loaded[names["Y"]]) if "Y" in names else loaded[names["X"]]
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, EOFError, KeyError) as error:
-        raise UserError(f"{path} is not a .npy or .npz file of numbers, or is damaged.") from error
-    except Exception as error:  # zipfile.BadZipFile and what else a damaged archive raises
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except Exception as error:  # a damaged archive raises zipfile.BadZipFile, zlib.error, and others
         raise UserError(f"{path} is not a .npy or .npz file of numbers, or is damaged.") from error

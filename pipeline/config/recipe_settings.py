@@ -1,7 +1,6 @@
 """Recipes of params.yaml as checked `Recipe` objects. Their settings follow from the signatures of their factories."""
 
 import math
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,9 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import SchemaValidator, core_schema
 
-from pipeline.config.messages import fits, folded, hint, nearest, printable, shown
+from pipeline.config.messages import fits, hint, printable, shown
+from pipeline.config.recipe_names import suggestion
 from pipeline.config.validation import Allowed, Problems, messages, text_keys
-from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.initializers.recipes import (
     MUST_BE,
@@ -19,11 +18,9 @@ from pipeline.initializers.recipes import (
     Recipe,
     failure,
     find,
-    in_own_folder,
     sample_parameters,
     settings_of,
 )
-from pipeline.initializers.registry import Entry
 
 NUMBER = Allowed("a finite number", float)
 KINDS = {  # by the annotation of a setting
@@ -132,37 +129,6 @@ def _bounded(rule: Allowed, name: str, recipe: str, required: Collection[str]) -
             bound = clause.removesuffix(", not -inf").partition(", which is")[0]
             return replace(rule, text=bound if bound.startswith("one of ") else f"{rule.text} {bound}")
     return rule
-
-
-def framework_names() -> dict[str, tuple[str, str]]:
-    """The names of the recipes in PyTorch, Keras and JAX: {name: (recipe, framework)}.
-
-    A name of several recipes or frameworks belongs to the first: `kaiming_normal_` is he_normal.
-    """
-    names: dict[str, tuple[str, str]] = {}
-    entries: list[tuple[str, Entry[Any]]] = [*RECIPES.items(), *NETWORK_RECIPES.items()]
-    for recipe, entry in entries:
-        for framework, cell in (("PyTorch", entry.pytorch), ("Keras", entry.keras), ("JAX", entry.jax)):
-            if call := re.search(r"`([\w.]+)", cell):
-                names.setdefault(call[1], (recipe, framework))
-    return names
-
-
-def suggestion(name: str) -> str:
-    """The recipe to suggest for an unknown name, with the framework that uses the name; empty if there is none.
-
-    A name of a module in the folder own/ means that module, whatever its spelling.
-    A name of a framework means its distribution there: HeNormal is that of Keras, a truncated normal. Other names are
-    compared with those of recipes and frameworks, ignoring case and punctuation.
-    """
-    if user_defined := in_own_folder(name):
-        return user_defined
-    own, others = [*RECIPES, *NETWORK_RECIPES], framework_names()
-    close = name if name in others else nearest(name, [*own, *others])
-    if close in own or not close:
-        return close
-    recipe, framework = others[close]
-    return recipe if folded(recipe) == folded(close) else f"{recipe}, which {framework} calls {close}"
 
 
 def dry_run(recipe: Recipe, seed: int, network: NetworkSpec) -> str:

@@ -28,7 +28,7 @@ from pipeline.figures.style import (
     subtitles,
     wrapped,
 )
-from pipeline.initializers.layerwise import STD_WITHIN_2
+from pipeline.initializers.fan_scaling import STD_WITHIN_2
 from pipeline.numerics.sums import Array, integer_sum
 
 PANELS = 24  # at most

@@ -2,7 +2,7 @@
 
 A recipe is a function of settings that returns an initializer: a function (rng, spec) -> [(W, b), ...] with W
 (n_l, n_{l-1}) and b (n_l, 1) of each layer. PyTorch, Keras and JAX have none of them. Recipes with normal weights scale
-the same draws as the normal recipes of `layerwise`, so comparisons stay paired.
+the same draws as the normal recipes for single layers, so comparisons stay paired.
 """
 
 import math

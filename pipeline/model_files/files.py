@@ -18,7 +18,7 @@ from pipeline.model_files.formats import (
 from pipeline.model_files.formats.mapped import Damaged, opened_zip, readable
 from pipeline.model_files.formats.torch_pickles import SAVE
 from pipeline.model_files.names import natural
-from pipeline.model_files.tensors import FLOATS, Model
+from pipeline.model_files.tensors import Model, has_weights
 
 SUPPORTED = (
     ".npz, .npy, .safetensors, .pt and .pth of PyTorch, .h5 and .keras of Keras, .msgpack of Flax's to_bytes, and .onnx"
@@ -56,7 +56,7 @@ def read(path: Path | str) -> Model:
     if path.is_dir():
         raise UserError(_folder(path))
     model: Model = readable(path, "a file of a model", lambda: _read(path))
-    if not any(tensor.dtype in FLOATS for tensor in model.tensors):
+    if not has_weights(model):
         reason = f": {'; '.join(model.notes[:3])}" if model.notes else ""
         raise UserError(f"{path}: contains no weights{reason}")
     return model

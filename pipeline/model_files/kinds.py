@@ -1,7 +1,7 @@
 """Of which kind the layer of an array is, and its fans: from the module's class, the names and the shape."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.model_files import names
@@ -43,6 +43,13 @@ class Group:
 def leaf_of(module: str) -> str:
     """The last part of a module's name."""
     return names.split(module)[2]
+
+
+def nearest(modules: Mapping[str, Module], name: str, framework: str) -> Module:
+    """What is known of a module; in Keras of the nearest module around it that is known."""
+    while name not in modules and framework == "keras" and "/" in name:
+        name = name.rpartition("/")[0]
+    return modules.get(name, Module(""))
 
 
 def bias_of(group: Group, leaf: str) -> Tensor | None:

@@ -1,7 +1,7 @@
 """The layers of a model: which arrays are weights, of which kind, in which layout, with which fans."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -57,18 +57,14 @@ def layers(model: Model) -> list[Layer]:
     groups: dict[str, Group] = {}
     for tensor in model.tensors:
         module, separator, leaf = names.split(tensor.name)
-        role = STATISTIC if "batch_stats" in module else names.role(leaf)
+        role = names.role(leaf)
         if not role:  # an array of its own, or with a name such as W1
             module, separator, (leaf, role) = _plain(tensor.name)
-        if tensor.dtype in FLOATS and role not in (STATISTIC, BUFFER):
+        if tensor.dtype in FLOATS and tensor.shape and role not in (STATISTIC, BUFFER):
             group = groups.setdefault(module, Group(module, separator))
             group.arrays[leaf], group.roles[leaf] = tensor, role
     framework = model.framework or _framework(groups)
-    found = [
-        layer
-        for group in groups.values()
-        for layer in _layers(group, framework, model.modules.get(group.module, Module("")))
-    ]
+    found = [layer for group in groups.values() for layer in _layers(group, framework, model.modules)]
     found = _with_following_biases(found) if not framework else found
     return _with_ties(_with_layouts(found, model.framework, framework))
 
@@ -81,7 +77,7 @@ def trained(model: Model) -> str:
         module, _, leaf = names.split(tensor.name)
         if leaf == "num_batches_tracked" and tensor.read().any():
             return f"{module} has normalized {int(tensor.read())} batches in training mode"
-        is_mean = leaf in ("running_mean", "moving_mean") or ("batch_stats" in module and leaf == "mean")
+        is_mean = leaf in ("running_mean", "moving_mean") or (leaf == "mean" and model.framework == "flax")
         if is_mean and np.asarray(tensor.read()).any():
             return f"the running mean of {module} is not 0: it has normalized batches in training mode"
     return ""
@@ -106,22 +102,22 @@ def _framework(groups: dict[str, Group]) -> str:
     return "pytorch" if dotted else ""
 
 
-def _layers(group: Group, framework: str, module: Module) -> list[Layer]:
-    weights = [leaf for leaf in group.arrays if group.roles[leaf] in (WEIGHT, SCALE, "")]
-    shared: list[Layer] = []
-    for leaf in weights:
-        bias = kinds.bias_of(group, leaf)
-        alone = leaf in ("weight", "kernel", "embedding", "embeddings", "gamma", "scale") or not group.separator
+def _layers(group: Group, framework: str, modules: Mapping[str, Module]) -> list[Layer]:
+    found: list[Layer] = []
+    for leaf in (leaf for leaf in group.arrays if group.roles[leaf] in (WEIGHT, SCALE, "")):
+        weight, bias = group.arrays[leaf], kinds.bias_of(group, leaf)
+        alone = leaf in ("weight", "kernel", "embedding", "embeddings", "gamma", "scale")
         alone = alone or leaf.startswith(("weight_v", "weight_orig", "parametrizations.weight"))
         name = group.module if alone and group.module else f"{group.module}{group.separator}{leaf}"
         name = name if group.separator else leaf
-        shared.append(_layer(name, leaf, group, group.arrays[leaf], bias, framework, module))
-    return shared
+        module = modules.get(weight.name) or kinds.nearest(modules, group.module, framework)
+        layer = _layer(name, leaf, group, bias, framework, module)
+        found.append(_in_layout(layer, module.layout) if module.layout else layer)
+    return found
 
 
-def _layer(
-    name: str, leaf: str, group: Group, weight: Tensor, bias: Tensor | None, framework: str, module: Module
-) -> Layer:
+def _layer(name: str, leaf: str, group: Group, bias: Tensor | None, framework: str, module: Module) -> Layer:
+    weight = group.arrays[leaf]
     shape = weight.shape
     kind = kinds.kind(leaf, group, bias, module)
     hidden = kinds.hidden_size(leaf, group) if kind == "recurrent" else 0
@@ -151,7 +147,7 @@ def _layer(
         layout, units = TRANSPOSED_LAST, shape[-2]
     else:
         layout, units = IN_OUT, shape[-1]
-    shown = module.activation if kind not in ("normalization", "embedding", "other") else ""
+    shown = module.activation if kind in ("dense", "convolution") and leaf != "depthwise_kernel" else ""
     return Layer(name, kind, weight, bias, fan_in, fan_out, units, layout, shown, hidden)
 
 

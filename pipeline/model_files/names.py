@@ -46,7 +46,7 @@ ROLES = (
     (r"bias|in_proj_bias|bias_[kv]", BIAS),
     (r"gamma|scale", SCALE),
     (r"beta", SHIFT),
-    (r"running_(mean|var)|num_batches_tracked|moving_(mean|variance)", STATISTIC),
+    (r"(running_)?(mean|var)|num_batches_tracked|moving_(mean|variance)", STATISTIC),
     (
         r"weight_u|parametrizations\.weight\.\d+\._[uv]|position_ids|(weight|bias)_mask|masked_bias",
         BUFFER,

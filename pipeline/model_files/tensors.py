@@ -56,6 +56,11 @@ class Model:
     notes: list[str] = field(default_factory=list)  # what of the file was left out
 
 
+def has_weights(model: Model) -> bool:
+    """Whether a model has an array of floats that is no single number."""
+    return any(tensor.dtype in FLOATS and tensor.shape for tensor in model.tensors)
+
+
 class BFloat16:
     """An array of bfloat16 values of which each piece is converted to float32 when it is read.
 

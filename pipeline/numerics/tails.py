@@ -146,7 +146,7 @@ def beta_tail(x: float, a: float, b: float) -> float:
     if x >= 1.0:
         return 0.0
     n, y = a + b, 1.0 - x
-    difference = x * b - y * a - ((1.0 - y) - x) * a  # n (x - mean): the last term is the rounding of y
+    difference = x * b - y * a  # n (x - mean)
     u, v = difference / a, -difference / b
     deviance = a * _minus_log1p(u, x * n / a) + b * _minus_log1p(v, y * n / b)
     constant = stirling_remainder(n) - stirling_remainder(a) - stirling_remainder(b) - HALF_LOG_TWO_PI

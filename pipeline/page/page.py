@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.initializers.layerwise import SKLEARN_FACTORS, STD_WITHIN_2
+from pipeline.initializers.fan_scaling import SKLEARN_FACTORS, STD_WITHIN_2
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.page import javascript
 

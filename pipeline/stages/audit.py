@@ -10,15 +10,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pipeline.audit.model import LEVEL, batch, by_layer
+from pipeline.audit.model import LEVEL, audit_opened, batch
 from pipeline.audit.results import ALARM, NOT_CHECKED, Audit
-from pipeline.audit.run import audit_layers
 from pipeline.config import params
 from pipeline.config.audits import AuditSettings
 from pipeline.config.messages import dotted, hint, nearest
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
-from pipeline.model_files.layers import layers
 from pipeline.reporting import audit_report
 from pipeline.stages import progress
 from pipeline.storage import atomic_files, reports
@@ -80,20 +78,12 @@ def _missing(key: str, name: str, others: list[str]) -> str:
 def audit_file(name: str, settings: AuditSettings) -> Audit:
     """The audit of a file in audits/; a file that cannot be read is not checked. Raises UserError for its settings."""
     try:
-        model = read(AUDITS / name)
-        found = layers(model)
+        opened = read(AUDITS / name)
     except UserError as error:
         return Audit(name, "", NOT_CHECKED, LEVEL, [], [], None, [str(error)])
     try:
-        return audit_layers(
-            found,
-            source=name,
-            framework=model.framework,
-            expect=settings.expect if isinstance(settings.expect, str) else by_layer(settings.expect, found),
-            activation=settings.activation,
-            data=batch(AUDITS / settings.data) if settings.data else None,
-            level=LEVEL,
-        )
+        given = batch(AUDITS / settings.data) if settings.data else None
+        return audit_opened(opened, settings.expect, settings.activation, given)
     except UserError as error:
         raise UserError(f"params.yaml: {dotted('audits', name)}: {error}") from error
 

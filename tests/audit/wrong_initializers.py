@@ -77,7 +77,7 @@ def larger(rng, fan_out, fan_in):
     return rng.randn(fan_out, fan_in) * np.sqrt(2 / fan_in) * 1.5
 
 
-@wrong("wrong_scale", "U(-a, a) has the standard deviation a / sqrt(3)", "he_uniform")
+@wrong("wrong_scale", "sqrt(2/fan_in)/sqrt(3) where sqrt(2/fan_in) was expected: U(-a, a) has", "he_uniform")
 def limit_is_std(rng, fan_out, fan_in):
     a = np.sqrt(2 / fan_in)
     return rng.uniform(-a, a, (fan_out, fan_in))

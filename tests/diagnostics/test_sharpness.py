@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.diagnostics import sharpness, signals
 from pipeline.diagnostics.classes import class_counts
-from pipeline.initializers.layerwise import he_normal
+from pipeline.initializers.fan_scaling import he_normal
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array

@@ -11,7 +11,7 @@ import pytest
 from pipeline.datasets import circles
 from pipeline.diagnostics import histograms, spectra, symmetry
 from pipeline.diagnostics import signals as signals_module
-from pipeline.initializers import layerwise
+from pipeline.initializers import fan_scaling, fixed_scale, structured
 from pipeline.initializers.registry import Initializer
 from pipeline.networks import parameters as network_parameters
 from pipeline.networks import reference
@@ -131,7 +131,7 @@ def test_the_models_beside_it_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_zeros() -> None:
-    zeros = sample_models(layerwise.zeros(), (0, 1))
+    zeros = sample_models(fixed_scale.zeros(), (0, 1))
     S = signals_module.signals(zeros, X, Y, [RELU] * 2)
     for numbers in (*S.Z, *S.A, S.dW):
         assert not numbers.any()
@@ -146,7 +146,7 @@ def test_zeros() -> None:
 
 
 def test_constant_units_are_one_before_and_after_training() -> None:
-    constant = sample_models(layerwise.constant(value=0.5))
+    constant = sample_models(fixed_scale.constant(value=0.5))
     trained = gradient_descent.train(constant, X, Y, [RELU] * 2, learning_rate=0.01, record_at=[15000]).parameters
     for parameters in (constant, trained):
         same = symmetry.symmetry(parameters)
@@ -159,14 +159,14 @@ def test_constant_units_are_one_before_and_after_training() -> None:
 
 
 def test_he_keeps_the_second_moment_of_the_data() -> None:
-    S = measured(layerwise.he_normal(), seeds=range(200))
+    S = measured(fan_scaling.he_normal(), seeds=range(200))
     assert np.mean(X[0] ** 2 + X[1] ** 2) == pytest.approx(0.830449, abs=5e-7)
     for l in range(3):
         assert_within_5_errors(S.Z.second[:, l], 0.830449)
 
 
 def test_the_first_cost_of_x10() -> None:
-    assert measured(layerwise.normal(std=10.0)).cost[0] == pytest.approx(1773.585954937, abs=1e-9)
+    assert measured(fixed_scale.normal(std=10.0)).cost[0] == pytest.approx(1773.585954937, abs=1e-9)
 
 
 def test_saturation_begins_at_a_tenth_of_the_slope() -> None:
@@ -198,8 +198,8 @@ def test_saturated_outputs() -> None:
 
 
 def test_tanh_is_saturated_by_x10_and_hardly_by_xavier() -> None:
-    wild = measured(layerwise.normal(std=10.0), TANH, range(20))
-    mild = measured(layerwise.xavier_normal(), TANH, range(20))
+    wild = measured(fixed_scale.normal(std=10.0), TANH, range(20))
+    mild = measured(fan_scaling.xavier_normal(), TANH, range(20))
     # z is N(0, 100 |x|^2) with |x| near 0.9: P(|z| > 1.818) = 0.84; next, of ten a near 1, N(0, 1000): 0.95;
     # the logits, of five, N(0, 500): P(|z| > 3.637) = 0.87
     assert (wild.saturated.mean(axis=0) > [0.8, 0.9]).all()
@@ -207,7 +207,7 @@ def test_tanh_is_saturated_by_x10_and_hardly_by_xavier() -> None:
     # z is N(0, |x|^2 / 6) with |x| at most 1.15: P(|z| > 1.818) = 1e-4
     assert (mild.saturated.mean(axis=0) < 0.001).all()
     assert (mild.saturated_outputs < 0.1).all()
-    assert not measured(layerwise.normal(std=10.0)).saturated.any()  # ReLU
+    assert not measured(fixed_scale.normal(std=10.0)).saturated.any()  # ReLU
 
 
 def test_dead_units() -> None:
@@ -287,7 +287,7 @@ def test_singular_values_of_wide_and_narrow_matrices(shape: tuple[int, int], sca
 
 def test_the_quarter_circle_law() -> None:
     """n Var = 1: s has density sqrt(4 - s^2) / pi on [0, 2], whose mean is 8 / (3 pi)."""
-    W = sample_models(layerwise.lecun_normal(), (0,), [1000, 1000])[0][0]
+    W = sample_models(fan_scaling.lecun_normal(), (0,), [1000, 1000])[0][0]
     s = spectra.singular_values(W)[0]
     # a sum over singular values fluctuates by no more than O(1) however many there are, and is off by as much
     assert s.mean() == pytest.approx(8 / (3 * math.pi), abs=2 / 1000)
@@ -316,14 +316,14 @@ def test_jacobians_against_plain_products() -> None:
 
 
 def test_he_keeps_small_changes_on_average() -> None:
-    models = sample_models(layerwise.he_normal(), range(300), [8] * 5 + [1])
+    models = sample_models(fan_scaling.he_normal(), range(300), [8] * 5 + [1])
     points = np.random.RandomState(0).randn(8, 1)
     s = spectra.jacobians(models, points, [RELU] * 4).hidden
     assert_within_5_errors((s[:, 0] ** 2).mean(axis=1), 1.0)
 
 
 def test_orthogonal_linear_networks_are_isometries() -> None:
-    models = sample_models(layerwise.orthogonal(), range(3), [20] * 31)
+    models = sample_models(structured.orthogonal(), range(3), [20] * 31)
     J = spectra.jacobians(models, np.zeros((20, 2)), [ACTIVATIONS["linear"]] * 29)
     np.testing.assert_allclose(J.hidden, 1.0, rtol=0, atol=1e-13)
     np.testing.assert_allclose(J.logits, 1.0, rtol=0, atol=1e-13)
@@ -332,7 +332,7 @@ def test_orthogonal_linear_networks_are_isometries() -> None:
 @pytest.mark.parametrize("n", [300, *slow(1000)])
 def test_correlations_follow_the_map_of_relu(n: int) -> None:
     """c -> (sqrt(1 - c^2) + c arccos(-c)) / pi (Cho & Saul 2009, order 1) from 0."""
-    models = sample_models(layerwise.he_normal(), range(12), [2, n, n, n, n])
+    models = sample_models(fan_scaling.he_normal(), range(12), [2, n, n, n, n])
     c = signals_module.correlations(models, np.array([1.0, 0.0]), np.array([0.0, 1.0]), [RELU] * 3)
     for l, expected in enumerate([0.0, 0.318309886, 0.493731090, 0.604825720]):
         assert_within_5_errors(c[:, l], expected)
@@ -348,13 +348,13 @@ def test_correlations_of_hand_made_layers() -> None:
     assert c[0, 0] == pytest.approx(expected, rel=1e-14)
     assert (abs(c[:, 2]) == 1.0).all()
     assert (signals_module.correlations(models, x, x, [TANH, RELU]) == 1.0).all()
-    zeros = sample_models(layerwise.zeros())
+    zeros = sample_models(fixed_scale.zeros())
     assert np.isnan(signals_module.correlations(zeros, x[:2], y[:2], [RELU] * 2)).all()
 
 
 @pytest.mark.parametrize(("init", "low", "high"), [("he", 0.0, 1e-12), ("x10", 1e-6, 0.1)])
 def test_a_last_bit_after_training(init: str, low: float, high: float) -> None:
-    start = {"he": layerwise.he_normal(), "x10": layerwise.normal(std=10.0)}[init]
+    start = {"he": fan_scaling.he_normal(), "x10": fixed_scale.normal(std=10.0)}[init]
     copies = network_parameters.with_perturbed_copies(sample_models(start))
     trained = gradient_descent.train(copies, X, Y, [RELU] * 2, learning_rate=0.01, record_at=[15000], keep=True)
     assert low <= abs(trained.costs[1, 0] - trained.costs[0, 0]) < high
@@ -395,7 +395,7 @@ def test_histogram() -> None:
 
 
 def test_histograms_of_a_network() -> None:
-    S = measured(layerwise.he_normal(), seeds=range(4))
+    S = measured(fan_scaling.he_normal(), seeds=range(4))
     assert S.Z_counts.sum(axis=2).tolist() == [[10 * 300, 5 * 300, 300]] * 4
     middle = len(histograms.bin_edges()) // 2
     assert not S.A_counts[:, :, :middle].any()
@@ -405,14 +405,14 @@ def test_histograms_of_a_network() -> None:
 
 def test_silent_samples() -> None:
     """He's start is dead at one input with probability 1 - (1 - 2^-4)(1 - 2^-3), whatever the input (Lu et al. 2019)."""
-    models = sample_models(layerwise.he_normal(), range(1000), [2, 4, 3, 1])
+    models = sample_models(fan_scaling.he_normal(), range(1000), [2, 4, 3, 1])
     S = signals_module.signals(models, X[:, :50], Y[:, :50], [RELU] * 2)
     expected = 1 - (1 - 2**-4) * (1 - 2**-3)
     assert_within_5_errors(S.blocked_inputs, expected)
     Z, _ = signals_module.forward(models, X[:, :50], [RELU] * 2)
     slow = [[any((z[model, :, m] <= 0).all() for z in Z[:2]) for m in range(50)] for model in range(20)]
     assert S.blocked_inputs[:20].tolist() == [sum(row) / 50 for row in slow]
-    assert not measured(layerwise.he_normal(), TANH).blocked_inputs.any()
+    assert not measured(fan_scaling.he_normal(), TANH).blocked_inputs.any()
 
 
 def test_log_growth() -> None:
@@ -423,7 +423,7 @@ def test_log_growth() -> None:
     for model in range(3):
         logs = [math.log(size) for size in sizes[model] if size > 0]
         assert S.log_growth[model] == pytest.approx(sum(logs) / len(logs), rel=1e-13)
-    assert np.isnan(measured(layerwise.zeros()).log_growth).all()
+    assert np.isnan(measured(fixed_scale.zeros()).log_growth).all()
 
 
 def test_units_with_different_outgoing_weights() -> None:
@@ -469,7 +469,7 @@ import hashlib
 import numpy as np
 from pipeline.datasets import circles
 from pipeline.diagnostics import signals, spectra, symmetry
-from pipeline.initializers import layerwise
+from pipeline.initializers import fan_scaling, fixed_scale, structured
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import stack
 from tests.sampling import sample_models
@@ -477,11 +477,11 @@ from tests.sampling import sample_models
 X, Y = circles(300, 0.05, 1)
 x, y = X[:, 0], X[:, 1]
 for recipe, layers, name in (
-    (layerwise.he_normal(), [2, 10, 5, 1], "relu"),
-    (layerwise.constant(value=0.5), [2, 10, 5, 1], "relu"),
-    (layerwise.normal(std=10.0), [2, *[40] * 20, 3], "tanh"),  # in chaos
-    (layerwise.xavier_normal(), [2, *[300] * 4, 1], "gelu"),
-    (layerwise.orthogonal(), [2, *[30] * 10, 1], "linear"),
+    (fan_scaling.he_normal(), [2, 10, 5, 1], "relu"),
+    (fixed_scale.constant(value=0.5), [2, 10, 5, 1], "relu"),
+    (fixed_scale.normal(std=10.0), [2, *[40] * 20, 3], "tanh"),  # in chaos
+    (fan_scaling.xavier_normal(), [2, *[300] * 4, 1], "gelu"),
+    (structured.orthogonal(), [2, *[30] * 10, 1], "linear"),
 ):
     models = sample_models(recipe, range(3), layers)
     activations = [ACTIVATIONS[name]] * (len(layers) - 2)

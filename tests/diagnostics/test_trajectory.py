@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.datasets import circles
 from pipeline.diagnostics import measure, trajectory
-from pipeline.initializers import layerwise
+from pipeline.initializers import fan_scaling
 from pipeline.networks import parameters, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters
@@ -20,7 +20,7 @@ from pipeline.training import executors, gradient_descent
 from tests.sampling import bits, sample_models
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
-HE = layerwise.he_normal()
+HE = fan_scaling.he_normal()
 ACTIVE = [ACTIVATIONS["relu"], ACTIVATIONS["tanh"]]
 X, Y = circles(60, 0.05, 1)
 SEEDS = [0, 3, 7]

@@ -8,11 +8,9 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 from mlflow import MlflowClient
 from ruamel.yaml import YAML
@@ -20,7 +18,7 @@ from ruamel.yaml import YAML
 from pipeline.experiments import listing
 from pipeline.tracking.publish import names_of
 from pipeline.tracking.store import LEVELS
-from tests.conftest import ROOT, Laboratory
+from tests.conftest import QUEUED, ROOT, Laboratory
 from tests.stores import runs
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -30,14 +28,6 @@ SCRIPTS = {  # of npm: SHA-256 of build/<package>.min.js
     "vega-lite@5.23.0": "58c27358e26f2d319cf62f45bc17a4c8362f08645001df2ec8d341eee4097c7f",
     "vega-embed@6.29.0": "12d02acfbe3ec59ef9a37dd4822a2e04e2961b5bbb671bbe661d2221715b99da",
 }
-
-
-@pytest.fixture(scope="module")
-def experimented(finished: Laboratory, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    """The finished laboratory after an experiment, `faster`, which is in the workspace; not to be changed."""
-    changed = finished.copied(tmp_path_factory.mktemp("experimented"))
-    changed.run("dvc", "exp", "run", "-n", "faster", "-S", "training.learning_rate=0.2")
-    return changed
 
 
 @pytest.fixture
@@ -51,8 +41,8 @@ def cells(output: str) -> list[list[str]]:
     return [line.split() for line in output.splitlines() if line]
 
 
-def final_cost(laboratory: Laboratory, rev: str) -> float:
-    text = laboratory.run("git", "show", f"{rev}:reports/metrics/he.json").stdout
+def final_cost(laboratory: Laboratory, rev: str, initializer: str = "he") -> float:
+    text = laboratory.run("git", "show", f"{rev}:reports/metrics/{initializer}.json").stdout
     return float(json.loads(text)["final_cost"])
 
 
@@ -63,28 +53,36 @@ def names(laboratory: Laboratory) -> dict[str, str]:
 
 
 def test_what_was_asked_and_what_came_out_against_the_commit(experimented: Laboratory) -> None:
-    before, after = final_cost(experimented, "main"), final_cost(experimented, names(experimented)["faster"])
+    commit = names(experimented)["std20"]
+    before, after = final_cost(experimented, "main", "small"), final_cost(experimented, commit, "small")
     assert cells(experimented.run("dvc", "params", "diff").stdout) == [
         ["Path", "Param", "HEAD", "workspace"],
-        ["params.yaml", "training.learning_rate", "0.1", "0.2"],
+        ["params.yaml", "initializers.small.std", "0.01", "0.02"],
     ]
     shown = experimented.run("dvc", "metrics", "diff", "--precision", "17").stdout
     rows = {(Path(row[0]).stem, row[1]): row for row in cells(shown)}
-    assert [float(number) for number in rows["he", "final_cost"][2:4]] == [before, after]
-    assert not any(name == "zeros" for name, _ in rows)  # which no learning rate moves
-    shown = experimented.run("dvc", "exp", "diff", "main", "faster").stdout
+    assert [float(number) for number in rows["small", "final_cost"][2:4]] == [before, after]
+    assert not any(name in ("zeros", "he") for name, _ in rows)  # which have no std
+    shown = experimented.run("dvc", "exp", "diff", "main", "std20").stdout
     differences = {row[1]: row for row in cells(shown) if len(row) > 1 and row[0] == "params.yaml"}
     rows = {(Path(row[0]).stem, row[1]): row for row in cells(shown) if len(row) > 1}
-    assert differences["training.learning_rate"] == ["params.yaml", "training.learning_rate", "0.1", "0.2", "0.1"]
-    assert float(rows["he", "final_cost"][4]) == pytest.approx(after - before, abs=1e-5)  # five digits are printed
+    assert differences["initializers.small.std"] == ["params.yaml", "initializers.small.std", "0.01", "0.02", "0.01"]
+    assert float(rows["small", "final_cost"][4]) == pytest.approx(after - before, abs=1e-5)  # five digits are printed
 
 
 def test_experiments_side_by_side(experimented: Laboratory) -> None:
     said = experimented.run("python", "-m", "pipeline.experiments").stdout
     header, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if "|" in line]
-    assert header == ["experiment", "training.learning_rate", "small", "he"]
-    assert [row[:2] for row in rows] == [["main", "0.1"], ["faster", "0.2"]]
-    assert rows[1][3] == f"{final_cost(experimented, names(experimented)['faster']):.4g}"
+    assert header == ["experiment", "training.learning_rate", "initializers.small.std", "small", "he"]
+    commits = names(experimented)
+    assert sorted(row[:3] for row in rows) == [
+        ["main", "0.1", "0.01"],
+        ["rate-1", "0.05", "0.01"],
+        ["rate-2", "5", "0.01"],
+        ["std20", "0.1", "0.02"],
+    ]
+    for name, *_, he in rows:
+        assert he == f"{final_cost(experimented, commits.get(name, name)):.4g}"
     assert said.endswith("Identical in all: zeros.\n")
     unknown = experimented.run("python", "-m", "pipeline.experiments", "--rev", "nowhere", check=False)
     assert (unknown.returncode, unknown.stdout.count("\n")) == (1, 1)
@@ -228,97 +226,83 @@ def test_a_shallow_clone_warns_of_lost_experiments(laboratory: Laboratory, tmp_p
 
 def test_saved_and_applied(own: Laboratory) -> None:
     """An experiment of what `dvc repro` made, and back to another one, without training."""
-    faster = own.results()
+    std20 = own.results()
     own.run("git", "restore", ".")
     own.run("dvc", "checkout")
     own.change("params.yaml", "target_accuracy: 0.99", "target_accuracy: 0.6")
     assert own.repro("aggregate") == ["resolve", "aggregate"]
     own.run("dvc", "exp", "save", "-n", "modest")
     modest = own.results()
-    assert {"faster", "modest"} <= set(names(own))
-    own.run("dvc", "exp", "apply", "faster")
-    assert own.results() == faster
-    assert modest["reports/metrics/he.json"] != faster["reports/metrics/he.json"]
-    assert "training.learning_rate" in own.run("dvc", "params", "diff").stdout
+    assert {"std20", "modest"} <= set(names(own))
+    own.run("dvc", "exp", "apply", "std20")
+    assert own.results() == std20
+    assert modest["reports/metrics/he.json"] != std20["reports/metrics/he.json"]
+    assert "initializers.small.std" in own.run("dvc", "params", "diff").stdout
 
 
 def test_pushed_to_a_folder_and_pulled_elsewhere(own: Laboratory, tmp_path: Path) -> None:
-    faster = own.results()
+    std20 = own.results()
     own.run("git", "init", "-q", "--bare", "-b", "main", str(tmp_path / "laboratory.git"))
     own.run("git", "remote", "add", "origin", str(tmp_path / "laboratory.git"))
     own.run("git", "restore", ".")
     own.run("git", "push", "-q", "-u", "origin", "main")
     own.run("dvc", "remote", "add", "--local", "--default", "shared", str(tmp_path / "cache"))
-    own.run("dvc", "exp", "push", "origin", "faster")
+    own.run("dvc", "exp", "push", "origin", "std20")
     other = copy.copy(own)
     other.root = tmp_path / "clone"
     own.run("git", "clone", "-q", str(tmp_path / "laboratory.git"), str(other.root))
-    assert "faster" in other.run("dvc", "exp", "list", "origin").stdout
+    assert "std20" in other.run("dvc", "exp", "list", "origin").stdout
     other.run("dvc", "remote", "add", "--local", "--default", "shared", str(tmp_path / "cache"))
-    other.run("dvc", "exp", "pull", "origin", "faster")
-    other.run("dvc", "exp", "apply", "faster")
+    other.run("dvc", "exp", "pull", "origin", "std20")
+    other.run("dvc", "exp", "apply", "std20")
     pulled = other.results()
-    assert pulled == faster
-    assert "training.learning_rate" in other.run("dvc", "params", "diff").stdout
+    assert pulled == std20
+    assert "initializers.small.std" in other.run("dvc", "params", "diff").stdout
     assert json.loads(other.run("dvc", "status", "--json").stdout) == {}
 
 
-def left(laboratory: Laboratory) -> list[psutil.Process]:
-    """The processes that run in a laboratory."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if Path(process.cwd()).is_relative_to(laboratory.root):
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def test_a_queue_of_learning_rates_becomes_a_study_and_every_result_is_published_once(laboratory: Laboratory) -> None:
-    """Queued experiments and those of `--temp` run in checkouts that are deleted, and publish to the repository's store."""
-    rates = "training.learning_rate=0.05,0.2"
-    laboratory.run("dvc", "exp", "run", "--queue", "-n", "rate", "-S", rates)
-    laboratory.run("dvc", "queue", "start", "-j", "2")
-    try:
-        end = time.monotonic() + 300
-        while re.search(r"Queued|Running", said := laboratory.run("dvc", "queue", "status").stdout):
-            assert time.monotonic() < end, said
-            time.sleep(1)
-        logs = [laboratory.run("dvc", "queue", "logs", f"rate-{number}").stdout for number in (1, 2)]
-    finally:
-        laboratory.run("dvc", "queue", "stop", "--kill")
-        _, alive = psutil.wait_procs(left(laboratory), timeout=20)
-        for process in alive:
-            process.kill()
-    assert not alive
+def test_queued_experiments_run_to_their_end_and_use_what_the_repository_has_compiled(
+    experimented: Laboratory,
+) -> None:
+    said = experimented.run("dvc", "queue", "status").stdout
     assert len(re.findall(r"rate-[12] .* Success", said)) == 2
-    assert all("Running stage 'train@he'" in log for log in logs)
-    assert not any("Compiling" in log for log in logs)  # what the repository has compiled is found from a checkout, too
-    assert laboratory.run("git", "status", "--porcelain").stdout == ""  # the workspace is as it was
+    for name in QUEUED:
+        log = experimented.run("dvc", "queue", "logs", name).stdout
+        assert "Running stage 'train@he'" in log
+        assert "Compiling" not in log
 
-    reported = laboratory.run(
-        "python", "-m", "pipeline.experiments.sweep", "--figure", "docs/learning_rates.png"
-    ).stdout
-    assert reported.splitlines()[0] == "training.learning_rate: 0.05 (rate-1), 0.1 (main), 0.2 (rate-2)"
-    commits = names(laboratory)
-    medians = {
-        0.05: final_cost(laboratory, commits["rate-1"]),
-        0.1: final_cost(laboratory, "main"),
-        0.2: final_cost(laboratory, commits["rate-2"]),
-    }
+
+def test_a_queue_of_learning_rates_becomes_a_study(own: Laboratory) -> None:
+    reported = own.run("python", "-m", "pipeline.experiments.sweep", "--figure", "docs/learning_rates.png").stdout
+    assert reported.splitlines()[:2] == [
+        "training.learning_rate: 0.05 (rate-1), 0.1 (main), 5 (rate-2)",
+        "left out: std20 (differs in initializers.small.std)",
+    ]
+    commits = names(own)
+    medians = {0.1: final_cost(own, "main")} | {rate: final_cost(own, commits[name]) for name, rate in QUEUED.items()}
     best = min(medians, key=medians.__getitem__)
     (he,) = [line.split("|")[1:-1] for line in reported.splitlines() if line.startswith("| he ")]
     assert [he[1].strip(" *"), he[2].strip()] == [f"{best:g}", f"{medians[best]:.4g}"]
-    assert (laboratory.root / "docs" / "learning_rates.png").read_bytes().startswith(b"\x89PNG")
+    assert (own.root / "docs" / "learning_rates.png").read_bytes().startswith(b"\x89PNG")
 
+
+def test_every_result_is_published_once(own: Laboratory) -> None:
+    """Queued experiments and those of `--temp` run in checkouts that are deleted, and publish to the repository's store."""
     # The result of rate-2 once more under another name, restored from DVC's cache
-    done = laboratory.run("dvc", "exp", "run", "-n", "again", "--temp", "-S", "training.learning_rate=0.2")
+    own.run("git", "restore", ".")
+    done = own.run("dvc", "exp", "run", "-n", "again", "--temp", "-S", "training.learning_rate=5.0")
     assert "Running stage 'train@he'" not in done.stdout
-    client = MlflowClient(laboratory.store)
-    results = [names_of(run)[-2:] for run in runs(client, "results")]
-    assert sorted(results) == [[names_of(runs(client, "results")[-1])[0]], ["rate-1"], ["rate-2", "again"]]
-    assert [len(runs(client, level)) for level in ("initializers", "models")] == [3 * 3, 3 * 6]
+    client = MlflowClient(own.store)
+    found = {run.info.run_name: names_of(run) for run in runs(client, "results")}
+    (committed,) = (name for name in found if name.startswith("committed params "))
+    assert found == {
+        committed: [committed],
+        "rate-1": ["rate-1"],
+        "rate-2": ["rate-2", "again"],
+        "std20": ["std20"],
+    }
+    # std20 has the zeros and the he of the committed result
+    assert [len(runs(client, level)) for level in ("initializers", "models")] == [3 * 3 + 1, 2 * (3 * 3 + 1)]
     assert {run.info.status for level in LEVELS for run in runs(client, level)} == {"FINISHED"}
 
 
@@ -345,13 +329,13 @@ def opened(page: str, folder: Path) -> str:
     (folder / "opened.html").write_text(page, encoding="utf-8")
     command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
     command += [*BLOCKED, "--virtual-time-budget=20000", "--dump-dom", (folder / "opened.html").as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 @pytest.mark.browser
 @pytest.mark.skipif(not BROWSER, reason="no Chromium or Chrome is installed")
 def test_the_page_of_plots_is_drawn_without_a_network(own: Laboratory, tmp_path: Path) -> None:
-    own.run("dvc", "plots", "diff", "main", "faster")
+    own.run("dvc", "plots", "diff", "main", "std20")
     page = (own.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     for figure in ("accuracy", "boundaries", "cost_curves"):
         assert len(re.findall(rf'<img src="static/[^"]*{figure}\.png">', page)) == 2
@@ -363,7 +347,7 @@ def test_the_page_of_plots_is_drawn_without_a_network(own: Laboratory, tmp_path:
     drawn = opened(page.replace("</body>", f"<script>{as_svg}</script></body>"), tmp_path)
     texts = re.findall(r"<text[^>]*>([^<]+)</text>", drawn)
     assert [text for text in texts if text in ("zeros", "small", "he")] == ["zeros", "small", "he"]
-    assert [text for text in texts if text in ("main", "faster")] == ["main", "faster"]
+    assert [text for text in texts if text in ("main", "std20")] == ["main", "std20"]
     assert "Median cost over seeds, with the middle half of the seeds shaded" in texts
     for mark in ("area", "line"):  # of three initializers and two revisions
         groups = re.findall(rf'<g class="mark-{mark} role-mark[^"]*"[^>]*>(.*?)</g>', drawn, re.DOTALL)

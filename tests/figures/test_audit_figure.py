@@ -69,7 +69,8 @@ def test_the_laws_of_a_panel() -> None:
     assert note == "3 layers"
     assert (good.title, good.is_alarm, good.named) == ("good", False, None)
     assert good.expected == Curve("normal", 1.0)
-    assert good.lines[0].startswith("64 × 100, std 0.14") and good.lines[0].endswith("expected 0.141")
+    assert good.lines[0].startswith("64 × 100, std 0.14")
+    assert good.lines[0].endswith("expected 0.141")
     assert good.counts.sum() == 6400
     assert (bad.is_alarm, bad.expected) == (True, Curve("normal", 1.0))
     assert bad.named is not None

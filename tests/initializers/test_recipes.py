@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.config import recipe_settings
 from pipeline.config.validation import Problems
-from pipeline.initializers import layerwise, recipes
+from pipeline.initializers import fan_scaling, layerwise, recipes
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.initializers.recipes import Layer, Recipe
 from pipeline.networks.activations import ACTIVATIONS
@@ -60,7 +60,7 @@ def test_a_layers_own_recipe_draws_in_its_turn() -> None:
     assert same(changed[1:], sample_models(Recipe("he_normal"))[1:])
     without = sample_models(Recipe("he_normal", layers={1: Layer("zeros")}))  # draws nothing
     rng = np.random.RandomState(3)
-    assert (without[1][0] == layerwise.he_normal()(rng, 5, 10)).all()
+    assert (without[1][0] == fan_scaling.he_normal()(rng, 5, 10)).all()
 
 
 def test_an_exception_in_a_network_drawn_as_a_whole() -> None:

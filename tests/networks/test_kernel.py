@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.datasets import circles
-from pipeline.initializers import layerwise
+from pipeline.initializers import fixed_scale
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters
@@ -131,7 +131,7 @@ def assert_same_bits_for_a_shape(
 
 def test_same_bits_where_it_is_chaotic() -> None:
     """x10 on the tutorial's data: after 1,500 steps a difference of one ulp anywhere would have grown past 1e-6."""
-    init = layerwise.normal(std=10.0)
+    init = fixed_scale.normal(std=10.0)
     initial = sample_models(init, (2, 3, 7), [2, 10, 5, 1])
     activations, S = [ACTIVATIONS["relu"]] * 2, reference.samples(*circles(300, 0.05, 1))
     slow = descend(reference, initial, S, activations, 0.01, 1500)

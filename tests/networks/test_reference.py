@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from pipeline.initializers import layerwise
+from pipeline.initializers import fan_scaling
 from pipeline.networks import parameters as network_parameters
 from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS
@@ -194,7 +194,7 @@ def test_samples_are_padded_with_weight_zero() -> None:
 
 
 def test_a_model_does_not_depend_on_its_company() -> None:
-    he = layerwise.he_normal()
+    he = fan_scaling.he_normal()
     models = [initialize_parameters(he, seed, [2, 6, 1]) for seed in range(3)]
     _, X, Y = problem([2, 6, 1])
     S = reference.samples(X, Y)

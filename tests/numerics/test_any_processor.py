@@ -14,6 +14,7 @@ import llvmlite.binding
 import pytest
 
 from tests import activation_cases, digests, initializer_cases
+from tests.conftest import compiling
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -67,12 +68,15 @@ IMITATIONS = {
 
 
 def run(script: str, folder: Path, **environment: str) -> str:
-    """What a script prints in a process of its own, which knows nothing compiled but what lies in `folder`."""
+    """What a script prints in a process of its own, which knows nothing compiled but what lies in `folder`.
+
+    It is kept there as in a repository in which DVC was called.
+    """
     ours = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "OPENBLAS_", "NPY_"))}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
         cwd=ROOT,
-        env=ours | {"NUMBA_CACHE_DIR": str(folder)} | environment,
+        env=ours | {"DVC_ROOT": str(folder)} | environment,
         capture_output=True,
         text=True,
     )
@@ -83,7 +87,9 @@ def run(script: str, folder: Path, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where Numba keeps what it compiles for each processor, until these tests are done."""
-    return tmp_path_factory.mktemp("cache")
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "pipeline").mkdir()
+    return folder
 
 
 SCRIPT = """
@@ -111,9 +117,10 @@ def parsed(lines: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def here(cache: Path) -> str:
+def here(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What is printed on this processor as it is: digests, then the generated code of all activations."""
-    return run(SCRIPT + ASSEMBLY, cache)
+    with compiling(tmp_path_factory, cache):
+        return run(SCRIPT + ASSEMBLY, cache)
 
 
 def test_this_processor(here: str) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.config.audits import AuditSettings
 from pipeline.errors import UserError
-from pipeline.stages.audit import audit, models
 from pipeline.stages import run
+from pipeline.stages.audit import audit, models
 from tests.audited import he
 from tests.conftest import MINIATURE, Laboratory
 

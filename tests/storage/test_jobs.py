@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.initializers.layerwise import he_normal
+from pipeline.initializers.fan_scaling import he_normal
 from pipeline.initializers.recipes import Layer, Recipe
 from pipeline.networks.parameters import take
 from pipeline.storage import jobs

@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.datasets import circles
 from pipeline.diagnostics import measure
-from pipeline.initializers.layerwise import he_normal, zeros
+from pipeline.initializers.fan_scaling import he_normal
+from pipeline.initializers.fixed_scale import zeros
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.storage import atomic_files, measurements, reports, trained

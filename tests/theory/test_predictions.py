@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.datasets import circles
 from pipeline.diagnostics import measure, signals
-from pipeline.initializers import layerwise
+from pipeline.initializers import fan_scaling
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe
 from pipeline.initializers.registry import Initializer
@@ -201,10 +201,10 @@ def test_thirty_relu_layers_of_many_units(n: int) -> None:
     """
     depth = 30
     recipes: dict[str, Initializer] = {
-        "he": layerwise.he_normal(),
-        "xavier": layerwise.xavier_normal(),
-        "he_uniform": layerwise.he_uniform(),
-        "pytorch": layerwise.pytorch_linear(),
+        "he": fan_scaling.he_normal(),
+        "xavier": fan_scaling.xavier_normal(),
+        "he_uniform": fan_scaling.he_uniform(),
+        "pytorch": fan_scaling.pytorch_linear(),
     }
     X = np.random.RandomState(0).standard_normal((n, 3))
     A = dict.fromkeys(recipes, X[None])

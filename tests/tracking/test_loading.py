@@ -97,17 +97,18 @@ def test_a_logged_model_works_without_the_laboratory(finished: Laboratory, tmp_p
 # Any model, by one line
 
 
-def examples_labels(laboratory: Laboratory, folder: Path, X: np.ndarray, line: str = "") -> list[str]:
-    """The predictions of the model that the example of docs/tracking.md loads, or `line`, run in another folder."""
+def examples_labels(laboratory: Laboratory, folder: Path, X: np.ndarray, *lines: str) -> list[list[str]]:
+    """The predictions of the model that the example of docs/tracking.md loads, then after each line, in another folder."""
     page = (laboratory.root / "docs" / "tracking.md").read_text(encoding="utf-8")
     (example,) = (code for code in re.findall(r"(?s)```python\n(.*?)```", page) if "load_model" in code)
     np.save(folder / "X.npy", X)
-    code = f"{example}\n{line}\nprint('labels', *model.predict(numpy.load('X.npy')))"
+    code = "".join(f"{line}\nprint('labels', *model.predict(numpy.load('X.npy')))\n" for line in (example, *lines))
     environment = laboratory.environment | {"PYTHONPATH": str(laboratory.root)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1].split()[1:]
+    printed = [line.split() for line in done.stdout.splitlines()]
+    return [words[1:] for words in printed if words[:1] == ["labels"]]
 
 
 def labels(laboratory: Laboratory, X: np.ndarray, seed: int = 3) -> list[str]:
@@ -118,23 +119,23 @@ def labels(laboratory: Laboratory, X: np.ndarray, seed: int = 3) -> list[str]:
 
 
 def test_the_example_of_the_documentation_loads_models_of_this_and_of_other_results(
-    laboratory: Laboratory, tmp_path: Path
+    experimented: Laboratory, tmp_path: Path
 ) -> None:
-    """In any folder, before and after another experiment is published to the same store, and back again."""
+    """In any folder, in a repository that holds the result of an experiment, and back at the committed result."""
+    laboratory = experimented.copied(tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     X = np.random.RandomState(0).uniform(-1.5, 1.5, (400, 2))
-    first, first_5 = labels(laboratory, X), labels(laboratory, X, 5)
-    assert examples_labels(laboratory, elsewhere, X) == first
-    laboratory.run("dvc", "exp", "run", "-n", "rate-5", "-S", "training.learning_rate=1.0")
+    laboratory.run("git", "restore", ".")
+    laboratory.run("dvc", "exp", "apply", "rate-1")
     other, other_5 = labels(laboratory, X), labels(laboratory, X, 5)
-    assert other != first
-    assert examples_labels(laboratory, elsewhere, X) == other
+    assert examples_labels(laboratory, elsewhere, X) == [other]
     laboratory.run("git", "restore", ".")
     laboratory.run("dvc", "checkout")
-    assert examples_labels(laboratory, elsewhere, X) == first
-    assert examples_labels(laboratory, elsewhere, X, 'model = load_model("he", 5)') == first_5
-    assert examples_labels(laboratory, elsewhere, X, 'model = load_model("he", 5, "rate-5")') == other_5
+    first, first_5 = labels(laboratory, X), labels(laboratory, X, 5)
+    assert first != other
+    lines = ['model = load_model("he", 5)', 'model = load_model("he", 5, "rate-1")']
+    assert examples_labels(laboratory, elsewhere, X, *lines) == [first, first_5, other_5]
     assert [path.name for path in elsewhere.iterdir()] == ["X.npy"]  # no empty database
 
 

@@ -407,13 +407,13 @@ def test_what_another_process_writes_first_is_no_error(root: Path, table: str) -
 def test_what_a_deleted_database_left_does_not_spoil_the_new_one(root: Path) -> None:
     """SQLite would mend the new database with the log of the old one."""
     path = root / "mlflow.db"
-    assert publishing(root, ["old"]) == [0]  # in another process: MLflow keeps its connections to a deleted file
+    assert publishing(root, ["old"]) == 0  # in another process: MLflow keeps its connections to a deleted file
     killed = "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
     killed += "c.execute(\"UPDATE alembic_version SET version_num = 'x'\"); c.commit(); os._exit(0)"
     subprocess.run([sys.executable, "-c", killed, str(path)], check=True)
     assert (root / "mlflow.db-wal").stat().st_size > 0
     path.unlink()
-    assert publishing(root, ["abc"]) == [0]
+    assert publishing(root, ["abc"]) == 0
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert set(state(root)["results"]) == {"result abc"}
@@ -433,21 +433,31 @@ def test_the_database_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
         with pytest.raises(KeyboardInterrupt):
             put(tmp_path, result())
     assert not (tmp_path / "mlflow.db").exists()
-    assert publishing(tmp_path, ["a", "b", "b"]) == [0] * 3
+    assert publishing(tmp_path, ["a", "b", "b"]) == 0
     found = state(tmp_path)
     assert set(found["results"]) == {"result a", "result b"}
     assert {frozenset(tag.strip("|").split("|")) for tag in found["models"].values()} == {frozenset(found["results"])}
 
 
-def publishing(root: Path, identities: Sequence[str]) -> list[int]:
-    """The exit codes of as many processes, which publish a result each, all at once."""
-    code = (
-        "import sys; from pathlib import Path; from tests.tracking import test_publish as t;"
-        "t.put(Path(sys.argv[1]), t.result(sys.argv[2]))"
-    )
-    command, project = [sys.executable, "-c", code, str(root)], Path(__file__).parents[2]
-    processes = [subprocess.Popen([*command, each], cwd=project) for each in identities]
-    return [process.wait() for process in processes]
+PUBLISHERS = """
+import os, sys
+from pathlib import Path
+from tests.tracking import test_publish  # once: to import MLflow takes longer than to publish
+
+children = []
+for identity in sys.argv[2:]:
+    children.append(os.fork())
+    if not children[-1]:
+        test_publish.put(Path(sys.argv[1]), test_publish.result(identity))
+        os._exit(0)
+sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
+"""
+
+
+def publishing(root: Path, identities: Sequence[str]) -> int:
+    """How many fail of as many processes, which publish a result each, all at once."""
+    command = [sys.executable, "-c", PUBLISHERS, str(root), *identities]
+    return subprocess.run(command, cwd=Path(__file__).parents[2]).returncode
 
 
 def test_a_deleted_experiment_comes_back(root: Path) -> None:

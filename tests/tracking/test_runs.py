@@ -1,7 +1,6 @@
 """What the MLflow runs of a result contain, read back from the miniature laboratory's store, and what identifies them."""
 
 import importlib.metadata
-import json
 import re
 from pathlib import Path
 
@@ -177,28 +176,27 @@ def test_leaves_are_those_of_dvc_params_diff() -> None:
 # Identity
 
 
-def identities(laboratory: Laboratory) -> tuple[str, str, set[str]]:
-    """Of the result, its tables and figures, and its models."""
-    code = (
-        "import json; from pipeline.config import params; from pipeline.tracking import runs;"
-        "r = runs.result(params.load());"
-        "print(json.dumps([r.run.identity, r.run.detail, [m.identity for each in r.models.values() for m in each]]))"
-    )
-    result, content, models = json.loads(laboratory.run("python", "-c", code).stdout.splitlines()[-1])
-    return result, content, set(models)
+def identities() -> tuple[str, str, set[str]]:
+    """Of the result in the current folder, of its tables and figures, and of its models."""
+    result = runs.result(params.load())
+    models = {model.identity for each in result.models.values() for model in each}
+    return result.run.identity, result.run.detail, models
 
 
-def test_what_makes_another_result_and_what_another_model(laboratory: Laboratory) -> None:
-    result, content, models = identities(laboratory)
+def test_what_makes_another_result_and_what_another_model(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(laboratory.root)
+    result, content, models = identities()
     assert len(models) == 6
 
     laboratory.change("reports/comparison.md", "# Comparison", "# The comparison")
-    same_result, other_content, same_models = identities(laboratory)
+    same_result, other_content, same_models = identities()
     assert (same_result, same_models) == (result, models)
     assert other_content != content
 
     laboratory.change("params.yaml", "confidence: 0.95", "confidence: 0.9")
-    other_result, _, same_models = identities(laboratory)
+    other_result, _, same_models = identities()
     assert other_result != result
     assert same_models == models
 
@@ -207,5 +205,5 @@ def test_what_makes_another_result_and_what_another_model(laboratory: Laboratory
     weights[0][0][1, 0, 0] += 2.0**-40  # of seed 5
     path.unlink()  # a link to DVC's cache
     trained.write_weights(path, SEEDS, weights)
-    assert len(identities(laboratory)[2] & models) == 5
-    assert identities(laboratory)[0] != other_result
+    assert len(identities()[2] & models) == 5
+    assert identities()[0] != other_result

@@ -3,7 +3,6 @@
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -11,13 +10,8 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.tracking import serve, store, ui_views
+from tests import browser
 from tests.conftest import Laboratory
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((serve.HOST, 0))
-        return int(listener.getsockname()[1])
 
 
 def test_what_is_in_the_way_is_one_sentence(
@@ -48,7 +42,7 @@ def test_what_is_in_the_way_is_one_sentence(
 
 
 def test_the_address_that_is_printed_answers(finished: Laboratory) -> None:
-    port = free_port()
+    port = browser.free_port()
     server = finished.start(sys.executable, "-m", "pipeline.tracking.serve", "--port", str(port))
     try:
         assert server.stdout is not None
@@ -57,15 +51,9 @@ def test_the_address_that_is_printed_answers(finished: Laboratory) -> None:
         client = MlflowClient(finished.store)
         initializers = client.get_experiment_by_name(store.EXPERIMENTS["initializers"]).experiment_id
         assert address == f"http://127.0.0.1:{port}/{ui_views.page(initializers, 'latest', True)}"
-        deadline = time.monotonic() + 60.0
-        while True:
-            try:
-                with urllib.request.urlopen(address.partition("#")[0], timeout=5.0) as page:
-                    assert b"MLflow" in page.read()
-                break
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+        browser.answering(address.partition("#")[0])
+        with urllib.request.urlopen(address.partition("#")[0], timeout=60.0) as page:
+            assert b"MLflow" in page.read()
     finally:
         server.terminate()
         server.communicate(timeout=60)

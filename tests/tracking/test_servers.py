@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.server import get_app_client
 
 from tests import servers
 from tests.conftest import Laboratory
@@ -45,9 +46,10 @@ def client(finished: Laboratory, folder: Path, mlflow: str, **environment: str) 
     name, password = folder.name, f"of {folder.name} in a test"
     one = finished.copied(folder)
     one.unpublish()
-    code = f"from mlflow.server import get_app_client; get_app_client('basic-auth', {mlflow!r})"
-    admin = {"MLFLOW_TRACKING_USERNAME": "admin", "MLFLOW_TRACKING_PASSWORD": servers.SECRETS["MLFLOW_ADMIN_PASSWORD"]}
-    one.run("python", "-c", f"{code}.create_user({name!r}, {password!r})", **admin)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+        patched.setenv("MLFLOW_TRACKING_PASSWORD", servers.SECRETS["MLFLOW_ADMIN_PASSWORD"])
+        get_app_client("basic-auth", mlflow).create_user(name, password)
     account = {"MLFLOW_TRACKING_USERNAME": name, "MLFLOW_TRACKING_PASSWORD": password}
     one.environment = one.environment | {"MLFLOW_TRACKING_URI": mlflow} | account | environment
     return one
@@ -87,12 +89,13 @@ def test_four_clients_at_once_publish_every_result_once(
     for name, value in clients[0].environment.items():
         if name.startswith("MLFLOW_"):
             monkeypatch.setenv(name, value)
-    eve = clients.pop(0).start("dvc", "repro")
+    publish = ("dvc", "repro", "--single-item", "track")
+    eve = clients.pop(0).start(*publish)
     servers.wait(lambda: runs(MlflowClient(mlflow), "models"))
     os.killpg(eve.pid, signal.SIGKILL)  # dora has the same result, and all have the same models
     eve.communicate()
     assert not runs(MlflowClient(mlflow), "results")
-    started = [one.start("dvc", "repro") for one in clients]
+    started = [one.start(*publish) for one in clients]
     said = [process.communicate()[0] for process in started]
     assert [process.returncode for process in started] == [0] * 4, "\n".join(said)
 

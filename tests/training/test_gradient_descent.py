@@ -18,7 +18,7 @@ from sklearn.neural_network import MLPClassifier
 
 from pipeline.datasets import DATASETS, circles
 from pipeline.diagnostics import symmetry
-from pipeline.initializers import layerwise
+from pipeline.initializers import fan_scaling, fixed_scale, registry
 from pipeline.networks import parameters, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.training import executors, gradient_descent
@@ -27,7 +27,7 @@ from tests.sampling import initialize_parameters, sample_models
 PUBLISHED = Path(__file__).parents[2] / "pipeline" / "published" / "cost_curves.csv"
 LAYERS = [2, 10, 5, 1]
 RELU = [ACTIVATIONS["relu"]] * 2
-HE = layerwise.he_normal()
+HE = fan_scaling.he_normal()
 X, Y = circles(300, 0.05, 1)
 TEST_X, TEST_Y = circles(100, 0.05, 2)
 
@@ -38,7 +38,7 @@ def published(name: str) -> dict[int, float]:
     return {int(row["iteration"]): float(row["cost_median"]) for row in rows}
 
 
-def run(init: layerwise.Initializer, iterations: int = 15000) -> gradient_descent.Trained:
+def run(init: registry.Initializer, iterations: int = 15000) -> gradient_descent.Trained:
     initial = sample_models(init)
     return gradient_descent.train(initial, X, Y, RELU, learning_rate=0.01, record_at=range(0, iterations + 1, 1000))
 
@@ -60,7 +60,7 @@ def test_he_gives_the_published_costs_and_accuracies() -> None:
 
 
 def test_x10_gives_the_published_costs_as_far_as_chaos_lets_it() -> None:
-    trained = run(layerwise.normal(std=10.0))
+    trained = run(fixed_scale.normal(std=10.0))
     costs = dict(zip(range(0, 15001, 1000), trained.costs[0].tolist(), strict=True))
     facts = published("random_x10")
     assert len(facts) == 14
@@ -72,14 +72,14 @@ def test_x10_gives_the_published_costs_as_far_as_chaos_lets_it() -> None:
 
 
 def test_zeros_never_move() -> None:
-    trained = run(layerwise.zeros(), 2000)
+    trained = run(fixed_scale.zeros(), 2000)
     np.testing.assert_allclose(trained.costs, math.log(2), rtol=0, atol=1e-15)
     assert accuracies(trained) == (0.5, 0.5)
     assert all(not W.any() for W, _ in trained.parameters)
 
 
 def test_constant_units_never_differ_and_yet_learn() -> None:
-    trained = run(layerwise.constant(value=0.5), 3000)
+    trained = run(fixed_scale.constant(value=0.5), 3000)
     (W1, _), (W2, _), _ = trained.parameters
     assert (W1 == W1[:, :1]).all()
     assert (W2 == W2[:, :1, :1]).all()
@@ -138,7 +138,7 @@ class Counting(Executor):
 def test_models_born_alike_are_trained_once_unless_their_shuffles_differ(
     batch_size: int | None, trained_models: int
 ) -> None:
-    he, zeros = (initialize_parameters(init, 0, LAYERS) for init in (HE, layerwise.zeros()))
+    he, zeros = (initialize_parameters(init, 0, LAYERS) for init in (HE, fixed_scale.zeros()))
     other = [(W.copy(), b.copy()) for W, b in zeros]
     other[0][0][0, 0] = -0.0  # equal to 0, in other bits
     initial = parameters.stack([zeros, he, zeros, other, he])

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from pipeline.audit.command.numbers import deviation, factor, joined, kind, middle, pattern, probability, shape, whole
 from pipeline.audit.results import Finding, LayerAudit
+from pipeline.distributions.laws import BY_NAME
+from pipeline.numerics.sums import integer_sum
 
 COLUMNS = 100
 HEADER = ("layer", "shape", "kind", "std", "law", "p", "finding")
@@ -52,9 +54,19 @@ def table(found: Sequence[Group]) -> list[str]:
     return aligned(HEADER, [_cells(group) for group in found], "llllLrl")
 
 
+def names(audited: LayerAudit) -> list[str]:
+    """The laws that explain a layer: the expected one first, then the most likely ones.
+
+    Laws of a measured scale, such as normal(std=0.141), are left out if a law of the catalogue explains the layer.
+    """
+    found = [name for candidate in audited.candidates for name in candidate.law.split(" = ")]
+    found = [name for name in found if name in BY_NAME or name in audited.expected] or found
+    return sorted(found, key=lambda name: name not in audited.expected)
+
+
 def laws(layers: Sequence[LayerAudit]) -> list[str]:
-    """The laws that explain all of these layers, most likely first."""
-    first, *others = [[candidate.law for candidate in each.candidates] for each in layers]
+    """The laws that explain all of these layers, in the order of `names` of the first."""
+    first, *others = map(names, layers)
     return [law for law in first if all(law in other for other in others)]
 
 
@@ -79,13 +91,14 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], alignment: str
     columns = [list(column) for column in zip(header, *rows, strict=True)]
     widths = [max(map(len, column)) for column in columns]
     for name, narrowest in NARROWEST:
-        excess = sum_of(widths) + 2 * (len(widths) - 1) - COLUMNS
+        excess = integer_sum(widths) + 2 * (len(widths) - 1) - COLUMNS
         if name in header and excess > 0:
             i = header.index(name)
             widths[i] = max(min(widths[i], narrowest), widths[i] - excess)
-    for i, width in enumerate(widths):
+    for i, width in enumerate(list(widths)):
         shorten = _fewer if alignment[i] == "L" else middle
         columns[i] = [shorten(cell, width) for cell in columns[i]]
+        widths[i] = max(map(len, columns[i]))
     lines = [
         "  ".join(
             cell.rjust(width) if side == "r" else cell.ljust(width)
@@ -94,14 +107,6 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], alignment: str
         for line in zip(*columns, strict=True)
     ]
     return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
-
-
-def sum_of(widths: Iterable[int]) -> int:
-    """The sum of whole numbers."""
-    total = 0
-    for width in widths:
-        total += width
-    return total
 
 
 def _cells(group: Group) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from pipeline.audit.causes import CAUSES
 from pipeline.audit.command.numbers import listed, plural, probability, whole
-from pipeline.audit.command.table import COLUMNS, groups, laws, power, sum_of, table
+from pipeline.audit.command.table import COLUMNS, groups, names, power, table
 from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding
+from pipeline.numerics.sums import integer_sum
 
 POWER = "95 %"  # of networks in which a deviation is detected
 
@@ -18,7 +19,7 @@ def text(audit: Audit) -> str:
     blocks = [wrapped(verdict(audit))]
     if audit.layers:
         blocks.append([*table(found), "", *wrapped(_legend(audit))])
-    blocks += [finding_lines(alike, audit) for alike in similar(audit.findings)]
+    blocks += [finding_lines(same, audit) for same in similar(audit.findings)]
     if audit.state == AS_INTENDED and audit.layers:
         head = f"What would have been missed (detected in less than {POWER} of networks at level {audit.level:g}):"
         blocks.append([*wrapped(head), *power([group for group in found if group.layers[0].n])])
@@ -31,9 +32,13 @@ def verdict(audit: Audit) -> str:
     """One to three sentences: what is wrong in which layer, how certain that is, and what it does to training."""
     source = audit.source or "the model"
     if audit.state == AS_INTENDED:
-        n = sum_of(each.n for each in audit.layers)
+        n = integer_sum(each.n for each in audit.layers)
         size = f"{plural(len(audit.layers), 'layer')} with {whole(n)} weights"
-        said = f"OK: {source} is initialized as intended: {size}, explained by {_named(audit)}."
+        if any(each.expected for each in audit.layers):
+            said = f"OK: {source} is initialized as intended: {size}, drawn from {_named(audit)}."
+        else:
+            said = f"OK: {source} is as a documented initializer leaves it: {size}, drawn from {_named(audit)}. "
+            said += "Whether that was meant is checked if --expect names it."
     elif audit.findings:
         worst = audit.findings[0]
         others = dict.fromkeys(each.layer for each in audit.findings[1:] if each.layer != worst.layer)
@@ -61,13 +66,13 @@ def similar(findings: Sequence[Finding]) -> list[list[Finding]]:
     return list(found.values())
 
 
-def finding_lines(alike: Sequence[Finding], audit: Audit) -> list[str]:
+def finding_lines(same: Sequence[Finding], audit: Audit) -> list[str]:
     """The cause, the layers, the text and the fix of findings of one kind; the text is that of the first."""
-    first, cause = alike[0], alike[0].cause.replace("_", " ")
-    names = [each.layer for each in alike]
+    first, cause = same[0], same[0].cause.replace("_", " ")
+    names = [each.layer for each in same]
     where = listed(names, 6) if first.layer else audit.source or "the model"
     count = f" ({len(names)} layers)" if len(names) > 1 else ""
-    p = probability(max(each.p for each in alike))
+    p = probability(max(each.p for each in same))
     sign = "≤" if len(names) > 1 else "="
     certainty = p if p in ("certain", "–") else f"p {sign} {p}"
     lines = wrapped(f"{where}{count}: {cause}, {certainty}", "    ")
@@ -109,22 +114,22 @@ def _certainty(finding: Finding) -> str:
 
 
 def _named(audit: Audit) -> str:
-    """The laws that explain the layers, with the number of layers of each."""
+    """The laws that explain the layers, as few as possible, with the number of layers of each."""
+    remaining = [names(each) or [each.structure] for each in audit.layers]
     counts: dict[str, int] = {}
-    for each in audit.layers:
-        expected = [candidate.law for candidate in each.candidates if candidate.law in each.expected]
-        law = (expected or laws([each]) or [each.structure])[0]
-        counts[law] = counts.get(law, 0) + 1
+    while remaining:
+        all_names = dict.fromkeys(name for layer in remaining for name in layer)
+        most = max(all_names, key=lambda name: integer_sum(name in layer for layer in remaining))
+        counts[most] = integer_sum(most in layer for layer in remaining)
+        remaining = [layer for layer in remaining if most not in layer]
     if len(counts) == 1:
         return next(iter(counts))
     return ", ".join(f"{law} ({plural(n, 'layer')})" for law, n in counts.items())
 
 
 def _legend(audit: Audit) -> str:
-    n = max(len(audit.layers), 1)
     return (
-        "std: root mean square of the weights. law: the documented laws that explain the weights, most likely first; "
-        "+1: one more. p: the layer's probability under what is expected; an alarm needs less than "
-        f"{audit.level:g} / {n} = {probability(audit.level / n)}, so that {100 * audit.level:g} % of correct networks "
-        "raise one."
+        "std: root mean square of the weights. law: the documented laws that explain the weights, the expected or most "
+        "likely one first; +1: one more. p: probability of such weights in a single layer under what is expected; an "
+        f"alarm allows for the number of layers, so that {100 * audit.level:g} % of correct networks raise one."
     )

@@ -2,7 +2,7 @@
 
 The function is called for layers of several shapes with several generators or seeds. The weights of each shape are
 tested together against the law that was meant, so that any order of the draws and any generator is right. What a
-function must do besides, such as returning the right shape and drawing from the generator that it is given, is checked before.
+function must do besides, such as returning the right shape and drawing from its generator, is checked before.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from pipeline.audit.judge import STRUCTURES, Weights, examine_matrix, fault
 from pipeline.audit.results import ALARM, AS_INTENDED
 from pipeline.distributions import biases
 from pipeline.distributions.explain import candidates
-from pipeline.distributions.laws import Fans, law
+from pipeline.distributions.laws import BY_NAME, Fans, law
 from pipeline.distributions.power import std_factor
 from pipeline.distributions.structures import RANDOM
 
 SHAPES: tuple[Shape, ...] = ((64, 64), (48, 192), (192, 48))  # square, wide and tall: (fan_out, fan_in)
-REPEATS = 8  # calls for each shape
+REPEATS = 4  # calls for each shape
 LEVEL = 0.0001  # of a grade: the number of weights is free, so a false alarm can be rarer than in an audit
 DETERMINISTIC = {"zeros", "ones", "constant", "identity", "zero_init", "dirac"}
 WITH_BIASES = ("pytorch_linear", "sklearn_mlp")  # recipes that draw biases from the law of the weights
@@ -273,7 +273,8 @@ def _names(weights: Weights) -> list[str]:
     """The names of the laws or of the structure of weights, most likely first."""
     if weights.structure is not RANDOM:
         return [weights.structure.name]
-    return [name for one in candidates(weights.found) for name in one.law.name.split(" = ")]
+    found = [name for one in candidates(weights.found) for name in one.law.name.split(" = ")]
+    return [name for name in found if name in BY_NAME] or found
 
 
 def _of_shape(sample: Sample, weights: Weights, expect: str) -> OfShape:
@@ -290,7 +291,7 @@ def _bias(sample: Sample, weights: Weights, expect: str, level: float) -> Reason
     drawn = expect.startswith(WITH_BIASES)
     wanted = law(expect, Fans(sample.shape[1], sample.shape[0])) if drawn else None
     bounds = (wanted.family.bound * wanted.std,) if wanted else ()
-    bias = biases.describe(sample.b, str(sample.b.dtype), bounds)
+    bias = biases.classify(sample.b, str(sample.b.dtype), bounds)
     if bias.name == "zeros" or (wanted and bias.p >= level and bias.name != "constant"):
         return None
     return Reason("bias", f"the biases are {bias.text}, not {'draws of the law of the weights' if wanted else '0'}")

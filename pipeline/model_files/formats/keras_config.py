@@ -78,7 +78,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield item
         elif isinstance(item, dict):
             pending += item.values()
-        elif isinstance(item, list):
+        elif isinstance(item, list | tuple):
             pending += item
 
 

@@ -101,7 +101,7 @@ def mapped_tensor(
         if size == 0:
             return np.zeros(dims, kind)
         if decompressed is None:
-            flat = np.memmap(region.path, kind, "r", start, (extent,))
+            flat: NDArray[Any] = np.memmap(region.path, kind, "r", start, (extent,))
         else:
             flat = np.frombuffer(decompressed(), kind, extent, offset)
         if strides is None:

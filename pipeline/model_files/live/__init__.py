@@ -1,0 +1,1 @@
+"""Models in memory, recognized by their attributes: no framework is imported."""
