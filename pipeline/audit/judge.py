@@ -29,8 +29,11 @@ SCALED_UNITS = Structure("data_dependent", "normal draws, with a scale of its ow
 MANY_ZEROS = 10  # times as many as expected, and at least as many
 STRUCTURES = {  # those that a recipe's name stands for
     "zeros", "constant", "orthogonal", "identity", "sparse", "martens_sparse", "zero_init", "looks_linear", "dirac",
-    "delta_orthogonal", "data_dependent",
+    "delta_orthogonal", "data_dependent", "lsuv",
 }  # fmt: skip
+
+
+SAME_STRUCTURE = {"lsuv": "orthogonal", "ones": "constant"}  # orthogonal with a gain of its own for each layer
 
 
 class Weights(NamedTuple):
@@ -66,7 +69,9 @@ def examine_matrix(matrix: NDArray[Any], dtype: str, fans: Sequence[Fans], expec
     pairs = dependence(matrix)
     kind = structure(matrix, summary, pairs)
     if kind is not RANDOM:
-        as_expected = expect.partition("(")[0] == kind.name or (not expect and kind.name not in ("zeros", "constant"))
+        wanted = expect.partition("(")[0]
+        as_expected = SAME_STRUCTURE.get(wanted, wanted) == kind.name
+        as_expected |= not expect and kind.name not in ("zeros", "constant")
         return Weights(summary, pairs, kind, [], [], 1.0 if as_expected else 0.0)
     found = explain(summary, pairs, fans)
     expected = [Explained(wanted, p_values(summary, pairs, wanted), 0.0) for wanted in _expected(expect, fans)]

@@ -2,8 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from pipeline.audit.fixes.fix import fix
 from pipeline.audit.judge import STRUCTURES, Weights, examine, fault
 from pipeline.audit.results import (
     ALARM,
@@ -16,8 +20,10 @@ from pipeline.audit.results import (
     LayerAudit,
     Power,
 )
+from pipeline.audit.suitability import NOT_DECIDED, as_chain, suitability
 from pipeline.distributions import biases
 from pipeline.distributions.explain import candidates
+from pipeline.distributions.families import NORMAL
 from pipeline.distributions.power import separated, std_factor
 from pipeline.distributions.streams import matches, prefixes
 from pipeline.distributions.structures import RANDOM
@@ -33,6 +39,7 @@ WITH_DRAWS = {
     "looks_linear",
     "data_dependent",
 }  # structures that depend on a seed
+FROM_DATA = ("lsuv", "data_dependent")  # initializers that use data
 TRAINED_BIAS = 0.5  # largest standard deviation of biases that training may have left
 
 
@@ -58,26 +65,94 @@ def audit_layers(
     """
     checked = [layer for layer in layers if not layer.tied_to]
     notes = [f"{layer.name} shares its weights with {layer.tied_to}" for layer in layers if layer.tied_to]
-    n_tests = 1 + integer_sum(1 + (layer.bias is not None) for layer in checked if layer.kind != "normalization")
+    n_tests = (
+        1
+        + (len(checked) if data is not None else 0)
+        + integer_sum(1 + (layer.bias is not None) for layer in checked if layer.kind != "normalization")
+    )
     audits: list[LayerAudit] = []
     draws: list[tuple[str, tuple[Array, Array]]] = []
+    families: dict[str, str] = {}
+    by_name: dict[str, Layer] = {}
+    wanted_by: dict[str, str] = {}
     for layer in checked:
+        by_name[layer.name], wanted_by[layer.name] = layer, ""
         if layer.kind == "normalization":
             audits.append(_normalization(layer, level / n_tests))
             continue
         wanted = expect.get(layer.name, "") if isinstance(expect, Mapping) else expect if layer.kind in JUDGED else ""
+        wanted_by[layer.name] = wanted
         weights, matrix = examine(layer, wanted)
         p = min(1.0, n_tests * weights.p)
         findings = [fault(layer.name, weights, matrix, wanted, p)] if p < level else []
         if layer.bias is not None:
             findings += _bias(layer, weights, wanted, n_tests, level, notes)
         audits.append(_layer_audit(layer, weights, wanted, findings, level / n_tests))
+        families[layer.name] = weights.found[0].law.family.name if weights.found else NORMAL.name
         if not weights.summary.non_finite and weights.structure.name in WITH_DRAWS:
             draws.append((layer.name, prefixes(matrix)))
     if len(draws) > 1:
         audits = _with_matches(audits, draws, level / n_tests)
+    if data is not None:
+        audits = _with_data(audits, families, activation, data, level / n_tests, notes)
+    state = _state(audits, trained)
     found = sorted((finding for audit in audits for finding in audit.findings), key=lambda one: one.p)
-    return Audit(source, framework, _state(audits, trained), level, audits, found, None, notes)
+    if trained:
+        notes.append(trained)
+    predicted = suitability(audits, activation, data)
+    judged = None if isinstance(predicted, str) else predicted
+    if isinstance(predicted, str):
+        notes.append(f"training was not predicted: {predicted}")
+    if judged and state in (AS_INTENDED, ALARM) and judged.label not in ("healthy", NOT_DECIDED):
+        text = f"with the measured variances the network is {judged.label}: {judged.reason}"
+        found.append(Finding("", "unsuitable", text, 0.0, _fix("unsuitable", checked[0], "", framework, activation)))
+        state = ALARM
+    found = [
+        one
+        if one.fix
+        else one._replace(fix=_fix(one.cause, by_name[one.layer], wanted_by[one.layer], framework, activation))
+        for one in found
+    ]
+    audits = [replace(audit, findings=[one for one in found if one.layer == audit.layer.name]) for audit in audits]
+    return Audit(source, framework, state, level, audits, found, judged, notes)
+
+
+def _fix(cause: str, layer: Layer, wanted: str, framework: str, activation: str) -> str:
+    return fix(cause, layer, [wanted] if wanted else [], framework, activation)
+
+
+def _with_data(
+    audits: list[LayerAudit],
+    families: Mapping[str, str],
+    activation: str,
+    data: Any,
+    level: float,
+    notes: list[str],
+) -> list[LayerAudit]:
+    """The audits, with a finding for each layer whose weights depend on the batch."""
+    chain = as_chain(audits, activation)
+    if isinstance(chain, str) or not chain.dense:
+        notes.append(f"dependence on the data was not tested: {chain if isinstance(chain, str) else 'convolutions'}")
+        return audits
+    from pipeline.audit.data import data_dependence  # compiles its matrix products
+
+    X = np.asarray(data[0] if isinstance(data, tuple) else data, dtype=np.float64)
+    layers = [audit.layer for audit in audits]
+    p_values = data_dependence(layers, [families[layer.name] for layer in layers], chain.activations, X)
+    found = []
+    for audit, p in zip(audits, p_values, strict=True):
+        if not p < level:
+            found.append(audit)
+            continue
+        text = f"the mean square of its pre-activations on the batch has probability {p:.1g} for independent weights"
+        if audit.expected and audit.expected[0] not in FROM_DATA:
+            found.append(
+                replace(audit, findings=[*audit.findings, Finding(audit.layer.name, "data_dependent", text, p)])
+            )
+        else:
+            notes.append(f"{audit.layer.name}: {text}: they were scaled on these data, or trained")
+            found.append(audit)
+    return found
 
 
 def _layer_audit(layer: Layer, weights: Weights, wanted: str, findings: list[Finding], level: float) -> LayerAudit:
@@ -159,9 +234,7 @@ def _with_matches(
         )  # fmt: skip
         found[second] = Finding(second, "same_draws", f"{text}, up to scale: the same seed was used", match.p)
     return [
-        audit
-        if audit.layer.name not in found
-        else LayerAudit(**{**vars(audit), "findings": [*audit.findings, found[audit.layer.name]]})
+        audit if audit.layer.name not in found else replace(audit, findings=[*audit.findings, found[audit.layer.name]])
         for audit in audits
     ]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.initializers.layerwise import STD_WITHIN_2
+from pipeline.initializers.fan_scaling import STD_WITHIN_2
 from pipeline.numerics.elementary import log, normal_cdf, normal_pdf
 from pipeline.numerics.sums import Array
 

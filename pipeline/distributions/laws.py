@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from pipeline.distributions.families import FAMILIES, NORMAL, TRUNCATED, UNIFORM, Family
-from pipeline.initializers.layerwise import STD_WITHIN_2
+from pipeline.initializers.fan_scaling import STD_WITHIN_2
 
 CORRECTED = STD_WITHIN_2 * STD_WITHIN_2  # variance of the truncated normal distribution before it is corrected
 

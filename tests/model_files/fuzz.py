@@ -7,7 +7,6 @@ repeated and replaced by extreme numbers, in the file and, in archives, in a mem
 import bz2  # noqa: F401  # with the two below, imported by zipfile and ast when they need them
 import io
 import json
-import encodings.cp437
 import lzma  # noqa: F401
 import os
 import random
@@ -30,7 +29,17 @@ from pipeline.model_files.layers import layers, trained
 FILES = Path(__file__).parent / "files"
 FORBIDDEN = ("exec", "os.", "subprocess.", "pickle.find_class", "import", "ctypes.", "socket.", "shutil.", "code.")
 HARMLESS = ("os.listdir", "os.scandir", "os.remove", "os.unlink")
-NUMBERS = (b"\xff" * 8, b"\0" * 8, b"\xff\xff\xff\x7f", b"\0\0\0\0\0\0\0\x10", b"\0\0\0\x80", b"PK\x03\x04", b"\x80\x04c", b"{" * 40, b"[" * 2000)
+NUMBERS = (
+    b"\xff" * 8,
+    b"\0" * 8,
+    b"\xff\xff\xff\x7f",
+    b"\0\0\0\0\0\0\0\x10",
+    b"\0\0\0\x80",
+    b"PK\x03\x04",
+    b"\x80\x04c",
+    b"{" * 40,
+    b"[" * 2000,
+)
 
 
 active = False  # whether the audit hook ends the process

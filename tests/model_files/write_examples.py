@@ -51,7 +51,12 @@ class Cnn(nn.Module):
     def __init__(self):
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=4), nn.GELU(), nn.Conv2d(8, 6, 1)
+            nn.Conv2d(3, 8, 3),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, groups=4),
+            nn.GELU(),
+            nn.Conv2d(8, 6, 1),
         )
         self.up = nn.ConvTranspose2d(6, 4, 2)
         self.signal = nn.Conv1d(4, 5, 3)
@@ -84,7 +89,10 @@ def write_torch():
     expect("torch_language.pt", of_torch(language.state_dict()))
     torch.save(language.state_dict(), FILES / "torch_legacy.pt", _use_new_zipfile_serialization=False)
     expect("torch_legacy.pt", of_torch(language.state_dict()))
-    half = {name: value.to(torch.bfloat16 if "weight" in name else torch.float16) for name, value in mlp.state_dict().items()}
+    half = {
+        name: value.to(torch.bfloat16 if "weight" in name else torch.float16)
+        for name, value in mlp.state_dict().items()
+    }
     torch.save(half, FILES / "torch_half.pt")
     expect("torch_half.pt", of_torch(half))
     safetensors.torch.save_file(half, FILES / "half.safetensors", metadata={"format": "pt"})
@@ -94,12 +102,16 @@ def write_torch():
     expect("cnn.safetensors", of_torch(state))
     np.savez(FILES / "cnn.npz", **{name: value.numpy() for name, value in state.items()})
     expect("cnn.npz", of_torch(state))
-    np.savez_compressed(FILES / "mlp_compressed.npz", **{name: value.numpy() for name, value in mlp.state_dict().items()})
+    np.savez_compressed(
+        FILES / "mlp_compressed.npz", **{name: value.numpy() for name, value in mlp.state_dict().items()}
+    )
     expect("mlp_compressed.npz", of_torch(mlp.state_dict()))
     np.save(FILES / "matrix.npy", np.asfortranarray(mlp[0].weight.detach().numpy()))
     expect("matrix.npy", {"matrix": (mlp[0].weight.detach().numpy(), "float32")})
 
-    torch.onnx.export(cnn.eval(), (torch.zeros(1, 3, 8, 8),), FILES / "cnn.onnx", dynamo=True, external_data=False, verbose=False)
+    torch.onnx.export(
+        cnn.eval(), (torch.zeros(1, 3, 8, 8),), FILES / "cnn.onnx", dynamo=True, external_data=False, verbose=False
+    )
     graph = onnx.load(FILES / "cnn.onnx").graph  # in which the batch normalization is part of the convolution before it
     arrays = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
     expect("cnn.onnx", {name: (value, "float32") for name, value in arrays.items() if value.dtype == np.float32})

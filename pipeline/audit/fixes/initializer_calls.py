@@ -12,7 +12,8 @@ from pipeline.audit.judge import fans_of
 from pipeline.audit.law_names import cell_of, read_call, value_of
 from pipeline.distributions.families import TRUNCATED, UNIFORM
 from pipeline.distributions.laws import Law, law
-from pipeline.initializers.layerwise import FANS, RECIPES, STD_WITHIN_2
+from pipeline.initializers.fan_scaling import FANS, STD_WITHIN_2
+from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES
 from pipeline.initializers.recipes import settings_of
 from pipeline.model_files.layers import Layer
