@@ -24,6 +24,7 @@ from pipeline.audit.suitability import NOT_DECIDED, as_chain, suitability
 from pipeline.distributions import biases
 from pipeline.distributions.explain import candidates
 from pipeline.distributions.families import NORMAL
+from pipeline.distributions.laws import BY_NAME
 from pipeline.distributions.power import separated, std_factor
 from pipeline.distributions.streams import matches, prefixes
 from pipeline.distributions.structures import RANDOM
@@ -93,28 +94,38 @@ def audit_layers(
             draws.append((layer.name, prefixes(matrix)))
     if len(draws) > 1:
         audits = _with_matches(audits, draws, level / n_tests)
+    predicted = suitability(audits, activation, data)  # which raises UserError for a batch that does not fit
     if data is not None:
         audits = _with_data(audits, families, activation, data, level / n_tests, notes)
     state = _state(audits, trained)
     found = sorted((finding for audit in audits for finding in audit.findings), key=lambda one: one.p)
     if trained:
         notes.append(trained)
-    predicted = suitability(audits, activation, data)
     judged = None if isinstance(predicted, str) else predicted
     if isinstance(predicted, str):
         notes.append(f"training was not predicted: {predicted}")
+    redrawn = {audit.layer.name: wanted_by[audit.layer.name] or _documented(audit) for audit in audits}
+    unsuitable: list[Finding] = []
     if judged and state in (AS_INTENDED, ALARM) and judged.label not in ("healthy", NOT_DECIDED):
         text = f"with the measured variances the network is {judged.label}: {judged.reason}"
-        found.append(Finding("", "unsuitable", text, 0.0, _fix("unsuitable", checked[0], "", framework, activation)))
+        line = "" if found else _fix("unsuitable", checked[0], "", framework, activation)
+        unsuitable = [Finding("", "unsuitable", text, math.nan, line)]
         state = ALARM
     found = [
         one
         if one.fix
-        else one._replace(fix=_fix(one.cause, by_name[one.layer], wanted_by[one.layer], framework, activation))
+        else one._replace(fix=_fix(one.cause, by_name[one.layer], redrawn[one.layer], framework, activation))
         for one in found
     ]
+    found += unsuitable
     audits = [replace(audit, findings=[one for one in found if one.layer == audit.layer.name]) for audit in audits]
     return Audit(source, framework, state, level, audits, found, judged, notes)
+
+
+def _documented(audit: LayerAudit) -> str:
+    """The most likely law of a layer that an initializer documents; "" if there is none."""
+    names = [name for candidate in audit.candidates for name in candidate.law.split(" = ")]
+    return next((name for name in names if name in BY_NAME and BY_NAME[name].documented), "")
 
 
 def _fix(cause: str, layer: Layer, wanted: str, framework: str, activation: str) -> str:
@@ -232,7 +243,9 @@ def _with_matches(
         text = f"the first {match.length} weights are those of {first}" if match.correlation > 0.999 else (
             f"the first {match.length} weights have a correlation of {match.correlation:.3g} with those of {first}"
         )  # fmt: skip
-        found[second] = Finding(second, "same_draws", f"{text}, up to scale: the same seed was used", match.p)
+        found[second] = Finding(
+            second, "same_draws", f"{text}, up to scale: one seed was used for both, or one was copied", match.p
+        )
     return [
         audit if audit.layer.name not in found else replace(audit, findings=[*audit.findings, found[audit.layer.name]])
         for audit in audits

@@ -137,7 +137,7 @@ def theory_label(chain: Chain, signal: Array) -> Label:
     label = labels[0]
     if len({each.name in RATES for each in labels}) > 1:
         likely = "healthy" if label.name in RATES else str(label)
-        return Label(NOT_DECIDED, f"{likely} by theory, but too close to the bound")
+        return Label(NOT_DECIDED, f"{likely} by theory, but by less than its margin of error")
     return Label("healthy", "") if label.name in RATES else label
 
 

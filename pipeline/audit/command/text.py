@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from pipeline.audit.causes import CAUSES
 from pipeline.audit.command.numbers import listed, plural, probability, whole
-from pipeline.audit.command.table import COLUMNS, groups, names, power, table
-from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding
+from pipeline.audit.command.table import COLUMNS, groups, is_drawn, names, power, table, unnumbered
+from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding, Suitability
 from pipeline.numerics.sums import integer_sum
 
+EFFECTS = {"healthy": "is expected to train", "not decided": "may or may not train"}  # by label; of others it will not
 POWER = "95 %"  # of networks in which a deviation is detected
 
 
@@ -22,7 +23,7 @@ def text(audit: Audit) -> str:
     blocks += [finding_lines(same, audit) for same in similar(audit.findings)]
     if audit.state == AS_INTENDED and audit.layers:
         head = f"What would have been missed (detected in less than {POWER} of networks at level {audit.level:g}):"
-        blocks.append([*wrapped(head), *power([group for group in found if group.layers[0].n])])
+        blocks.append([*wrapped(head), *power([group for group in found if group.layers[0].power.std_factor > 1.0])])
     if audit.notes:
         blocks.append([line for note in audit.notes for line in wrapped(f"Note: {sentence(note)}", "      ")])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -41,10 +42,15 @@ def verdict(audit: Audit) -> str:
             said += "Whether that was meant is checked if --expect names it."
     elif audit.findings:
         worst = audit.findings[0]
-        others = dict.fromkeys(each.layer for each in audit.findings[1:] if each.layer != worst.layer)
+        others = dict.fromkeys(each.layer for each in audit.findings[1:] if each.layer not in ("", worst.layer))
         where = f"layer {worst.layer} of {source}" if worst.layer else source
         head = f"ALARM in {where}" if audit.state == ALARM else f"{audit.state.upper()}: {where}"
-        said = f"{head}: {full_stop(worst.text or CAUSES.get(worst.cause, worst.cause))} {_certainty(worst)}"
+        if worst.cause == "unsuitable":
+            said = f"{head}: each layer is drawn from {_named(audit)}, but this does not suit the network."
+        else:
+            said = (
+                f"{head}: {full_stop(worst.text or CAUSES.get(worst.cause, worst.cause))} {_certainty(worst)}".rstrip()
+            )
         if others:
             said += f" There are findings in {plural(len(others), 'other layer')} too: {listed(list(others))}."
     else:
@@ -52,9 +58,16 @@ def verdict(audit: Audit) -> str:
     if audit.state == NOT_INITIAL:
         said += " Save the model before the first training step and audit that file."
     if audit.suitability and audit.suitability.label:
-        effect = f"{audit.suitability.label}: {audit.suitability.reason}".removesuffix(": ")
-        said += f" Expected in training with {audit.suitability.activation}: {full_stop(effect)}"
+        said += f" {_effect(audit.suitability)}"
     return said
+
+
+def _effect(suitability: Suitability) -> str:
+    """What is expected of training, as a sentence."""
+    label, reason = suitability.label, suitability.reason
+    expected = EFFECTS.get(label, "is not expected to train")
+    why = reason if label in EFFECTS else f"{label}: {reason}".removesuffix(": ")
+    return f"With {suitability.activation} the network {expected}{f' ({why})' if why else ''}."
 
 
 def similar(findings: Sequence[Finding]) -> list[list[Finding]]:
@@ -75,11 +88,14 @@ def finding_lines(same: Sequence[Finding], audit: Audit) -> list[str]:
     p = probability(max(each.p for each in same))
     sign = "≤" if len(names) > 1 else "="
     certainty = p if p in ("certain", "–") else f"p {sign} {p}"
-    lines = wrapped(f"{where}{count}: {cause}, {certainty}", "    ")
+    lines = wrapped(f"{where}{count}: {cause}, {'predicted' if first.cause == 'unsuitable' else certainty}", "    ")
     said = first.text or CAUSES.get(first.cause, "")
     lines += wrapped(f"{first.layer}: {full_stop(said)}" if len(names) > 1 else sentence(said), "    ", "    ")
     if first.fix:
-        lines += ["    Fix:", *(f"        {line}" for line in first.fix.splitlines())]
+        lines += [
+            f"    Fix{', and the others likewise' if len(names) > 1 else ''}:",
+            *(f"        {line}" for line in first.fix.splitlines()),
+        ]
     return lines
 
 
@@ -115,7 +131,9 @@ def _certainty(finding: Finding) -> str:
 
 def _named(audit: Audit) -> str:
     """The laws that explain the layers, as few as possible, with the number of layers of each."""
-    remaining = [names(each) or [each.structure] for each in audit.layers]
+    remaining = [
+        [unnumbered(name) for name in names(each)] or [each.structure] for each in audit.layers if is_drawn(each)
+    ]
     counts: dict[str, int] = {}
     while remaining:
         all_names = dict.fromkeys(name for layer in remaining for name in layer)
