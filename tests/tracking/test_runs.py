@@ -1,6 +1,7 @@
 """What the MLflow runs of a result contain, read back from the miniature laboratory's store, and what identifies them."""
 
 import importlib.metadata
+import json
 import re
 from pathlib import Path
 
