@@ -40,6 +40,30 @@ MUTATIONS = (
     Mutation("networks/reference.py", "W - learning_rate * dW", "W + learning_rate * dW"),
     Mutation("networks/parameters.py", "np.nextafter(W, np.inf)", "np.nextafter(W, -np.inf)", "diagnostics"),
     Mutation("networks/activations.py", "SELU_SCALE = 1.05", "SELU_SCALE = 1.06"),
+    # distributions
+    Mutation("distributions/families.py", "fourth = 3.0 * square - 16.0 * edge", "fourth = 3.0 * square - 8.0 * edge"),
+    Mutation("distributions/laws.py", "TANH_GAIN = 25.0 / 9.0", "TANH_GAIN = 5.0 / 3.0"),
+    Mutation("distributions/summary.py", "first = -(start * n_columns) % step", "first = 0"),
+    Mutation("distributions/summary.py", "squares=squares,", "squares=squares - total,"),
+    Mutation("distributions/goodness.py", "family.square_third * n / (std", "-family.square_third * n / (std"),
+    Mutation("distributions/goodness.py", "return min(1.0, 2.0 * len(sums) *", "return min(1.0, 2.0 *"),
+    Mutation("distributions/goodness.py", "pair.n_pairs * tail", "tail"),
+    Mutation("distributions/goodness.py", "(root + 0.12 + 0.11 / root) * distance", "1.2 * root * distance"),
+    Mutation("distributions/dependence.py", "= -1.0  # each pair once", "= 0.0  # each pair once"),
+    Mutation("distributions/explain.py", "width = min(1.0, width / SCALES)", "width = SCALES"),
+    Mutation("distributions/streams.py", "n_tests * beta_tail(", "beta_tail("),
+    Mutation("distributions/power.py", "QUANTILE = 1.6448536269514722", "QUANTILE = 0.6448536269514722"),
+    # model_files
+    Mutation("model_files/layers.py", "values.reshape(-1, self.units).T", "values.reshape(self.units, -1)"),
+    Mutation("model_files/layers.py", 'if leaf == "num_batches_tracked" and', 'if leaf == "num_batches" and'),
+    Mutation(
+        "model_files/formats/safetensors_files.py", "values.offset + start, stop", "values.offset, stop", "model_files"
+    ),
+    # audit
+    Mutation("audit/run.py", "p = min(1.0, n_tests * weights.p)", "p = min(1.0, weights.p)", "audit/test_run.py"),
+    Mutation("audit/run.py", "2 * len(moved) >= len(judged)", "2 * len(moved) > 2 * len(judged)", "audit/test_run.py"),
+    Mutation("audit/judge.py", "ratio = found.std / wanted.std", "ratio = wanted.std / found.std", "audit"),
+    Mutation("audit/judge.py", "np.delete(W, removed, axis=axis)", "np.delete(W, removed, axis=1 - axis)", "audit"),
     # initializers
     Mutation(
         "initializers/fan_scaling.py",

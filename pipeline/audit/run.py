@@ -41,6 +41,7 @@ WITH_DRAWS = {
     "data_dependent",
 }  # structures that depend on a seed
 FROM_DATA = ("lsuv", "data_dependent")  # initializers that use data
+SAME = 0.999  # correlation above which two layers hold the same draws, and not only similar ones
 TRAINED_BIAS = 0.5  # largest standard deviation of biases that training may have left
 
 
@@ -240,12 +241,15 @@ def _with_matches(
     found: dict[str, Finding] = {}
     for match in matches([values for _, values in draws], level):
         first, second = draws[match.first][0], draws[match.second][0]
-        text = f"the first {match.length} weights are those of {first}" if match.correlation > 0.999 else (
-            f"the first {match.length} weights have a correlation of {match.correlation:.3g} with those of {first}"
-        )  # fmt: skip
-        found[second] = Finding(
-            second, "same_draws", f"{text}, up to scale: one seed was used for both, or one was copied", match.p
-        )
+        if match.equal:
+            text = f"the weights are those of {first}: the layer was copied, or the same seed was used"
+        elif match.correlation > SAME:
+            text = f"the first {match.length} weights are those of {first} up to scale: the same seed was used"
+        else:
+            text = (
+                f"the first {match.length} weights have a correlation of {match.correlation:.3g} with those of {first}"
+            )
+        found[second] = Finding(second, "same_draws", text, match.p)
     return [
         audit if audit.layer.name not in found else replace(audit, findings=[*audit.findings, found[audit.layer.name]])
         for audit in audits

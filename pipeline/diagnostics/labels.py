@@ -198,7 +198,9 @@ def short(number: float) -> str:
 
 
 def _below_one(correlation: float) -> str:
-    """0.997, or 1 - 3e-8."""
+    """0.997, 1 - 3e-8 or 1."""
+    if correlation >= 1.0:
+        return "1"
     return f"{correlation:.3f}" if correlation < 0.9995 else f"1 - {short(max(0.0, 1.0 - correlation))}"
 
 

@@ -21,6 +21,7 @@ class Match(NamedTuple):
     correlation: float
     length: int
     p: float  # corrected for the number of pairs
+    equal: bool  # the values are equal, not only up to scale
 
 
 def prefixes(matrix: NDArray[Any]) -> tuple[Array, Array]:
@@ -47,8 +48,8 @@ def matches(layers: Sequence[tuple[Array, Array]], level: float) -> list[Match]:
         chosen = [index for index, (values, _) in enumerate(layers) if len(values) >= length]
         if len(chosen) < 2:
             continue
-        rows = np.array([order[:length] for index in chosen for order in layers[index]])
-        rows = rows - (lane_sum(pad(rows)) / length)[:, None]
+        drawn = np.array([order[:length] for index in chosen for order in layers[index]])
+        rows = drawn - (lane_sum(pad(drawn)) / length)[:, None]
         norms = np.sqrt(lane_sum(pad(rows * rows)))
         rows = rows / np.where(norms > 0.0, norms, 1.0)[:, None]
         cosines = np.abs(rows.astype(np.float32) @ rows.astype(np.float32).T)
@@ -60,7 +61,7 @@ def matches(layers: Sequence[tuple[Array, Array]], level: float) -> list[Match]:
             cosine = min(1.0, abs(float(lane_sum(pad(rows[i] * rows[j])))))
             p = min(1.0, n_tests * beta_tail(cosine * cosine, 0.5, 0.5 * (length - 2)))
             if p < level and second not in found:
-                found[second] = Match(first, second, cosine, length, p)
+                found[second] = Match(first, second, cosine, length, p, bool((drawn[i] == drawn[j]).all()))
         compared |= {(a, b) for a in chosen for b in chosen if a < b}
     return [found[second] for second in sorted(found)]
 
