@@ -62,6 +62,12 @@ MUTATIONS = (
     # audit
     Mutation("audit/run.py", "p = min(1.0, n_tests * weights.p)", "p = min(1.0, weights.p)", "audit/test_run.py"),
     Mutation("audit/run.py", "2 * len(moved) >= len(judged)", "2 * len(moved) > 2 * len(judged)", "audit/test_run.py"),
+    Mutation(
+        "audit/command/main.py", "return printed, max(codes)", "return printed, min(codes)", "audit/test_command.py"
+    ),
+    Mutation("audit/command/text.py", "worst = audit.findings[0]", "worst = audit.findings[-1]", "audit/test_text.py"),
+    Mutation("audit/grading/contract.py", "if not same_global:", "if False:", "audit/test_grade.py"),
+    Mutation("audit/grading/reasons.py", "math.sqrt(s) / n", "s / n / n", "audit/test_grade.py"),
     Mutation("audit/judge.py", "ratio = found.std / wanted.std", "ratio = wanted.std / found.std", "audit"),
     Mutation("audit/judge.py", "np.delete(W, removed, axis=axis)", "np.delete(W, removed, axis=1 - axis)", "audit"),
     # initializers

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from pipeline.audit.fixes.fix import fix
 from pipeline.audit.judge import STRUCTURES, Weights, examine, fault
 from pipeline.audit.results import (
@@ -100,8 +98,8 @@ def audit_layers(
         audits = _with_data(audits, families, activation, data, level / n_tests, notes)
     state = _state(audits, trained)
     found = sorted((finding for audit in audits for finding in audit.findings), key=lambda one: one.p)
-    if trained:
-        notes.append(trained)
+    if trained and layers:
+        found.insert(0, Finding("", "not_initial", trained, 0.0, _fix("not_initial", layers[0], "", framework, "")))
     judged = None if isinstance(predicted, str) else predicted
     if isinstance(predicted, str):
         notes.append(f"training was not predicted: {predicted}")
@@ -114,7 +112,7 @@ def audit_layers(
         state = ALARM
     found = [
         one
-        if one.fix
+        if one.fix or not one.layer
         else one._replace(fix=_fix(one.cause, by_name[one.layer], redrawn[one.layer], framework, activation))
         for one in found
     ]
@@ -146,10 +144,11 @@ def _with_data(
     if isinstance(chain, str) or not chain.dense:
         notes.append(f"dependence on the data was not tested: {chain if isinstance(chain, str) else 'convolutions'}")
         return audits
-    from pipeline.audit.data import data_dependence  # compiles its matrix products
+    from pipeline.audit.batch import as_batch  # these compile their matrix products
+    from pipeline.audit.data import data_dependence
 
-    X = np.asarray(data[0] if isinstance(data, tuple) else data, dtype=np.float64)
     layers = [audit.layer for audit in audits]
+    X, _ = as_batch(data, layers[0].fan_in, layers[-1].units)
     p_values = data_dependence(layers, [families[layer.name] for layer in layers], chain.activations, X)
     found = []
     for audit, p in zip(audits, p_values, strict=True):

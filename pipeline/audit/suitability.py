@@ -68,9 +68,11 @@ def suitability(layers: Sequence[LayerAudit], activation: str, data: Any = None)
     depth, phase = trainable_depth(chain, signal)
     label, signals, gradients = theory_label(chain, signal), list[float](), list[float]()
     if data is not None and chain.dense:
-        from pipeline.audit import batch  # which compiles its matrix products: Numba takes a third of a second
+        from pipeline.audit.batch import (
+            measured_label,  # which compiles its matrix products: Numba takes a third of a second
+        )
 
-        label, signals, gradients = batch.measured_label(chain.audits, chain.activations, data, STEPS)
+        label, signals, gradients = measured_label(chain.audits, chain.activations, data, STEPS)
     reason = "; ".join(part for part in (label.reason, phase) if part)
     name = chain.activations[0].name if chain.activations else activation
     return Suitability(name, label.name, reason, signal.tolist(), gradient.tolist(), depth, signals, gradients)

@@ -66,6 +66,9 @@ ALLOWED = {
     "2.0 ** (1 - n)": "an exact power of two",
     "math.log2(1.0 - confidence)": "rounded up to an integer, for a note that is printed",
     "random.uniform(0.01, 0.1)": "a time to wait",
+    "random.getstate()": "set back after a graded function was called",
+    "random.seed(seed)": "for a graded function, whose weights are not stored",
+    "random.setstate(states[1])": "set back after a graded function was called",
 }
 FIGURES = ROOT / "pipeline" / "figures"  # pixels, which are promised for one set of wheels only
 WITH_MODELS = {"model_code.py"}  # runs beside a saved model, without this package; stores nothing

@@ -25,6 +25,8 @@ def text(grade: Grade) -> str:
                 f"deviation wrong by less than a factor of {factor(grade.std_factor)}."
             )
         )
+    if grade.note:
+        blocks.append(wrapped(f"Note: {grade.note}."))
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 

@@ -83,7 +83,7 @@ def ranges(numbers: Iterable[int]) -> str:
     """Numbers as 3, 0-11, 0,2..98, or 0-2,5,7-9."""
     found = sorted(dict.fromkeys(numbers))
     steps = list(dict.fromkeys(b - a for a, b in pairwise(found)))
-    if len(found) > 2 and len(steps) == 1 and steps != [1]:
+    if len(found) > 3 and len(steps) == 1 and steps != [1]:
         return f"{found[0]},{found[1]}..{found[-1]}"
     runs: list[list[int]] = []
     for number in found:
@@ -110,3 +110,8 @@ def middle(text: str, width: int) -> str:
         return text
     left = (width - 1) // 2
     return f"{text[:left]}…{text[len(text) - (width - 1 - left) :]}"
+
+
+def end(text: str, width: int) -> str:
+    """The text, of which the beginning is left out if it is longer than a width."""
+    return text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"

@@ -4,14 +4,27 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pipeline.audit.command.numbers import deviation, factor, joined, kind, middle, pattern, probability, shape, whole
+from pipeline.audit.command.numbers import (
+    deviation,
+    end,
+    factor,
+    joined,
+    kind,
+    middle,
+    pattern,
+    probability,
+    shape,
+    whole,
+)
+from pipeline.audit.law_names import documented
 from pipeline.audit.results import Finding, LayerAudit
 from pipeline.distributions.laws import BY_NAME
 from pipeline.numerics.sums import integer_sum
 
 COLUMNS = 100
 HEADER = ("layer", "shape", "kind", "std", "law", "p", "finding")
-NARROWEST = (("law", 20), ("layer", 34), ("law", 16), ("layer", 12))  # to which columns are shortened, in turn
+NARROWEST = (("law", 20), ("layer", 28), ("law", 16), ("layer", 12))  # to which columns are shortened, in turn
+MOST_LAWS = 5  # that are named; if more explain a layer, the weights are too few to tell
 FEWEST = 3  # layers that are put into one row
 FAMILIES = (("normal", "uniform"), ("normal", "truncated"), ("truncated", "uniform"))
 
@@ -63,13 +76,8 @@ def table(found: Sequence[Group]) -> list[str]:
 
 
 def names(audited: LayerAudit) -> list[str]:
-    """The laws that explain a layer: the expected one first, then the most likely ones.
-
-    Laws of a measured scale, such as normal(std=0.141), are left out if a law of the catalogue explains the layer.
-    """
-    found = [name for candidate in audited.candidates for name in candidate.law.split(" = ")]
-    found = [name for name in found if name in BY_NAME or name in audited.expected] or found
-    return sorted(found, key=lambda name: name not in audited.expected)
+    """The laws that explain a layer: the expected one first, then the most likely ones."""
+    return documented([candidate.law for candidate in audited.candidates], audited.expected)
 
 
 def is_drawn(audited: LayerAudit) -> bool:
@@ -95,15 +103,19 @@ def laws(layers: Sequence[LayerAudit]) -> list[str]:
 
 
 def power(found: Sequence[Group]) -> list[str]:
-    """The lines of the table of what would have been missed."""
+    """The lines of the table of what would have been missed in layers with random weights; [] if there are none."""
     rows = []
     for group in found:
+        if group.layers[0].structure != "random":
+            continue
         n = min(each.n for each in group.layers)
         factors = [each.power.std_factor for each in group.layers]
         separated = [set(map(frozenset, each.power.separates)) for each in group.layers]
         missed = [pair for pair in FAMILIES if any(frozenset(pair) not in pairs for pairs in separated)]
-        families = "; ".join(" / ".join(pair) for pair in missed)
+        families = "all" if missed == list(FAMILIES) else "; ".join(" / ".join(pair) for pair in missed)
         rows.append((group.name, whole(n), factor(max(factors)), families or "none"))
+    if not rows:
+        return []
     return aligned(("layer", "weights", "std wrong by less than", "families not distinguished"), rows, "lrrl")
 
 
@@ -120,7 +132,7 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], alignment: str
             i = header.index(name)
             widths[i] = max(min(widths[i], narrowest), widths[i] - excess)
     for i, width in enumerate(list(widths)):
-        shorten = _fewer if alignment[i] == "L" else middle
+        shorten = _fewer if alignment[i] == "L" else end
         columns[i] = [shorten(cell, width) for cell in columns[i]]
         widths[i] = max(map(len, columns[i]))
     lines = [
@@ -157,7 +169,7 @@ def _law(layers: Sequence[LayerAudit]) -> str:
     if first.structure not in ("random", "") and not first.candidates:
         return first.structure.replace("_", " ")
     if common := laws(layers):
-        return " or ".join(common)
+        return " or ".join(common) if len(common) <= MOST_LAWS else f"{len(common)} laws"
     return "none" if not any(each.candidates for each in layers) else "different"
 
 
@@ -176,4 +188,4 @@ def _smallest(values: Sequence[float]) -> str:
     known = [p for p in values if p == p]
     if not known:
         return "–"
-    return ("≥ " if len(values) > 1 else "") + probability(min(known))
+    return ("≥ " if min(known) < max(known) else "") + probability(min(known))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from pipeline.audit.causes import CAUSES
 from pipeline.audit.command.numbers import listed, plural, probability, whole
-from pipeline.audit.command.table import COLUMNS, groups, is_drawn, names, power, table, unnumbered
-from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding, Suitability
+from pipeline.audit.command.table import COLUMNS, MOST_LAWS, groups, is_drawn, names, power, table, unnumbered
+from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding, LayerAudit, Suitability
 from pipeline.numerics.sums import integer_sum
 
 EFFECTS = {"healthy": "is expected to train", "not decided": "may or may not train"}  # by label; of others it will not
@@ -21,32 +21,33 @@ def text(audit: Audit) -> str:
     if audit.layers:
         blocks.append([*table(found), "", *wrapped(_legend(audit))])
     blocks += [finding_lines(same, audit) for same in similar(audit.findings)]
-    if audit.state == AS_INTENDED and audit.layers:
+    if audit.state == AS_INTENDED and (missed := power(found)):
         head = f"What would have been missed (detected in less than {POWER} of networks at level {audit.level:g}):"
-        blocks.append([*wrapped(head), *power([group for group in found if group.layers[0].power.std_factor > 1.0])])
+        blocks.append([*wrapped(head), *missed])
     if audit.notes:
-        blocks.append([line for note in audit.notes for line in wrapped(f"Note: {sentence(note)}", "      ")])
+        blocks.append([line for note in audit.notes for line in wrapped(f"Note: {full_stop(note)}", "      ")])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
 def verdict(audit: Audit) -> str:
     """One to three sentences: what is wrong in which layer, how certain that is, and what it does to training."""
     source = audit.source or "the model"
+    drawn = [each for each in audit.layers if is_drawn(each)]
     if audit.state == AS_INTENDED:
-        n = integer_sum(each.n for each in audit.layers)
-        size = f"{plural(len(audit.layers), 'layer')} with {whole(n)} weights"
-        if any(each.expected for each in audit.layers):
-            said = f"OK: {source} is initialized as intended: {size}, drawn from {_named(audit)}."
+        weights = whole(integer_sum(each.n for each in drawn))
+        size = f"{plural(len(drawn), 'layer')} with {weights} weights, drawn from {_named(drawn)}"
+        if any(each.expected for each in drawn):
+            said = f"OK: {source} is initialized as intended: {size}."
         else:
-            said = f"OK: {source} is as a documented initializer leaves it: {size}, drawn from {_named(audit)}. "
-            said += "Whether that was meant is checked if --expect names it."
+            said = f"OK: {source} is at a documented initialization: {size}."
+            said += " Whether that was meant can be checked with --expect."
     elif audit.findings:
         worst = audit.findings[0]
         others = dict.fromkeys(each.layer for each in audit.findings[1:] if each.layer not in ("", worst.layer))
         where = f"layer {worst.layer} of {source}" if worst.layer else source
         head = f"ALARM in {where}" if audit.state == ALARM else f"{audit.state.upper()}: {where}"
         if worst.cause == "unsuitable":
-            said = f"{head}: each layer is drawn from {_named(audit)}, but this does not suit the network."
+            said = f"{head}: each layer is drawn from {_named(drawn)}, but this does not suit the network."
         else:
             said = (
                 f"{head}: {full_stop(worst.text or CAUSES.get(worst.cause, worst.cause))} {_certainty(worst)}".rstrip()
@@ -122,6 +123,8 @@ def wrapped(words: str, then: str = "", first: str = "") -> list[str]:
 
 
 def _certainty(finding: Finding) -> str:
+    if finding.cause == "unsuitable":
+        return ""
     if finding.p == 0.0:
         return "This is certain."
     if not finding.p > 0.0:
@@ -129,17 +132,17 @@ def _certainty(finding: Finding) -> str:
     return f"A network initialized as expected would show this with a probability of {probability(finding.p)}."
 
 
-def _named(audit: Audit) -> str:
+def _named(drawn: Sequence[LayerAudit]) -> str:
     """The laws that explain the layers, as few as possible, with the number of layers of each."""
-    remaining = [
-        [unnumbered(name) for name in names(each)] or [each.structure] for each in audit.layers if is_drawn(each)
-    ]
+    remaining = [[unnumbered(name) for name in names(each)] or [each.structure] for each in drawn]
     counts: dict[str, int] = {}
-    while remaining:
-        all_names = dict.fromkeys(name for layer in remaining for name in layer)
-        most = max(all_names, key=lambda name: integer_sum(name in layer for layer in remaining))
+    while decided := [layer for layer in remaining if len(layer) <= MOST_LAWS]:
+        laws = dict.fromkeys(name for layer in decided for name in layer)
+        most = max(laws, key=lambda name: integer_sum(name in layer for layer in decided))
         counts[most] = integer_sum(most in layer for layer in remaining)
         remaining = [layer for layer in remaining if most not in layer]
+    if remaining:
+        counts["laws that so few weights do not tell"] = len(remaining)
     if len(counts) == 1:
         return next(iter(counts))
     return ", ".join(f"{law} ({plural(n, 'layer')})" for law, n in counts.items())

@@ -126,7 +126,11 @@ def _array(value: Any, name: str) -> NDArray[Any]:
     if not hasattr(value, "__array__") or isinstance(value, np.generic):
         kind = type(value).__name__
         raise Fault("wrong_dtype", f"it returns {'an' if kind[0] in 'aeiou' else 'a'} {kind} for {name}, not an array")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except Exception as error:  # of another library, such as a tensor of PyTorch with a gradient
+        text = f"it returns a {type(value).__name__} for {name}, which is not converted to an array"
+        raise Fault("wrong_dtype", f"{text}: {described(error, '')}") from error
     if array.dtype.kind != "f":
         raise Fault("wrong_dtype", f"it returns an array of {array.dtype} for {name}, not of floating-point numbers")
     if array.size and not np.isfinite(array).all():

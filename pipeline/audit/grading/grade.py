@@ -6,7 +6,7 @@ function must do besides, such as returning the right shape and drawing from its
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,12 +17,14 @@ from pipeline.audit.grading.calls import Caller, Drawn, Fault, Shape, caller, gl
 from pipeline.audit.grading.contract import Nature, check_succession, nature
 from pipeline.audit.grading.signatures import Function, find
 from pipeline.audit.judge import STRUCTURES, Weights, examine_matrix, fault
+from pipeline.audit.law_names import documented
 from pipeline.audit.results import ALARM, AS_INTENDED
 from pipeline.distributions import biases
 from pipeline.distributions.explain import candidates
-from pipeline.distributions.laws import BY_NAME, Fans, law
+from pipeline.distributions.laws import Fans, law
 from pipeline.distributions.power import std_factor
 from pipeline.distributions.structures import RANDOM
+from pipeline.numerics.sums import integer_sum
 
 SHAPES: tuple[Shape, ...] = ((64, 64), (48, 192), (192, 48))  # square, wide and tall: (fan_out, fan_in)
 REPEATS = 4  # calls for each shape
@@ -30,6 +32,9 @@ LEVEL = 0.0001  # of a grade: the number of weights is free, so a false alarm ca
 DETERMINISTIC = {"zeros", "ones", "constant", "identity", "zero_init", "dirac"}
 WITH_BIASES = ("pytorch_linear", "sklearn_mlp")  # recipes that draw biases from the law of the weights
 SHAPE_OF_FIRST_CALLS: Shape = (48, 192)  # not square, so that a transpose is seen
+
+
+ONE_NETWORK = "the function sets a seed and returns the same weights at every call, so that one network was graded"
 
 
 class Reason(NamedTuple):
@@ -78,6 +83,7 @@ class Grade:
     n: int  # weights
     std_factor: float  # standard deviations wrong by this factor are detected with a probability of 95 %
     shapes: list[OfShape]
+    note: str = ""
 
     @property
     def ok(self) -> bool:
@@ -121,6 +127,7 @@ def grade(
         graded = _graded(place, function, expect, level, drawn)
         if not varying.varies and not deterministic:
             _require_draws(call, graded, varying)
+            graded = replace(graded, note=ONE_NETWORK) if graded.ok else graded
     except Fault as found:
         return Grade(
             place, str(function), expect, ALARM, level, [Reason(found.cause, str(found))], 0.0, [], 0, np.nan, []
@@ -165,19 +172,19 @@ def connected(shapes: Sequence[Shape]) -> list[Shape]:
 
 def _graded(place: str, function: Function, expect: str, level: float, drawn: dict[Shape, list[Drawn]]) -> Grade:
     samples = _samples(drawn, expect)
-    n_tests = len(samples) + sum(sample.b is not None for sample in samples)
+    n_tests = integer_sum(1 + (sample.b is not None) for sample in samples)
     examined: list[tuple[Sample, Weights]] = []
     for sample in samples:
         fans = [Fans(sample.shape[1], sample.shape[0])]
         examined.append((sample, examine_matrix(sample.W, str(sample.W.dtype), fans, expect)))
     p = min(1.0, n_tests * min(weights.p for _, weights in examined))
     found = _reasons(examined, drawn, expect) if p < level else []
-    for sample, weights in examined:
-        if sample.b is not None and not found and (reason := _bias(sample, weights, expect, level / n_tests)):
-            found.append(reason)
-            p = 0.0
+    for sample, _ in examined:
+        if sample.b is not None and not found and (wrong := _bias(sample, expect, level / n_tests)):
+            found.append(wrong[0])
+            p = min(1.0, n_tests * wrong[1])
     laws = _common([_names(weights) for _, weights in examined])
-    n = sum(weights.summary.n for _, weights in examined)
+    n = integer_sum(weights.summary.n for _, weights in examined)
     factors = [std_factor(weights.summary.n, level / n_tests) for _, weights in examined]
     rows = [_of_shape(sample, weights, expect) for sample, weights in examined[: len(drawn)]]
     state = ALARM if found else AS_INTENDED
@@ -273,8 +280,7 @@ def _names(weights: Weights) -> list[str]:
     """The names of the laws or of the structure of weights, most likely first."""
     if weights.structure is not RANDOM:
         return [weights.structure.name]
-    found = [name for one in candidates(weights.found) for name in one.law.name.split(" = ")]
-    return [name for name in found if name in BY_NAME] or found
+    return documented([one.law.name for one in candidates(weights.found)])
 
 
 def _of_shape(sample: Sample, weights: Weights, expect: str) -> OfShape:
@@ -285,8 +291,8 @@ def _of_shape(sample: Sample, weights: Weights, expect: str) -> OfShape:
     return OfShape(fan_out, fan_in, weights.summary.n, std, expected, _names(weights), weights.p)
 
 
-def _bias(sample: Sample, weights: Weights, expect: str, level: float) -> Reason | None:
-    """What is wrong with biases: they are not 0, or of a recipe that draws them do not have the law of its weights."""
+def _bias(sample: Sample, expect: str, level: float) -> tuple[Reason, float] | None:
+    """What is wrong with biases and its p-value: they are not 0, or, of recipes that draw them, not of their law."""
     assert sample.b is not None
     drawn = expect.startswith(WITH_BIASES)
     wanted = law(expect, Fans(sample.shape[1], sample.shape[0])) if drawn else None
@@ -294,4 +300,6 @@ def _bias(sample: Sample, weights: Weights, expect: str, level: float) -> Reason
     bias = biases.classify(sample.b, str(sample.b.dtype), bounds)
     if bias.name == "zeros" or (wanted and bias.p >= level and bias.name != "constant"):
         return None
-    return Reason("bias", f"the biases are {bias.text}, not {'draws of the law of the weights' if wanted else '0'}")
+    law_of_biases = f"draws of U(-{bounds[0]:.3g}, {bounds[0]:.3g})" if bounds else "0"
+    p = bias.p if wanted and bias.name != "constant" else 0.0
+    return Reason("bias", f"the biases are {bias.text}, not {law_of_biases}"), p
