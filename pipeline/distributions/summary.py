@@ -95,7 +95,7 @@ def summarize(matrix: NDArray[Any], dtype: str) -> Summary:
         low, high = min(low, float(piece.min())), max(high, float(piece.max()))
         zeros += piece.size - int(np.count_nonzero(piece))
         first = -(start * n_columns) % step
-        samples.append(piece.reshape(-1)[first::step])
+        samples.append(piece.reshape(-1)[first::step].copy())  # a view would keep the whole piece in memory
     total, squares = float(lane_sum(pad(row_totals))), float(lane_sum(pad(row_squares)))
     units, inputs = (column_totals, row_totals) if swapped else (row_totals, column_totals)
     unit_squares, input_squares = (column_squares, row_squares) if swapped else (row_squares, column_squares)

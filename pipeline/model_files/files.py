@@ -79,7 +79,7 @@ def _format(path: Path, head: bytes) -> tuple[str, Callable[[Path], Model]]:
     """The name and the reader of a file's format. Raises UserError."""
     size = path.stat().st_size
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return "a complete ZIP archive of arrays", _read_zip
+        return "a complete ZIP archive", _read_zip
     if head.startswith(b"\x93NUMPY"):
         return "a complete .npy file", numpy_files.read_npy
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -110,11 +110,14 @@ def _read_zip(path: Path) -> Model:
     members = list(opened_zip(path))
     pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if pickles:
-        return torch_files.read_torch_zip(path, pickles[0])
+        model: Model = readable(path, "a complete PyTorch file", lambda: torch_files.read_torch_zip(path, pickles[0]))
+        return model
     if "config.json" in members and any(name.endswith(".weights.h5") for name in members):
-        return keras_files.read_keras(path)
+        model = readable(path, "a complete Keras file", lambda: keras_files.read_keras(path))
+        return model
     if any(name.endswith((".npy", ".npz")) for name in members) or not members:
-        return numpy_files.read_npz(path)
+        model = readable(path, "a complete .npz file", lambda: numpy_files.read_npz(path))
+        return model
     if any(name.endswith("archive_format") for name in members):
         save = "torch.save(program.state_dict, FILE)"
         raise UserError(f"{path}: is an exported PyTorch program; save its weights: {save}")

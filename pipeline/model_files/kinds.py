@@ -52,6 +52,12 @@ def nearest(modules: Mapping[str, Module], name: str, framework: str) -> Module:
     return modules.get(name, Module(""))
 
 
+def weights_of(group: Group) -> list[str]:
+    """The last parts of the names of a group's weights: as drawn, where they are reparametrized."""
+    found = [leaf for leaf in group.arrays if group.roles[leaf] in (WEIGHT, SCALE, "")]
+    return [leaf for leaf in found if leaf != "weight_v" or "weight_orig" not in found]  # of spectral normalization
+
+
 def bias_of(group: Group, leaf: str) -> Tensor | None:
     """The bias that belongs to a weight of a group."""
     arrays = group.arrays

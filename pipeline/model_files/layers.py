@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pipeline.model_files import kinds, names
 from pipeline.model_files.kinds import Group
-from pipeline.model_files.names import BUFFER, SCALE, STATISTIC, WEIGHT
-from pipeline.model_files.tensors import FLOATS, Model, Module, Tensor, count
+from pipeline.model_files.names import BUFFER, STATISTIC
+from pipeline.model_files.tensors import Model, Module, Tensor, count, is_floats
 
 OUT_IN, IN_OUT = "out, in", "in, out"
 TRANSPOSED, TRANSPOSED_LAST = "in, out, kernel", "kernel, out, in"  # of transposed convolutions: PyTorch; Keras
@@ -60,7 +60,7 @@ def layers(model: Model) -> list[Layer]:
         role = names.role(leaf)
         if not role:  # an array of its own, or with a name such as W1
             module, separator, (leaf, role) = _plain(tensor.name)
-        if tensor.dtype in FLOATS and tensor.shape and role not in (STATISTIC, BUFFER):
+        if is_floats(tensor) and role not in (STATISTIC, BUFFER):
             group = groups.setdefault(module, Group(module, separator))
             group.arrays[leaf], group.roles[leaf] = tensor, role
     framework = model.framework or _framework(groups)
@@ -104,7 +104,7 @@ def _framework(groups: dict[str, Group]) -> str:
 
 def _layers(group: Group, framework: str, modules: Mapping[str, Module]) -> list[Layer]:
     found: list[Layer] = []
-    for leaf in (leaf for leaf in group.arrays if group.roles[leaf] in (WEIGHT, SCALE, "")):
+    for leaf in kinds.weights_of(group):
         weight, bias = group.arrays[leaf], kinds.bias_of(group, leaf)
         alone = leaf in ("weight", "kernel", "embedding", "embeddings", "gamma", "scale")
         alone = alone or leaf.startswith(("weight_v", "weight_orig", "parametrizations.weight"))
@@ -153,14 +153,14 @@ def _layer(name: str, leaf: str, group: Group, bias: Tensor | None, framework: s
 
 def _by_nodes(model: Model) -> list[Layer]:
     """The layers of an ONNX graph, whose operations tell kind, layout and bias; other arrays are of kind "other"."""
-    tensors = {tensor.name: tensor for tensor in model.tensors if tensor.dtype in FLOATS}
+    tensors = {tensor.name: tensor for tensor in model.tensors if is_floats(tensor)}
     biases = {module.bias for module in model.modules.values()}
     found = []
     for name, weight in tensors.items():
         shape, module = weight.shape, model.modules.get(name, Module(""))
         own = name.removesuffix(".weight")
         kind = names.kind_of(module.kind) or "other"
-        if name in biases or (kind == "other" and len(shape) < 2):
+        if name in biases or (kind == "other" and (len(shape) < 2 or count(shape) == max(shape))):
             continue
         if kind == "normalization" or len(shape) < 2:
             kind, units, fan_in, fan_out = "normalization", 1, count(shape), 1

@@ -57,21 +57,28 @@ class Model:
 
 
 def has_weights(model: Model) -> bool:
-    """Whether a model has an array of floats that is no single number."""
-    return any(tensor.dtype in FLOATS and tensor.shape for tensor in model.tensors)
+    """Whether a model has an array that may be a weight."""
+    return any(map(is_floats, model.tensors))
 
 
-class BFloat16:
+def is_floats(tensor: Tensor) -> bool:
+    """Whether a tensor is an array of floats: not a single number, not empty."""
+    return tensor.dtype in FLOATS and tensor.shape != () and 0 not in tensor.shape
+
+
+class BFloat16(np.lib.mixins.NDArrayOperatorsMixin):
     """An array of bfloat16 values of which each piece is converted to float32 when it is read.
 
-    `array[2:5]` and `array[:, 2:5]` are float32 arrays of that piece; `numpy.asarray(array)` converts the whole.
+    `array[2:5]` and `array[:, 2:5]` are float32 arrays of that piece; arithmetic, comparisons and `numpy.asarray`
+    convert the whole.
     """
 
     dtype = np.dtype(np.float32)
 
     def __init__(self, bits: NDArray[np.uint16]) -> None:
         self.bits = bits
-        self.shape, self.ndim, self.size, self.flags = bits.shape, bits.ndim, bits.size, bits.flags
+        self.shape, self.ndim, self.size = bits.shape, bits.ndim, bits.size
+        self.flags, self.strides = bits.flags, bits.strides
 
     @property
     def T(self) -> "BFloat16":
@@ -85,6 +92,10 @@ class BFloat16:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return _float32(self.bits).astype(self.dtype if dtype is None else dtype, copy=False)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        arrays = (_float32(each.bits) if isinstance(each, BFloat16) else each for each in inputs)
+        return getattr(ufunc, method)(*arrays, **options)
 
     def astype(self, dtype: Any, **options: Any) -> NDArray[Any]:
         return _float32(self.bits).astype(dtype, **options)

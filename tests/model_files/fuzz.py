@@ -5,6 +5,7 @@ repeated and replaced by extreme numbers, in the file and, in archives, in a mem
 """
 
 import bz2  # noqa: F401  # with the two below, imported by zipfile and ast when they need them
+import encodings.cp437  # noqa: F401
 import io
 import json
 import lzma  # noqa: F401

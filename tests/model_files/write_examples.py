@@ -78,6 +78,30 @@ class Language(nn.Module):
         self.head.weight = self.embedding.weight
 
 
+class Tokens(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(11, 8)
+        self.norm = nn.LayerNorm(8)
+        self.wide = nn.Linear(8, 12)
+        self.narrow = nn.Linear(12, 6, bias=False)
+        self.rnn = nn.GRU(6, 5, batch_first=True)
+        self.head = nn.Linear(5, 2)
+
+    def forward(self, x):
+        x = nn.functional.silu(self.wide(self.norm(self.embedding(x))))
+        return self.head(self.rnn(self.narrow(x))[0][:, -1])
+
+
+def of_onnx(path):
+    graph = onnx.load(path).graph
+    arrays = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            arrays[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
+    return {name: (value, "float32") for name, value in arrays.items() if value.dtype == np.float32}
+
+
 def write_torch():
     torch.manual_seed(0)
     mlp, cnn, language = torch_mlp(), Cnn(), Language()
@@ -112,9 +136,11 @@ def write_torch():
     torch.onnx.export(
         cnn.eval(), (torch.zeros(1, 3, 8, 8),), FILES / "cnn.onnx", dynamo=True, external_data=False, verbose=False
     )
-    graph = onnx.load(FILES / "cnn.onnx").graph  # in which the batch normalization is part of the convolution before it
-    arrays = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
-    expect("cnn.onnx", {name: (value, "float32") for name, value in arrays.items() if value.dtype == np.float32})
+    expect("cnn.onnx", of_onnx(FILES / "cnn.onnx"))  # the batch normalization is part of the convolution before it
+
+    tokens = torch.zeros(1, 4, dtype=torch.long)
+    torch.onnx.export(Tokens().eval(), (tokens,), FILES / "tokens.onnx", dynamo=False)
+    expect("tokens.onnx", of_onnx(FILES / "tokens.onnx"))
 
     parallel = nn.DataParallel(mlp.train())
     optimizer = torch.optim.Adam(parallel.parameters())
@@ -246,5 +272,6 @@ if __name__ == "__main__":
     write_keras()
     write_flax()
     write_sklearn()
-    (FILES / "expected.json").write_text(json.dumps(EXPECTED, indent=1) + "\n")
+    lines = (f"{json.dumps(file)}: {json.dumps(arrays)}" for file, arrays in EXPECTED.items())
+    (FILES / "expected.json").write_text("{" + ",\n".join(lines) + "}\n")
     print(f"{sum(path.stat().st_size for path in FILES.iterdir()):,} bytes")

@@ -56,7 +56,7 @@ def read_flax(path: Path) -> Model:
     if type(step) is int and step > 0:
         trained = f"step in the file is {step}"
     notes = [f"left out of the file: {key}" for key in content if key in STATES]
-    content = {key: value for key, value in content.items() if key not in STATES}
+    content = {key: value for key, value in content.items() if key not in (*STATES, "step")}
     tensors: list[Tensor] = []
     region = Region(path, 0, path.stat().st_size)
     arrays = sorted(_arrays(content, ""), key=lambda pair: natural(pair[0]))

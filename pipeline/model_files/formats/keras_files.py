@@ -28,7 +28,7 @@ from pipeline.model_files.formats.mapped import (
     stored,
 )
 from pipeline.model_files.names import natural
-from pipeline.model_files.tensors import Model, Tensor, count
+from pipeline.model_files.tensors import Model, Tensor, count, from_bfloat16
 
 CONFIG = 1 << 28  # bytes of a configuration at most
 ITERATION = ("iteration", "iterations", "iter", "iteration:0", "iterations:0", "iter:0")
@@ -142,7 +142,9 @@ def _tensor(path: Path, place: Region | zipfile.ZipInfo, name: str, dataset: Any
         raise Damaged(f"the values of {name} lie in another file")
     kind = dataset.dtype
     dtype = kind.name
-    if str(dataset.attrs.get("dtype", "")) == "bfloat16" and kind.itemsize == 2:
+    if kind.itemsize == 2 and (
+        str(dataset.attrs.get("dtype", "")) == "bfloat16" or kind.kind == "V"
+    ):  # opaque: Keras 3
         dtype, kind = "bfloat16", np.dtype("<u2")
     shape = tuple(int(n) for n in dataset.shape or ())
     if dtype not in DTYPES:
@@ -160,7 +162,7 @@ def _tensor(path: Path, place: Region | zipfile.ZipInfo, name: str, dataset: Any
     def values() -> NDArray[Any]:
         with _opened(path, place) as file:
             array = np.asarray(file[inside][()])
-        return array.view(np.uint16) if dtype == "bfloat16" else array
+        return from_bfloat16(array.view(np.uint16)) if dtype == "bfloat16" else array
 
     return [Tensor(name, shape, dtype, lambda: readable(path, "a complete HDF5 file", values))]
 

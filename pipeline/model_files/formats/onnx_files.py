@@ -23,6 +23,7 @@ ACTIVATIONS = {
     "Relu": "relu", "LeakyRelu": "leaky_relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Elu": "elu", "Selu": "selu",
     "Gelu": "gelu", "Softplus": "softplus", "HardSigmoid": "hard_sigmoid", "Swish": "silu",
 }  # fmt: skip
+RECURRENT = ("LSTM", "GRU", "RNN")  # whose inputs are x, W, R, B, lengths and states
 PASSED = (
     "BatchNormalization",
     "LayerNormalization",
@@ -63,8 +64,9 @@ def read_onnx(path: Path) -> Model:
         for node in nodes:
             for span in node.constants:
                 tensors |= _tensor(path, data, span, node.outputs[0], notes)
-    used = [name for node in nodes for name in node.inputs if name in tensors]
-    order = list(dict.fromkeys([*used, *tensors]))
+    states = {name for node in nodes if node.op in RECURRENT for name in node.inputs[5:]}
+    used = [name for node in nodes for name in node.inputs if name in tensors and name not in states]
+    order = list(dict.fromkeys([*used, *(name for name in tensors if name not in states)]))
     modules = _modules(nodes, tensors)
     return Model(path.name, "onnx", [tensors[name] for name in order], modules, notes=notes)
 
@@ -171,8 +173,8 @@ def _module(
             bias = next((each for each in following[0].inputs if each in tensors and len(tensors[each].shape) == 1), "")
             following = users[following[0].outputs[0]] if bias and following[0].outputs else following
         return Module(node.op, _activation(following, users), 1, bias, layout)
-    if node.op in ("LSTM", "GRU", "RNN") and position in (1, 2):
-        return Module(node.op, "", 1, "", "out, in")
+    if node.op in RECURRENT and position in (1, 2):
+        return Module(node.op, "", 1, _input(node, 3) if position == 1 else "", "out, in")
     if node.op == "Gather" and position == 0:
         return Module("Embedding")
     if node.op.endswith("Normalization") and position == 1:
