@@ -19,7 +19,6 @@ from pipeline.audit.results import (
     NOT_INITIAL,
     Audit,
     Finding,
-    Power,
     Suitability,
 )
 from tests.audit.examples import broken, healthy, layer_audit
@@ -97,7 +96,7 @@ def test_laws_of_measured_scales_are_one_family_and_constants_are_no_draws() -> 
     scales = [layer_audit(f"proj.{i}", laws=(f"normal(std=0.005{i})",), std=0.005 + i * 1e-4) for i in range(4)]
     norms = [layer_audit(f"norm.{i}", (64,), laws=(f"all {i % 2}",), std=float(i % 2)) for i in range(6)]
     norms = [
-        dataclasses.replace(each, layer=each.layer._replace(kind="normalization"), power=Power(1.0, ()))
+        dataclasses.replace(each, layer=each.layer._replace(kind="normalization"), structure="constant")
         for each in norms
     ]
     audit = Audit("m.pt", "", AS_INTENDED, 0.01, [*scales, *norms], [])
