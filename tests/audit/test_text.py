@@ -73,7 +73,9 @@ def test_a_healthy_network_says_what_would_have_been_missed() -> None:
 )
 def test_what_is_not_at_initialization_is_not_called_wrong(state: str, head: str) -> None:
     finding = Finding("a", "not_initial", "batches were counted: 500", 0.0)
-    shown = text(Audit("m.pt", "", state, 0.01, [layer_audit("a")], [finding]))
+    healthy = Suitability("relu", "healthy", "", [], [], math.inf)
+    shown = text(Audit("m.pt", "", state, 0.01, [layer_audit("a")], [finding], healthy))
+    assert ("is expected to train" in shown) == (state != NOT_INITIAL)
     assert shown.startswith(head)
     assert "ALARM" not in shown
     assert ("before the first training step" in shown) == (state == NOT_INITIAL)

@@ -58,7 +58,7 @@ def verdict(audit: Audit) -> str:
         said = f"{audit.state.upper()}: {source}."
     if audit.state == NOT_INITIAL:
         said += " Save the model before the first training step and audit that file."
-    if audit.suitability and audit.suitability.label:
+    if audit.suitability and audit.suitability.label and audit.state != NOT_INITIAL:
         said += f" {_effect(audit.suitability)}"
     return said
 
