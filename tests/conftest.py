@@ -27,6 +27,7 @@ initializers:
   he: {recipe: he_normal}
 comparison: {highlight_seed: 3, reference: he, target_cost: 0.1, target_accuracy: 0.99, confidence: 0.95}
 tracking: {curve_points: 0, detailed_seeds: []}
+audits: {}
 """
 
 

@@ -17,6 +17,7 @@ from pipeline.config.messages import hint, nearest
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
 from pipeline.model_files.layers import Layer, layers, trained
+from pipeline.model_files.tensors import Model
 from pipeline.networks.activations import ACTIVATIONS
 
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
@@ -63,6 +64,16 @@ def audit(
         from pipeline.model_files.objects import from_object  # type: ignore[import-not-found,unused-ignore]
 
         opened = from_object(model)
+    return audit_opened(opened, expect, activation, given, level)
+
+
+def audit_opened(
+    opened: Model, expect: str | Mapping[str, str] = "", activation: str = "", given: Any = None, level: float = LEVEL
+) -> ModelAudit:
+    """The audit of a model that was read. `activation` and `given` are as `known_activation` and `batch` return them.
+
+    Raises UserError for expectations and a batch that do not fit the model.
+    """
     found = layers(opened)
     try:
         result = audit_layers(

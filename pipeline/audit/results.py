@@ -22,7 +22,7 @@ class Finding(NamedTuple):
     layer: str  # its name; the later one of two; "" for the whole network
     cause: str  # one of `causes.CAUSES`
     text: str  # a sentence with the numbers
-    p: float  # corrected for all layers and tests of the network; 0 if certain
+    p: float  # corrected for all layers and tests of the network; 0 if certain, NaN if predicted by theory
     fix: str = ""  # a line of code in the framework's words
 
 

@@ -22,6 +22,7 @@ from pipeline.audit.suitability import NOT_DECIDED, as_chain, suitability
 from pipeline.distributions import biases
 from pipeline.distributions.explain import candidates
 from pipeline.distributions.families import NORMAL
+from pipeline.distributions.laws import BY_NAME
 from pipeline.distributions.power import separated, std_factor
 from pipeline.distributions.streams import matches, prefixes
 from pipeline.distributions.structures import RANDOM
@@ -92,28 +93,38 @@ def audit_layers(
             draws.append((layer.name, prefixes(matrix)))
     if len(draws) > 1:
         audits = _with_matches(audits, draws, level / n_tests)
+    predicted = suitability(audits, activation, data)  # which raises UserError for a batch that does not fit
     if data is not None:
         audits = _with_data(audits, families, activation, data, level / n_tests, notes)
     state = _state(audits, trained)
     found = sorted((finding for audit in audits for finding in audit.findings), key=lambda one: one.p)
     if trained and layers:
         found.insert(0, Finding("", "not_initial", trained, 0.0, _fix("not_initial", layers[0], "", framework, "")))
-    predicted = suitability(audits, activation, data)
     judged = None if isinstance(predicted, str) else predicted
     if isinstance(predicted, str):
         notes.append(f"training was not predicted: {predicted}")
+    redrawn = {audit.layer.name: wanted_by[audit.layer.name] or _documented(audit) for audit in audits}
+    unsuitable: list[Finding] = []
     if judged and state in (AS_INTENDED, ALARM) and judged.label not in ("healthy", NOT_DECIDED):
         text = f"with the measured variances the network is {judged.label}: {judged.reason}"
-        found.append(Finding("", "unsuitable", text, 0.0, _fix("unsuitable", checked[0], "", framework, activation)))
+        line = "" if found else _fix("unsuitable", checked[0], "", framework, activation)
+        unsuitable = [Finding("", "unsuitable", text, math.nan, line)]
         state = ALARM
     found = [
         one
         if one.fix or not one.layer
-        else one._replace(fix=_fix(one.cause, by_name[one.layer], wanted_by[one.layer], framework, activation))
+        else one._replace(fix=_fix(one.cause, by_name[one.layer], redrawn[one.layer], framework, activation))
         for one in found
     ]
+    found += unsuitable
     audits = [replace(audit, findings=[one for one in found if one.layer == audit.layer.name]) for audit in audits]
     return Audit(source, framework, state, level, audits, found, judged, notes)
+
+
+def _documented(audit: LayerAudit) -> str:
+    """The most likely law of a layer that an initializer documents; "" if there is none."""
+    names = [name for candidate in audit.candidates for name in candidate.law.split(" = ")]
+    return next((name for name in names if name in BY_NAME and BY_NAME[name].documented), "")
 
 
 def _fix(cause: str, layer: Layer, wanted: str, framework: str, activation: str) -> str:

@@ -157,7 +157,7 @@ def theory_label(chain: Chain, signal: Array, depth: float, steps: int) -> Label
     label = labels[0]
     if len({each.name in RATES for each in labels}) > 1:
         likely = "healthy" if label.name in RATES else str(label)
-        return Label(NOT_DECIDED, f"{likely} by theory, but close to the bound of a rule")
+        return Label(NOT_DECIDED, f"{likely} by theory, but by less than its margin of error")
     if label.name not in RATES:
         return label
     if len(chain.activations) > depth:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
+from pipeline.config.audits import AUDITS, AuditSettings, audits
 from pipeline.config.messages import cut, dotted, hint, nearest, printable, shown
 from pipeline.config.recipe_settings import read_recipe
 from pipeline.config.validation import Allowed, Problems, Section, messages, one_of
@@ -216,6 +217,7 @@ class Params(Section):
     ]
     comparison: Comparison
     tracking: Tracking
+    audits: Annotated[dict[str, AuditSettings], BeforeValidator(audits), Field(description=AUDITS)]
 
     @field_validator("comparison")
     @classmethod

@@ -185,7 +185,8 @@ def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[s
     state = ((queued or {}).get("executor") or {}).get("state") or "success"
     data = row["data"] or {}
     params = _flat({key: value for file in (data.get("params") or {}).values() for key, value in _content(file)})
-    files = {Path(path).stem: dict(_content(file)) for path, file in (data.get("metrics") or {}).items()}
+    paths = {Path(path): file for path, file in (data.get("metrics") or {}).items()}
+    files = {path.stem: dict(_content(file)) for path, file in paths.items() if path.parent.name == "metrics"}
     metrics = _flat({name: files[name] for name in (*_initializers(params), *files) if name in files})
     if error or (state == "success" and not metrics):
         state = "failed"

@@ -176,9 +176,9 @@ def small_multiples(names: Sequence[str], layout: Layout, *, height: float, **sh
     n_rows = math.ceil(n / n_columns)
     width = max(4.0, COLUMN * n_columns)
     bold = [wrapped(name, TITLE_WIDTH, TITLE_SIZES[0], "bold") for name in names]
-    titles = [
-        title if title == name else wrapped(name, TITLE_WIDTH, TITLE_SIZES[1], "bold")
-        for name, title in zip(names, bold, strict=True)
+    small = [wrapped(name, TITLE_WIDTH, TITLE_SIZES[1], "bold") for name in names]
+    titles = [  # of more than one line in the smaller size
+        two if one != name and "\n" in two else one for name, one, two in zip(names, bold, small, strict=True)
     ]
     n_lines = max(title.count("\n") for title in titles)
     figure = Figure(figsize=(width, (height + 0.14 * n_lines) * n_rows + 0.7), layout=layout)

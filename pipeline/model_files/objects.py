@@ -11,6 +11,7 @@ from pipeline.model_files.live.torch_objects import from_module, is_module
 from pipeline.model_files.tensors import Model, Module, Tensor, has_weights
 
 DEPTH = 60
+NO_STEP = 1e-100  # learning rate of scikit-learn up to which the weights remain those that were drawn
 ACCEPTED = (
     "a torch.nn.Module or its state_dict, a Keras model, parameters of Flax or an nnx module, a fitted MLPClassifier "
     "or MLPRegressor, a dictionary or list of arrays, or a list of (W, b)"
@@ -74,7 +75,8 @@ def _from_sklearn(model: Any) -> Model:
         activation = getattr(model, "out_activation_", "") if last else model.activation
         modules[f"coefs_[{i}]"] = Module("Dense", names.activation(activation), bias=f"intercepts_[{i}]")
     steps = int(getattr(model, "n_iter_", 0) or 0)
-    trained = f"fit has trained it for {steps} iterations" if steps else ""
+    moved = model.solver == "lbfgs" or model.learning_rate_init > NO_STEP
+    trained = f"fit has trained it for {steps} iteration{'s' * (steps != 1)}" if steps and moved else ""
     return _from_arrays(kind, "sklearn", arrays, modules=modules, trained=trained)
 
 

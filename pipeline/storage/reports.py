@@ -29,11 +29,16 @@ def write_metrics(metrics: Mapping[str, Mapping[str, float | None]]) -> None:
 
 def read_metrics(names: Iterable[str]) -> dict[str, dict[str, float | None]]:
     """{initializer: {metric: value}} from reports/metrics/; None where a value is undefined. Raises FileError."""
-    metrics = {}
-    for name in names:
-        path = METRICS / f"{name}.json"
-        try:
-            metrics[name] = dict(json.loads(read_bytes(path)))
-        except (ValueError, TypeError) as error:
-            raise _damaged(path, "it is not a JSON object") from error
-    return metrics
+    return {name: _read_object(METRICS / f"{name}.json") for name in names}
+
+
+def read_audit() -> dict[str, int]:
+    """The numbers of models and findings in reports/audit.json. Raises FileError."""
+    return _read_object(REPORTS / "audit.json")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(read_bytes(path)))
+    except (ValueError, TypeError) as error:
+        raise _damaged(path, "it is not a JSON object") from error

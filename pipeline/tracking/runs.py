@@ -25,6 +25,8 @@ QUARTILES = ("q25", "median", "q75")  # columns of reports/cost_curves.csv
 COUNTED = ("initial_label", "behaviour")  # columns of reports/comparison.csv: numbers of models with each label
 SHARED = ("data.", "network.", "training.")  # keys of params.yaml that concern all models
 SHOWN = ("comparison.highlight_seed", "comparison.target_accuracy")  # keys that concern what is shown of an initializer
+AUDITS = "audits"  # the section of params.yaml on which no initializer or model depends
+MEASURED_APART = ("benchmark", "labels", "audit_benchmark", "audit_suitability")  # files of reports/, by no stage
 LONGEST = 500  # characters of a parameter's value
 
 
@@ -39,9 +41,8 @@ class Inputs(NamedTuple):
 
 def result(P: schema.Params) -> Result:
     """The content of all runs of the result that the files of the current folder hold. Raises FileError."""
-    inputs = Inputs(
-        P, leaves("params.yaml"), provenance.committed_params(), (data_set(P, "train"), data_set(P, "test"))
-    )
+    data = data_set(P, "train"), data_set(P, "test")
+    inputs = Inputs(P, of_results(leaves("params.yaml")), of_results(provenance.committed_params()), data)
     table = atomic_files.read_table(reports.REPORTS / "runs.csv")
     models = {}
     for name in P.initializers:
@@ -58,6 +59,11 @@ def digest_of(*parts: Any) -> str:
 def leaves(path: str) -> dict[str, str]:
     """The values of a file in YAML under the names that `dvc params diff` prints, as in `network.hidden_sizes`."""
     return provenance.flat(provenance.parse(atomic_files.read_bytes(Path(path))))
+
+
+def of_results(values: Mapping[str, str]) -> dict[str, str]:
+    """The leaves without those of AUDITS: another audit is another report of the same result."""
+    return {key: value for key, value in values.items() if key.partition(".")[0] != AUDITS}
 
 
 def own_params(inputs: Inputs, name: str) -> dict[str, str]:
@@ -93,11 +99,15 @@ def result_run(inputs: Inputs) -> Run:
     made += [trained.TRAJECTORIES / f"{name}.npz" for name in P.initializers]
     data = [each.dataset.digest for each in inputs.data]
     identity = digest_of(inputs.leaves, [file_digest(path) for path in made], data)
-    tables = sorted(p for p in reports.REPORTS.glob("*.*") if p.is_file() and p.stem not in ("benchmark", "labels"))
+    tables = sorted(p for p in reports.REPORTS.glob("*.*") if p.is_file() and p.stem not in MEASURED_APART)
     files = [*tables, *(reports.METRICS / f"{name}.json" for name in P.initializers)]
     files += sorted(reports.FIGURES.glob("*.png"))
     metrics = [(key, value, 0) for key, value in summary(P.initializers).items()]
+    audited = reports.read_audit()
+    metrics += [(f"audit/{key}", float(value), 0) for key, value in audited.items()]
     report = atomic_files.read_bytes(reports.REPORTS / "comparison.md").decode().partition("\n## Figures")[0]
+    if audited.get("models"):  # the heading and the verdict
+        report += "\n#" + "\n\n".join(atomic_files.read_bytes(reports.REPORTS / "audit.md").decode().split("\n\n")[:2])
     content = digest_of([(path.as_posix(), file_digest(path)) for path in files])
     files += [path for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
     return Run(

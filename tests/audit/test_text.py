@@ -12,7 +12,15 @@ from pipeline.audit.command.as_json import document
 from pipeline.audit.command.table import COLUMNS
 from pipeline.audit.command.text import text
 from pipeline.audit.law_names import documented
-from pipeline.audit.results import ALARM, AS_INTENDED, NOT_CHECKED, NOT_INITIAL, Audit, Finding
+from pipeline.audit.results import (
+    ALARM,
+    AS_INTENDED,
+    NOT_CHECKED,
+    NOT_INITIAL,
+    Audit,
+    Finding,
+    Suitability,
+)
 from tests.audit.examples import broken, healthy, layer_audit
 
 
@@ -44,7 +52,7 @@ def test_the_verdict_comes_first_and_names_layer_fault_certainty_and_effect() ->
     words = " ".join(first.split())
     assert words.startswith("ALARM in layer fc3 of model.pt: 3 of 4,096 weights are NaN. This is certain.")
     assert "1 other layer too: fc2" in words
-    assert words.endswith("with relu: vanishing: 20,000 steps needed.")
+    assert words.endswith(" With relu the network is not expected to train (vanishing: 20,000 steps needed).")
     uncertain = dataclasses.replace(broken(), findings=broken().findings[1:])
     assert "would show this with a probability of 3e-41." in " ".join(blocks(uncertain)[0].split())
 
@@ -65,10 +73,42 @@ def test_a_healthy_network_says_what_would_have_been_missed() -> None:
 )
 def test_what_is_not_at_initialization_is_not_called_wrong(state: str, head: str) -> None:
     finding = Finding("a", "not_initial", "batches were counted: 500", 0.0)
-    shown = text(Audit("m.pt", "", state, 0.01, [layer_audit("a")], [finding]))
+    healthy = Suitability("relu", "healthy", "", [], [], math.inf)
+    shown = text(Audit("m.pt", "", state, 0.01, [layer_audit("a")], [finding], healthy))
+    assert ("is expected to train" in shown) == (state != NOT_INITIAL)
     assert shown.startswith(head)
     assert "ALARM" not in shown
     assert ("before the first training step" in shown) == (state == NOT_INITIAL)
+
+
+def test_a_network_of_documented_laws_that_do_not_suit_it() -> None:
+    """The prediction is no certainty, and is stated once in the verdict."""
+    predicted = Suitability("tanh", "collapsed", "correlation 1 - 1e-9", [], [], 5.0)
+    finding = Finding("", "unsuitable", "with the measured variances the network is collapsed", math.nan, "fix()")
+    layers = [layer_audit(f"{i}", laws=("pytorch_linear",)) for i in range(30)]
+    audit = Audit("m.pt", "pytorch", ALARM, 0.01, layers, [finding], predicted)
+    assert " ".join(blocks(audit)[0].split()) == (
+        "ALARM in m.pt: each layer is drawn from pytorch_linear, but this does not suit the network. With tanh the "
+        "network is not expected to train (collapsed: correlation 1 - 1e-9)."
+    )
+    assert blocks(audit)[3].splitlines()[0] == "m.pt: unsuitable, predicted"
+
+
+def test_laws_of_measured_scales_are_one_family_and_constants_are_no_draws() -> None:
+    scales = [layer_audit(f"proj.{i}", laws=(f"normal(std=0.005{i})",), std=0.005 + i * 1e-4) for i in range(4)]
+    norms = [layer_audit(f"norm.{i}", (64,), laws=(f"all {i % 2}",), std=float(i % 2)) for i in range(6)]
+    norms = [
+        dataclasses.replace(each, layer=each.layer._replace(kind="normalization"), structure="constant")
+        for each in norms
+    ]
+    audit = Audit("m.pt", "", AS_INTENDED, 0.01, [*scales, *norms], [])
+    assert [(row[0], row[4]) for row in rows(audit)] == [
+        ("proj.0-3 (4)", "normal(std=...)"),
+        ("norm.{0,2,4} (3)", "all 0"),
+        ("norm.{1,3,5} (3)", "all 1"),
+    ]
+    assert "drawn from normal(std=...)." in " ".join(text(audit).split())
+    assert "norm" not in blocks(audit)[-1].replace("normal", "")
 
 
 def test_an_audit_without_layers_shows_its_notes() -> None:
@@ -99,7 +139,7 @@ def test_an_alarm_has_a_row_of_its_own() -> None:
     shown = rows(transformer([finding]))
     assert len(shown) == 7
     assert [row[0] for row in shown if "zeros" in row[-1]] == ["model.layers.17.attn.k"]
-    assert shown[1][0].startswith("model.layers.0-16,18-47.")
+    assert shown[1][0].startswith("model.layers.{0-16,18-47}.")
 
 
 def test_equal_alarms_of_many_layers_are_one_finding_that_lists_them() -> None:
@@ -112,7 +152,8 @@ def test_equal_alarms_of_many_layers_are_one_finding_that_lists_them() -> None:
     shown = [block for block in blocks(transformer(findings)) if "wrong scale, p" in block]
     assert shown == [
         "model.layers.21-40.mlp.fc1 (20 layers): wrong scale, p ≤ 1e-21\n"
-        "    model.layers.40.mlp.fc1: the standard deviation is 0.070.\n    Fix:\n        fix(40)"
+        "    model.layers.40.mlp.fc1: the standard deviation is 0.070.\n"
+        "    Fix, and the others likewise:\n        fix(40)"
     ]
 
 

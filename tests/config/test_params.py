@@ -30,7 +30,7 @@ JARGON = re.compile(
     r"pydantic|Traceback|Error|Input should|StrictStr|datetime|True|False|None|<unicode|literal for int"
 )
 
-SECTIONS = "data, network, training, seeds, initializers, comparison, tracking"
+SECTIONS = "data, network, training, seeds, initializers, comparison, tracking, audits"
 KINDS = {  # of messages: the key is what the group matches
     "syntax": r"line \d+ is not valid YAML: .+()\.",
     "nested": r"the file is nested too deeply()\.",

@@ -312,6 +312,17 @@ def test_modules_of_nnx() -> None:
     ]
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("solver", "rate", "moved"), [("sgd", 1e-300, ""), ("sgd", 1e-3, "1 iteration"), ("lbfgs", 1e-300, "1 iteration")]
+)
+def test_scikit_learn_without_a_step_is_at_initialization(solver: str, rate: float, moved: str) -> None:
+    """As the fix for a trained model says: a learning rate of 1e-300. The solver lbfgs has none."""
+    model = MLPClassifier((7,), solver=solver, learning_rate_init=rate, max_iter=1, random_state=0)
+    model.fit(np.random.RandomState(0).randn(30, 4), np.arange(30) % 3)
+    assert trained(from_object(model)) == (moved and f"fit has trained it for {moved}")
+
+
 @pytest.mark.parametrize(("kind", "output"), [(MLPClassifier, ""), (MLPRegressor, "linear")])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_multilayer_perceptrons_of_scikit_learn(kind: type, output: str) -> None:

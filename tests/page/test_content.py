@@ -31,6 +31,7 @@ DOCUMENT: dict[str, Any] = {
     "seeds": [3, 5],
     "initializers": {"zeros": {"recipe": "zeros"}, "he": {"recipe": "he_normal"}},
     "tracking": {"curve_points": 0, "detailed_seeds": []},
+    "audits": {},
     "comparison": {
         **{"highlight_seed": 5, "reference": "he", "target_cost": 0.1, "target_accuracy": 0.99, "confidence": 0.95},
     },

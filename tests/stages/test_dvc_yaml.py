@@ -102,14 +102,14 @@ def stages_that_depend_on(path: str) -> set[str]:
 @pytest.mark.parametrize("path", ANALYSIS)
 def test_another_analysis_trains_nothing(path: str) -> None:
     assert (ROOT / path).is_file()
-    may_run = {"dataset", "resolve", "initialization", "aggregate", "page", "track"}
+    may_run = {"dataset", "resolve", "initialization", "aggregate", "audit", "page", "track"}
     if ANALYSIS[path] == "measurement":
         may_run.add("diagnose")
     assert stages_that_depend_on(path) == may_run
 
 
 def test_another_text_of_progress_trains_and_measures_nothing() -> None:
-    may_run = {"dataset", "resolve", "initialization", "aggregate", "page", "track"}
+    may_run = {"dataset", "resolve", "initialization", "aggregate", "audit", "page", "track"}
     assert stages_that_depend_on("pipeline/stages/progress.py") == may_run
 
 
@@ -149,7 +149,7 @@ def test_committed_reports_are_not_in_the_cache() -> None:
 
 
 def test_dvc_yaml_fits_on_some_screens() -> None:
-    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 180
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 200
 
 
 def test_dvc_lock_has_the_stages_of_dvc_yaml_alone() -> None:

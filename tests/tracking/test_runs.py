@@ -1,6 +1,7 @@
 """What the MLflow runs of a result contain, read back from the miniature laboratory's store, and what identifies them."""
 
 import importlib.metadata
+import json
 import re
 from pathlib import Path
 
@@ -68,6 +69,25 @@ def test_the_metrics_of_a_result_are_those_of_metrics_json(finished: Laboratory,
         assert result.data.metrics[f"{name}/share_at_target"] == table.loc[name, "share_at_target"]
         assert result.data.metrics[f"{name}/train_accuracy"] == table.loc[name, "train_accuracy_mean"]
         assert result.data.metrics[f"{name}/final_cost"] == table.loc[name, "final_cost_median"]
+
+
+def test_a_result_has_the_audits_of_the_models_in_the_folder_audits(finished: Laboratory, client: MlflowClient) -> None:
+    """The example's files, of which MINIATURE expects nothing; no parameter of a result is one of audits."""
+    (result,) = stored(client, "results")
+    numbers = json.loads((finished.root / "reports" / "audit.json").read_text())
+    assert numbers["models"] == 2
+    assert {key: result.data.metrics[f"audit/{key}"] for key in numbers} == numbers
+    assert {"reports/audit.md", "reports/audit.csv", "reports/figures/audit.png"} < set(
+        artifacts(client, result.info.run_id)
+    )
+    verdict = (finished.root / "reports" / "audit.md").read_text(encoding="utf-8").splitlines()[2]
+    assert f"## Audit of the models in audits/\n\n{verdict}" in result.data.tags["mlflow.note.content"]
+    assert not any(key.startswith("audits") for key in result.data.params)
+
+
+def test_expectations_of_audits_are_no_part_of_a_result() -> None:
+    values = {"audits.a.pt.expect": "he_normal", "audits": "{}", "seeds": "[3]", "initializers.audits.recipe": "zeros"}
+    assert runs.of_results(values) == {"seeds": "[3]", "initializers.audits.recipe": "zeros"}
 
 
 def test_an_initializer_has_the_quartiles_of_its_costs_its_weights_and_a_figure(

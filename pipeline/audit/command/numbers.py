@@ -70,12 +70,13 @@ def pattern(name: str) -> str:
 
 
 def joined(names: Sequence[str]) -> str:
-    """Names of the same pattern as one: layers.0-11.mlp.fc1, or layers.0,2,5.mlp.fc1."""
+    """Names of the same pattern as one: layers.0-11.mlp.fc1, or layers.{0,2,5}.mlp.fc1."""
     parts = [re.split(r"(\d+)", name) for name in names]
     if len(names) == 1 or len({pattern(name) for name in names}) > 1:
         return ", ".join(names)
-    columns = zip(*parts, strict=True)
-    return "".join(ranges(list(map(int, column))) if i % 2 else column[0] for i, column in enumerate(columns))
+    columns = [ranges(map(int, column)) if i % 2 else column[0] for i, column in enumerate(zip(*parts, strict=True))]
+    alone = len("".join(columns)) == len(columns[1]) if len(columns) > 1 else True
+    return "".join(f"{{{each}}}" if "," in each and i % 2 and not alone else each for i, each in enumerate(columns))
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -1,5 +1,6 @@
 """The table of layers: one row for layers that are equal in all but the name and the sampling error."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from pipeline.audit.command.numbers import (
 )
 from pipeline.audit.law_names import documented
 from pipeline.audit.results import Finding, LayerAudit
+from pipeline.distributions.laws import BY_NAME
 from pipeline.numerics.sums import integer_sum
 
 COLUMNS = 100
@@ -50,7 +52,14 @@ def groups(layers: Sequence[LayerAudit], findings: Iterable[Finding]) -> list[Gr
     found: dict[tuple[object, ...], Group] = {}
     for each in layers:
         own = tuple(dict.fromkeys(causes.get(each.layer.name, [])))
-        key = (pattern(each.layer.name), each.layer.kind, each.layer.weight.shape, each.structure, own)
+        key: tuple[object, ...] = (
+            pattern(each.layer.name),
+            each.layer.kind,
+            each.layer.weight.shape,
+            each.structure,
+            own,
+        )
+        key += () if is_drawn(each) else tuple(names(each))
         found.setdefault(key, Group([], own)).layers.append(each)
     split = [
         part
@@ -71,10 +80,26 @@ def names(audited: LayerAudit) -> list[str]:
     return documented([candidate.law for candidate in audited.candidates], audited.expected)
 
 
+def is_drawn(audited: LayerAudit) -> bool:
+    """Whether a layer's weights are drawn, and not set to a constant as those of a normalization layer."""
+    return audited.layer.kind != "normalization"
+
+
+def unnumbered(name: str) -> str:
+    """The name of a law without measured numbers: normal(std=...)."""
+    return name if name in BY_NAME else re.sub(r"=[-+.e\d]+", "=...", name)
+
+
 def laws(layers: Sequence[LayerAudit]) -> list[str]:
-    """The laws that explain all of these layers, in the order of `names` of the first."""
-    first, *others = map(names, layers)
-    return [law for law in first if all(law in other for other in others)]
+    """The laws that explain all of these layers, in the order of `names` of the first.
+
+    If there is none, the families that do: normal(std=...).
+    """
+    found = list(map(names, layers))
+    for first, *others in (found, [[unnumbered(name) for name in each] for each in found]):
+        if common := [law for law in first if all(law in other for other in others)]:
+            return common
+    return []
 
 
 def power(found: Sequence[Group]) -> list[str]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from pipeline.audit.causes import CAUSES
 from pipeline.audit.command.numbers import listed, plural, probability, whole
-from pipeline.audit.command.table import COLUMNS, MOST_LAWS, groups, names, power, table
-from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding, LayerAudit
+from pipeline.audit.command.table import COLUMNS, MOST_LAWS, groups, is_drawn, names, power, table, unnumbered
+from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding, LayerAudit, Suitability
 from pipeline.numerics.sums import integer_sum
 
+EFFECTS = {"healthy": "is expected to train", "not decided": "may or may not train"}  # by label; of others it will not
 POWER = "95 %"  # of networks in which a deviation is detected
 
 
@@ -31,8 +32,8 @@ def text(audit: Audit) -> str:
 def verdict(audit: Audit) -> str:
     """One to three sentences: what is wrong in which layer, how certain that is, and what it does to training."""
     source = audit.source or "the model"
+    drawn = [each for each in audit.layers if is_drawn(each)]
     if audit.state == AS_INTENDED:
-        drawn = [each for each in audit.layers if each.layer.kind != "normalization"]
         weights = whole(integer_sum(each.n for each in drawn))
         size = f"{plural(len(drawn), 'layer')} with {weights} weights, drawn from {_named(drawn)}"
         if any(each.expected for each in drawn):
@@ -42,20 +43,32 @@ def verdict(audit: Audit) -> str:
             said += " Whether that was meant can be checked with --expect."
     elif audit.findings:
         worst = audit.findings[0]
-        others = dict.fromkeys(each.layer for each in audit.findings[1:] if each.layer != worst.layer)
+        others = dict.fromkeys(each.layer for each in audit.findings[1:] if each.layer not in ("", worst.layer))
         where = f"layer {worst.layer} of {source}" if worst.layer else source
         head = f"ALARM in {where}" if audit.state == ALARM else f"{audit.state.upper()}: {where}"
-        said = f"{head}: {full_stop(worst.text or CAUSES.get(worst.cause, worst.cause))} {_certainty(worst)}"
+        if worst.cause == "unsuitable":
+            said = f"{head}: each layer is drawn from {_named(drawn)}, but this does not suit the network."
+        else:
+            said = (
+                f"{head}: {full_stop(worst.text or CAUSES.get(worst.cause, worst.cause))} {_certainty(worst)}".rstrip()
+            )
         if others:
             said += f" There are findings in {plural(len(others), 'other layer')} too: {listed(list(others))}."
     else:
         said = f"{audit.state.upper()}: {source}."
     if audit.state == NOT_INITIAL:
         said += " Save the model before the first training step and audit that file."
-    if audit.suitability and not (audit.findings and audit.findings[0].cause == "unsuitable"):
-        effect = f"{audit.suitability.label}: {audit.suitability.reason}".removesuffix(": ")
-        said += f" Expected in training with {audit.suitability.activation}: {full_stop(effect)}"
+    if audit.suitability and audit.suitability.label and audit.state != NOT_INITIAL:
+        said += f" {_effect(audit.suitability)}"
     return said
+
+
+def _effect(suitability: Suitability) -> str:
+    """What is expected of training, as a sentence."""
+    label, reason = suitability.label, suitability.reason
+    expected = EFFECTS.get(label, "is not expected to train")
+    why = reason if label in EFFECTS else f"{label}: {reason}".removesuffix(": ")
+    return f"With {suitability.activation} the network {expected}{f' ({why})' if why else ''}."
 
 
 def similar(findings: Sequence[Finding]) -> list[list[Finding]]:
@@ -76,11 +89,14 @@ def finding_lines(same: Sequence[Finding], audit: Audit) -> list[str]:
     p = probability(max(each.p for each in same))
     sign = "≤" if len(names) > 1 else "="
     certainty = p if p in ("certain", "–") else f"p {sign} {p}"
-    lines = wrapped(f"{where}{count}: {cause}, {certainty}", "    ")
+    lines = wrapped(f"{where}{count}: {cause}, {'predicted' if first.cause == 'unsuitable' else certainty}", "    ")
     said = first.text or CAUSES.get(first.cause, "")
     lines += wrapped(f"{first.layer}: {full_stop(said)}" if len(names) > 1 else sentence(said), "    ", "    ")
     if first.fix:
-        lines += ["    Fix:", *(f"        {line}" for line in first.fix.splitlines())]
+        lines += [
+            f"    Fix{', and the others likewise' if len(names) > 1 else ''}:",
+            *(f"        {line}" for line in first.fix.splitlines()),
+        ]
     return lines
 
 
@@ -118,7 +134,7 @@ def _certainty(finding: Finding) -> str:
 
 def _named(drawn: Sequence[LayerAudit]) -> str:
     """The laws that explain the layers, as few as possible, with the number of layers of each."""
-    remaining = [names(each) or [each.structure] for each in drawn]
+    remaining = [[unnumbered(name) for name in names(each)] or [each.structure] for each in drawn]
     counts: dict[str, int] = {}
     while decided := [layer for layer in remaining if len(layer) <= MOST_LAWS]:
         laws = dict.fromkeys(name for layer in decided for name in layer)
