@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from pipeline.audit.fixes.fix import fix
 from pipeline.audit.judge import STRUCTURES, Weights, examine, fault
 from pipeline.audit.results import (
@@ -135,10 +133,11 @@ def _with_data(
     if isinstance(chain, str) or not chain.dense:
         notes.append(f"dependence on the data was not tested: {chain if isinstance(chain, str) else 'convolutions'}")
         return audits
+    from pipeline.audit.batch import as_batch
     from pipeline.audit.data import data_dependence  # compiles its matrix products
 
-    X = np.asarray(data[0] if isinstance(data, tuple) else data, dtype=np.float64)
     layers = [audit.layer for audit in audits]
+    X, _ = as_batch(data, layers[0].fan_in, layers[-1].units)
     p_values = data_dependence(layers, [families[layer.name] for layer in layers], chain.activations, X)
     found = []
     for audit, p in zip(audits, p_values, strict=True):
