@@ -28,11 +28,11 @@ BETWEEN = re.compile(
 
 # Classes of modules -> kinds of layers
 KINDS = (
-    (re.compile(r"Embed"), "embedding"),
-    (re.compile(r"Norm(?!al_)"), "normalization"),
-    (re.compile(r"(^|_)(RNN|LSTM|GRU)|(RNN|LSTM|GRU)(Cell)?$", re.IGNORECASE), "recurrent"),
-    (re.compile(r"Conv(?!1D$)|^Conv1D$", re.IGNORECASE), "convolution"),
-    (re.compile(r"Linear|Dense|Attention|Gemm|MatMul", re.IGNORECASE), "dense"),
+    (re.compile("Embed"), "embedding"),
+    (re.compile("Norm"), "normalization"),
+    (re.compile("^(Simple|ConvLSTM)?(RNN|LSTM|GRU)|(RNN|LSTM|GRU)(Cell)?$"), "recurrent"),
+    (re.compile("Conv"), "convolution"),
+    (re.compile("Linear|Dense|Attention|Gemm|MatMul"), "dense"),
 )
 
 # The last part of an array's name -> its role

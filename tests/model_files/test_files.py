@@ -426,8 +426,11 @@ def test_the_index_of_a_model_in_several_files(tmp_path: Path) -> None:
         UserError, match=r"names model-2.safetensors, which is not beside it; download all files of the model$"
     ):
         read(index)
+    index.write_text(json.dumps({"weight_map": {"a": index.name}}))
+    with pytest.raises(UserError, match=r"it names model.safetensors.index.json, which is no file in its folder"):
+        read(index)
     index.write_text(json.dumps({"weight_map": {"a": "../secret.safetensors"}}))
-    with pytest.raises(UserError, match=r"it names ../secret.safetensors, which is not in its folder"):
+    with pytest.raises(UserError, match=r"it names ../secret.safetensors, which is no file in its folder"):
         read(index)
 
 
