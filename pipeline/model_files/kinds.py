@@ -63,8 +63,9 @@ def kind(leaf: str, group: Group, bias: Tensor | None, module: Module) -> str:
     """The kind of the layer of a weight, as in `layers.Layer`."""
     role, rank = group.roles[leaf], len(group.arrays[leaf].shape)
     if rank < 2:
-        scales = leaf == "gamma" and "beta" not in group.arrays and group.separator == "."  # of PyTorch: LayerScale
-        return "normalization" if role in (WEIGHT, SCALE) and not scales else "other"
+        alone = leaf == "gamma" and "beta" not in group.arrays and group.separator == "."  # of PyTorch: LayerScale
+        slope = module.kind == "PReLU" or (leaf == "weight" and count(group.arrays[leaf].shape) == 1)
+        return "normalization" if role in (WEIGHT, SCALE) and not alone and not slope else "other"
     if "recurrent_kernel" in group.arrays or leaf.startswith(RECURRENT):
         return "recurrent"
     if leaf.startswith("embedding"):

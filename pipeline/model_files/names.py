@@ -32,7 +32,7 @@ KINDS = (
     (re.compile("Norm"), "normalization"),
     (re.compile("^(Simple|ConvLSTM)?(RNN|LSTM|GRU)|(RNN|LSTM|GRU)(Cell)?$"), "recurrent"),
     (re.compile("Conv"), "convolution"),
-    (re.compile("Linear|Dense|Attention|Gemm|MatMul"), "dense"),
+    (re.compile("[Ll]inear|Dense|Attention|Gemm|MatMul"), "dense"),
 )
 
 # The last part of an array's name -> its role
@@ -48,7 +48,7 @@ ROLES = (
     (r"beta", SHIFT),
     (r"(running_)?(mean|var)|num_batches_tracked|moving_(mean|variance)", STATISTIC),
     (
-        r"weight_u|parametrizations\.weight\.\d+\._[uv]|position_ids|(weight|bias)_mask|masked_bias",
+        r"weight_u|parametrizations\.weight\.\d+\.\w+|position_ids|(weight|bias)_mask|masked_bias",
         BUFFER,
     ),
 )

@@ -272,6 +272,7 @@ def test_transposed_convolutions_by_their_bias(
         (["a.weight_g", "a.weight_v", "a.bias"], ["a"]),  # weight normalization
         (["a.parametrizations.weight.original0", "a.parametrizations.weight.original1", "a.bias"], ["a"]),
         (["a.parametrizations.weight.original", "a.parametrizations.weight.0._u", "a.bias"], ["a"]),
+        (["a.parametrizations.weight.original", "a.parametrizations.weight.0.base", "a.bias"], ["a"]),
         (["a.weight_orig", "a.weight_mask", "a.bias"], ["a"]),  # pruning
     ],
 )
@@ -307,8 +308,13 @@ def test_groups_of_a_transposed_convolution() -> None:
 
 
 def test_vectors_of_unknown_use_are_left_out() -> None:
-    """A class token and LayerScale (Touvron et al. 2021), whose gamma of PyTorch has no beta beside it."""
-    arrays = {"cls_token": np.zeros((1, 1, 8)), "block.ls1.gamma": np.zeros(8), "positions": np.zeros((1, 5, 8))}
+    """A class token, LayerScale (Touvron et al. 2021), whose gamma has no beta beside it, and the slope of PReLU."""
+    arrays = {
+        "cls_token": np.zeros((1, 1, 8)),
+        "block.ls1.gamma": np.zeros(8),
+        "positions": np.zeros((1, 5, 8)),
+        "act.weight": np.zeros(1),
+    }
     arrays |= {"block.norm.gamma": np.ones(8), "block.norm.beta": np.zeros(8), "block.fc.weight": np.zeros((4, 8))}
     assert [(layer.name, layer.kind) for layer in layers(from_object(arrays))] == [
         ("positions", "other"),
