@@ -149,7 +149,7 @@ def _layer(name: str, leaf: str, group: Group, bias: Tensor | None, framework: s
             fan_in, fan_out = count(shape) // max(units, 1), units
     elif kind == "convolution" and "depthwise" in f"{module.kind} {name}".lower():
         layout, units = IN_OUT, shape[-2] * shape[-1]
-    elif framework == "keras" and "Transpose" in module.kind:
+    elif framework == "keras" and "transpose" in f"{module.kind} {name}".lower():
         layout, units = TRANSPOSED_LAST, shape[-2]
     else:
         layout, units = IN_OUT, shape[-1]

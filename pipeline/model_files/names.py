@@ -48,7 +48,7 @@ ROLES = (
     (r"beta", SHIFT),
     (r"(running_)?(mean|var)|num_batches_tracked|moving_(mean|variance)", STATISTIC),
     (
-        r"weight_u|parametrizations\.weight\.\d+\.\w+|position_ids|(weight|bias)_mask|masked_bias",
+        r"weight_u|parametrizations\.weight\.\d+\.\w+|position_ids|vector_u|original_kernel|(weight|bias)_mask|masked_bias",
         BUFFER,
     ),
 )

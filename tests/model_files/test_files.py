@@ -516,20 +516,33 @@ def test_the_class_of_a_whole_module_is_named(tmp_path: Path) -> None:
         read(tmp_path / "a.pt")
 
 
-def test_batch_normalization_without_scale_or_configuration(tmp_path: Path) -> None:
-    """Of a single vector beside the statistics, .weights.h5 does not tell whether it is gamma or beta."""
+@pytest.mark.parametrize(
+    ("name", "shapes", "leaves"),
+    [
+        ("batch_normalization_3", [(4,)] * 3, ["0", "moving_mean", "moving_variance"]),  # gamma or beta
+        ("batch_normalization", [(4,)] * 4, ["gamma", "beta", "moving_mean", "moving_variance"]),
+        ("layer_normalization", [(4,)] * 2, ["gamma", "beta"]),
+        ("rms_normalization", [(4,)], ["gamma"]),
+        ("spectral_normalization", [(3, 4), (1, 4)], ["original_kernel", "vector_u"]),
+        ("embedding_1", [(9, 4)], ["embeddings"]),
+        ("dense", [(3, 4), (4,)], ["kernel", "bias"]),
+        ("separable_conv1d", [(3, 4, 1), (1, 4, 6), (6,)], ["depthwise_kernel", "pointwise_kernel", "bias"]),
+        ("lstm_cell", [(3, 16), (4, 16), (16,)], ["kernel", "recurrent_kernel", "bias"]),
+        ("conv_lstm_cell", [(2, 2, 3, 16), (2, 2, 4, 16), (16,)], ["kernel", "recurrent_kernel", "bias"]),
+        ("own_attention", [(3, 4), (3, 4)], ["kernel", "1"]),
+    ],
+)
+def test_variables_of_weights_h5_without_a_configuration(
+    name: str, shapes: Any, leaves: list[str], tmp_path: Path
+) -> None:
+    """Keras numbers them in the order in which a layer's build adds them; here as an attribute `part` of a subclassed model."""
     with h5py.File(tmp_path / "a.weights.h5", "w") as file:
-        for i in range(3):
-            file[f"bn/vars/{i}"] = np.zeros(4, np.float32)
-        file["bn/vars"].attrs["name"] = "batch_normalization"
-        file["first/vars/0"] = W
+        for i, shape in enumerate(shapes):
+            file[f"part/vars/{i}"] = np.ones(shape, np.float32)
+        file["part/vars"].attrs["name"] = name
+        file["x/vars/0"] = W
     names = [tensor.name for tensor in read(tmp_path / "a.weights.h5").tensors]
-    assert names == [
-        "batch_normalization/0",
-        "batch_normalization/moving_mean",
-        "batch_normalization/moving_variance",
-        "first/kernel",
-    ]
+    assert names == [*(f"{name}/{leaf}" for leaf in leaves), "x/kernel"]
 
 
 def test_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
