@@ -4,11 +4,9 @@ Each is read in a process that ends as soon as anything is executed, imported or
 repeated and replaced by extreme numbers, in the file and, in archives, in a member whose checksum is then made to fit.
 """
 
-import bz2  # noqa: F401  # with the two below, imported by zipfile and ast when they need them
-import encodings.cp437  # noqa: F401
+import importlib
 import io
 import json
-import lzma  # noqa: F401
 import os
 import random
 import subprocess
@@ -16,7 +14,6 @@ import sys
 import tempfile
 import time
 import traceback
-import unicodedata  # noqa: F401
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,22 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
 from pipeline.model_files.layers import layers, trained
+
+# What the standard library imports when it needs it: codecs for names and text, methods of compression
+for _name in (
+    "cp437",
+    "latin_1",
+    "raw_unicode_escape",
+    "utf_16",
+    "utf_16_be",
+    "utf_16_le",
+    "utf_32",
+    "utf_32_be",
+    "utf_32_le",
+):
+    importlib.import_module(f"encodings.{_name}")
+for _name in ("bz2", "lzma", "unicodedata"):
+    importlib.import_module(_name)
 
 FILES = Path(__file__).parent / "files"
 FORBIDDEN = ("exec", "os.", "subprocess.", "pickle.find_class", "import", "ctypes.", "socket.", "shutil.", "code.")

@@ -1,5 +1,6 @@
 """Readers of model files against what the frameworks that wrote them have, and the messages for files that are not read."""
 
+import ast
 import io
 import json
 import pickle
@@ -15,6 +16,7 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline import model_files
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
 from pipeline.model_files.layers import trained
@@ -578,3 +580,20 @@ def test_large_files_are_read_a_layer_at_a_time(name: str, tmp_path: Path) -> No
     peak, limit, square = large_files.peak(name, 400, tmp_path)
     assert peak < limit
     assert abs(square - 1.0) < 0.01  # 1e6 draws: 3.5 standard errors are 0.005; cutting to bfloat16 takes 0.6 %
+
+
+@pytest.mark.parametrize("path", sorted(Path(model_files.__file__).parent.rglob("*.py")), ids=lambda path: path.stem)
+def test_only_numpy_is_needed(path: Path) -> None:
+    """Imports of a module when it is imported: the standard library, NumPy, and this package, of others errors alone."""
+    nodes = [
+        node
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    names = {alias.name for node in nodes for alias in node.names if isinstance(node, ast.Import)}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    allowed = {*sys.stdlib_module_names, "numpy"}
+    others = {
+        name for name in names if name.split(".")[0] not in allowed and not name.startswith("pipeline.model_files")
+    }
+    assert others <= {"pipeline.errors"}
