@@ -59,8 +59,8 @@ def bias_of(group: Group, leaf: str) -> Tensor | None:
     return arrays[own[0]] if own else None
 
 
-def kind(leaf: str, group: Group, bias: Tensor | None, module: Module) -> str:
-    """The kind of the layer of a weight, as in `layers.Layer`."""
+def kind(leaf: str, group: Group, bias: Tensor | None, module: Module, framework: str) -> str:
+    """The kind of the layer of a weight, as in `layers.Layer`; a framework's dense weights have a name of their own."""
     role, rank = group.roles[leaf], len(group.arrays[leaf].shape)
     if rank < 2:
         alone = leaf == "gamma" and "beta" not in group.arrays and group.separator == "."  # of PyTorch: LayerScale
@@ -71,7 +71,7 @@ def kind(leaf: str, group: Group, bias: Tensor | None, module: Module) -> str:
     if leaf.startswith("embedding"):
         return "embedding"
     if not role:
-        return "embedding" if names.is_embedding(leaf) else "dense" if rank == 2 else "other"
+        return "embedding" if names.is_embedding(leaf) else "dense" if rank == 2 and not framework else "other"
     own = names.kind_of(module.kind)
     if own and own != "normalization":
         return "dense" if own == "convolution" and rank == 2 else own

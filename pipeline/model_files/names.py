@@ -42,7 +42,7 @@ ROLES = (
     (r"bias_[ih]h(_l\d+)?(_reverse)?", BIAS),
     (r"weight_g|parametrizations\.weight\.original0", GAIN),
     (r"weight|weight_v|weight_orig|parametrizations\.weight\.original1?|(in|q|k|v)_proj_weight", WEIGHT),
-    (r"(recurrent_|depthwise_|pointwise_)?kernel(_v)?|embeddings?|position_embeddings|lora_[ab]", WEIGHT),
+    (r"(recurrent_|depthwise_|pointwise_)?kernel(_v)?|embeddings?", WEIGHT),
     (r"bias|in_proj_bias|bias_[kv]", BIAS),
     (r"gamma|scale", SCALE),
     (r"beta", SHIFT),
@@ -53,7 +53,9 @@ ROLES = (
     ),
 )
 _ROLES = tuple((re.compile(pattern), name) for pattern, name in ROLES)
-EMBEDDING = re.compile(r"embed|(^|[._/])(wte|wpe|(tok|pos)_?emb|emb)($|[._/])", re.IGNORECASE)
+EMBEDDING = re.compile(
+    r"embed|relative_(position|attention)_bias|(^|[._/])(wte|wpe|(tok|pos)_?emb|emb)($|[._/])", re.IGNORECASE
+)
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
