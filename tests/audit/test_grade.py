@@ -11,8 +11,9 @@ import pytest
 from pipeline.audit.causes import CAUSES
 from pipeline.audit.command.main import main
 from pipeline.audit.grading import reasons
-from pipeline.audit.grading.grade import CAUSES as CAUSES_OF_FUNCTIONS
-from pipeline.audit.grading.grade import LEVEL, SHAPES, Grade, connected, grade
+from pipeline.audit.grading.grade import LEVEL, SHAPES, connected, grade
+from pipeline.audit.grading.results import CAUSES as CAUSES_OF_FUNCTIONS
+from pipeline.audit.grading.results import Grade
 from pipeline.audit.grading.signatures import arguments
 from pipeline.errors import UserError
 from tests.audit.right_initializers import HE, OTHERS

@@ -6,7 +6,7 @@ function must do besides, such as returning the right shape and drawing from its
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.audit.grading import reasons
 from pipeline.audit.grading.calls import Caller, Drawn, Fault, Shape, caller, global_seed
 from pipeline.audit.grading.contract import Nature, check_succession, nature
+from pipeline.audit.grading.results import Grade, OfShape, Reason
 from pipeline.audit.grading.signatures import Function, find
 from pipeline.audit.judge import STRUCTURES, Weights, examine_matrix, fault
 from pipeline.audit.law_names import documented
@@ -35,60 +36,6 @@ SHAPE_OF_FIRST_CALLS: Shape = (48, 192)  # not square, so that a transpose is se
 
 
 ONE_NETWORK = "the function sets a seed and returns the same weights at every call, so that one network was graded"
-
-
-class Reason(NamedTuple):
-    """What is wrong with a function."""
-
-    cause: str  # a key of `causes.CAUSES` or `CAUSES`
-    text: str
-
-
-CAUSES = {  # beside those of an audit
-    "raises": "the function raises an exception",
-    "wrong_shape": "it returns something else than weights of the shape of the layer",
-    "transposed": "it returns the transpose",
-    "wrong_dtype": "it returns something else than an array of floating-point numbers",
-    "mutates": "it changes its arguments",
-    "ignores_generator": "its weights do not depend on the generator or seed that it is given",
-    "global_state": "its weights depend on the global generator of np.random or random, although it is given one",
-    "not_reproducible": "it returns other weights for the same generator or seed",
-}
-
-
-class OfShape(NamedTuple):
-    """The weights of one shape."""
-
-    fan_out: int
-    fan_in: int
-    n: int
-    std: float  # root mean square
-    expected_std: float  # NaN if a structure is expected
-    laws: list[str]  # that explain the weights, most likely first
-    p: float  # under the expected law, not corrected
-
-
-@dataclass(frozen=True)
-class Grade:
-    """The grade of a function."""
-
-    function: str  # such as own.example:mirrored
-    called: str  # as mirrored(rng, fan_out, fan_in)
-    expected: str
-    state: str  # AS_INTENDED or ALARM
-    level: float  # probability of an alarm for a function that draws what is expected
-    reasons: list[Reason]
-    p: float  # corrected for the number of tests; 0 if certain; NaN if nothing was tested
-    laws: list[str]  # that explain the weights of all shapes
-    n: int  # weights
-    std_factor: float  # standard deviations wrong by this factor are detected with a probability of 95 %
-    shapes: list[OfShape]
-    note: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the function draws what is expected."""
-        return self.state == AS_INTENDED
 
 
 class Sample(NamedTuple):
