@@ -15,6 +15,7 @@ from pipeline.audit.law_names import law_of
 from pipeline.audit.results import AS_INTENDED, Audit
 from pipeline.audit.run import JUDGED, audit_layers
 from pipeline.config.messages import hint, nearest
+from pipeline.distributions.laws import BY_NAME, Fans
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
 from pipeline.model_files.layers import Layer, layers, trained
@@ -101,6 +102,8 @@ def expectations(expect: str | Mapping[str, str], found: Sequence[Layer], framew
     that no layer matches.
     """
     if isinstance(expect, str):
+        if expect:
+            _require_variance([layer for layer in found if layer.kind in JUDGED], law_of(expect, framework))
         return law_of(expect, framework) if expect else ""
     names = [layer.name for layer in found]
     chosen: dict[str, str] = {}
@@ -113,8 +116,17 @@ def expectations(expect: str | Mapping[str, str], found: Sequence[Layer], framew
                 known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
                 close = hint(nearest(pattern, names))
                 raise UserError(f"expect names the layer {pattern!r}; the layers are {known or 'none'}{close}.")
+        _require_variance([layer for layer in found if layer.name in matching], law_of(name, framework))
         chosen |= dict.fromkeys(matching, law_of(name, framework))
     return chosen
+
+
+def _require_variance(found: Sequence[Layer], expected: str) -> None:
+    """Raise UserError if the law has no variance for a layer: it is for recurrent ones."""
+    if expected in BY_NAME:
+        for layer in found:
+            if not BY_NAME[expected].variance(Fans(layer.fan_in, layer.fan_out, layer.hidden_size)) > 0.0:
+                raise UserError(f"expect is {expected} for the layer {layer.name}, but that is for recurrent layers.")
 
 
 def known_activation(name: str) -> str:

@@ -157,6 +157,10 @@ def test_what_is_called_may_be_any_callable(tmp_path: Path, body: str) -> None:
     assert graded(tmp_path, body).ok
 
 
+def test_the_mean_of_a_law_is_not_always_0() -> None:
+    assert "not 0.5" in grade(f"{RIGHT}:laboratory", "uniform(low=0, high=1)").reasons[0].text
+
+
 def test_what_is_expected_is_compared_and_not_guessed(tmp_path: Path) -> None:
     """A right Xavier function is wrong where He is expected, and the other way round."""
     assert grade(f"{RIGHT}:xavier", "he_uniform").reasons[0].cause == "wrong_scale"

@@ -20,11 +20,13 @@ from pipeline.audit.grading.signatures import Function, find
 from pipeline.audit.judge import STRUCTURES, Weights, examine_matrix, fault
 from pipeline.audit.law_names import documented
 from pipeline.audit.results import ALARM, AS_INTENDED
+from pipeline.audit.run import FROM_DATA
 from pipeline.distributions import biases
 from pipeline.distributions.explain import candidates
 from pipeline.distributions.laws import Fans, law
 from pipeline.distributions.power import std_factor
 from pipeline.distributions.structures import RANDOM
+from pipeline.errors import UserError
 from pipeline.numerics.sums import integer_sum
 
 SHAPES: tuple[Shape, ...] = ((64, 64), (48, 192), (192, 48))  # square, wide and tall: (fan_out, fan_in)
@@ -59,11 +61,14 @@ def grade(
 
     `expect` is a law or structure of the catalogue; `shapes` are (fan_out, fan_in); `transposed` says that weights are
     (fan_in, fan_out), as in Keras and JAX. `seed` is the first of those with which the function is called. Raises
-    UserError if the function is not found or its arguments are not recognized, and KeyError for an unknown law.
+    UserError if the function is not found, its arguments are not recognized or the law depends on more than sizes, and
+    KeyError for an unknown law.
     """
+    if expect in FROM_DATA:
+        raise UserError(f"--expect is {expect}, which depends on data, so that a function of sizes cannot be graded.")
+    if expect.partition("(")[0] not in STRUCTURES and not law(expect, Fans(1, 1)).variance > 0.0:
+        raise UserError(f"--expect is {expect}, which is for recurrent layers, whose functions are not graded.")
     function = find(place)
-    if expect.partition("(")[0] not in STRUCTURES:
-        law(expect, Fans(1, 1))
     try:
         call = caller(function, SHAPE_OF_FIRST_CALLS, transposed)
         varying = nature(call, SHAPE_OF_FIRST_CALLS)
@@ -177,7 +182,7 @@ def _reasons(examined: Sequence[tuple[Sample, Weights]], drawn: dict[Shape, list
     shifted = [each for each in measured if abs(each.mean - wanted.mean) * np.sqrt(each.n) > reasons.SIGMAS * each.std]
     found_reasons = []
     if shifted:
-        found_reasons.append(Reason("shifted_mean", reasons.of_mean(measured)))
+        found_reasons.append(Reason("shifted_mean", reasons.of_mean(measured, wanted.mean)))
     elif not reasons.agree(measured, [each.expected for each in measured], kurtosis):
         found_reasons.append(Reason("wrong_scale", reasons.of_std(measured, family, kurtosis)))
     if not shifted and family != wanted.family.name and not _explains(examined, wanted.family.name):
