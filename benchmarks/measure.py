@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 
 from pipeline.networks import kernel, kernel_passes, reference
 from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.kernel_passes import entry
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics import loops
 from pipeline.numerics.simd import DOUBLES, spread
@@ -93,9 +94,10 @@ def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
     """Seconds of each part of a step of one model, from differences of times with and without the part."""
     S, activations = reference.samples(X, Y), [ACTIVATIONS["relu"]] * (len(models) - 1)
     prepared = kernel.prepare(models, [S], activations)
-    P, (data, m, _, _), (_, work, layers) = prepared.packed.ctypes.data, prepared.data(), prepared.space()
+    P, (data, m, _, _), (_, work, *table) = prepared.packed.ctypes.data, prepared.data(), prepared.space()
+    layers, n_layers = table
     blocks = m // LANES
-    kernel_passes.forward(P, data, m, blocks, work, layers)
+    kernel_passes.forward(P, data, m, blocks, work, *table)
     n = 2000
 
     def repeated(function: Any) -> float:
@@ -103,24 +105,25 @@ def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
 
     def products(n: int) -> None:
         for _ in range(n):
-            for l in range(len(layers)):
-                n_in, n_out, W, D, _, _ = layers[l]
-                inputs, step = (work + 8 * layers[l - 1, 4], blocks * LANES) if l > 0 else (data, m)
+            for l in range(n_layers):
+                n_in, n_out, W, D = entry(layers, l, 0), entry(layers, l, 1), entry(layers, l, 2), entry(layers, l, 3)
+                inputs, step = (work + 8 * entry(layers, l - 1, 4), blocks * LANES) if l > 0 else (data, m)
                 Z, Z_step = work + 8 * D, blocks * LANES
                 loops.biased_product(P + 8 * W, n_in + 1, 1, n_out, n_in, inputs, step, Z, Z_step, blocks)
 
     def forward(n: int) -> None:
         for _ in range(n):
-            kernel_passes.forward(P, data, m, blocks, work, layers)
+            kernel_passes.forward(P, data, m, blocks, work, layers, n_layers)
 
     def both(n: int) -> None:  # backward alone would repeatedly scale its own results, down to subnormals
         for _ in range(n):
-            kernel_passes.forward(P, data, m, blocks, work, layers)
-            kernel_passes.backward(P, data, m, blocks, work, layers)
+            kernel_passes.forward(P, data, m, blocks, work, layers, n_layers)
+            kernel_passes.backward(P, data, m, blocks, work, layers, n_layers)
 
     measured = [repeated(njit(f)) for f in (products, forward, both)]
-    arguments = P, P, *prepared.packed.shape, *prepared.data(), np.array([0, blocks]), *prepared.space()
-    whole = best(lambda: kernel_passes.descend_models(*arguments, 0.0, 0.0, n)) / n
+    starts = np.array([0, blocks])
+    arguments = P, P, *prepared.packed.shape, *prepared.data(), starts.ctypes.data, 1, *prepared.space()
+    whole = best(lambda: kernel.compiled["descend_models"](*arguments, 0.0, 0.0, n)) / n
     return {
         "products forward": measured[0],
         "activations": measured[1] - measured[0],

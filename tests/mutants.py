@@ -32,7 +32,7 @@ MUTATIONS = (
     Mutation("numerics/sums.py", "lanes = lanes[..., :2] + lanes[..., 2:]", "lanes = lanes[..., :2] - lanes[..., 2:]"),
     Mutation("numerics/sums.py", "total = total + value", "total = value + total * 1.0000000000000002"),
     Mutation("numerics/sources.py", "todo += imported_files(path)", "todo += imported_files(path)[:-1]"),
-    Mutation("numerics/numba_cache.py", "{numba.__version__} ", ""),
+    Mutation("numerics/machine_code.py", '("numba", "llvmlite")', '("llvmlite",)'),
     # networks
     Mutation("networks/reference.py", "pad(np.full(m, 1.0 / m))", "pad(np.full(m, 1.0 / (m + 1)))"),
     Mutation("networks/reference.py", "(probability[..., 0, :] > 0.5)", "(probability[..., 0, :] > 0.4)"),
@@ -173,7 +173,7 @@ MUTATIONS = (
         'f"a{l}" for l in range(1, n_layers)',
         'f"z{l}" for l in range(1, n_layers)',
     ),
-    Mutation("figures/data_figures.py", "math.ceil(2.04", "math.floor(2.04"),
+    Mutation("figures/plane.py", "math.ceil(2.04", "math.floor(2.04"),
     # reporting
     Mutation("reporting/markdown.py", "max(", "min("),
     Mutation("reporting/remarks.py", "EQUAL = 0.001", "EQUAL = 0.1"),
@@ -202,7 +202,13 @@ MUTATIONS = (
     ),
     Mutation("page/content.py", "part[place]", "part[0]"),
     # tracking
-    Mutation("tracking/publish.py", "if each not in finished[:1]:", "if each not in finished:"),
+    Mutation(
+        "tracking/publish.py",
+        "if not finished or each.info.run_id != finished[0]",
+        "if not finished or each.info.run_id == finished[0]",
+    ),
+    Mutation("tracking/publish.py", "if not store.is_local and (len", "if store.is_local and (len"),
+    Mutation("tracking/publish.py", "_delete_models(store, info)  # saved", "pass  # saved"),
     Mutation("tracking/publish.py", "if left := [name", "if left := [] and [name"),
     Mutation("tracking/runs.py", "return seed in {P.comparison", "return seed not in {P.comparison"),
     Mutation("tracking/provenance.py", 'OUTPUTS = ("dvc.lock", "jobs", "reports")', 'OUTPUTS = ("dvc.lock", "jobs")'),

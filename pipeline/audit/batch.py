@@ -1,7 +1,7 @@
 """The label of a dense network by measurements on a batch of data."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +22,23 @@ OF_LAYERS += ["preactivation_mean_square", "weight_mean_square", "weight_gradien
 OF_MODELS = ["initial_cost", "blocked_inputs", "sharpness", "centered_gradient", "weight_norm"]
 
 
-@np.errstate(all="ignore")
-def measured_label(
-    audits: Sequence[LayerAudit], activations: Sequence[Activation], data: Any, steps: int
-) -> tuple[Label, list[float], list[float]]:
-    """The label by the rules of `diagnostics.labels`, and the mean squares of pre-activations and of gradients.
+class Measured(NamedTuple):
+    """The label of a network by its measurements, and for each layer the mean squares of pre-activations and gradients.
 
-    Both lists have a value per layer, the gradients relative to the last layer. Without class numbers, samples are
-    assigned to the classes by random projections of the inputs. Raises UserError as `as_batch` does.
+    Gradients are those by the pre-activations, relative to the last layer.
+    """
+
+    label: Label
+    signal: list[float]
+    gradient: list[float]
+
+
+@np.errstate(all="ignore")
+def measured_label(audits: Sequence[LayerAudit], activations: Sequence[Activation], data: Any, steps: int) -> Measured:
+    """The label by the rules of `diagnostics.labels`, on at most MOST_SAMPLES samples of a batch.
+
+    Without class numbers, samples are assigned to the classes by random projections of the inputs. Raises UserError as
+    `as_batch` does.
     """
     n_out = audits[-1].layer.units
     X, Y = as_batch(data, audits[0].layer.fan_in, n_out)
@@ -47,7 +56,8 @@ def measured_label(
     elif not of_data:
         label = Label(label.name, f"{label.reason}, with classes assigned at random because the batch has none")
     gradients = S.signals.dZ[0]
-    return label, S.signals.Z.second[0].tolist(), (gradients * gradients / (gradients[-1] * gradients[-1])).tolist()
+    gradient = gradients * gradients / (gradients[-1] * gradients[-1])
+    return Measured(label, S.signals.Z.second[0].tolist(), gradient.tolist())
 
 
 def as_batch(data: Any, n_inputs: int, n_out: int) -> tuple[Array, NDArray[Any] | None]:

@@ -30,7 +30,9 @@ from pipeline.numerics.matmul import product
 from pipeline.numerics.sums import Array, lane_sum, pad
 
 UNIT_SHARE = 0.05  # of the level, for the test of a variance of 1
-TARGETS = 3.0  # variances that such initializers set to 1, see `distances_from_1`
+TARGETS = 3.0  # variances that such initializers set to 1: about 0, about the mean of all units, and of each unit
+NEAR_1 = 0.01  # the largest difference of a variance from 1 that is tested
+MOST_SKEWED = 0.25  # variance of T above which its density may be far above that of a normal distribution
 NEARLY_NORMAL = 1e-6  # skewness below which the gamma distribution is replaced by the normal
 DEGENERATE = 1e-12  # relative variance of T below which it is constant: h h' is a multiple of the identity
 
@@ -81,28 +83,31 @@ def layer_p(W: Array, Z: Array, h: Array, family: str) -> float:
     weights, inputs, outputs = (_total(values * values) for values in (W, h, Z))
     if not (0.0 < weights < math.inf and 0.0 < inputs < math.inf and math.isfinite(outputs)):
         return math.nan
-    expected = weights / len(W) * (inputs / n / m)  # of the mean square of Z
-    law = quotient(h, len(W), cumulants(FAMILIES[family]))
+    of_weights = cumulants(FAMILIES[family])
+    law = quotient(h, len(W), of_weights)
     if law.variance < DEGENERATE:
         return 1.0
-    below, above = quotient_tails(outputs / Z.size / expected, law)
-    distance = min(distances_from_1(Z))
-    low, high = ((1.0 + side * distance) / expected for side in (-1.0, 1.0))
-    between = quotient_tails(high, law)[0] - quotient_tails(low, law)[0]
-    if low > 1.0:  # where the upper tails have more digits
-        between = quotient_tails(low, law)[1] - quotient_tails(high, law)[1]
-    of_unit_variance = TARGETS * max(between, 0.0) / UNIT_SHARE
-    return min(1.0, 2.0 * min(below, above) / (1.0 - UNIT_SHARE), of_unit_variance)
-
-
-def distances_from_1(Z: Array) -> tuple[float, float, float]:
-    """|v - 1| of three variances v of Z (units, m): its mean square, about its mean, and about each unit's mean."""
-    m = Z.shape[1]
+    scale = weights / len(W) / n / m  # from the sum of squares of h to the expected mean square of Z
+    p = 2.0 * min(quotient_tails(outputs / Z.size / (scale * inputs), law)) / (1.0 - UNIT_SHARE)
     means = lane_sum(pad(Z)) / m
     mean = float(lane_sum(pad(means))) / len(Z)
-    deviations = (Z, Z - mean, Z - means[:, None])
-    first, second, third = (abs(_total(values * values) / Z.size - 1.0) for values in deviations)
-    return first, second, third
+    of_all, about_mean, about_means = (
+        abs(_total(values * values) / Z.size - 1.0) for values in (Z, Z - mean, Z - means[:, None])
+    )
+    chance = _probability_within(min(of_all, about_mean) / (scale * inputs), law)
+    if about_means < NEAR_1:
+        h = h - (lane_sum(pad(h)) / m)[:, None]
+        chance = min(
+            chance, _probability_within(about_means / (scale * _total(h * h)), quotient(h, len(W), of_weights))
+        )
+    return min(1.0, p, TARGETS / UNIT_SHARE * chance)
+
+
+def _probability_within(distance: float, law: Quotient) -> float:
+    """An upper bound of the probability that T is within `distance` of a given number; 1 for skewed distributions."""
+    if law.variance > MOST_SKEWED:
+        return 1.0
+    return min(1.0, 2.0 * distance / math.sqrt(2.0 * math.pi * max(law.variance, DEGENERATE)))
 
 
 def quotient(h: Array, units: int, of_weights: Cumulants) -> Quotient:

@@ -124,7 +124,9 @@ def law_of(name: str, framework: str = "") -> str:
     try:
         call = read_call(text)
     except ValueError:
-        call = Call(text, (), {})
+        if text in BY_NAME:  # a mistake, described in words
+            return text
+        raise _unknown(name) from None
     recipe, settings = _translated(call, framework)
     if (not call.arguments and not call.keywords) and recipe == call.name and text in BY_NAME:
         return text
@@ -144,8 +146,13 @@ def law_of(name: str, framework: str = "") -> str:
         raise UserError(f"expect holds {shown(name)}; {recipe} requires {' and '.join(sorted(FREE[recipe]))}.")
     if recipe in RECIPES:
         raise UserError(f"expect holds {shown(name)}; no law of the audit has these settings; {ACCEPTED}.")
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UserError:
+    text = name.strip()
     close = suggestion(text) or next((rule for rule in BY_NAME if text and rule.startswith(text)), "")
-    raise UserError(f"expect holds {shown(name)}; {ACCEPTED}{hint(close)}.")
+    return UserError(f"expect holds {shown(name)}; {ACCEPTED}{hint(close)}.")
 
 
 def _translated(call: Call, framework: str) -> tuple[str, dict[str, Any]]:
@@ -178,6 +185,8 @@ def _translated(call: Call, framework: str) -> tuple[str, dict[str, Any]]:
         if base := KAIMING.get(nonlinearity):
             return f"{base}_{family}", settings
         return f"kaiming_{family}", settings | {"nonlinearity": nonlinearity}
+    if recipe.startswith("kaiming_"):
+        return f"he_{recipe.removeprefix('kaiming_')}", settings
     if recipe.startswith("he_") and abs(settings.get("negative_slope", 0.0) - math.sqrt(5.0)) < CLOSE:
         return "pytorch_linear", {}
     return recipe, settings

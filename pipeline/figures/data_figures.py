@@ -1,6 +1,5 @@
 """Figures of the data: samples, decision boundaries, confusion matrices."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,11 +9,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.figures.plane import EXTENT, extent
 from pipeline.figures.style import DARK, LIGHT, _heading, small_multiples, styled, subtitles
 from pipeline.numerics.sums import Array
 
-EXTENT = 1.5  # the square [-1.5, 1.5] x [-1.5, 1.5] of the decision boundaries, larger if samples lie outside
-GRID = 241  # points along its side
+GRID = 241  # points along a side of the square of the decision boundaries
 PIXELS = 8  # side of an image in the data
 CLASSES = [  # marker and colour
     *[("o", DARK), ("s", LIGHT), ("^", "#ffffff"), ("D", "#6b8f71"), ("v", "#b3261e")],
@@ -22,11 +21,6 @@ CLASSES = [  # marker and colour
 ]
 REGIONS = ["#c9d6df", "#fdf0e1"]  # colours of the predicted classes 0 and 1
 NO_OUTPUT = "diverged: output is NaN"
-
-
-def extent(X: Array) -> float:
-    """Half the side of a square about 0 that contains all samples X (2, m): EXTENT or a larger multiple of 0.5."""
-    return max(EXTENT, math.ceil(2.04 * float(np.abs(X[:2]).max(initial=0.0))) / 2)
 
 
 def square(half: float = EXTENT) -> Array:

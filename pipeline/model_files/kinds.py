@@ -79,7 +79,8 @@ def kind(leaf: str, group: Group, bias: Tensor | None, module: Module) -> str:
     """The kind of the layer of a weight, as in `layers.Layer`."""
     role, rank = group.roles[leaf], len(group.arrays[leaf].shape)
     if rank < 2:
-        return "normalization" if role in (WEIGHT, SCALE) else "other"
+        scales = leaf == "gamma" and "beta" not in group.arrays and group.separator == "."  # of PyTorch: LayerScale
+        return "normalization" if role in (WEIGHT, SCALE) and not scales else "other"
     if "recurrent_kernel" in group.arrays or leaf.startswith(RECURRENT):
         return "recurrent"
     if leaf.startswith("embedding"):
@@ -110,10 +111,8 @@ def hidden_size(leaf: str, group: Group) -> int:
         return arrays[leaf].shape[-1]
     end = "_".join(leaf.split("_")[2:])  # "l0", "l0_reverse", or "" of a cell
     projection = arrays.get(f"weight_hr_{end}")
-    if projection:
-        return projection.shape[1]
-    recurrent = arrays.get(f"weight_hh_{end}" if end else "weight_hh")
-    return recurrent.shape[1] if recurrent else 0
+    recurrent = projection or arrays.get(f"weight_hh_{end}" if end else "weight_hh")
+    return recurrent.shape[-1] if recurrent else 0
 
 
 def fans(shape: Sequence[int], channels_last: bool) -> tuple[int, int]:
@@ -125,6 +124,11 @@ def fans(shape: Sequence[int], channels_last: bool) -> tuple[int, int]:
         return shape[-2] * size, shape[-1] * size
     size = count(shape[2:])
     return shape[1] * size, shape[0] * size
+
+
+def transposed_units(shape: Sequence[int], module: Module) -> int:
+    """The output channels of a transposed convolution whose kernel is (in, out / groups, kernel)."""
+    return shape[1] * (module.groups if shape[0] % module.groups == 0 else 1)
 
 
 def is_transposed(module: Module, shape: Sequence[int], bias: Tensor | None) -> bool:

@@ -44,14 +44,19 @@ class Layer(NamedTuple):
         if self.layout == IN_OUT:
             return values.reshape(-1, self.units).T
         if self.layout == TRANSPOSED:
-            return np.asarray(values).swapaxes(0, 1).reshape(self.units, -1)
+            n, m = values.shape[:2]
+            groups = self.units // m
+            return np.asarray(values).reshape(groups, n // groups, m, -1).swapaxes(1, 2).reshape(self.units, -1)
         if self.layout == TRANSPOSED_LAST:
             return cast(NDArray[Any], np.moveaxis(np.asarray(values), -2, 0).reshape(self.units, -1))
         return values.reshape(self.units, -1)
 
 
 def layers(model: Model) -> list[Layer]:
-    """The layers of a model in their order, without integers, statistics and the gains of weight normalization."""
+    """The layers of a model in their order.
+
+    Arrays of integers, statistics, gains of weight normalization and vectors of unknown use are left out.
+    """
     if model.framework == "onnx":
         return _with_ties(_by_nodes(model))
     groups: dict[str, Group] = {}
@@ -66,6 +71,7 @@ def layers(model: Model) -> list[Layer]:
     framework = model.framework or _framework(groups)
     found = [layer for group in groups.values() for layer in _layers(group, framework, model.modules)]
     found = _with_following_biases(found) if not framework else found
+    found = [layer for layer in found if layer.kind != "other" or count(layer.weight.shape) > max(layer.weight.shape)]
     return _with_ties(_with_layouts(found, model.framework, framework))
 
 
@@ -75,7 +81,7 @@ def trained(model: Model) -> str:
         return model.trained
     for tensor in model.tensors:
         module, _, leaf = names.split(tensor.name)
-        if leaf == "num_batches_tracked" and tensor.read().any():
+        if leaf == "num_batches_tracked" and tensor.shape == () and tensor.read().any():
             return f"{module} has normalized {int(tensor.read())} batches in training mode"
         is_mean = leaf in ("running_mean", "moving_mean") or (leaf == "mean" and model.framework == "flax")
         if is_mean and np.asarray(tensor.read()).any():
@@ -112,7 +118,7 @@ def _layers(group: Group, framework: str, modules: Mapping[str, Module]) -> list
         name = name if group.separator else leaf
         module = modules.get(weight.name) or kinds.nearest(modules, group.module, framework)
         layer = _layer(name, leaf, group, bias, framework, module)
-        found.append(_in_layout(layer, module.layout) if module.layout else layer)
+        found.append(_in_layout(layer, module.layout) if module.layout and len(weight.shape) == 2 else layer)
     return found
 
 
@@ -135,7 +141,7 @@ def _layer(name: str, leaf: str, group: Group, bias: Tensor | None, framework: s
             fan_in, fan_out = shape[-1], units
     elif not channels_last:
         if kind == "convolution" and kinds.is_transposed(module, shape, bias):
-            layout, units = TRANSPOSED, shape[1] * module.groups
+            layout, units = TRANSPOSED, kinds.transposed_units(shape, module)
     elif kind == "dense" and len(shape) > 2:  # dense over several axes
         outputs = len(bias.shape) if bias else 1 + (kinds.leaf_of(group.module) in kinds.HEADS)
         layout, units = IN_OUT, count(shape[len(shape) - outputs :])
@@ -162,17 +168,17 @@ def _by_nodes(model: Model) -> list[Layer]:
         kind = names.kind_of(module.kind) or "other"
         if name in biases or (kind == "other" and (len(shape) < 2 or count(shape) == max(shape))):
             continue
+        layout = OUT_IN if kind == "embedding" else module.layout
         if kind == "normalization" or len(shape) < 2:
-            kind, units, fan_in, fan_out = "normalization", 1, count(shape), 1
-        elif module.layout == IN_OUT:
+            kind, layout, units, fan_in, fan_out = "normalization", "", 1, count(shape), 1
+        elif layout == IN_OUT:
             units, (fan_in, fan_out) = shape[-1], kinds.fans(shape, True)
-        elif module.layout == TRANSPOSED:
-            units, (fan_in, fan_out) = shape[1] * module.groups, kinds.fans(shape, False)
-        elif module.layout == OUT_IN and kind != "recurrent":
+        elif layout == TRANSPOSED:
+            units, (fan_in, fan_out) = kinds.transposed_units(shape, module), kinds.fans(shape, False)
+        elif layout == OUT_IN and kind not in ("recurrent", "embedding"):
             units, (fan_in, fan_out) = shape[0], kinds.fans(shape, False)
         else:
             units, fan_in, fan_out = count(shape[:-1]), shape[-1], shape[-2]
-        layout = OUT_IN if kind == "embedding" else module.layout
         bias, hidden = tensors.get(module.bias), shape[-2] // GATES_OF.get(module.kind, 1) if kind == "recurrent" else 0
         found.append(Layer(own, kind, weight, bias, fan_in, fan_out, units, layout, module.activation, hidden))
     return found

@@ -14,24 +14,31 @@ the order of every sum, and therefore the bits:
 Threads share no memory: the compiled functions release the GIL, and each call has its own buffers.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.core import event
 from numpy.typing import NDArray
 
 from pipeline.networks.activations import ACTIVATIONS, Activation
-from pipeline.networks.kernel_passes import descend_models, evaluate_models
 from pipeline.networks.parameters import Parameters
 from pipeline.networks.reference import Models, Samples, UpdateRule
-from pipeline.numerics.loops import BLOCK, DOUBLE
-from pipeline.numerics.sums import LANES, Array, integer_sum, pad
+from pipeline.numerics import machine_code
+from pipeline.numerics.sums import BLOCK, DOUBLE, LANES, Array, integer_sum, pad
 
 CHUNK_BYTES = 256 * 1024  # size of the intermediate results of a chunk of samples: a part of the second-level cache
 CHUNK_MIN = 32  # blocks of eight samples; with fewer, wide layers reload their sums over samples too often
+
+
+def entry_points() -> Sequence[Any]:
+    """The functions to compile."""
+    from pipeline.networks import kernel_passes  # imports Numba
+
+    return kernel_passes.ENTRY_POINTS
+
+
+compiled = machine_code.Library("pipeline.networks.kernel_passes", entry_points)
 
 
 class Prepared(NamedTuple):
@@ -49,9 +56,9 @@ class Prepared(NamedTuple):
         """The address of X, its row stride in doubles, and the addresses of Y and weight."""
         return self.X.ctypes.data, self.X.shape[1], self.Y.ctypes.data, self.weight.ctypes.data
 
-    def space(self) -> tuple[int, int, NDArray[np.int64]]:
-        """The number of blocks in a chunk, the address of the work space, and the table of layers."""
-        return self.chunk, self.work.ctypes.data, self.layers
+    def space(self) -> tuple[int, int, int, int]:
+        """The number of blocks in a chunk, and the addresses of the work space and of the table of layers, its rows."""
+        return self.chunk, self.work.ctypes.data, self.layers.ctypes.data, len(self.layers)
 
 
 def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Sequence[Activation]) -> Prepared:
@@ -115,8 +122,11 @@ def descend(
     """The models after `steps` steps of gradient descent; step k uses batch k modulo the number of batches."""
     prepared = prepare(models.parameters, batches, activations)
     P, V = prepared.packed, pack(models.velocity) if rule.momentum > 0.0 else np.empty((0, 0))
-    starts = np.cumsum([0, *(S.X.shape[1] // LANES for S in batches)])
-    descend_models(P.ctypes.data, V.ctypes.data, *P.shape, *prepared.data(), starts, *prepared.space(), *rule, steps)
+    starts = np.cumsum([0, *(S.X.shape[1] // LANES for S in batches)]).astype(np.int64)
+    blocks = starts.ctypes.data, len(batches)
+    compiled["descend_models"](
+        P.ctypes.data, V.ctypes.data, *P.shape, *prepared.data(), *blocks, *prepared.space(), *rule, steps
+    )
     velocity = unpack(V, models.velocity) if rule.momentum > 0.0 else models.velocity
     return Models(unpack(P, models.parameters), velocity)
 
@@ -140,24 +150,5 @@ def evaluate(parameters: Parameters, S: Samples, activations: Sequence[Activatio
     P, n_out = prepared.packed, parameters[-1][0].shape[1]
     costs, probabilities = np.empty(len(P)), aligned_copy(np.empty((len(P), n_out, S.X.shape[1])))
     results = costs.ctypes.data, probabilities.ctypes.data
-    evaluate_models(P.ctypes.data, *P.shape, *prepared.data(), *prepared.space(), *results)
+    compiled["evaluate_models"](P.ctypes.data, *P.shape, *prepared.data(), *prepared.space(), *results)
     return costs, probabilities
-
-
-@contextlib.contextmanager
-def when_compiling(notify: Callable[[], object]) -> Iterator[None]:
-    """A context in which `notify` is called once if the kernel has to be compiled, not loaded from the disk cache."""
-
-    class Listener(event.Listener):
-        notified = False
-
-        def on_start(self, event: Any) -> None:
-            if not self.notified:
-                self.notified = True
-                notify()
-
-        def on_end(self, event: Any) -> None:
-            pass
-
-    with event.install_listener("numba:compile", Listener()):
-        yield

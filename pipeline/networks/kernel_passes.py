@@ -1,16 +1,14 @@
 """The compiled functions of `kernel`: forward and backward passes and updates of networks given by addresses.
 
-An address is that of the first double of an array; offsets within arrays are in doubles. `layers` has one row per
-layer: n_in, n_out, the offset of [W b] among a model's parameters, the offsets in `work` of D (Z, then phi'(Z), then
-dZ) and A (phi(Z), then a row of ones), and the code of the activation. `work` begins with the sums over samples, eight
-lanes for each parameter.
+An address is that of the first double of an array; offsets within arrays are in doubles. `layers` is the address of a
+table of integers with one row per layer: n_in, n_out, the offset of [W b] among a model's parameters, the offsets in
+`work` of D (Z, then phi'(Z), then dZ) and A (phi(Z), then a row of ones), and the code of the activation. `work` begins
+with the sums over samples, eight lanes for each parameter.
 """
 
 from typing import Any
 
-import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from pipeline.networks import activations, losses
 from pipeline.networks.activations import ACTIVATIONS, Activation
@@ -23,14 +21,15 @@ from pipeline.networks.losses import (
     softmax_cross_entropy,
     softmax_cross_entropy_slope,
 )
-from pipeline.numerics import elementary, numba_cache, simd
+from pipeline.numerics import elementary, simd
 from pipeline.numerics.elementary import sigmoid
-from pipeline.numerics.loops import BLOCK, DOUBLE, biased_product, lane_sums, scaled_product
+from pipeline.numerics.loops import biased_product, lane_sums, scaled_product
 from pipeline.numerics.simd import everywhere, lane_total
-from pipeline.numerics.sums import LANES
-from pipeline.numerics.tiles import eight_totals, load_double, load_vector, store, store_double
+from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
+from pipeline.numerics.tiles import eight_totals, load_double, load_integer, load_vector, store, store_double
 
-numba_cache.use_own_cache()
+COLUMNS = 6  # of the table of layers
+
 for module in (elementary, activations, losses):
     simd.compile_for_lanes(module)
 
@@ -67,29 +66,37 @@ for code, activation in enumerate(ACTIVATIONS.values()):
 
 
 @njit
-def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDArray[np.int64]) -> None:
+def entry(layers: int, l: int, column: int) -> Any:
+    """An integer of the table of layers, read alone: unpacking a row costs more than a small layer."""
+    return load_integer(layers, COLUMNS * l + column)
+
+
+@njit
+def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: int, n_layers: int) -> None:
     """Write, for a chunk of samples, phi'(Z) to D and phi(Z) to A of every hidden layer, and Z to D of the last."""
     inputs, step, own_step = X, X_step, n_blocks * LANES
-    for l in range(len(layers)):  # element by element: unpacking a row costs more than a small layer
-        n_in, n_out, W, Z = layers[l, 0], layers[l, 1], P + DOUBLE * layers[l, 2], work + DOUBLE * layers[l, 3]
+    for l in range(n_layers):
+        n_in, n_out = entry(layers, l, 0), entry(layers, l, 1)
+        W, Z = P + DOUBLE * entry(layers, l, 2), work + DOUBLE * entry(layers, l, 3)
         biased_product(W, n_in + 1, 1, n_out, n_in, inputs, step, Z, own_step, n_blocks)
-        if l + 1 < len(layers):
-            inputs, step = work + DOUBLE * layers[l, 4], own_step
-            activate(layers[l, 5], Z, inputs, n_out * n_blocks)
+        if l + 1 < n_layers:
+            inputs, step = work + DOUBLE * entry(layers, l, 4), own_step
+            activate(entry(layers, l, 5), Z, inputs, n_out * n_blocks)
             for place in range(n_out * own_step, (n_out + 1) * own_step, LANES):
                 store(everywhere(1.0), inputs, place)
 
 
 @njit
-def backward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: NDArray[np.int64]) -> None:
+def backward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: int, n_layers: int) -> None:
     """Add the gradients of all layers to the sums over samples in `work`, from dZ of the last layer in its D."""
     own_step = n_blocks * LANES
-    for l in range(len(layers) - 1, -1, -1):
-        n_in, n_out, W, dZ = layers[l, 0], layers[l, 1], layers[l, 2], work + DOUBLE * layers[l, 3]
-        inputs, step = (work + DOUBLE * layers[l - 1, 4], own_step) if l > 0 else (X, X_step)
+    for l in range(n_layers - 1, -1, -1):
+        n_in, n_out = entry(layers, l, 0), entry(layers, l, 1)
+        W, dZ = entry(layers, l, 2), work + DOUBLE * entry(layers, l, 3)
+        inputs, step = (work + DOUBLE * entry(layers, l - 1, 4), own_step) if l > 0 else (X, X_step)
         lane_sums(dZ, own_step, n_out, inputs, step, n_in + 1, n_blocks, work + BLOCK * W)
         if l > 0:
-            below = work + DOUBLE * layers[l - 1, 3]
+            below = work + DOUBLE * entry(layers, l - 1, 3)
             scaled_product(P + DOUBLE * W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
 
 
@@ -163,77 +170,76 @@ def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, m
         store_double(load_double(P, k) - learning_rate * gradient, P, k)
 
 
-def entry_points(sources: str) -> tuple[Any, Any]:
-    """The two compiled functions. `sources` is part of the key under which Numba caches them on disk."""
-
-    @njit(nogil=True, cache=True)
-    def descend_models(
-        P: int,
-        V: int,
-        n_models: int,
-        n_parameters: int,
-        X: int,
-        X_step: int,
-        Y: int,
-        weight: int,
-        batches: NDArray[np.int64],
-        chunk: int,
-        work: int,
-        layers: NDArray[np.int64],
-        learning_rate: float,
-        momentum: float,
-        steps: int,
-    ) -> None:
-        """Train the models in place. `batches` has the first block of each batch and the end of the last."""
-        _ = sources
-        last, n_out = work + DOUBLE * layers[-1, 3], layers[-1, 1]
-        for model in range(n_models):
-            own, velocity = P + DOUBLE * n_parameters * model, V + DOUBLE * n_parameters * model
-            for step in range(steps):
-                batch = step % (len(batches) - 1)
-                first, n_blocks = batches[batch], batches[batch + 1] - batches[batch]
-                n_chunks = (n_blocks + chunk - 1) // chunk
-                for k in range(n_parameters):
-                    store(everywhere(0.0), work, LANES * k)
-                for c in range(n_chunks):
-                    b = c * n_blocks // n_chunks
-                    n = (c + 1) * n_blocks // n_chunks - b
-                    start = BLOCK * (first + b)
-                    forward(own, X + start, X_step, n, work, layers)
-                    output_slopes(last, n_out, n, Y + start, weight + start)
-                    backward(own, X + start, X_step, n, work, layers)
-                update(own, velocity, work, n_parameters, learning_rate, momentum)
-
-    @njit(nogil=True, cache=True)
-    def evaluate_models(
-        P: int,
-        n_models: int,
-        n_parameters: int,
-        X: int,
-        X_step: int,
-        Y: int,
-        weight: int,
-        chunk: int,
-        work: int,
-        layers: NDArray[np.int64],
-        costs: int,
-        probabilities: int,
-    ) -> None:
-        _ = sources
-        n_blocks = X_step // LANES
-        n_chunks = (n_blocks + chunk - 1) // chunk
-        last, n_out = work + DOUBLE * layers[-1, 3], layers[-1, 1]
-        for model in range(n_models):
-            sums, rows = everywhere(0.0), probabilities + DOUBLE * n_out * X_step * model
+@njit
+def descend_models(
+    P: int,
+    V: int,
+    n_models: int,
+    n_parameters: int,
+    X: int,
+    X_step: int,
+    Y: int,
+    weight: int,
+    batches: int,
+    n_batches: int,
+    chunk: int,
+    work: int,
+    layers: int,
+    n_layers: int,
+    learning_rate: float,
+    momentum: float,
+    steps: int,
+) -> None:
+    """Train the models in place. `batches` is the address of the first block of each batch and the end of the last."""
+    last, n_out = work + DOUBLE * entry(layers, n_layers - 1, 3), entry(layers, n_layers - 1, 1)
+    for model in range(n_models):
+        own, velocity = P + DOUBLE * n_parameters * model, V + DOUBLE * n_parameters * model
+        for step in range(steps):
+            batch = step % n_batches
+            first = load_integer(batches, batch)
+            n_blocks = load_integer(batches, batch + 1) - first
+            n_chunks = (n_blocks + chunk - 1) // chunk
+            for k in range(n_parameters):
+                store(everywhere(0.0), work, LANES * k)
             for c in range(n_chunks):
                 b = c * n_blocks // n_chunks
                 n = (c + 1) * n_blocks // n_chunks - b
-                start = BLOCK * b
-                forward(P + DOUBLE * n_parameters * model, X + start, X_step, n, work, layers)
-                sums = output_costs(last, n_out, n, Y + start, weight + start, rows + start, X_step, sums)
-            store_double(lane_total(sums), costs, model)
+                start = BLOCK * (first + b)
+                forward(own, X + start, X_step, n, work, layers, n_layers)
+                output_slopes(last, n_out, n, Y + start, weight + start)
+                backward(own, X + start, X_step, n, work, layers, n_layers)
+            update(own, velocity, work, n_parameters, learning_rate, momentum)
 
-    return descend_models, evaluate_models
+
+@njit
+def evaluate_models(
+    P: int,
+    n_models: int,
+    n_parameters: int,
+    X: int,
+    X_step: int,
+    Y: int,
+    weight: int,
+    chunk: int,
+    work: int,
+    layers: int,
+    n_layers: int,
+    costs: int,
+    probabilities: int,
+) -> None:
+    """Write the mean cost of each model, and the probabilities of all samples."""
+    n_blocks = X_step // LANES
+    n_chunks = (n_blocks + chunk - 1) // chunk
+    last, n_out = work + DOUBLE * entry(layers, n_layers - 1, 3), entry(layers, n_layers - 1, 1)
+    for model in range(n_models):
+        sums, rows = everywhere(0.0), probabilities + DOUBLE * n_out * X_step * model
+        for c in range(n_chunks):
+            b = c * n_blocks // n_chunks
+            n = (c + 1) * n_blocks // n_chunks - b
+            start = BLOCK * b
+            forward(P + DOUBLE * n_parameters * model, X + start, X_step, n, work, layers, n_layers)
+            sums = output_costs(last, n_out, n, Y + start, weight + start, rows + start, X_step, sums)
+        store_double(lane_total(sums), costs, model)
 
 
-descend_models, evaluate_models = entry_points(numba_cache.source_digest(__name__))
+ENTRY_POINTS = (descend_models, evaluate_models)

@@ -4,11 +4,9 @@ from typing import Any
 
 from numba import njit
 
-from pipeline.numerics.sums import LANES
+from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
 from pipeline.numerics.tiles import TILE, biased_product_strip, lane_sums_strip, scaled_product_strip
 
-DOUBLE = 8  # bytes
-BLOCK = LANES * DOUBLE  # bytes of a block of samples
 STRIP = TILE[0]  # rows
 
 

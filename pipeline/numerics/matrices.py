@@ -19,9 +19,9 @@ def orthonormal(rng: np.random.RandomState, rows: int, columns: int) -> Array:
     drawn = normal(rng, (rows, columns))
     work = orthonormal_rows
     if min(rows, columns) >= MIN_COMPILED_ROWS:
-        from pipeline.numerics import gram_schmidt  # Numba takes half a second to import
+        from pipeline.numerics import matmul  # imports llvmlite
 
-        work = gram_schmidt.orthonormalize_rows
+        work = matmul.orthonormalize_rows
     if rows <= columns:
         return work(drawn)
     return np.ascontiguousarray(work(drawn.T).T)

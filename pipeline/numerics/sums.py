@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LANES = 8
+DOUBLE = 8  # bytes
+BLOCK = LANES * DOUBLE  # bytes of a block of eight samples
 
 Array = NDArray[np.float64]
 

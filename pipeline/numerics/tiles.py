@@ -77,6 +77,17 @@ def load_double(typing_context: Any, address: Any, offset: Any) -> Any:
 
 
 @intrinsic
+def load_integer(typing_context: Any, address: Any, offset: Any) -> Any:
+    """Load the integer of 64 bits `offset` integers after `address`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address, offset = arguments
+        return builder.load(builder.gep(builder.inttoptr(address, INDEX.as_pointer()), [offset]))
+
+    return types.intp(types.intp, types.intp), codegen
+
+
+@intrinsic
 def store_double(typing_context: Any, value: Any, address: Any, offset: Any) -> Any:
     """Store a double `offset` doubles after `address`."""
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.analysis.published_results import Published
 from pipeline.config.schema import Params
-from pipeline.figures.data_figures import extent
+from pipeline.figures.plane import extent
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe, sample_parameters, settings_of
 from pipeline.networks import kernel, reference

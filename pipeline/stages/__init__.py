@@ -12,6 +12,9 @@ from pipeline.errors import UserError
 # Before NumPy is imported: singular values of small matrices gain nothing from threads of BLAS, which compete with ours
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+if sys.argv[0] == "-m":  # Python imports this package to find the stage that it is to run
+    gc.disable()  # until the modules are imported: they make half a million objects, of which none becomes garbage
+
 
 def run(work: Callable[[], None]) -> int:
     """Do the work of a stage and return its exit code: 1 with a message on stderr for what the user can correct."""
@@ -32,8 +35,10 @@ def run(work: Callable[[], None]) -> int:
 
 def run_and_exit(work: Callable[[], None]) -> NoReturn:
     """Run the function of a stage, then end the process with the exit code of `run`; never returns."""
+    gc.freeze()  # the imported objects are not searched for garbage
+    gc.enable()
     code = run(work)
-    gc.disable()  # at exit Python would search the objects of Numba and pandas for garbage, for a fifth of a second
+    gc.disable()  # nor are others at exit
     gc.freeze()
     sys.exit(code)
 

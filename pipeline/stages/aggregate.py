@@ -10,7 +10,7 @@ from pipeline.analysis import comparison, published_results
 from pipeline.config import params, schema
 from pipeline.diagnostics import labels, measure, outcomes, trajectory
 from pipeline.diagnostics.classes import class_counts
-from pipeline.figures import data_figures, initialization_figures, style, training_figures
+from pipeline.figures import data_figures, initialization_figures, plane, style, training_figures
 from pipeline.networks import reference
 from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array
@@ -116,7 +116,7 @@ def pictured(P: schema.Params, models: dict[str, Parameters], train: Samples, te
 
     if P.data.n_inputs == 2:
         shape = data_figures.GRID, data_figures.GRID
-        square = data_figures.square(data_figures.extent(train[0]))
+        square = data_figures.square(plane.extent(train[0]))
         grids = {name: probability.reshape(shape) for name, probability in predicted(square).items()}
         return data_figures.boundaries(grids, *train, seed)
     X, Y = test

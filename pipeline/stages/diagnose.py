@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 from pipeline.diagnostics import measure
-from pipeline.networks import kernel
+from pipeline.numerics import machine_code
 from pipeline.numerics.sums import integer_sum
 from pipeline.stages import progress
 from pipeline.storage import jobs, measurements
@@ -39,7 +39,7 @@ def diagnose() -> None:
     description = f"Measuring {progress.count(n_models, 'model')} at initialization."
     with (
         progress.task(description, n_models, "model") as advance,
-        kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
+        machine_code.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
         ThreadPoolExecutor(executors.n_cores()) as threads,
     ):
         results = threads.map(measured, slices)

@@ -5,10 +5,9 @@ No result depends on this module, so no stage that trains runs again when it cha
 
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-
-from tqdm import tqdm
 
 DELAY = 2.0  # seconds after which the bar appears on a terminal
 INTERVAL = 10.0  # seconds between the lines of progress in a log
@@ -25,8 +24,14 @@ def task(description: str, total: int = 1, unit: str = "step") -> Iterator[Advan
     """
     start = time.monotonic()
     _print(description)
-    with tqdm(total=total, unit=unit, delay=DELAY, leave=False, disable=not sys.stderr.isatty()) as bar:
-        yield bar.update if not bar.disable else _lines(total, unit, start)
+    if sys.stderr.isatty():
+        from tqdm import tqdm  # not imported where there is no bar
+
+        tqdm.set_lock(threading.RLock())  # its own lock is for several processes; in Python 3.14 it starts one
+        with tqdm(total=total, unit=unit, delay=DELAY, leave=False) as bar:
+            yield bar.update
+    else:
+        yield _lines(total, unit, start)
     _print(f"Finished in {time.monotonic() - start:.1f} s.")
 
 

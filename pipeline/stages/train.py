@@ -7,7 +7,7 @@ data/train.csv, and writes runs/he: the final weights and the cost curve of ever
 import sys
 from collections.abc import Sequence
 
-from pipeline.networks import kernel
+from pipeline.numerics import machine_code
 from pipeline.stages import initializer_argument, progress
 from pipeline.storage import jobs, trained
 from pipeline.training import gradient_descent
@@ -25,7 +25,7 @@ def train(name: str) -> None:
     description = f"Training {n_models} of {name} for {progress.count(training.iterations, 'iteration')}."
     with (
         progress.task(description, len(job.seeds), "model") as advance,
-        kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
+        machine_code.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
     ):
         models = gradient_descent.train(
             job.initial_parameters(job.seeds, X),

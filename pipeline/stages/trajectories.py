@@ -6,8 +6,8 @@ iterations 0, 1, 2, 5, 10, ... .
 
 import sys
 
-from pipeline.networks import kernel
 from pipeline.networks.parameters import with_perturbed_copies
+from pipeline.numerics import machine_code
 from pipeline.stages import progress
 from pipeline.stages.train import COMPILING
 from pipeline.storage import jobs, trained
@@ -23,7 +23,7 @@ def trajectories() -> None:
     )
     with (
         progress.task(description, len(names), "initializer") as advance,
-        kernel.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
+        machine_code.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
     ):
         for name in names:
             job = jobs.read_models_job(name)

@@ -37,7 +37,7 @@ def delete_result(opened: Store, name: str) -> int:
             f"{len(found)} results in MLflow's store {opened.uri} have the name {name}; there are:\n{listing(opened)}"
         )
     n_released = release(opened, names_of(found[0]))
-    delete(opened, "results", found[0])
+    delete(opened, found[0])
     return n_released
 
 

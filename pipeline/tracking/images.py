@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 from pipeline.analysis import comparison, published_results
 from pipeline.config import schema
 from pipeline.figures import style, training_figures
-from pipeline.figures.data_figures import CLASSES, EXTENT, REGIONS, extent
+from pipeline.figures.data_figures import CLASSES, REGIONS
+from pipeline.figures.plane import EXTENT, extent
 from pipeline.networks import reference
 from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array

@@ -14,13 +14,13 @@ import contextlib
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from pipeline.tracking.content import Run, add_details, log
 from pipeline.tracking.mlflow_api import MlflowException
-from pipeline.tracking.store import LEVELS, Store, TrackingError, retry
+from pipeline.tracking.store import LEVELS, Store, TrackingError, retry, set_tags
 
 IDENTITY = "identity"  # tag of a run: the digest of its content
 RESULTS = "results"  # tag of a run: the names of the results that contain it, as |one|other|
@@ -46,7 +46,7 @@ def publish(store: Store, result: Result, advance: Callable[[int], object] = lam
     if store.is_local:
         for level in LEVELS:  # a process that was killed left them
             for run in store.search(level, "attributes.status = 'RUNNING'"):
-                delete(store, level, run)
+                delete(store, run)
         return _publish(store, result, advance) > 0
     for number in range(PASSES):
         if not _publish(store, result, advance, number == 0):
@@ -147,6 +147,7 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
     MLflow, which lists the newest first, keeps the order.
     """
     n_changes = 0
+    renamed: list[tuple[Any, Sequence[str]]] = []
     present = defaultdict(list)
     for each in found:
         present[each.data.tags.get(IDENTITY)].append(each)
@@ -157,35 +158,56 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
             _create(store, level, run, names, start - place)
             n_changes += 1
         else:
+            wanted = _joined(dict.fromkeys([*names_of(finished[0]), *names]))
+            if not store.is_local and (len(finished) > 1 or wanted != finished[0].data.tags.get(RESULTS)):
+                finished = [store.client.get_run(each.info.run_id) for each in finished]  # with names added meanwhile
             all_names = list(dict.fromkeys([name for each in finished for name in names_of(each)] + list(names)))
             if _joined(all_names) != finished[0].data.tags.get(RESULTS):
-                _set_names(store, finished[0], all_names)
-                n_changes += 1
+                renamed.append((finished[0], all_names))
             if _is_behind(finished[0], run):
                 _update(store, level, finished[0].info, run)
                 n_changes += 1
         for each in same:
-            if each not in finished[:1]:
-                delete(store, level, each)
+            if not finished or each.info.run_id != finished[0].info.run_id:
+                delete(store, each)
                 n_changes += 1
-    return n_changes
+    _set_names(store, renamed)
+    return n_changes + len(renamed)
 
 
-def _set_names(store: Store, run: Any, names: Sequence[str]) -> None:
-    retry(store.client.set_tag, run.info.run_id, RESULTS, _joined(names))
-    for model in run.outputs.model_outputs if run.outputs else ():
-        store.client.set_logged_model_tags(model.model_id, {RESULTS: _joined(names)})
+def _set_names(store: Store, renamed: Sequence[tuple[Any, Sequence[str]]]) -> None:
+    """Write the names of the results that contain each run to its tag and to those of its logged models."""
+    if store.is_local:
+        set_tags(store, RESULTS, {run.info.run_id: _joined(names) for run, names in renamed})
+    for run, names in renamed:
+        with _unless_deleted(store, run.info.run_id):
+            if not store.is_local:
+                retry(store.client.set_tag, run.info.run_id, RESULTS, _joined(names))
+            for model in run.outputs.model_outputs if run.outputs else ():
+                store.client.set_logged_model_tags(model.model_id, {RESULTS: _joined(names)})
 
 
-def delete(store: Store, level: str, run: Any) -> None:
+@contextlib.contextmanager
+def _unless_deleted(store: Store, run_id: str) -> Iterator[None]:
+    """Ignore an error of writing to a run if another process has deleted it, which keeps one of the same identity."""
+    try:
+        yield
+    except MlflowException:
+        info = store.client.get_run(run_id).info
+        if info.lifecycle_stage != "deleted":
+            raise
+        _delete_models(store, info)  # saved after the run was deleted
+
+
+def delete(store: Store, run: Any) -> None:
     """Delete a run and its logged models, which another process may have deleted already."""
     with contextlib.suppress(MlflowException):
-        _delete_models(store, level, run.info)
+        _delete_models(store, run.info)
         store.client.delete_run(run.info.run_id)
 
 
-def _delete_models(store: Store, level: str, info: Any) -> None:
-    for model in store.client.search_logged_models([store.ids[level]], f"source_run_id = '{info.run_id}'"):
+def _delete_models(store: Store, info: Any) -> None:
+    for model in store.client.search_logged_models([info.experiment_id], f"source_run_id = '{info.run_id}'"):
         store.client.delete_logged_model(model.model_id)
 
 
@@ -194,16 +216,18 @@ def release(store: Store, names: Sequence[str], keep: Iterable[str] = ()) -> int
 
     Those that no other result contains are deleted. Returns the number of runs changed or deleted.
     """
-    n_changes = 0
+    n_deleted = 0
+    renamed: list[tuple[Any, Sequence[str]]] = []
     for level in ("models", "initializers"):
         for run in contained(store, level, names):
             if run.data.tags.get(IDENTITY) not in keep:
                 if left := [name for name in names_of(run) if name not in names]:
-                    _set_names(store, run, left)
+                    renamed.append((run, left))
                 else:
-                    delete(store, level, run)
-                n_changes += 1
-    return n_changes
+                    delete(store, run)
+                    n_deleted += 1
+    _set_names(store, renamed)
+    return n_deleted + len(renamed)
 
 
 def contained(store: Store, level: str, names: Sequence[str], also: str = "") -> list[Any]:
@@ -216,25 +240,23 @@ def _create(store: Store, level: str, run: Run, names: Sequence[str], start: int
     """Create a run with its content, then finish it."""
     tags = {IDENTITY: run.identity, RESULTS: _joined(names), DETAIL: _detail(run)} | dict(run.tags)
     info = store.client.create_run(store.ids[level], start_time=start, tags=tags, run_name=run.name).info
-    try:
+    with _unless_deleted(store, info.run_id):
         log(store, info, run.metrics, run.params)
         add_details(store, level, info, run, {RESULTS: _joined(names)})
         if level == "models":  # three times as fast, and there are many
             store.client.set_terminated(info.run_id, end_time=start)
         else:  # without an end, since publishing took the time, not training
             store.client.update_run(info.run_id, "FINISHED")
-    except MlflowException:
-        if store.client.get_run(info.run_id).info.lifecycle_stage != "deleted":
-            raise  # otherwise another process has finished a run of the same identity, and deleted this one
 
 
 def _update(store: Store, level: str, info: Any, run: Run) -> None:
     """Log the details of a run that has fewer or other ones; the last step is its tag."""
     names = names_of(store.client.get_run(info.run_id))
-    _delete_models(store, level, info)  # of an interrupted update
-    if isinstance(run.detail, str):
-        log(store, info, run.metrics, now=int(time.time() * 1000))
-        for key, value in run.tags.items():
-            store.client.set_tag(info.run_id, key, value)
-    add_details(store, level, info, run, {RESULTS: _joined(names)})
-    store.client.set_tag(info.run_id, DETAIL, _detail(run))
+    with _unless_deleted(store, info.run_id):
+        _delete_models(store, info)  # of an interrupted update
+        if isinstance(run.detail, str):
+            log(store, info, run.metrics, now=int(time.time() * 1000))
+            for key, value in run.tags.items():
+                store.client.set_tag(info.run_id, key, value)
+        add_details(store, level, info, run, {RESULTS: _joined(names)})
+        store.client.set_tag(info.run_id, DETAIL, _detail(run))

@@ -103,6 +103,7 @@ HE: dict[str, Any] = {
     name: value
     for name, value in list(globals().items())
     if callable(value) and getattr(value, "__module__", "") == __name__ and not isinstance(value, type)
+    if not name.startswith("__")  # __annotate__, which Python 3.14 adds to modules with annotations
 }
 
 

@@ -236,7 +236,7 @@ def test_saved_and_applied(own: Laboratory) -> None:
     assert {"std20", "modest"} <= set(names(own))
     own.run("dvc", "exp", "apply", "std20")
     assert own.results() == std20
-    assert modest["reports/metrics/he.json"] != std20["reports/metrics/he.json"]
+    assert modest["reports/metrics/small.json"] != std20["reports/metrics/small.json"]
     assert "initializers.small.std" in own.run("dvc", "params", "diff").stdout
 
 

@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 
 from pipeline.analysis import comparison, estimators
 from pipeline.datasets import DATASETS, circles
-from pipeline.figures import data_figures, style, training_figures
+from pipeline.figures import data_figures, plane, style, training_figures
 from tests.analysis.test_comparison import models
 from tests.marks import slow
 
@@ -417,9 +417,9 @@ def test_a_model_without_finite_outputs_predicts_no_class() -> None:
 
 def test_boundaries_show_every_sample() -> None:
     X, Y = TRAIN
-    assert data_figures.extent(X) == 1.5
+    assert plane.extent(X) == 1.5
     far = 3.0 * X
-    half = data_figures.extent(far)
+    half = plane.extent(far)
     assert np.abs(far).max() < half <= 1.02 * np.abs(far).max() + 0.5
     assert np.abs(data_figures.square(half)).max() == half
     for ax in data_figures.boundaries(PROBABILITIES, far, Y, 0).axes:

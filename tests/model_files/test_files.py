@@ -501,6 +501,34 @@ def test_missing_files_and_whole_modules() -> None:
         read(FILES / "torch_script.pt")
 
 
+def test_the_class_of_a_whole_module_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr(
+            "a/data.pkl", b"\x80\x02c__main__\nNet\n)\x81}X\x02\0\0\0fcctorch.nn.modules.linear\nLinear\n)\x81sb."
+        )
+    with pytest.raises(
+        UserError,
+        match=r"a.pt: is a whole pickled module of the class __main__.Net, and to load it would execute code; save",
+    ):
+        read(tmp_path / "a.pt")
+
+
+def test_batch_normalization_without_scale_or_configuration(tmp_path: Path) -> None:
+    """Of a single vector beside the statistics, .weights.h5 does not tell whether it is gamma or beta."""
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        for i in range(3):
+            file[f"bn/vars/{i}"] = np.zeros(4, np.float32)
+        file["bn/vars"].attrs["name"] = "batch_normalization"
+        file["first/vars/0"] = W
+    names = [tensor.name for tensor in read(tmp_path / "a.weights.h5").tensors]
+    assert names == [
+        "batch_normalization/0",
+        "batch_normalization/moving_mean",
+        "batch_normalization/moving_variance",
+        "first/kernel",
+    ]
+
+
 def test_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(

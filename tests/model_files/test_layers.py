@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.model_files.files import read
-from pipeline.model_files.layers import Layer, layers
+from pipeline.model_files.layers import Layer, layers, trained
 from pipeline.model_files.names import ACTIVATIONS, natural
 from pipeline.model_files.objects import from_object
-from pipeline.model_files.tensors import Model
+from pipeline.model_files.tensors import Model, Module, Tensor
 from pipeline.networks import activations
 from tests.model_files.fuzz import FILES
 
@@ -289,6 +291,32 @@ def test_reparametrized_weights(names: list[str], kept: list[str]) -> None:
     assert found[0].bias is not None
 
 
+def test_groups_of_a_transposed_convolution() -> None:
+    """PyTorch: input channels 0 and 1 lead to output channels 0 to 2, input channels 2 and 3 to 3 to 5."""
+    values = np.arange(4 * 3 * 2, dtype=np.float32).reshape(4, 3, 2)
+    model = Model(
+        "",
+        "pytorch",
+        [Tensor("a.weight", (4, 3, 2), "float32", lambda: values)],
+        {"a": Module("ConvTranspose1d", "", 2)},
+    )
+    (layer,) = layers(model)
+    assert (layer.units, layer.fan_in, layer.fan_out) == (6, 6, 8)  # torch.nn.init takes size(1) and size(0)
+    expected = [values[2 * (unit // 3) : 2 * (unit // 3) + 2, unit % 3].ravel() for unit in range(6)]
+    assert np.array_equal(layer.matrix(), expected)
+
+
+def test_vectors_of_unknown_use_are_left_out() -> None:
+    """A class token and LayerScale (Touvron et al. 2021), whose gamma of PyTorch has no beta beside it."""
+    arrays = {"cls_token": np.zeros((1, 1, 8)), "block.ls1.gamma": np.zeros(8), "positions": np.zeros((1, 5, 8))}
+    arrays |= {"block.norm.gamma": np.ones(8), "block.norm.beta": np.zeros(8), "block.fc.weight": np.zeros((4, 8))}
+    assert [(layer.name, layer.kind) for layer in layers(from_object(arrays))] == [
+        ("positions", "other"),
+        ("block.norm", "normalization"),
+        ("block.fc", "dense"),
+    ]
+
+
 def test_integers_and_numbers_are_no_layers() -> None:
     arrays = {
         "a.weight": np.zeros((2, 3)),
@@ -298,6 +326,59 @@ def test_integers_and_numbers_are_no_layers() -> None:
         "a.empty": np.zeros((0, 3)),
     }
     assert [layer.name for layer in layers(from_object(arrays))] == ["a"]
+
+
+LEAVES = "weight bias kernel recurrent_kernel depthwise_kernel pointwise_kernel embeddings embedding gamma beta scale mean running_mean"
+LEAVES += " num_batches_tracked weight_ih_l0 weight_hh_l0 weight_hr_l0 bias_ih_l0 weight_ih weight_hh in_proj_weight in_proj_bias weight_g"
+LEAVES += " weight_v weight_orig weight_u parametrizations.weight.original0 parametrizations.weight.original1 W1 b1 W2 b2 x arr_0 0"
+KINDS = [
+    "",
+    "Linear",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Conv1D",
+    "Conv2DTranspose",
+    "LSTM",
+    "GRU",
+    "Embedding",
+    "LayerNorm",
+    "MatMul",
+]
+
+
+@given(
+    arrays=st.dictionaries(
+        st.tuples(st.sampled_from(["", "a", "lstm.hi", "cell/hi", "att/query", "att/out", "tokens_embed", "depthwise", "c_attn", "c_proj"]), st.sampled_from(LEAVES.split())),
+        st.lists(st.sampled_from([0, 1, 2, 3, 6]), max_size=4),
+        max_size=6,
+    ),
+    framework=st.sampled_from(["", "pytorch", "keras", "flax", "sklearn", "onnx"]),
+    kind=st.sampled_from(KINDS),
+    layout=st.sampled_from(["", OUT, IN, "in, out, kernel"]),
+)  # fmt: skip
+@settings(max_examples=200, deadline=None)
+def test_layers_of_any_names_and_shapes(arrays: Any, framework: str, kind: str, layout: str) -> None:
+    """Whatever a file contains, matrices hold all values, and trained() gives a sentence."""
+    separator = "." if framework == "pytorch" else "/"
+    tensors = []
+    for (module, leaf), shape in arrays.items():
+        values = np.zeros(shape, np.float32)
+        name = f"{module}{separator}{leaf}" if module else leaf
+        tensors.append(Tensor(name, values.shape, "float32", lambda values=values: values))
+    modules = {
+        name: Module(kind, "relu", 2 if kind == "Conv2d" else 1, layout=layout if framework == "onnx" else "")
+        for name in ["a", *(tensor.name for tensor in tensors)]
+    }
+    model = Model("", framework, tensors, modules)
+    assert trained(model) == ""
+    found = layers(model)
+    for layer in found:
+        assert np.asarray(layer.matrix()).size == layer.weight.read().size > 0
+        assert layer.fan_in > 0
+        assert layer.fan_out > 0
+        assert layer.hidden_size >= 0
+    weights = [layer.weight.name for layer in found]
+    assert len(weights) == len(set(weights))
 
 
 def test_numbers_in_names_are_sorted_by_value() -> None:

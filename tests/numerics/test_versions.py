@@ -219,7 +219,7 @@ def test_what_is_installed_is_allowed() -> None:
 
 @pytest.mark.parametrize("name", ["numba", "pandas", "dvc", "mlflow"])
 def test_what_a_next_version_may_break_has_an_upper_bound(name: str) -> None:
-    """Private attributes of Numba's cache are patched, DVC's output is read, and MLflow's folders are written."""
+    """Private attributes of Numba are used, DVC's output is read, and MLflow's folders are written."""
     assert any(bound.operator == "<" for bound in REQUIRED[name])
 
 

@@ -294,7 +294,7 @@ def test_an_interruption_stops_training_and_leaves_what_was_there(
     assert process.returncode == 130
     assert said.splitlines()[-1] == "Interrupted; no partial files were written."
     assert laboratory.results() == before
-    assert not list(tmp_path.glob("cache/**/*descend_models*.nbc"))
+    assert not list(tmp_path.glob("cache/**/kernel_passes*.nbo"))
 
 
 def test_the_miniature_differs_from_the_shipped_parameters_only_in_size() -> None:

@@ -91,3 +91,22 @@ def test_blas_has_one_thread_unless_the_user_sets_another_number(setting: dict[s
     found = [pool["num_threads"] for pool in json.loads(done.stdout) if pool["internal_api"] == "openblas"]
     if found:  # NumPy of this platform has OpenBLAS
         assert set(found) == {min(threads, os.cpu_count() or 1)}
+
+
+BAR = """
+import multiprocessing, sys
+import psutil
+multiprocessing.set_start_method("forkserver")  # the default on Linux since Python 3.14
+from pipeline.stages import progress
+sys.stderr.isatty = lambda: True
+with progress.task("Training.", 2, "model") as advance:
+    advance(2)
+print("tqdm" in sys.modules, psutil.Process().children())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no forkserver")
+def test_a_bar_starts_no_process() -> None:
+    """With the lock of tqdm's own it starts one, which writes a warning if the stage is interrupted."""
+    done = subprocess.run([sys.executable, "-c", BAR], capture_output=True, text=True, check=True)
+    assert done.stdout == "True []\n"

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image, ImageColor
 
-from pipeline.figures.data_figures import CLASSES, REGIONS, extent
+from pipeline.figures.data_figures import CLASSES, REGIONS
+from pipeline.figures.plane import EXTENT, extent
 from pipeline.tracking import images
 
 RIGHT = (images.square()[0] > 0.0).astype(float)  # class 1 where x1 > 0
@@ -12,7 +13,7 @@ TOP = (images.square()[1] > 0.0).astype(float)
 
 def colour(image: Image.Image, x1: float, x2: float) -> str:
     """The colour at a point of the plane."""
-    place = [(1 + x1 / images.EXTENT) / 2, (1 - x2 / images.EXTENT) / 2]
+    place = [(1 + x1 / EXTENT) / 2, (1 - x2 / EXTENT) / 2]
     pixel = image.convert("RGB").getpixel([round(p * (images.SIDE - 1)) for p in place])
     return "#{:02x}{:02x}{:02x}".format(*pixel)
 
@@ -45,7 +46,7 @@ def test_samples_beyond_the_usual_square_are_in_the_picture() -> None:
     half = extent(X)
     right = (images.square(half)[0] > 0.0).astype(float)
     image = images.boundary(right, images.markers(X, np.array([[0.0, 1.0]])))
-    found = [ImageColor.getrgb(colour(image, *(x * images.EXTENT / half))) for x in X.T]
+    found = [ImageColor.getrgb(colour(image, *(x * EXTENT / half))) for x in X.T]
     expected = [ImageColor.getrgb(CLASSES[label][1]) for label in (0, 1)]
     assert np.abs(np.array(found) - np.array(expected)).max() <= 1  # of 255: made smaller, they are rounded
 

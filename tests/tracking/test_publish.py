@@ -348,6 +348,53 @@ def test_a_run_that_another_process_deletes_while_it_is_written_is_no_error(root
     assert state(root)["models"] == {"he seed 3": "|theirs|result abc|"}
 
 
+def test_a_run_that_another_process_deletes_before_it_gets_a_name_is_no_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process keeps a run of the same identity with a smaller id."""
+    opened = server(root)
+    publish.publish(opened, result())
+    set_names = publish._set_names
+    deleted = []
+
+    def delete_before(opened_store: Any, row: Any, names: Sequence[str]) -> None:
+        if row.data.tags["identity"] == "he seed 3" and not deleted:
+            deleted.append(row)
+            client(root).delete_run(row.info.run_id)
+            publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
+        set_names(opened_store, row, names)
+
+    monkeypatch.setattr(publish, "_set_names", delete_before)
+    publish.publish(opened, result("def", experiment="mine"))
+    assert deleted
+    assert state(root)["models"] == {"he seed 3": "|theirs|mine|", "he seed 4": "|result abc|mine|"}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_run_that_another_process_deletes_while_its_model_is_saved_leaves_no_model(
+    root: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """`is_there`: without its details, which are added; else it is being created."""
+    opened = server(root)
+    if is_there:
+        publish.publish(opened, with_models(result(), [run("he seed 3")]))
+    create_model = MlflowClient.create_logged_model
+    deleted = []
+
+    def delete_before(*arguments: Any, source_run_id: str, **named: Any) -> Any:
+        if not deleted:
+            deleted.append(source_run_id)
+            client(root).delete_run(source_run_id)
+            publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
+        return create_model(*arguments, source_run_id=source_run_id, **named)
+
+    monkeypatch.setattr(MlflowClient, "create_logged_model", delete_before)
+    publish.publish(opened, with_models(result("def"), [detailed()]))
+    assert state(root)["models"] == {"he seed 3": "|theirs|result def|"}
+    (model,) = logged_models(client(root))
+    assert model.source_run_id == only(root, "models", "he seed 3").info.run_id != deleted[0]
+
+
 def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each reads the tag before the other writes it; the name that the later write drops is added again."""
     opened = server(root)
@@ -355,16 +402,68 @@ def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, m
     set_names = publish._set_names
     overwritten = []
 
-    def overwrite(opened_store: Any, row: Any, names: Sequence[str]) -> None:
-        set_names(opened_store, row, names)
-        if row.data.tags["identity"] == "he seed 3" and not overwritten:
-            overwritten.append(row)
-            client(root).set_tag(row.info.run_id, "results", "|result abc|other|")
+    def overwrite(opened_store: Any, renamed: Sequence[tuple[Any, Sequence[str]]]) -> None:
+        set_names(opened_store, renamed)
+        for row, _ in renamed:
+            if row.data.tags["identity"] == "he seed 3" and not overwritten:
+                overwritten.append(row)
+                client(root).set_tag(row.info.run_id, "results", "|result abc|other|")
 
     monkeypatch.setattr(publish, "_set_names", overwrite)
     publish.publish(opened, result("def", experiment="mine"))
     assert overwritten
     assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
+
+
+def test_a_name_that_another_process_adds_after_the_search_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other process has finished, so it will not add the name again."""
+    opened = server(root)
+    publish.publish(opened, result())
+    put_level = publish._put
+    added = []
+
+    def add_before(opened_store: Any, level: str, *arguments: Any) -> int:
+        if level == "models" and not added:
+            added.append(only(root, "models", "he seed 3"))
+            client(root).set_tag(added[0].info.run_id, "results", "|result abc|other|")
+        return put_level(opened_store, level, *arguments)
+
+    monkeypatch.setattr(publish, "_put", add_before)
+    publish.publish(opened, result("def", experiment="mine"))
+    assert added
+    assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
+
+
+@pytest.mark.parametrize("has_table", [True, False], ids=["table as expected", "no such table"])
+def test_tags_of_many_runs_are_changed_whatever_the_tables_of_mlflow(
+    root: Path, monkeypatch: pytest.MonkeyPatch, has_table: bool
+) -> None:
+    """All in one transaction without MLflow, or one by one by MLflow if its table of tags has another form."""
+    with store.writing(root) as opened:
+        publish.publish(opened, result())
+        present = {row.info.run_id: row.data.tags for row in runs(client(root), "models")}
+        assert len(present) == 2
+        calls = []
+        set_tag = MlflowClient.set_tag
+        monkeypatch.setattr(MlflowClient, "set_tag", lambda *given: (calls.append(given), set_tag(*given)))
+        if not has_table:
+            monkeypatch.setattr(store.sqlite3, "connect", lambda path: sqlite3.Connection(":memory:"))
+        store.set_tags(opened, "results", {run_id: f"|{run_id}|" for run_id in present})
+        monkeypatch.undo()
+    assert len(calls) == (0 if has_table else 2)
+    for row in runs(client(root), "models"):
+        assert row.data.tags == present[row.info.run_id] | {"results": f"|{row.info.run_id}|"}
+
+
+def test_no_tag_is_changed_unless_all_of_them_exist(root: Path) -> None:
+    with store.writing(root) as opened:
+        publish.publish(opened, result())
+        ids = [row.info.run_id for row in runs(client(root), "models")]
+        path = store.database(opened.uri)
+        assert not store._updated(path, "results", {ids[0]: "|new|", "no such run": "|new|"})
+        assert state(root)["models"] == {"he seed 3": "|result abc|", "he seed 4": "|result abc|"}
+        assert store._updated(path, "results", dict.fromkeys(ids, "|new|"))
+        assert state(root)["models"] == {"he seed 3": "|new|", "he seed 4": "|new|"}
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
@@ -216,6 +217,34 @@ def test_one_thread_for_each_cpu_that_may_be_used(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     run(HE, 0)
     assert started == [1]
+
+
+@pytest.mark.parametrize("limit", ["0", "1", "1000"])
+def test_the_number_of_workers_is_that_of_joblib(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", limit)
+    assert executors.n_cores() == joblib.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),  # rounded up
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "unreadable\n"}, None),
+        ({}, None),
+    ],
+)
+def test_quotas_of_control_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int | None
+) -> None:
+    """As in the kernel's documentation: cgroup-v2 (cpu.max) and sched-bwc (cfs_quota_us)."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(executors, "CONTROL_GROUPS", tmp_path)
+    assert executors.quota() == expected
 
 
 COUNT = "from pipeline.training.executors import n_cores; print(n_cores())"

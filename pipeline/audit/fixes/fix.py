@@ -49,7 +49,10 @@ def fix(cause: str, layer: Layer, expected: Sequence[str], framework: str, activ
     CAUSES[cause]
     framework = framework if framework in SAVE_INITIAL else ""
     phi = layer.activation or activation
-    name = expected[0].partition(" = ")[0] if expected else RECOMMENDED.get(phi, "he_normal")
+    recommended = RECOMMENDED.get(phi, "he_normal")
+    if framework in ("keras", "flax"):  # whose normal initializers are truncated
+        recommended = recommended.replace("_normal", "_truncated_normal")
+    name = expected[0].partition(" = ")[0] if expected else recommended
     if cause == "not_initial":
         return SAVE_INITIAL[framework]
     if cause == "normalization" or layer.kind == "normalization":
@@ -60,7 +63,7 @@ def fix(cause: str, layer: Layer, expected: Sequence[str], framework: str, activ
         line = draw(layer, name, framework).replace("np.random.default_rng()", "rng")
         return f"{ONE_STREAM.get(framework, ONE_STREAM[''])}\n{line}"
     if cause == "unsuitable":
-        line = draw(layer, RECOMMENDED.get(phi, "he_normal"), framework)
+        line = draw(layer, recommended, framework)
         if phi in WITHOUT_EDGE:
             return f"{line}\n{_new_normalization(layer, framework)}"
         variance = CRITICAL_BIASES.get(phi, 0.0)

@@ -10,6 +10,7 @@ from pipeline.model_files import names
 from pipeline.model_files.tensors import Module
 
 DEPTH = 40
+NAMED = re.compile("normalization|embedding|^separable")
 
 
 class KerasLayer(NamedTuple):
@@ -112,9 +113,13 @@ def snake_case(kind: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", kind).lower()
 
 
-def variables(saved_as: str, layer: KerasLayer | None, shapes: Sequence[tuple[int, ...]]) -> list[str]:
-    """The names of a layer's variables in the order in which .weights.h5 numbers them."""
-    saved_as = re.sub(r"_\d+$", "", saved_as)
+def variables(name: str, saved_as: str, layer: KerasLayer | None, shapes: Sequence[tuple[int, ...]]) -> list[str]:
+    """The names of a layer's variables in the order in which .weights.h5 numbers them.
+
+    The class, in lower case, is that of the place in the file, or of subclassed models often that of the layer's name.
+    """
+    classes = (re.sub(r"_\d+$", "", each) for each in (saved_as, name))
+    saved_as = next((each for each in classes if NAMED.search(each)), "")
     config = layer.config if layer else {}
     n = len(shapes)
     order: Sequence[str] = ()
@@ -122,8 +127,8 @@ def variables(saved_as: str, layer: KerasLayer | None, shapes: Sequence[tuple[in
         statistics = ("moving_mean", "moving_variance") if saved_as.startswith("batch") else ()
         scale = ["gamma"] * bool(config.get("scale", True)) + ["beta"] * bool(config.get("center", True))
         order = (*scale, *statistics)
-        if len(order) != n:
-            order = (*("gamma", "beta")[: n - len(statistics)], *statistics)
+        if len(order) != n:  # without a configuration, a single one may be either
+            order = (*(("gamma", "beta") if n - len(statistics) == 2 else ("0",) * (n - len(statistics))), *statistics)
     elif "embedding" in saved_as:
         order = ("embeddings",)
     elif saved_as.startswith("separable"):

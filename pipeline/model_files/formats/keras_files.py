@@ -207,7 +207,7 @@ def _named_by_order(
         numbers = groups[group]
         shapes = [datasets[numbers[i]].shape for i in sorted(numbers)]
         layer = kinds.get(parts[-1]) if parts else None
-        leaves = keras_config.variables(parts[-1] if parts else "", layer, shapes)
+        leaves = keras_config.variables(name.rpartition("/")[2], parts[-1] if parts else "", layer, shapes)
         for leaf, i in zip(leaves, sorted(numbers), strict=True):
             yield (f"{name}/{leaf}" if name else leaf), numbers[i]
 

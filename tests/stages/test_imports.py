@@ -1,0 +1,73 @@
+"""Which large packages the process of each stage imports: each takes a fraction of a second, for every stage."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STAGES = Path(__file__).parents[2] / "pipeline" / "stages"
+LARGE = {
+    "asyncio",
+    "dvc",
+    "joblib",
+    "matplotlib",
+    "mlflow",
+    "numba",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "sqlalchemy",
+    "tqdm",
+}
+LARGE |= {"llvmlite", "pydantic"}
+FOR_PARAMS = {"pydantic"}  # params.yaml is checked
+FOR_LOOPS = {"llvmlite"}  # compiled code is loaded
+ALLOWED = {
+    "dataset": FOR_PARAMS | {"matplotlib"},
+    "resolve": FOR_PARAMS | FOR_LOOPS,
+    "train": FOR_LOOPS,
+    "trajectories": FOR_LOOPS,
+    "diagnose": FOR_LOOPS,
+    "initialization": FOR_PARAMS | FOR_LOOPS | {"matplotlib", "pandas"},
+    "aggregate": FOR_PARAMS | FOR_LOOPS | {"matplotlib", "pandas"},
+    "page": FOR_PARAMS | FOR_LOOPS | {"pandas"},
+    "track": FOR_PARAMS | FOR_LOOPS | {"mlflow", "pandas", "asyncio", "scipy", "sqlalchemy", "tqdm"},  # most by MLflow
+}
+
+
+def test_every_stage_has_its_list() -> None:
+    assert set(ALLOWED) == {path.stem for path in STAGES.glob("*.py")} - {"__init__", "progress"}
+
+
+@pytest.mark.parametrize("stage", ALLOWED)
+def test_a_stage_imports_what_it_uses(stage: str) -> None:
+    """Before its work begins; packages that only some params.yaml need are imported later."""
+    code = f"import sys, pipeline.stages.{stage}; print(*{LARGE} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=STAGES.parents[1], check=True, capture_output=True, text=True
+    )
+    assert set(done.stdout.split()) <= ALLOWED[stage]
+
+
+@pytest.mark.dvc
+@pytest.mark.parametrize("stage", ALLOWED)
+def test_the_work_of_a_stage_imports_no_compiler(stage: str, laboratory) -> None:  # type: ignore[no-untyped-def]
+    """From the compiled code in the laboratory, every stage works without Numba."""
+    function = "write_page" if stage == "page" else stage
+    arguments = '["--initializer", "he"]' if stage == "train" else ""
+    code = f"import sys; from pipeline.stages.{stage} import {'main' if stage == 'train' else function} as work; "
+    code += f"work({arguments}); print(*{{'numba', 'sklearn', 'joblib'}} & set(sys.modules), sep=',')"
+    done = laboratory.run("python", "-c", code)
+    assert done.stdout.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize(("program", "expected"), [("-m", "False"), ("-c", "True")])
+def test_garbage_is_collected_except_while_a_stage_imports(program: str, expected: str) -> None:
+    """As `python -m` sets sys.argv[0] while it looks for a stage; other programs that import stages keep collecting."""
+    code = f"import sys; sys.argv[0] = '{program}'; import gc, pipeline.stages; print(gc.isenabled()); "
+    code += "pipeline.stages.run_and_exit(lambda: print(gc.isenabled(), gc.get_freeze_count() > 0))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=STAGES.parents[1], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [expected, "True", "True"]
