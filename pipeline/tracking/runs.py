@@ -26,6 +26,7 @@ COUNTED = ("initial_label", "behaviour")  # columns of reports/comparison.csv: n
 SHARED = ("data.", "network.", "training.")  # keys of params.yaml that concern all models
 SHOWN = ("comparison.highlight_seed", "comparison.target_accuracy")  # keys that concern what is shown of an initializer
 AUDITS = "audits"  # the section of params.yaml on which no initializer or model depends
+MAX_NOTE = 7000  # characters; MLflow cuts a description at 8000, and links and the verdict of the audit are added
 MEASURED_APART = ("benchmark", "labels", "audit_benchmark", "audit_suitability")  # files of reports/, by no stage
 LONGEST = 500  # characters of a parameter's value
 
@@ -105,9 +106,10 @@ def result_run(inputs: Inputs) -> Run:
     metrics = [(key, value, 0) for key, value in summary(P.initializers).items()]
     audited = reports.read_audit()
     metrics += [(f"audit/{key}", float(value), 0) for key, value in audited.items()]
-    report = atomic_files.read_bytes(reports.REPORTS / "comparison.md").decode().partition("\n## Figures")[0]
+    report = first_sections(atomic_files.read_bytes(reports.REPORTS / "comparison.md").decode())
     if audited.get("models"):  # the heading and the verdict
-        report += "\n#" + "\n\n".join(atomic_files.read_bytes(reports.REPORTS / "audit.md").decode().split("\n\n")[:2])
+        audit = atomic_files.read_bytes(reports.REPORTS / "audit.md").decode()
+        report += "\n\n#" + "\n\n".join(audit.split("\n\n")[:2])
     content = digest_of([(path.as_posix(), file_digest(path)) for path in files])
     files += [path for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
     return Run(
@@ -119,6 +121,17 @@ def result_run(inputs: Inputs) -> Run:
         content,
         lambda folder: Details(files=[(path, path.as_posix()) for path in files], data=inputs.data),
     )
+
+
+def first_sections(report: str) -> str:
+    """The sections of a report before its figures, as many of the first ones as a description in MLflow may hold."""
+    first, *sections = re.split(r"\n(?=##+ )", report.partition("\n## Figures")[0])
+    for section in sections:
+        longer = f"{first}\n{section}"
+        if len(longer) > MAX_NOTE:
+            return f"{first}\n\nMore in reports/comparison.md, below Artifacts."
+        first = longer
+    return first
 
 
 def summary(names: Iterable[str]) -> dict[str, float]:

@@ -227,3 +227,16 @@ def test_what_makes_another_result_and_what_another_model(
     trained.write_weights(path, SEEDS, weights)
     assert len(identities()[2] & models) == 5
     assert identities()[0] != other_result
+
+
+def test_a_long_report_is_cut_between_sections() -> None:
+    """MLflow itself would cut it within a line and warn."""
+    table = "| a | b |\n" * 300
+    report = f"# Title\n\nIn short.\n\n## One\n\n{table}\n### Two\n\n{table}\n## Three\n\n{table}\n## Figures\n\n![](a.png)\n"
+    found = runs.first_sections(report)
+    assert (
+        found
+        == f"# Title\n\nIn short.\n\n## One\n\n{table}\n### Two\n\n{table}\n\nMore in reports/comparison.md, below Artifacts."
+    )
+    assert len(found) < 7100
+    assert runs.first_sections("# Title\n\n## One\n\ntext\n\n## Figures\n") == "# Title\n\n## One\n\ntext\n"
