@@ -59,6 +59,36 @@ MUTATIONS = (
     Mutation(
         "model_files/formats/safetensors_files.py", "values.offset + start, stop", "values.offset, stop", "model_files"
     ),
+    # the stage audit
+    Mutation("config/audits.py", "if any(isinstance(layer, float)", "if not any(isinstance(layer, float)"),
+    Mutation(
+        "figures/audit_figure.py",
+        "(values + REACH) * (BINS",
+        "(values - REACH) * (BINS",
+        "figures/test_audit_figure.py",
+    ),
+    Mutation("figures/audit_figure.py", "* step : step]", "* step]", "figures/test_audit_figure.py"),
+    Mutation("figures/audit_figure.py", "n // 4)", "0)", "figures/test_audit_figure.py"),
+    Mutation("figures/audit_figure.py", "s = s / STD_WITHIN_2 if cut", "s = s if cut", "figures/test_audit_figure.py"),
+    Mutation("figures/audit_figure.py", "z - curve.mean", "z + curve.mean", "figures/test_audit_figure.py"),
+    Mutation(
+        "reporting/audit_report.py", "STATES.index(audits[name].state), name", "name", "reporting/test_audit_report.py"
+    ),
+    Mutation(
+        "reporting/audit_report.py",
+        '"alarms": of[ALARM]',
+        '"alarms": of[NOT_CHECKED]',
+        "reporting/test_audit_report.py",
+    ),
+    Mutation("stages/audit.py", "found - batches", "found", "stages/test_audit.py"),
+    Mutation("stages/audit.py", "(hidden or indexed or", "(hidden or", "stages/test_audit.py"),
+    Mutation(
+        "stages/audit.py",
+        "settings.expect, settings.activation, given",
+        '"", settings.activation, given',
+        "stages/test_audit.py",
+    ),
+    Mutation("tracking/runs.py", "!= AUDITS}", "== AUDITS}", "tracking/test_runs.py"),
     # audit
     Mutation("audit/run.py", "p = min(1.0, n_tests * weights.p)", "p = min(1.0, weights.p)", "audit/test_run.py"),
     Mutation("audit/run.py", "2 * len(moved) >= len(judged)", "2 * len(moved) > 2 * len(judged)", "audit/test_run.py"),

@@ -183,7 +183,7 @@ def test_dvc_changes_only_the_value_in_params_yaml(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(committed, encoding="utf-8")
     apply_overrides(path, ["network.activation=tanh"])
-    assert path.read_text(encoding="utf-8") == committed.replace("activation: relu", "activation: tanh")
+    assert path.read_text(encoding="utf-8") == committed.replace("\n  activation: relu", "\n  activation: tanh")
 
 
 def strings(path: Path) -> list[str]:

@@ -52,6 +52,13 @@ def test_without_models_the_report_is_two_lines() -> None:
 
 
 def test_the_numbers() -> None:
+    assert metrics({"a": WRONG, "b": WRONG, "c": FINE}) == {
+        "models": 3,
+        "alarms": 2,
+        "not_checked": 0,
+        "not_at_initialization": 0,
+        "findings": 4,
+    }
     assert metrics(ALL) == {"models": 4, "alarms": 1, "not_checked": 1, "not_at_initialization": 1, "findings": 2}
 
 
