@@ -91,7 +91,9 @@ MUTATIONS = (
     Mutation("tracking/runs.py", "!= AUDITS}", "== AUDITS}", "tracking/test_runs.py"),
     # audit
     Mutation("audit/run.py", "p = min(1.0, n_tests * weights.p)", "p = min(1.0, weights.p)", "audit/test_run.py"),
-    Mutation("audit/run.py", "2 * len(moved) >= len(judged)", "2 * len(moved) > 2 * len(judged)", "audit/test_run.py"),
+    Mutation(
+        "audit/run.py", "2 * len(weights) >= len(judged)", "2 * len(weights) > 2 * len(judged)", "audit/test_run.py"
+    ),
     Mutation(
         "audit/command/main.py", "return printed, max(codes)", "return printed, min(codes)", "audit/test_command.py"
     ),

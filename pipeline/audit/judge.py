@@ -13,7 +13,14 @@ from pipeline.distributions.explain import Explained, candidates, explain, free_
 from pipeline.distributions.families import UNIFORM
 from pipeline.distributions.goodness import NOT_TESTED, TESTS, Dependence, combined, p_values
 from pipeline.distributions.laws import Fans, Law, law
-from pipeline.distributions.structures import RANDOM, Structure, count_equal, equal_rows, structure
+from pipeline.distributions.structures import (
+    RANDOM,
+    Structure,
+    count_equal,
+    equal_rows,
+    may_be_orthogonal,
+    structure,
+)
 from pipeline.distributions.summary import Summary, summarize
 from pipeline.model_files.layers import Layer
 
@@ -26,6 +33,7 @@ ARRANGEMENT = ("units", "inputs", "unit_angle", "input_angle")  # the tests that
 SCALED = 1e-4  # p-value of all laws below which units are given a scale of their own
 MIN_SCALED = 8  # units and inputs
 SCALED_UNITS = Structure("data_dependent", "normal draws, with a scale of its own for each unit, as set from data")
+TOO_SMALL = 4.0  # standard deviations of weights, in units of the smallest number, that are rounded to almost nothing
 MANY_ZEROS = 10  # times as many as expected, and at least as many
 STRUCTURES = {  # those that a recipe's name stands for
     "zeros", "constant", "orthogonal", "identity", "sparse", "martens_sparse", "zero_init", "looks_linear", "dirac",
@@ -73,6 +81,8 @@ def examine_matrix(matrix: NDArray[Any], dtype: str, fans: Sequence[Fans], expec
         as_expected = SAME_STRUCTURE.get(wanted, wanted) == kind.name
         as_expected |= not expect and kind.name not in ("zeros", "constant")
         return Weights(summary, pairs, kind, [], [], 1.0 if as_expected else 0.0)
+    if SAME_STRUCTURE.get(expect.partition("(")[0], expect) == "orthogonal" and may_be_orthogonal(summary, pairs):
+        return Weights(summary, pairs, Structure("orthogonal", "or random: too few weights to tell"), [], [], 1.0)
     found = explain(summary, pairs, fans)
     expected = [Explained(wanted, p_values(summary, pairs, wanted), 0.0) for wanted in _expected(expect, fans)]
     if not expect:
@@ -130,6 +140,10 @@ def _certain(name: str, weights: Weights, matrix: NDArray[Any], expect: str) -> 
         return Finding(name, "constant", f"all {summary.n} weights are {summary.low:.6g}", 0.0)
     if kind is not RANDOM:
         return None
+    least = 2.0 * float(summary.half_spacing(0.0))
+    if summary.zeros and summary.mean_square < TOO_SMALL * TOO_SMALL * least * least:
+        text = f"{summary.zeros} of {summary.n} weights are 0, the others near the smallest number of {summary.dtype}"
+        return Finding(name, "zero_weights", text, 0.0)
     for what, squares in (("unit", summary.unit_squares), ("input", summary.input_squares)):
         if not squares.all():
             places = np.flatnonzero(squares == 0.0)
@@ -138,7 +152,7 @@ def _certain(name: str, weights: Weights, matrix: NDArray[Any], expect: str) -> 
         ("unit", weights.dependence.units, matrix),
         ("input", weights.dependence.inputs, matrix.T),
     ):
-        if equal_rows(pair, rows.shape[1], summary.dtype):
+        if equal_rows(pair, rows, summary):
             n = count_equal(rows, pair.first, summary.dtype) if summary.n <= LARGEST_REPAIRED else 2
             which = f"{what}s {pair.first} and {pair.second}" if n == 2 else f"{n} of {len(rows)} {what}s"
             return Finding(name, "equal_units", f"{which} have the same weights up to sign and scale", 0.0)

@@ -96,6 +96,7 @@ def audit_layers(
     predicted = suitability(audits, activation, data)  # which raises UserError for a batch that does not fit
     if data is not None:
         audits = _with_data(audits, families, activation, data, level / n_tests, notes)
+    audits = _without_zero_scales(audits, notes)
     state = _state(audits, trained)
     found = sorted((finding for audit in audits for finding in audit.findings), key=lambda one: one.p)
     if trained and layers:
@@ -233,6 +234,25 @@ def _normalization(layer: Layer, level: float) -> LayerAudit:
     )  # fmt: skip
 
 
+def _without_zero_scales(audits: list[LayerAudit], notes: list[str]) -> list[LayerAudit]:
+    """The audits, with a finding for each normalization layer if the scales of all of them are 0; else a note."""
+    layers = [audit for audit in audits if audit.layer.kind == "normalization"]
+    zero = [audit for audit in layers if audit.std == 0.0]
+    if not zero:
+        return audits
+    if len(zero) < len(layers):
+        names = ", ".join(audit.layer.name for audit in zero[:5]) + (", ..." if len(zero) > 5 else "")
+        notes.append(f"the scale of {names} is 0, which is right for the last normalization of a residual branch only")
+        return audits
+    text = "its scale is 0, so that its output does not depend on its input"
+    return [
+        replace(audit, findings=[*audit.findings, Finding(audit.layer.name, "normalization", text, 0.0)])
+        if audit in zero
+        else audit
+        for audit in audits
+    ]
+
+
 def _with_matches(
     audits: list[LayerAudit], draws: Sequence[tuple[str, tuple[Array, Array]]], level: float
 ) -> list[LayerAudit]:
@@ -266,7 +286,8 @@ def _state(audits: Sequence[LayerAudit], trained: str) -> str:
         if any(one.cause == "not_initial" for one in audit.findings)
         or (any(one.cause in ("bias", "normalization") for one in audit.findings) and _small_bias(audit))
     ]  # fmt: skip
-    if trained or (2 * len(moved) >= len(judged) > 0 and moved):
+    weights = [audit for audit in moved if any(one.cause == "not_initial" for one in audit.findings)]
+    if trained or 2 * len(moved) > len(judged) or (weights and 2 * len(weights) >= len(judged)):
         return NOT_INITIAL
     return ALARM if any(audit.findings for audit in audits) else AS_INTENDED
 

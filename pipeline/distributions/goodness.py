@@ -4,6 +4,7 @@ Each test has a p-value. Exact for normal laws are scale, mean, extreme and the 
 squares are approximated by a gamma distribution with the same three cumulants (Pearson III).
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 from pipeline.distributions.dependence import Pair, Spectrum
 from pipeline.distributions.families import NORMAL, Family
 from pipeline.distributions.laws import Law
-from pipeline.distributions.summary import Summary
+from pipeline.distributions.summary import Summary, cosine_error
 from pipeline.numerics.elementary import normal_cdf
 from pipeline.numerics.sums import Array
 from pipeline.numerics.tails import beta_tail, gamma_tails, kolmogorov_tail, normal_two_sided
@@ -75,7 +76,8 @@ def p_values(summary: Summary, dependence: Dependence, law: Law) -> dict[str, fl
                 ("input_angle", dependence.inputs, summary.units),
             ):
                 if pair.n_pairs and (size >= MIN_ANGLE or (family is NORMAL and size > 1)):
-                    tail = beta_tail(pair.cosine * pair.cosine, 0.5, 0.5 * (size - 1))
+                    cosine = max(0.0, pair.cosine - cosine_error(summary.dtype))
+                    tail = beta_tail(cosine * cosine, 0.5, 0.5 * (size - 1))
                     found[name] = min(1.0, pair.n_pairs * tail)
             largest, rows, columns = dependence.spectrum
             if min(rows, columns) >= MIN_SPECTRUM:
@@ -168,6 +170,7 @@ def _cube_root(x: float) -> float:
     return root
 
 
+@functools.cache
 def normal_quantile(p: float) -> float:
     """z with P(|Z| > z) = p, for 1e-300 < p <= 1, by bisection."""
     low, high = 0.0, 38.0

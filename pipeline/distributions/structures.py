@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from pipeline.distributions.dependence import Pair
 from pipeline.distributions.goodness import Dependence
-from pipeline.distributions.summary import SIGNIFICAND, Summary
+from pipeline.distributions.summary import Summary, cosine_error, tolerance
 from pipeline.initializers.layerwise import RECIPES
+from pipeline.numerics.elementary import log
 from pipeline.numerics.sums import lane_sum, pad
 from pipeline.numerics.tails import beta_tail
 
-COS_ROUNDING = 1e-11  # of a cosine of 1
 BY_CHANCE = 1e-9  # probability below which an observation is called certain
+LOG_CHANCE = -13.8  # log of the probability, 1e-6, below which vectors are called orthogonal
 SPARSE = 0.05  # smallest share of zeros in a sparse matrix
 LARGEST_COMPARED = 1 << 22  # weights; larger matrices are not compared with a constructed one
 
@@ -46,20 +47,20 @@ def structure(matrix: NDArray[Any], summary: Summary, dependence: Dependence) ->
     return _orthogonal(summary, dependence) or RANDOM
 
 
-def tolerance(dtype: str) -> float:
-    """Relative rounding error of a number in this format, times 8."""
-    return math.ldexp(8.0, -SIGNIFICAND[dtype])
-
-
-def equal_rows(pair: Pair, n: int, dtype: str) -> bool:
-    """Whether the closest pair of rows of n components is equal up to sign and scale, and not by chance."""
-    if n < 2 or not pair.n_pairs:
+def equal_rows(pair: Pair, rows: NDArray[Any], summary: Summary) -> bool:
+    """Whether the closest pair of rows is equal up to sign and scale in every element, and not by chance."""
+    n, error = rows.shape[1], cosine_error(summary.dtype)
+    if n < 2 or not pair.n_pairs or pair.cosine < 1.0 - error:
         return False
-    error = max(COS_ROUNDING, tolerance(dtype) * tolerance(dtype))
-    if pair.cosine < 1.0 - error:
+    if not pair.n_pairs * beta_tail(1.0 - 2.0 * error, 0.5, 0.5 * (n - 1)) < BY_CHANCE:
         return False
-    least = 1.0 - 2.0 * error
-    return pair.n_pairs * beta_tail(least, 0.5, 0.5 * (n - 1)) < BY_CHANCE
+    first, second = (np.asarray(rows[k], dtype=np.float64) for k in (pair.first, pair.second))
+    largest = int(np.argmax(np.abs(first)))
+    if second[largest] == 0.0:
+        return False
+    ratio = float(first[largest]) / float(second[largest])
+    least = float(summary.half_spacing(0.0)) * (2.0 + 2.0 * abs(ratio))
+    return bool((np.abs(first - ratio * second) <= tolerance(summary.dtype) * np.abs(first) + least).all())
 
 
 def count_equal(rows: NDArray[Any], index: int, dtype: str) -> int:
@@ -68,7 +69,7 @@ def count_equal(rows: NDArray[Any], index: int, dtype: str) -> int:
     squares = lane_sum(W * W)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosines = np.abs(lane_sum(W * W[index])) / np.sqrt(squares * squares[index])
-    return int(np.count_nonzero(cosines >= 1.0 - max(COS_ROUNDING, tolerance(dtype) * tolerance(dtype))))
+    return int(np.count_nonzero(cosines >= 1.0 - cosine_error(dtype)))
 
 
 def _with_zeros(matrix: NDArray[Any], summary: Summary) -> Structure | None:
@@ -87,7 +88,8 @@ def _with_zeros(matrix: NDArray[Any], summary: Summary) -> Structure | None:
         return Structure("delta_orthogonal", "orthogonal at one position of the kernel, zero elsewhere")
     counts = np.asarray(matrix != 0)
     per_unit, per_input = np.count_nonzero(counts, axis=1), np.count_nonzero(counts, axis=0)
-    if summary.zeros >= SPARSE * summary.n:
+    inner = counts[per_unit > 0][:, per_input > 0]
+    if summary.zeros >= SPARSE * summary.n and not inner.all():  # else whole units or inputs are 0
         if (per_unit == per_unit[0]).all() and per_unit[0] > 1:
             return Structure("martens_sparse", f"{per_unit[0]} of {summary.fan_in} inputs of each unit")
         if (per_input == per_input[0]).all() and per_input[0] > 0 and summary.units > 2:
@@ -139,16 +141,30 @@ def _rows_orthogonal(W: NDArray[Any], dtype: str) -> bool:
 
 def _orthogonality(dtype: str) -> float:
     """The largest cosine and relative difference of squared norms of vectors that are stored as orthonormal ones."""
-    return {"float64": 1e-8, "float32": 1e-4}.get(dtype, 2.0 * tolerance(dtype))
+    return max(1e-5, 0.375 * tolerance(dtype))  # frameworks compute them in single precision
 
 
-def _orthogonal(summary: Summary, dependence: Dependence) -> Structure | None:
-    """The structure of orthogonal units or inputs, whichever are fewer, of equal norm: W W^T = gain^2 I."""
+def may_be_orthogonal(summary: Summary, dependence: Dependence) -> bool:
+    """Whether units or inputs, whichever are fewer, are orthogonal and of equal norm, maybe by chance."""
     by_units = summary.units <= summary.fan_in
     pair = dependence.units if by_units else dependence.inputs
     squares = summary.unit_squares if by_units else summary.input_squares
     error = _orthogonality(summary.dtype)
-    if not pair.n_pairs or pair.cosine > error or squares.max() > squares.min() * (1.0 + error):
+    return bool(squares.min() > 0.0 and pair.cosine <= error and squares.max() <= squares.min() * (1.0 + error))
+
+
+def _orthogonal(summary: Summary, dependence: Dependence) -> Structure | None:
+    """The structure of orthogonal units or inputs, whichever are fewer, of equal norm: W W^T = gain^2 I."""
+    if not may_be_orthogonal(summary, dependence):
         return None
-    gain = math.sqrt(float(squares[0]))
+    n_vectors, n = sorted((summary.units, summary.fan_in))
+    error = _orthogonality(summary.dtype)
+    # Independent normal vectors: cosines have the law of `beta_tail`, relative squared norms a variance of 2 / n
+    small_cosine = 1.0 - beta_tail(error * error, 0.5, 0.5 * (n - 1)) if n > 1 else 1.0
+    equal_norm = min(1.0, error * math.sqrt(n / math.pi) / 2.0)
+    chance = n_vectors * (n_vectors - 1) // 2 * float(log(np.float64(max(small_cosine, 1e-300))))
+    chance += (n_vectors - 1) * float(log(np.float64(equal_norm)))
+    if chance > LOG_CHANCE:
+        return None
+    gain = math.sqrt(float((summary.unit_squares if summary.units <= summary.fan_in else summary.input_squares)[0]))
     return Structure("orthogonal", "" if abs(gain - 1.0) < error else f"gain {gain:.4g}")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.numerics.sums import Array, lane_sum, pad
 
 PIECE = 1 << 20  # values
+COS_ROUNDING = 1e-11  # of a cosine of 1 in double precision
 SAMPLE = 1 << 15  # values that the test of the shape sees
 SIGNIFICAND = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}  # bits
 SMALLEST = {"float64": -1074, "float32": -149, "float16": -24, "bfloat16": -133}  # exponent of the least number above 0
@@ -64,6 +65,16 @@ class Summary:
         return np.asarray(
             np.ldexp(0.5, np.where(x == 0.0, least, np.maximum(exponent - SIGNIFICAND[self.dtype], least)))
         )
+
+
+def tolerance(dtype: str) -> float:
+    """Relative rounding error of a number in this format, times 8."""
+    return math.ldexp(8.0, -SIGNIFICAND[dtype])
+
+
+def cosine_error(dtype: str) -> float:
+    """The largest error of a cosine near 1 of vectors in this format."""
+    return max(COS_ROUNDING, tolerance(dtype) * tolerance(dtype))
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -171,6 +171,35 @@ def test_normalization_layers() -> None:
     assert [one.cause for one in audit_layers([*weights, layer]).findings] == ["normalization"]
 
 
+def test_scales_of_normalization_of_0() -> None:
+    """Right for the last one of a residual branch, wrong for all."""
+    weights = network(he(np.random.default_rng(9), 2))
+    one, zero = (
+        network([np.full((1, 64), value)], kind="normalization")[0]._replace(name=f"n{value}") for value in (1.0, 0.0)
+    )
+    found = audit_layers([*weights, one, zero])
+    assert found.state == AS_INTENDED
+    assert any("n0.0 is 0" in note for note in found.notes)
+    found = audit_layers([*weights, zero])
+    assert [(one.layer, one.cause) for one in found.findings] == [("n0.0", "normalization")]
+
+
+def test_orthogonal_weights_of_every_shape() -> None:
+    """A single unit is always orthogonal; two units in few bits may be."""
+    rng = np.random.default_rng(10)
+    Q = stats.ortho_group.rvs(64, random_state=2)
+    for rows in (Q, Q[:1], Q[:, :1], bfloat16(Q[:2])):
+        dtype = "bfloat16" if rows.dtype == np.float32 else "float64"
+        assert audit_layers(network([rows], dtype=dtype), expect="orthogonal").state == AS_INTENDED, rows.shape
+    assert audit_layers(network([draws("normal", (64, 64), rng)]), expect="orthogonal").state == ALARM
+
+
+def test_weights_that_underflow() -> None:
+    W = (he(np.random.default_rng(11))[0] * 1e-6).astype(np.float16)
+    found = audit_layers(network([W], dtype="float16"), expect="he_normal")
+    assert (found.state, found.findings[0].cause) == (ALARM, "zero_weights")
+
+
 def test_expectation_for_one_layer() -> None:
     rng = np.random.default_rng(8)
     weights = he(rng, 3)

@@ -203,7 +203,7 @@ def test_saturated(columns: dict[str, Any], text: str | None) -> None:
         ([0.5, 0.99, 1.0], "vanishing: 10,000 steps needed"),
         ([1.0, 0.5, 1.0], "vanishing: 10,000 steps needed"),
         ([0.5, 1.0 - 3e-8, 0.0], "collapsed: correlation 1 - 3e-8"),
-        ([0.5, 1.0, 0.0], "collapsed: correlation 1 - 0"),
+        ([0.5, 1.0, 0.0], "collapsed: correlation 1"),
         ([0.5, NAN, NAN], "vanishing: 10,000 steps needed"),
     ],
 )

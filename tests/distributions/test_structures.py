@@ -85,7 +85,7 @@ def test_looks_linear() -> None:
     half = draws("normal", (20, 40), np.random.default_rng(0))
     W = np.concatenate([half, -half])
     assert name_of(W)[0] == "random"  # mirrored, but not orthogonal: equal units
-    assert equal_rows(dependence(W).units, 40, "float64")
+    assert equal_rows(dependence(W).units, W, summarize(W, "float64"))
     assert count_equal(W, 0, "float64") == 2
 
 
@@ -97,11 +97,34 @@ def test_equal_units(dtype: str) -> None:
         W = draws("normal", (64, 48), rng)
         W[7] = factor * W[4]
         W = ROUNDINGS[dtype](W)
-        assert equal_rows(dependence(W).units, 48, dtype), factor
+        assert equal_rows(dependence(W).units, W, summarize(W, dtype)), factor
         assert count_equal(W, 4, dtype) == 2
     for n in (1, 2, 3, 10):
         W = ROUNDINGS[dtype](draws("normal", (500, n), rng))
-        assert not equal_rows(dependence(W).units, n, dtype), n
+        assert not equal_rows(dependence(W).units, W, summarize(W, dtype)), n
+
+
+def test_units_with_one_common_huge_value_are_not_equal() -> None:
+    W = draws("normal", (40, 30), np.random.default_rng(8))
+    W[:, 4] = 1e38
+    assert dependence(W).units.cosine == 1.0
+    assert not equal_rows(dependence(W).units, W, summarize(W, "float64"))
+
+
+@pytest.mark.parametrize("shape", [(2, 64), (2, 256), (3, 40)])
+@pytest.mark.parametrize("dtype", ROUNDINGS)
+def test_few_random_units_are_not_called_orthogonal(shape: tuple[int, int], dtype: str) -> None:
+    """Of 300, at most one in any format: two units are nearly orthogonal by chance."""
+    rng = np.random.default_rng(9)
+    found = [name_of(ROUNDINGS[dtype](draws("normal", shape, rng)), dtype)[0] for _ in range(300)]
+    assert found.count("orthogonal") <= 1
+
+
+def test_a_zero_unit_is_not_a_sparse_matrix() -> None:
+    for place in (np.s_[7], np.s_[:, 7]):
+        W = draws("normal", (12, 12), np.random.default_rng(10))
+        W[place] = 0.0
+        assert name_of(W)[0] == "random"
 
 
 def test_reused_draws_are_found() -> None:

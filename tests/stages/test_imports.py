@@ -31,6 +31,7 @@ ALLOWED = {
     "diagnose": FOR_LOOPS,
     "initialization": FOR_PARAMS | FOR_LOOPS | {"matplotlib", "pandas"},
     "aggregate": FOR_PARAMS | FOR_LOOPS | {"matplotlib", "pandas"},
+    "audit": FOR_PARAMS,
     "page": FOR_PARAMS | FOR_LOOPS | {"pandas"},
     "track": FOR_PARAMS | FOR_LOOPS | {"mlflow", "pandas", "asyncio", "scipy", "sqlalchemy", "tqdm"},  # most by MLflow
 }

@@ -357,12 +357,13 @@ def test_a_run_that_another_process_deletes_before_it_gets_a_name_is_no_error(
     set_names = publish._set_names
     deleted = []
 
-    def delete_before(opened_store: Any, row: Any, names: Sequence[str]) -> None:
-        if row.data.tags["identity"] == "he seed 3" and not deleted:
-            deleted.append(row)
-            client(root).delete_run(row.info.run_id)
-            publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
-        set_names(opened_store, row, names)
+    def delete_before(opened_store: Any, renamed: Sequence[tuple[Any, Sequence[str]]]) -> None:
+        for row, _ in renamed:
+            if row.data.tags["identity"] == "he seed 3" and not deleted:
+                deleted.append(row)
+                client(root).delete_run(row.info.run_id)
+                publish._create(opened, "models", with_settings(run("he seed 3")), ["theirs"], 5)
+        set_names(opened_store, renamed)
 
     monkeypatch.setattr(publish, "_set_names", delete_before)
     publish.publish(opened, result("def", experiment="mine"))
