@@ -92,7 +92,7 @@ def test_labels_near_the_bound_are_not_decided() -> None:
     found = [judged(layers, "relu", steps=10**k) for k in range(1, 12)]
     names = [each.label for each in found]
     assert names[0] == "vanishing"
-    close = [each for each in found if each.label == NOT_DECIDED and "close to the bound" in each.reason]
+    close = [each for each in found if each.label == NOT_DECIDED and "margin of error" in each.reason]
     assert len(close) >= 2
     assert names == ["vanishing"] * names.count("vanishing") + [NOT_DECIDED] * names.count(NOT_DECIDED)
 
