@@ -188,7 +188,7 @@ def report(rows: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> 
     heads = ["label", *OUTCOMES]
     words = ["healthy", "faulty", NOT_DECIDED, "not predicted"]
     for key, title in (("theory", "Without data"), ("data", "With the training samples")):
-        parts += [f"## {title}", table(heads, counts(rows, key, words))]
+        parts += [f"## {title}", table(heads, [line for line in counts(rows, key, words) if set(line[1:]) != {"0"}])]
         body = []
         for depth in DEPTHS["digits"]:
             own = [row for row in rows if row["layers"] == depth]

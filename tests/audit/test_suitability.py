@@ -83,6 +83,20 @@ def test_a_doubtful_network_is_not_decided() -> None:
     assert found.trainable_depth == pytest.approx(9.0, rel=0.15)  # 6 / ln 2: GELU's slope at 0 is 1/2
 
 
+def test_labels_near_the_bound_are_not_decided() -> None:
+    """The steps that .5 times He needs in 12 layers are known by a factor of 10 for the gradient: 10 or 100 for them.
+
+    So between a number of steps with which it certainly stalls and one with which it does not lie 2 decades at least.
+    """
+    layers = audits([64] * 12 + [1], lambda fan_in, l: 0.5 * he(fan_in, l))
+    found = [judged(layers, "relu", steps=10**k) for k in range(1, 12)]
+    names = [each.label for each in found]
+    assert names[0] == "vanishing"
+    close = [each for each in found if each.label == NOT_DECIDED and "margin of error" in each.reason]
+    assert len(close) >= 2
+    assert names == ["vanishing"] * names.count("vanishing") + [NOT_DECIDED] * names.count(NOT_DECIDED)
+
+
 def test_saturation() -> None:
     found = judged(audits([64] * 20 + [1], lambda fan_in, l: 300.0 / math.sqrt(fan_in)), "sigmoid", steps=300)
     assert found.label in ("saturated", "exploding", NOT_DECIDED)
