@@ -269,6 +269,13 @@ def test_other_shapes_and_the_layout_of_keras(tmp_path: Path) -> None:
     assert "fan_out instead of fan_in" in grade(place, "he_normal").reasons[0].text
 
 
+def test_shapes_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--grade", f"{RIGHT}:laboratory", "--expect", "he_normal", "--json", "--shape", "20x30", "40x10"]
+    assert main([*given, "--shape", "7x9"]) == 0
+    shapes = json.loads(capsys.readouterr().out)["grade"]["shapes"]
+    assert [(shape["fan_out"], shape["fan_in"]) for shape in shapes] == [(20, 30), (40, 10), (7, 9)]
+
+
 def test_sizes_of_a_network_with_given_layers() -> None:
     assert connected([(64, 64), (48, 192), (192, 48)]) == [(64, 64), (192, 64), (48, 192), (192, 48)]
 

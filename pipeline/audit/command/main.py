@@ -170,10 +170,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--shape",
-        action="append",
+        nargs="+",
+        action="extend",
         default=[],
         metavar="FAN_OUTxFAN_IN",
-        help="a layer for which the graded function is called, such as 64x128; may be given several times",
+        help="layers for which the graded function is called, such as 64x128 32x32",
     )
     add("--transposed", action="store_true", help="the graded function returns (fan_in, fan_out), as in Keras and JAX")
     add("--json", action="store_true", help="print JSON instead of text")
