@@ -6,6 +6,7 @@ precedence, since the check is then incomplete.
 """
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -122,7 +123,9 @@ def expectations(given: Sequence[str]) -> str | dict[str, str]:
 
 
 def _print(printed: str) -> None:
-    """Print to a pipe that its reader may have closed, as `head` does."""
+    """Print in any encoding, and to a pipe that its reader may have closed, as `head` does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         sys.stdout.write(printed)
         sys.stdout.flush()
