@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,16 @@ def test_a_tensor_that_is_no_array_is_named(tmp_path: Path) -> None:
     (reason,) = graded(tmp_path, body).reasons
     assert reason.cause == "wrong_dtype"
     assert "a Tensor for W, which is not converted to an array: RuntimeError: call detach() first" in reason.text
+
+
+def test_a_function_of_jax_is_called_with_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for JAX, whose keys are arrays that are not changed by a draw."""
+    keys = types.SimpleNamespace(PRNGKey=lambda seed: np.array([0, seed], np.uint32))
+    monkeypatch.setitem(sys.modules, "jax", types.SimpleNamespace(random=keys))
+    draw = "np.random.default_rng({}).standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / shape[1]))"
+    body = "def f(key, shape):\n    assert key.dtype == np.uint32\n    return " + draw
+    assert graded(tmp_path, body.format("key")).ok
+    assert [reason.cause for reason in graded(tmp_path, body.format("3")).reasons] == ["ignores_generator"]
 
 
 @pytest.mark.parametrize(
