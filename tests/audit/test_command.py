@@ -170,6 +170,14 @@ def test_a_closed_pipe_is_no_error(files: Path, name: str) -> None:
         assert process.wait() == (0 if name == "right.npz" else 1)
 
 
+def test_a_terminal_without_unicode_is_no_error(files: Path) -> None:
+    command = [sys.executable, "-m", "pipeline.audit", "right.npz"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.isascii()
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The function
 

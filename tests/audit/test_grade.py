@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,16 @@ def test_a_tensor_that_is_no_array_is_named(tmp_path: Path) -> None:
     assert "a Tensor for W, which is not converted to an array: RuntimeError: call detach() first" in reason.text
 
 
+def test_a_function_of_jax_is_called_with_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for JAX, whose keys are arrays that are not changed by a draw."""
+    keys = types.SimpleNamespace(PRNGKey=lambda seed: np.array([0, seed], np.uint32))
+    monkeypatch.setitem(sys.modules, "jax", types.SimpleNamespace(random=keys))
+    draw = "np.random.default_rng({}).standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / shape[1]))"
+    body = "def f(key, shape):\n    assert key.dtype == np.uint32\n    return " + draw
+    assert graded(tmp_path, body.format("key")).ok
+    assert [reason.cause for reason in graded(tmp_path, body.format("3")).reasons] == ["ignores_generator"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -267,6 +278,13 @@ def test_other_shapes_and_the_layout_of_keras(tmp_path: Path) -> None:
     place = f"{written(tmp_path, body)}:f"
     assert grade(place, "he_normal", transposed=True, shapes=[(30, 70)]).ok
     assert "fan_out instead of fan_in" in grade(place, "he_normal").reasons[0].text
+
+
+def test_shapes_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--grade", f"{RIGHT}:laboratory", "--expect", "he_normal", "--json", "--shape", "20x30", "40x10"]
+    assert main([*given, "--shape", "7x9"]) == 0
+    shapes = json.loads(capsys.readouterr().out)["grade"]["shapes"]
+    assert [(shape["fan_out"], shape["fan_in"]) for shape in shapes] == [(20, 30), (40, 10), (7, 9)]
 
 
 def test_sizes_of_a_network_with_given_layers() -> None:

@@ -6,6 +6,7 @@ precedence, since the check is then incomplete.
 """
 
 import argparse
+import io
 import os
 import re
 import sys
@@ -122,7 +123,9 @@ def expectations(given: Sequence[str]) -> str | dict[str, str]:
 
 
 def _print(printed: str) -> None:
-    """Print to a pipe that its reader may have closed, as `head` does."""
+    """Print in any encoding, and to a pipe that its reader may have closed, as `head` does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         sys.stdout.write(printed)
         sys.stdout.flush()
@@ -170,10 +173,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--shape",
-        action="append",
+        nargs="+",
+        action="extend",
         default=[],
         metavar="FAN_OUTxFAN_IN",
-        help="a layer for which the graded function is called, such as 64x128; may be given several times",
+        help="layers for which the graded function is called, such as 64x128 32x32",
     )
     add("--transposed", action="store_true", help="the graded function returns (fan_in, fan_out), as in Keras and JAX")
     add("--json", action="store_true", help="print JSON instead of text")

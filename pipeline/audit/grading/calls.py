@@ -18,6 +18,9 @@ SOURCES: dict[str, Callable[[int], Any]] = {
     "RandomState": np.random.RandomState,
     "Generator": np.random.default_rng,
     "random.Random": random.Random,
+    "jax.random.PRNGKey": lambda seed: sys.modules["jax"].random.PRNGKey(
+        seed
+    ),  # tried if the function's module uses JAX
 }
 RETURNS_NETWORK = "returns network"  # the cause if an argument `shape` proves to be the sizes of a network
 BITS = (np.random.PCG64, np.random.MT19937, np.random.Philox)  # bit generators of Generator
@@ -54,10 +57,13 @@ class Caller(NamedTuple):
     def __call__(self, shapes: Sequence[Shape], rng: Any, seed: int) -> list[Drawn]:
         """The layers of these shapes; `rng` and `seed` are the generator and the seed to pass. Raises Fault.
 
-        A function for single layers is called once for each shape, with the same generator and seeds that follow.
+        A function for single layers is called once for each shape, with the same generator, or with the seeds or keys
+        that follow.
         """
         if self.whole:
             return self._network(shapes, rng, seed)
+        if self.source == "jax.random.PRNGKey":
+            return [self._layer(shape, self.generator(seed + i), seed + i) for i, shape in enumerate(shapes)]
         return [self._layer(shape, rng, seed + i) for i, shape in enumerate(shapes)]
 
     def generator(self, seed: int) -> Any:
@@ -174,7 +180,8 @@ def caller(function: Function, shape: Shape, transposed: bool) -> Caller:
     The fault is that of the first type, unless it is an AttributeError, as from a method that the generator lacks.
     """
     faults = []
-    for source in SOURCES if function.has("rng") else list(SOURCES)[:1]:
+    usable = [source for source in SOURCES if source.partition(".")[0] != "jax" or "jax" in sys.modules]
+    for source in usable if function.has("rng") else usable[:1]:
         tried = Caller(function, source, transposed, function.has("dims"))
         try:
             with global_seed(0):

@@ -1,7 +1,6 @@
 """What a function must do besides drawing from the right distribution: depend on its generator, and on nothing else."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +11,17 @@ COMPARED = 64  # weights of two layers that are compared
 TOLERANCE = 1e-5  # relative; the functions may return float32
 
 
-class Nature(NamedTuple):
-    """How the weights of a function vary."""
+def varies(call: Caller, shape: Shape) -> bool:
+    """Whether the weights vary from one generator, seed or state of the global generators to another.
 
-    varies: bool  # from one generator, seed or state of NumPy's global generator to another
-    repeats: bool  # the same weights for the same of these
-
-
-def nature(call: Caller, shape: Shape) -> Nature:
-    """How the weights vary. Raises Fault if they depend on something else than the generator or the seed passed."""
+    Raises Fault if they depend on something else than the generator or the seed that is passed.
+    """
     has_source = call.function.has("rng") or call.function.has("seed")
     first = draw(call, shape, 1, 11)
     again, other_source, other_global = draw(call, shape, 1, 11), draw(call, shape, 2, 11), draw(call, shape, 1, 12)
     same_again, same_source, same_global = (_equal(first, each) for each in (again, other_source, other_global))
     if not has_source:
-        return Nature(varies=not same_global, repeats=same_again)
+        return not same_global
     passed = "generator" if call.function.has("rng") else "seed"
     if not same_again:
         text = f"it returns other weights for the same {passed}: it draws from a generator of its own, or keeps a state"
@@ -34,7 +29,7 @@ def nature(call: Caller, shape: Shape) -> Nature:
     if not same_global:
         text = f"its weights depend on the global generator of np.random or random, not only on its {passed}"
         raise Fault("global_state", text)
-    return Nature(varies=not same_source, repeats=True)
+    return not same_source
 
 
 def draw(call: Caller, shape: Shape, seed: int, global_state: int) -> list[NDArray[np.float64]]:

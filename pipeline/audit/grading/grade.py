@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.audit.grading import reasons
 from pipeline.audit.grading.calls import Caller, Drawn, Fault, Shape, caller, global_seed
-from pipeline.audit.grading.contract import Nature, check_succession, nature
+from pipeline.audit.grading.contract import check_succession, varies
 from pipeline.audit.grading.results import Grade, OfShape, Reason
 from pipeline.audit.grading.signatures import Function, find
 from pipeline.audit.judge import STRUCTURES, Weights, examine_matrix, fault
@@ -71,14 +71,14 @@ def grade(
     function = find(place)
     try:
         call = caller(function, SHAPE_OF_FIRST_CALLS, transposed)
-        varying = nature(call, SHAPE_OF_FIRST_CALLS)
+        is_random = varies(call, SHAPE_OF_FIRST_CALLS)
         deterministic = expect.partition("(")[0] in DETERMINISTIC
-        if not deterministic and (varying.varies or call.whole):
+        if not deterministic and (is_random or call.whole):
             check_succession(call, SHAPE_OF_FIRST_CALLS)
-        drawn = _drawn(call, shapes, seed, REPEATS if varying.varies else 1)
+        drawn = _drawn(call, shapes, seed, REPEATS if is_random else 1)
         graded = _graded(place, function, expect, level, drawn)
-        if not varying.varies and not deterministic:
-            _require_draws(call, graded, varying)
+        if not is_random and not deterministic:
+            _require_draws(call, graded)
             graded = replace(graded, note=ONE_NETWORK) if graded.ok else graded
     except Fault as found:
         return Grade(
@@ -87,7 +87,7 @@ def grade(
     return graded
 
 
-def _require_draws(call: Caller, graded: Grade, varying: Nature) -> None:
+def _require_draws(call: Caller, graded: Grade) -> None:
     """Raise Fault if weights that are always the same look random; those that do not have their reason already."""
     if any(reason.cause in ("zeros", "constant") for reason in graded.reasons):
         return

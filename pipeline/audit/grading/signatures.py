@@ -19,7 +19,7 @@ from pipeline.config.messages import hint, nearest
 from pipeline.errors import UserError
 
 ROLES = {  # role -> names of arguments, in lower case without underscores
-    "rng": "rng randomstate generator gen rs rstate prng rand random randomgenerator",
+    "rng": "rng randomstate generator gen rs rstate prng rand random randomgenerator key prngkey rngkey",
     "seed": "seed randomseed rngseed",
     "fan_in": "fanin nin nins infeatures ninputs ninput inputs inputsize insize sizein indim inputdim din inputunits "
     "inputnodes nprev prev nx ncols cols columns",
