@@ -125,7 +125,8 @@ def _certain(name: str, weights: Weights, matrix: NDArray[Any], expect: str) -> 
         text = f"{summary.non_finite} of {summary.n} weights are NaN or infinite"
         return Finding(name, "non_finite", text, 0.0)
     if kind.name == "zeros":
-        return Finding(name, "zeros", f"all {summary.n} weights are 0", 0.0)
+        hint = "" if expect else f"; if that is meant, expect it: {name}=zeros"
+        return Finding(name, "zeros", f"all {summary.n} weights are 0{hint}", 0.0)
     if kind.name == "constant":
         return Finding(name, "constant", f"all {summary.n} weights are {summary.low:.6g}", 0.0)
     if kind is not RANDOM:
