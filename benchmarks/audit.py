@@ -112,8 +112,8 @@ def run_faulty(kind: int, index: int) -> Faulty:
     fault = FAULTS[kind]
     case = audit_faults.case(fault, index)
     found = audit_layers(case.network.layers(), expect=case.network.expect, data=case.data, level=LEVEL)
-    reported = {one.layer for one in found.findings}
-    cause = found.findings[0].cause if found.findings else ""
+    reported = {one.layer for one in found.findings if one.layer}  # a finding of the whole network has no layer
+    cause = next((one.cause for one in found.findings if one.cause not in fault.beside), "")
     named = True
     if fault.law and found.findings:
         (layer,) = (one for one in found.layers if one.layer.name == found.findings[0].layer)
@@ -121,7 +121,7 @@ def run_faulty(kind: int, index: int) -> Faulty:
     return Faulty(
         fault.kind,
         found.state in fault.states,
-        cause == fault.cause and named,
+        bool(fault.cause) and cause == fault.cause and named,
         bool(reported) and reported <= case.faulty,
         f"{found.state}: {cause}",
         audit_rivals.sagemaker(case.network),

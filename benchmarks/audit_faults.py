@@ -32,6 +32,7 @@ class Fault(NamedTuple):
     uneven: bool = False  # whether neighbouring layers differ in width by a factor of 1.5 or more
     states: tuple[str, ...] = (ALARM,)
     data: bool = False  # whether the audit gets a batch of data
+    beside: tuple[str, ...] = ()  # causes that are right too
 
 
 class Case(NamedTuple):
@@ -182,7 +183,7 @@ FAULTS = [
     Fault("float16 overflow", "std x 200000", "non_finite", half_precision(2e5)),
     Fault("float16 underflow", "std / 1e7: most are 0", "zero_weights", half_precision(1e-7)),
     Fault("depends on data", "each layer scaled to variance 1 on the data, as in LSUV", "data_dependent", nothing,
-          places="all", data=True),
+          places="all", data=True, beside=("wrong_law", "wrong_scale")),
     Fault("trained a little", "digits, 100 steps at 0.1", "", nothing, places="all", states=(NOT_INITIAL,)),
     Fault("trained to the end", "digits, 2,000 steps at 0.1", "", nothing, places="all", states=(NOT_INITIAL,)),
 ]  # fmt: skip

@@ -138,7 +138,7 @@ def write_flax(folder: Path) -> None:
         ("normal()", init.normal(), "normal(std=0.01)"),
         ("truncated_normal()", init.truncated_normal(), "truncated_normal(std=0.01)"),
         ("variance_scaling(1, 'fan_out', 'normal')", init.variance_scaling(1, "fan_out", "normal"),
-         "lecun_truncated_normal(mode='fan_out')"),
+         "lecun_normal(mode='fan_out')"),
         ("glorot_uniform()", init.glorot_uniform(), "xavier_uniform"),
         ("glorot_normal()", init.glorot_normal(), "xavier_truncated_normal"),
         ("lecun_uniform()", init.lecun_uniform(), "lecun_uniform"),

@@ -1,7 +1,6 @@
 """A small version of the benchmark of the audit, and the other tools' checks on networks worked out by hand."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from benchmarks.audit_faults import FAULTS
 from benchmarks.audit_networks import Network, draw, healthy
 from pipeline.audit.causes import CAUSES
 from pipeline.distributions.laws import Fans, law
+from tests.marks import slow
 
 
 def network(stds: list[float], activation: str = "relu", width: int = 64) -> Network:
@@ -79,19 +79,19 @@ def test_faults_are_what_they_say() -> None:
         assert first.faulty
 
 
-def test_small_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """12 networks that are as intended, one of a few kinds of faults, one layer of each law: a report of all parts."""
-    good = [audit.run_healthy(index) for index in range(12)]
-    assert good[3] == audit.run_healthy(3)
+@pytest.mark.parametrize("n", [2, *slow(12)])
+def test_small_benchmark(n: int) -> None:
+    """Networks that are as intended, some kinds of faults, a layer of some laws: a report of all parts."""
+    good = [audit.run_healthy(index) for index in range(n)]
+    assert good[1] == audit.run_healthy(1)
     shown = [kind for kind, fault in enumerate(FAULTS) if fault.kind in ("zeros", "scale x10", "NaN", "equal units")]
     bad = [audit.run_faulty(kind, 0) for kind in shown]
     assert all(one.detected and one.cause and one.layer for one in bad)
-    named = [audit.run_named(name, (64, 64), 0) for name in audit.LAWS]
+    named = [audit.run_named(name, (64, 64), 0) for name in audit.LAWS[-n:]]
     assert all(one.listed and not one.wrong_alone for one in named)
     text = audit.report(good, bad, named)
-    assert "| he_uniform " in text
+    assert "| he_normal " in text
     assert "| scale x10 " in text
-    assert text == audit.report(good, bad, named)
     lines = audit.as_csv(good, bad, named).splitlines()
     assert "detected, cause, layer right,zeros,,1,1,1,1" in [line.replace('"', "") for line in lines]
 

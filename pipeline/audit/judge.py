@@ -205,6 +205,8 @@ def _local(weights: Weights, matrix: NDArray[Any], wanted: Law | None) -> tuple[
                     f"the weights of {_places(what, removed)} have a standard deviation of {factors} times the others'"
                 )
                 return "uneven_units", text
+    if not weights.found:  # the mean square is beyond the range of doubles
+        return None
     tests = max((one.tests for one in weights.found), key=combined)
     angles = {test: p for test, p in tests.items() if test.endswith("_angle")}
     others = {test: p for test, p in tests.items() if test not in angles}

@@ -3,6 +3,7 @@
 import fnmatch
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from pipeline.audit.law_names import law_of
 from pipeline.audit.results import AS_INTENDED, Audit
 from pipeline.audit.run import JUDGED, audit_layers
 from pipeline.config.messages import hint, nearest
+from pipeline.distributions.laws import BY_NAME, Fans
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
 from pipeline.model_files.layers import Layer, layers, trained
+from pipeline.model_files.objects import from_object
 from pipeline.model_files.tensors import Model
 from pipeline.networks.activations import ACTIVATIONS
 
@@ -57,16 +60,11 @@ def audit(
         raise UserError(f"level is {level!r}; it must be a number between 0 and 1.")
     activation = known_activation(activation)
     given = None if data is None else batch(data)
-    is_path = isinstance(model, str | os.PathLike)
-    if is_path:
-        opened = read(Path(model))
-    else:
-        from pipeline.model_files.objects import from_object  # type: ignore[import-not-found,unused-ignore]
-
-        opened = from_object(model)
+    opened = read(Path(model)) if isinstance(model, str | os.PathLike) else from_object(model)
     return audit_opened(opened, expect, activation, given, level)
 
 
+@np.errstate(all="ignore")  # overflow of weights of 1e300 is a finding, not a warning
 def audit_opened(
     opened: Model, expect: str | Mapping[str, str] = "", activation: str = "", given: Any = None, level: float = LEVEL
 ) -> ModelAudit:
@@ -74,6 +72,8 @@ def audit_opened(
 
     Raises UserError for expectations and a batch that do not fit the model.
     """
+    empty = [tensor.name for tensor in opened.tensors if 0 in tensor.shape]
+    opened = replace(opened, tensors=[tensor for tensor in opened.tensors if 0 not in tensor.shape])
     found = layers(opened)
     try:
         result = audit_layers(
@@ -89,7 +89,9 @@ def audit_opened(
     except ImportError as error:
         raise UserError(f"a batch of data needs {error.name}: pip install '{DISTRIBUTION}[data]'.") from error
     fields = vars(result)
-    return ModelAudit(**fields | {"notes": [*result.notes, *opened.notes]})
+    return ModelAudit(
+        **fields | {"notes": [*result.notes, *opened.notes, *(f"{name} has no values" for name in empty)]}
+    )
 
 
 def expectations(expect: str | Mapping[str, str], found: Sequence[Layer], framework: str) -> str | dict[str, str]:
@@ -100,6 +102,8 @@ def expectations(expect: str | Mapping[str, str], found: Sequence[Layer], framew
     that no layer matches.
     """
     if isinstance(expect, str):
+        if expect:
+            _require_variance([layer for layer in found if layer.kind in JUDGED], law_of(expect, framework))
         return law_of(expect, framework) if expect else ""
     names = [layer.name for layer in found]
     chosen: dict[str, str] = {}
@@ -112,8 +116,17 @@ def expectations(expect: str | Mapping[str, str], found: Sequence[Layer], framew
                 known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
                 close = hint(nearest(pattern, names))
                 raise UserError(f"expect names the layer {pattern!r}; the layers are {known or 'none'}{close}.")
+        _require_variance([layer for layer in found if layer.name in matching], law_of(name, framework))
         chosen |= dict.fromkeys(matching, law_of(name, framework))
     return chosen
+
+
+def _require_variance(found: Sequence[Layer], expected: str) -> None:
+    """Raise UserError if the law has no variance for a layer: it is for recurrent ones."""
+    if expected in BY_NAME:
+        for layer in found:
+            if not BY_NAME[expected].variance(Fans(layer.fan_in, layer.fan_out, layer.hidden_size)) > 0.0:
+                raise UserError(f"expect is {expected} for the layer {layer.name}, but that is for recurrent layers.")
 
 
 def known_activation(name: str) -> str:

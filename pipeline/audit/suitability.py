@@ -116,6 +116,9 @@ def as_chain(layers: Sequence[LayerAudit], activation: str) -> Chain | str:
         return f"the network {why}"
     biases = [bias_moments(audit) for audit in layers]
     sigma_w2 = [audit.std * audit.std * audit.layer.fan_in for audit in layers]
+    for audit, weight, (_, square) in zip(layers, sigma_w2, biases, strict=True):
+        if not (math.isfinite(weight) and math.isfinite(square)):
+            return f"{audit.layer.name} has weights or biases that are not finite, or too large"
     return Chain(layers, sigma_w2, [square for _, square in biases], activations, [mean for mean, _ in biases])
 
 

@@ -134,8 +134,8 @@ def _read_index(path: Path) -> Model:
         raise UserError(f"{path}: is no index of model files: it has no weight_map")
     shards: dict[str, Model] = {}
     for name in dict.fromkeys(map(str, places.values())):
-        if Path(name).name != name:
-            raise Damaged(f"it names {name[:80]}, which is not in its folder")
+        if Path(name).name != name or name.endswith(".json"):
+            raise Damaged(f"it names {name[:80]}, which is no file in its folder")
         if not (path.parent / name).is_file():
             raise UserError(f"{path}: names {name}, which is not beside it; download all files of the model")
         shards[name] = read(path.parent / name)

@@ -9,23 +9,7 @@ from pipeline.model_files.names import BIAS, SCALE, SHIFT, WEIGHT
 from pipeline.model_files.tensors import Module, Tensor, count
 
 HEADS = ("query", "key", "value")  # of attention, whose kernels have shape (inputs, heads, size of a head)
-# of Flax's recurrent cells
-GATES = (
-    "ii",
-    "if",
-    "ig",
-    "io",
-    "hi",
-    "hf",
-    "hg",
-    "ho",
-    "ir",
-    "iz",
-    "in",
-    "hr",
-    "hz",
-    "hn",
-)  # of Flax's recurrent cells
+GATE = re.compile("[ih][ifgornz]")  # of Flax's recurrent cells, such as "hf": from the hidden state to the forget gate
 CELL = re.compile("cell|lstm|gru|rnn", re.IGNORECASE)
 RECURRENT = ("weight_ih", "weight_hh", "weight_hr")  # of PyTorch
 
@@ -75,29 +59,27 @@ def bias_of(group: Group, leaf: str) -> Tensor | None:
     return arrays[own[0]] if own else None
 
 
-def kind(leaf: str, group: Group, bias: Tensor | None, module: Module) -> str:
-    """The kind of the layer of a weight, as in `layers.Layer`."""
+def kind(leaf: str, group: Group, bias: Tensor | None, module: Module, framework: str) -> str:
+    """The kind of the layer of a weight, as in `layers.Layer`; a framework's dense weights have a name of their own."""
     role, rank = group.roles[leaf], len(group.arrays[leaf].shape)
     if rank < 2:
-        scales = leaf == "gamma" and "beta" not in group.arrays and group.separator == "."  # of PyTorch: LayerScale
-        return "normalization" if role in (WEIGHT, SCALE) and not scales else "other"
+        alone = leaf == "gamma" and "beta" not in group.arrays and group.separator == "."  # of PyTorch: LayerScale
+        slope = module.kind == "PReLU" or (leaf == "weight" and count(group.arrays[leaf].shape) == 1)
+        return "normalization" if role in (WEIGHT, SCALE) and not alone and not slope else "other"
     if "recurrent_kernel" in group.arrays or leaf.startswith(RECURRENT):
         return "recurrent"
     if leaf.startswith("embedding"):
         return "embedding"
-    own = names.kind_of(module.kind) if role else ""
-    if own == "convolution" and rank == 2:
-        return "dense"
-    if own and own != "normalization":
-        return own
-    if rank == 2 and ((not bias and leaf == "weight" and names.is_embedding(group.module)) or not role):
-        return "embedding" if (not role and names.is_embedding(leaf)) or role else "dense"
     if not role:
-        return "embedding" if names.is_embedding(leaf) else "other"
-    if leaf == "kernel" and leaf_of(group.module) in GATES and CELL.search(group.module):
+        return "embedding" if names.is_embedding(leaf) else "dense" if rank == 2 and not framework else "other"
+    own = names.kind_of(module.kind)
+    if own and own != "normalization":
+        return "dense" if own == "convolution" and rank == 2 else own
+    if leaf == "kernel" and GATE.fullmatch(leaf_of(group.module)) and CELL.search(group.module):
         return "recurrent"
     if rank == 2:
-        return "dense"
+        vectors = leaf == "weight" and not bias and names.is_embedding(group.module)
+        return "embedding" if vectors else "dense"
     several = (bias is not None and len(bias.shape) > 1) or leaf_of(group.module) in HEADS or "ttention" in group.module
     return "dense" if leaf == "kernel" and rank == 3 and several else "convolution"
 

@@ -125,7 +125,7 @@ def _layers(group: Group, framework: str, modules: Mapping[str, Module]) -> list
 def _layer(name: str, leaf: str, group: Group, bias: Tensor | None, framework: str, module: Module) -> Layer:
     weight = group.arrays[leaf]
     shape = weight.shape
-    kind = kinds.kind(leaf, group, bias, module)
+    kind = kinds.kind(leaf, group, bias, module, framework)
     hidden = kinds.hidden_size(leaf, group) if kind == "recurrent" else 0
     channels_last = framework in ("keras", "flax", "sklearn")
     layout, units = OUT_IN, shape[0] if shape else 1
@@ -149,7 +149,7 @@ def _layer(name: str, leaf: str, group: Group, bias: Tensor | None, framework: s
             fan_in, fan_out = count(shape) // max(units, 1), units
     elif kind == "convolution" and "depthwise" in f"{module.kind} {name}".lower():
         layout, units = IN_OUT, shape[-2] * shape[-1]
-    elif framework == "keras" and "Transpose" in module.kind:
+    elif framework == "keras" and "transpose" in f"{module.kind} {name}".lower():
         layout, units = TRANSPOSED_LAST, shape[-2]
     else:
         layout, units = IN_OUT, shape[-1]

@@ -28,11 +28,11 @@ BETWEEN = re.compile(
 
 # Classes of modules -> kinds of layers
 KINDS = (
-    (re.compile(r"Embed"), "embedding"),
-    (re.compile(r"Norm(?!al_)"), "normalization"),
-    (re.compile(r"(^|_)(RNN|LSTM|GRU)|(RNN|LSTM|GRU)(Cell)?$", re.IGNORECASE), "recurrent"),
-    (re.compile(r"Conv(?!1D$)|^Conv1D$", re.IGNORECASE), "convolution"),
-    (re.compile(r"Linear|Dense|Attention|Gemm|MatMul", re.IGNORECASE), "dense"),
+    (re.compile("Embed"), "embedding"),
+    (re.compile("Norm"), "normalization"),
+    (re.compile("^(Simple|ConvLSTM)?(RNN|LSTM|GRU)|(RNN|LSTM|GRU)(Cell)?$"), "recurrent"),
+    (re.compile("Conv"), "convolution"),
+    (re.compile("[Ll]inear|Dense|Attention|Gemm|MatMul"), "dense"),
 )
 
 # The last part of an array's name -> its role
@@ -42,18 +42,20 @@ ROLES = (
     (r"bias_[ih]h(_l\d+)?(_reverse)?", BIAS),
     (r"weight_g|parametrizations\.weight\.original0", GAIN),
     (r"weight|weight_v|weight_orig|parametrizations\.weight\.original1?|(in|q|k|v)_proj_weight", WEIGHT),
-    (r"(recurrent_|depthwise_|pointwise_)?kernel(_v)?|embeddings?|position_embeddings|lora_[ab]", WEIGHT),
+    (r"(recurrent_|depthwise_|pointwise_)?kernel(_v)?|embeddings?", WEIGHT),
     (r"bias|in_proj_bias|bias_[kv]", BIAS),
     (r"gamma|scale", SCALE),
     (r"beta", SHIFT),
     (r"(running_)?(mean|var)|num_batches_tracked|moving_(mean|variance)", STATISTIC),
     (
-        r"weight_u|parametrizations\.weight\.\d+\._[uv]|position_ids|(weight|bias)_mask|masked_bias",
+        r"weight_u|parametrizations\.weight\.\d+\.\w+|position_ids|vector_u|original_kernel|(weight|bias)_mask|masked_bias",
         BUFFER,
     ),
 )
 _ROLES = tuple((re.compile(pattern), name) for pattern, name in ROLES)
-EMBEDDING = re.compile(r"embed|(^|[._/])(wte|wpe|(tok|pos)_?emb|emb)($|[._/])", re.IGNORECASE)
+EMBEDDING = re.compile(
+    r"embed|relative_(position|attention)_bias|(^|[._/])(wte|wpe|(tok|pos)_?emb|emb)($|[._/])", re.IGNORECASE
+)
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.audit import audit
+from pipeline.audit.command.as_json import document
 from pipeline.audit.command.main import main
 from pipeline.errors import UserError
 
@@ -109,6 +110,10 @@ def test_an_expectation_for_a_layer_replaces_that_for_all(files: Path, capsys: p
         (["right.npz", "--expect", "W9=he_normal"], "'W9'; the layers are W1, W2, W3"),
         (["right.npz", "--expect", "he_normal", "--expect", "zeros"], "--expect gives all layers 2 initializers: he_normal, zeros"),
         (["right.npz", "--expect", "W1=a", "--expect", "W1=b"], "--expect gives the layer W1 2 initializers: a, b"),
+        (["right.npz", "--expect", "pytorch_recurrent"], "expect is pytorch_recurrent for the layer W1, but that is for"),
+        (["right.npz", "--expect", "W2=pytorch_recurrent"], "expect is pytorch_recurrent for the layer W2, but that is"),
+        (["--grade", "a:b", "--expect", "pytorch_recurrent"], "--expect is pytorch_recurrent, which is for recurrent"),
+        (["--grade", "a:b", "--expect", "lsuv"], "--expect is lsuv, which depends on data"),
         (["right.npz", "--data", "missing.npz"], "missing.npz cannot be read: No such file or directory."),
         (["right.npz", "--data", "text.npz"], "text.npz is not a .npy or .npz file of numbers"),
         (["right.npz", "--data", "right.npz"], "right.npz has the arrays W1, b1, W2, b2, W3, b3; it must have one array"),
@@ -185,6 +190,42 @@ def test_a_live_model_is_audited_as_its_file(files: Path) -> None:
 def test_an_invalid_option_is_named(files: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         audit("right.npz", **options)  # type: ignore[arg-type]
+
+
+SIZES = (0, 1, 1, 2, 3, 5, 8, 17, 40)
+NAMES = ("W{}", "b{}", "layers.{}.weight", "layers.{}.bias", "bn{}.weight", "emb{}.weight", "dense_{}/kernel", "x{}")
+ODD = {
+    "normal": lambda a: a,
+    "overflowing": lambda a: a * 1e300,
+    "subnormal": lambda a: a * 1e-310,
+    "zeros": lambda a: 0.0 * a,
+    "constant": lambda a: np.full(a.shape, 0.7),
+    "NaN": lambda a: np.where(a > 1.0, np.nan, a),
+    "infinite": lambda a: np.where(a > 1.5, np.inf, a),
+    "whole": np.round,
+    "float16": lambda a: a.astype(np.float16),
+    "positive": np.abs,
+    "sorted": lambda a: np.sort(a.ravel()).reshape(a.shape),
+    "integers": lambda a: a.astype(np.int32),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_arrays_are_audited_or_refused_by_one_message(kind: str) -> None:
+    """Arrays of zero to four axes, some empty, under names of any layer; half of them with odd values."""
+    rng = np.random.default_rng(list(ODD).index(kind))
+    for k in range(8):
+        model = {}
+        for _ in range(rng.integers(1, 8)):
+            values = rng.normal(size=tuple(rng.choice(SIZES, size=rng.integers(0, 5))))
+            model[str(rng.choice(NAMES)).format(rng.integers(4))] = ODD[kind](values) if rng.random() < 0.5 else values
+        try:
+            found = audit(model, expect=("", "he_normal", "orthogonal", "zeros")[k % 4], activation=("", "relu")[k % 2])
+        except UserError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+        else:
+            assert str(found)
+            assert document([found], {})
 
 
 def test_importing_it_imports_numpy_alone() -> None:

@@ -11,8 +11,9 @@ import pytest
 from pipeline.audit.causes import CAUSES
 from pipeline.audit.command.main import main
 from pipeline.audit.grading import reasons
-from pipeline.audit.grading.grade import CAUSES as CAUSES_OF_FUNCTIONS
-from pipeline.audit.grading.grade import LEVEL, SHAPES, Grade, connected, grade
+from pipeline.audit.grading.grade import LEVEL, SHAPES, connected, grade
+from pipeline.audit.grading.results import CAUSES as CAUSES_OF_FUNCTIONS
+from pipeline.audit.grading.results import Grade
 from pipeline.audit.grading.signatures import arguments
 from pipeline.errors import UserError
 from tests.audit.right_initializers import HE, OTHERS
@@ -154,6 +155,10 @@ def test_a_tensor_that_is_no_array_is_named(tmp_path: Path) -> None:
 )
 def test_what_is_called_may_be_any_callable(tmp_path: Path, body: str) -> None:
     assert graded(tmp_path, body).ok
+
+
+def test_the_mean_of_a_law_is_not_always_0() -> None:
+    assert "not 0.5" in grade(f"{RIGHT}:laboratory", "uniform(low=0, high=1)").reasons[0].text
 
 
 def test_what_is_expected_is_compared_and_not_guessed(tmp_path: Path) -> None:

@@ -213,6 +213,15 @@ def test_a_batch_that_does_not_fit(data: Any, message: str) -> None:
     assert message in str(error.value)
 
 
+def test_the_audit_of_a_batch_that_does_not_fit() -> None:
+    rng = np.random.default_rng(4)
+    layers = network([draws("normal", (16, 8), rng, 0.5), draws("normal", (3, 16), rng, 0.35)])
+    with pytest.raises(
+        UserError, match=r"data: X is an array of float64 of shape \(5, 7\); it must be numbers of shape"
+    ):
+        audit_layers(layers, activation="relu", data=np.ones((5, 7)))
+
+
 def test_without_data_numba_is_not_imported() -> None:
     code = "import sys, pipeline.audit.suitability; print('numba' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,11 +4,9 @@ Each is read in a process that ends as soon as anything is executed, imported or
 repeated and replaced by extreme numbers, in the file and, in archives, in a member whose checksum is then made to fit.
 """
 
-import bz2  # noqa: F401  # with the two below, imported by zipfile and ast when they need them
-import encodings.cp437  # noqa: F401
+import importlib
 import io
 import json
-import lzma  # noqa: F401
 import os
 import random
 import subprocess
@@ -16,7 +14,6 @@ import sys
 import tempfile
 import time
 import traceback
-import unicodedata  # noqa: F401
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,22 @@ import numpy as np
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
 from pipeline.model_files.layers import layers, trained
+
+# What the standard library imports when it needs it: codecs for names and text, methods of compression
+for _name in (
+    "cp437",
+    "latin_1",
+    "raw_unicode_escape",
+    "utf_16",
+    "utf_16_be",
+    "utf_16_le",
+    "utf_32",
+    "utf_32_be",
+    "utf_32_le",
+):
+    importlib.import_module(f"encodings.{_name}")
+for _name in ("bz2", "lzma", "unicodedata"):
+    importlib.import_module(_name)
 
 FILES = Path(__file__).parent / "files"
 FORBIDDEN = ("exec", "os.", "subprocess.", "pickle.find_class", "import", "ctypes.", "socket.", "shutil.", "code.")
@@ -43,7 +56,7 @@ NUMBERS = (
 )
 
 
-active = False  # whether the audit hook ends the process
+active = hooked = False  # whether the audit hook ends the process, and whether it is there
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
@@ -110,15 +123,16 @@ def forbid(event: str, arguments: Any) -> None:
 
 def run(name: str, cases: int, seed: int) -> dict[str, float]:
     """Read damaged copies of one file in this process; how many were refused, and the longest time."""
-    global active
+    global active, hooked
     source, refused, longest = FILES / name, 0, 0.0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         read_all(source)  # imports what it needs
         path.write_bytes(source.read_bytes()[:-7])
         read_all(path)
-        sys.addaudithook(forbid)
-        active = True
+        if not hooked:
+            sys.addaudithook(forbid)
+        active = hooked = True
         for case in range(cases):
             data = damaged_file(source, random.Random(f"{name} {seed} {case}"))
             path.unlink()
@@ -139,13 +153,13 @@ def run(name: str, cases: int, seed: int) -> dict[str, float]:
     return {"cases": cases, "refused": refused, "longest": round(longest, 3)}
 
 
-def in_process(name: str, cases: int, seed: int = 0) -> dict[str, float]:
-    """`run` in a process with 3 GB of memory at most, which a crash of a library in C ends. Raises RuntimeError."""
-    code = "import resource, sys, json; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)); from tests.model_files import fuzz; "
-    code += f"print(json.dumps(fuzz.run({name!r}, {cases}, {seed})))"
+def in_process(names: list[str], cases: int, seed: int = 0) -> dict[str, dict[str, float]]:
+    """`run` for files in a process with 3 GB of memory at most, which a crash of a library in C ends. Raises RuntimeError."""
+    code = "import resource, json; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)); from tests.model_files import fuzz; "
+    code += f"print(json.dumps({{name: fuzz.run(name, {cases}, {seed}) for name in {names}}}))"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600 + cases)
     if process.returncode:
-        raise RuntimeError(f"{name} ended with {process.returncode}: {process.stderr[-3000:]}")
+        raise RuntimeError(f"{names} ended with {process.returncode}: {process.stderr[-3000:]}")
     return dict(json.loads(process.stdout))
 
 
@@ -156,4 +170,4 @@ def examples() -> list[str]:
 
 if __name__ == "__main__":
     for name in sys.argv[2:] or examples():
-        print(name, in_process(name, int(sys.argv[1]), int(os.environ.get("SEED", "0"))), flush=True)
+        print(in_process([name], int(sys.argv[1]), int(os.environ.get("SEED", "0"))), flush=True)

@@ -1,5 +1,6 @@
 """Readers of model files against what the frameworks that wrote them have, and the messages for files that are not read."""
 
+import ast
 import io
 import json
 import pickle
@@ -15,6 +16,7 @@ import h5py
 import numpy as np
 import pytest
 
+from pipeline import model_files
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
 from pipeline.model_files.layers import trained
@@ -426,8 +428,11 @@ def test_the_index_of_a_model_in_several_files(tmp_path: Path) -> None:
         UserError, match=r"names model-2.safetensors, which is not beside it; download all files of the model$"
     ):
         read(index)
+    index.write_text(json.dumps({"weight_map": {"a": index.name}}))
+    with pytest.raises(UserError, match=r"it names model.safetensors.index.json, which is no file in its folder"):
+        read(index)
     index.write_text(json.dumps({"weight_map": {"a": "../secret.safetensors"}}))
-    with pytest.raises(UserError, match=r"it names ../secret.safetensors, which is not in its folder"):
+    with pytest.raises(UserError, match=r"it names ../secret.safetensors, which is no file in its folder"):
         read(index)
 
 
@@ -513,20 +518,33 @@ def test_the_class_of_a_whole_module_is_named(tmp_path: Path) -> None:
         read(tmp_path / "a.pt")
 
 
-def test_batch_normalization_without_scale_or_configuration(tmp_path: Path) -> None:
-    """Of a single vector beside the statistics, .weights.h5 does not tell whether it is gamma or beta."""
+@pytest.mark.parametrize(
+    ("name", "shapes", "leaves"),
+    [
+        ("batch_normalization_3", [(4,)] * 3, ["0", "moving_mean", "moving_variance"]),  # gamma or beta
+        ("batch_normalization", [(4,)] * 4, ["gamma", "beta", "moving_mean", "moving_variance"]),
+        ("layer_normalization", [(4,)] * 2, ["gamma", "beta"]),
+        ("rms_normalization", [(4,)], ["gamma"]),
+        ("spectral_normalization", [(3, 4), (1, 4)], ["original_kernel", "vector_u"]),
+        ("embedding_1", [(9, 4)], ["embeddings"]),
+        ("dense", [(3, 4), (4,)], ["kernel", "bias"]),
+        ("separable_conv1d", [(3, 4, 1), (1, 4, 6), (6,)], ["depthwise_kernel", "pointwise_kernel", "bias"]),
+        ("lstm_cell", [(3, 16), (4, 16), (16,)], ["kernel", "recurrent_kernel", "bias"]),
+        ("conv_lstm_cell", [(2, 2, 3, 16), (2, 2, 4, 16), (16,)], ["kernel", "recurrent_kernel", "bias"]),
+        ("own_attention", [(3, 4), (3, 4)], ["kernel", "1"]),
+    ],
+)
+def test_variables_of_weights_h5_without_a_configuration(
+    name: str, shapes: Any, leaves: list[str], tmp_path: Path
+) -> None:
+    """Keras numbers them in the order in which a layer's build adds them; here as an attribute `part` of a subclassed model."""
     with h5py.File(tmp_path / "a.weights.h5", "w") as file:
-        for i in range(3):
-            file[f"bn/vars/{i}"] = np.zeros(4, np.float32)
-        file["bn/vars"].attrs["name"] = "batch_normalization"
-        file["first/vars/0"] = W
+        for i, shape in enumerate(shapes):
+            file[f"part/vars/{i}"] = np.ones(shape, np.float32)
+        file["part/vars"].attrs["name"] = name
+        file["x/vars/0"] = W
     names = [tensor.name for tensor in read(tmp_path / "a.weights.h5").tensors]
-    assert names == [
-        "batch_normalization/0",
-        "batch_normalization/moving_mean",
-        "batch_normalization/moving_variance",
-        "first/kernel",
-    ]
+    assert names == [*(f"{name}/{leaf}" for leaf in leaves), "x/kernel"]
 
 
 def test_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -562,3 +580,20 @@ def test_large_files_are_read_a_layer_at_a_time(name: str, tmp_path: Path) -> No
     peak, limit, square = large_files.peak(name, 400, tmp_path)
     assert peak < limit
     assert abs(square - 1.0) < 0.01  # 1e6 draws: 3.5 standard errors are 0.005; cutting to bfloat16 takes 0.6 %
+
+
+@pytest.mark.parametrize("path", sorted(Path(model_files.__file__).parent.rglob("*.py")), ids=lambda path: path.stem)
+def test_only_numpy_is_needed(path: Path) -> None:
+    """Imports of a module when it is imported: the standard library, NumPy, and this package, of others errors alone."""
+    nodes = [
+        node
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    names = {alias.name for node in nodes for alias in node.names if isinstance(node, ast.Import)}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    allowed = {*sys.stdlib_module_names, "numpy"}
+    others = {
+        name for name in names if name.split(".")[0] not in allowed and not name.startswith("pipeline.model_files")
+    }
+    assert others <= {"pipeline.errors"}

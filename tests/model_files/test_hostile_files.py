@@ -25,27 +25,18 @@ from tests.marks import slow
 from tests.model_files.fuzz import FILES, examples, in_process, read_all
 from tests.model_files.test_files import field, msgpack_array, msgpack_map
 
-ONE_OF_EACH = (
-    "cnn.npz",
-    "cnn.onnx",
-    "cnn.safetensors",
-    "flax_linen.msgpack",
-    "keras_rnn.keras",
-    "keras_small.h5",
-    "matrix.npy",
-)
-ONE_OF_EACH += ("mlp_compressed.npz", "torch_language.pt", "torch_legacy.pt")
+ONE_OF_EACH = ["cnn.npz", "cnn.onnx", "cnn.safetensors", "flax_linen.msgpack", "keras_small.h5", "matrix.npy"]
+ONE_OF_EACH += ["mlp_compressed.npz", "torch_language.pt", "torch_legacy.pt"]
 
 
-@pytest.mark.parametrize(
-    ("name", "cases"), [*((name, 60) for name in ONE_OF_EACH), *slow(*((name, 300) for name in examples()))]
-)
-def test_damaged_copies_give_a_message_or_a_model(name: str, cases: int) -> None:
+@pytest.mark.parametrize(("names", "cases"), [(ONE_OF_EACH, 20), *slow(*(([name], 300) for name in examples()))])
+def test_damaged_copies_give_a_message_or_a_model(names: list[str], cases: int) -> None:
     """In a process whose audit hook ends it when anything is executed, imported, unpickled or written."""
-    result = in_process(name, cases)
-    assert result["cases"] == cases
-    assert result["refused"] > cases / 3  # most changes are noticed; those of values are not
-    assert result["longest"] < 5.0
+    results = in_process(names, cases)
+    assert list(results) == names
+    for result in results.values():
+        assert result["refused"] > cases / 3  # most changes are noticed; those of values are not
+        assert result["longest"] < 5.0
 
 
 def test_the_audit_hook_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,8 +176,8 @@ SIZES = {
     "torch long": (archive({"a/data.pkl": b"\x80\x02\x8b\xff\xff\xff\x7f"}), "not enough data in stream"),
     "torch doubling": (archive({"a/data.pkl": b"\x80\x02]" + b"2\x86" * 60 + b"."}), "nested without end"),  # each pair holds the last one twice
     "torch cycle": (archive({"a/data.pkl": b"\x80\x02]q\0h\0a."}), "nested without end"),
-    "torch depth": (archive({"a/data.pkl": b"\x80\x02]" + b"\x85" * 200_000 + b"."}), "nested without end"),
-    "torch keys": (archive({"a/data.pkl": b"\x80\x02}]" + b"\x85" * 200_000 + b"Ns."}), "contains no weights"),
+    "torch depth": (archive({"a/data.pkl": b"\x80\x02]" + b"\x85" * 50_000 + b"."}), "nested without end"),
+    "torch keys": (archive({"a/data.pkl": b"\x80\x02}]" + b"\x85" * 50_000 + b"Ns."}), "contains no weights"),
     "torch bomb": (archive({"a/data.pkl": bytes(1 << 27)}), "the member a/data.pkl expands from"),
     "flax list": (b"\x81\xa1a\xdd\xff\xff\xff\xff" + b"\xc0" * 100, "it is cut off"),
     "flax bytes": (b"\x81\xa1a\xc6\xff\xff\xff\xff", "it is cut off"),

@@ -248,6 +248,32 @@ def test_dense_layers_of_gpt2_are_stored_in_out() -> None:
     assert (found["h.0.mlp.c_fc"].fan_in, found["h.0.mlp.c_fc"].units) == (8, 32)
 
 
+def test_names_of_published_models() -> None:
+    """Of BERT, ViT, Llama, T5, Swin, CLIP and Mamba in transformers and timm."""
+    expected = {
+        "bert.embeddings.word_embeddings.weight": ((9, 4), "embedding"),
+        "bert.embeddings.LayerNorm.weight": ((4,), "normalization"),
+        "bert.encoder.layer.0.attention.self.query.weight": ((4, 4), "dense"),
+        "vit.embeddings.position_embeddings": ((1, 5, 4), "embedding"),
+        "vit.embeddings.patch_embeddings.projection.weight": ((4, 3, 2, 2), "convolution"),
+        "pos_embed": ((1, 5, 4), "embedding"),
+        "model.embed_tokens.weight": ((9, 4), "embedding"),
+        "model.layers.0.self_attn.q_proj.weight": ((4, 4), "dense"),
+        "model.layers.0.input_layernorm.weight": ((4,), "normalization"),
+        "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight": ((8, 2), "embedding"),
+        "layers.0.blocks.0.attn.relative_position_bias_table": ((9, 2), "embedding"),
+        "text_projection": ((4, 6), "other"),
+        "backbone.layers.0.mixer.A_log": ((4, 3), "other"),
+        "backbone.layers.0.mixer.conv1d.weight": ((4, 1, 3), "convolution"),
+    }
+    model = Model(
+        "", "pytorch", [Tensor(name, shape, "float32", lambda: np.zeros(1)) for name, (shape, _) in expected.items()]
+    )
+    assert {layer.weight.name: layer.kind for layer in layers(model)} == {
+        name: kind for name, (_, kind) in expected.items()
+    }
+
+
 @pytest.mark.parametrize(
     ("shape", "bias", "layout", "fan_in"),
     [
@@ -272,6 +298,7 @@ def test_transposed_convolutions_by_their_bias(
         (["a.weight_g", "a.weight_v", "a.bias"], ["a"]),  # weight normalization
         (["a.parametrizations.weight.original0", "a.parametrizations.weight.original1", "a.bias"], ["a"]),
         (["a.parametrizations.weight.original", "a.parametrizations.weight.0._u", "a.bias"], ["a"]),
+        (["a.parametrizations.weight.original", "a.parametrizations.weight.0.base", "a.bias"], ["a"]),
         (["a.weight_orig", "a.weight_mask", "a.bias"], ["a"]),  # pruning
     ],
 )
@@ -307,8 +334,13 @@ def test_groups_of_a_transposed_convolution() -> None:
 
 
 def test_vectors_of_unknown_use_are_left_out() -> None:
-    """A class token and LayerScale (Touvron et al. 2021), whose gamma of PyTorch has no beta beside it."""
-    arrays = {"cls_token": np.zeros((1, 1, 8)), "block.ls1.gamma": np.zeros(8), "positions": np.zeros((1, 5, 8))}
+    """A class token, LayerScale (Touvron et al. 2021), whose gamma has no beta beside it, and the slope of PReLU."""
+    arrays = {
+        "cls_token": np.zeros((1, 1, 8)),
+        "block.ls1.gamma": np.zeros(8),
+        "positions": np.zeros((1, 5, 8)),
+        "act.weight": np.zeros(1),
+    }
     arrays |= {"block.norm.gamma": np.ones(8), "block.norm.beta": np.zeros(8), "block.fc.weight": np.zeros((4, 8))}
     assert [(layer.name, layer.kind) for layer in layers(from_object(arrays))] == [
         ("positions", "other"),

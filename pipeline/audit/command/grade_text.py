@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.audit.command.numbers import deviation, factor, plural, probability, shape, whole
 from pipeline.audit.command.table import aligned
 from pipeline.audit.command.text import POWER, sentence, wrapped
-from pipeline.audit.grading.grade import Grade
+from pipeline.audit.grading.results import Grade
 
 HEADER = ("layer", "weights", "std", "expected", "law", "p")
 
@@ -31,7 +31,7 @@ def text(grade: Grade) -> str:
 
 
 def as_dict(grade: Grade) -> dict[str, Any]:
-    """The grade as dictionaries, lists, text and numbers: the fields of `grading.grade.Grade`, and `ok`."""
+    """The grade as dictionaries, lists, text and numbers: the fields of `grading.results.Grade`, and `ok`."""
     fields = dict(vars(grade))
     fields["reasons"] = [reason._asdict() for reason in grade.reasons]
     fields["shapes"] = [each._asdict() for each in grade.shapes]

@@ -6,7 +6,7 @@ function must do besides, such as returning the right shape and drawing from its
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 from pipeline.audit.grading import reasons
 from pipeline.audit.grading.calls import Caller, Drawn, Fault, Shape, caller, global_seed
 from pipeline.audit.grading.contract import Nature, check_succession, nature
+from pipeline.audit.grading.results import Grade, OfShape, Reason
 from pipeline.audit.grading.signatures import Function, find
 from pipeline.audit.judge import STRUCTURES, Weights, examine_matrix, fault
 from pipeline.audit.law_names import documented
 from pipeline.audit.results import ALARM, AS_INTENDED
+from pipeline.audit.run import FROM_DATA
 from pipeline.distributions import biases
 from pipeline.distributions.explain import candidates
 from pipeline.distributions.laws import Fans, law
 from pipeline.distributions.power import std_factor
 from pipeline.distributions.structures import RANDOM
+from pipeline.errors import UserError
 from pipeline.numerics.sums import integer_sum
 
 SHAPES: tuple[Shape, ...] = ((64, 64), (48, 192), (192, 48))  # square, wide and tall: (fan_out, fan_in)
@@ -35,60 +38,6 @@ SHAPE_OF_FIRST_CALLS: Shape = (48, 192)  # not square, so that a transpose is se
 
 
 ONE_NETWORK = "the function sets a seed and returns the same weights at every call, so that one network was graded"
-
-
-class Reason(NamedTuple):
-    """What is wrong with a function."""
-
-    cause: str  # a key of `causes.CAUSES` or `CAUSES`
-    text: str
-
-
-CAUSES = {  # beside those of an audit
-    "raises": "the function raises an exception",
-    "wrong_shape": "it returns something else than weights of the shape of the layer",
-    "transposed": "it returns the transpose",
-    "wrong_dtype": "it returns something else than an array of floating-point numbers",
-    "mutates": "it changes its arguments",
-    "ignores_generator": "its weights do not depend on the generator or seed that it is given",
-    "global_state": "its weights depend on the global generator of np.random or random, although it is given one",
-    "not_reproducible": "it returns other weights for the same generator or seed",
-}
-
-
-class OfShape(NamedTuple):
-    """The weights of one shape."""
-
-    fan_out: int
-    fan_in: int
-    n: int
-    std: float  # root mean square
-    expected_std: float  # NaN if a structure is expected
-    laws: list[str]  # that explain the weights, most likely first
-    p: float  # under the expected law, not corrected
-
-
-@dataclass(frozen=True)
-class Grade:
-    """The grade of a function."""
-
-    function: str  # such as own.example:mirrored
-    called: str  # as mirrored(rng, fan_out, fan_in)
-    expected: str
-    state: str  # AS_INTENDED or ALARM
-    level: float  # probability of an alarm for a function that draws what is expected
-    reasons: list[Reason]
-    p: float  # corrected for the number of tests; 0 if certain; NaN if nothing was tested
-    laws: list[str]  # that explain the weights of all shapes
-    n: int  # weights
-    std_factor: float  # standard deviations wrong by this factor are detected with a probability of 95 %
-    shapes: list[OfShape]
-    note: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the function draws what is expected."""
-        return self.state == AS_INTENDED
 
 
 class Sample(NamedTuple):
@@ -112,11 +61,14 @@ def grade(
 
     `expect` is a law or structure of the catalogue; `shapes` are (fan_out, fan_in); `transposed` says that weights are
     (fan_in, fan_out), as in Keras and JAX. `seed` is the first of those with which the function is called. Raises
-    UserError if the function is not found or its arguments are not recognized, and KeyError for an unknown law.
+    UserError if the function is not found, its arguments are not recognized or the law depends on more than sizes, and
+    KeyError for an unknown law.
     """
+    if expect in FROM_DATA:
+        raise UserError(f"--expect is {expect}, which depends on data, so that a function of sizes cannot be graded.")
+    if expect.partition("(")[0] not in STRUCTURES and not law(expect, Fans(1, 1)).variance > 0.0:
+        raise UserError(f"--expect is {expect}, which is for recurrent layers, whose functions are not graded.")
     function = find(place)
-    if expect.partition("(")[0] not in STRUCTURES:
-        law(expect, Fans(1, 1))
     try:
         call = caller(function, SHAPE_OF_FIRST_CALLS, transposed)
         varying = nature(call, SHAPE_OF_FIRST_CALLS)
@@ -230,7 +182,7 @@ def _reasons(examined: Sequence[tuple[Sample, Weights]], drawn: dict[Shape, list
     shifted = [each for each in measured if abs(each.mean - wanted.mean) * np.sqrt(each.n) > reasons.SIGMAS * each.std]
     found_reasons = []
     if shifted:
-        found_reasons.append(Reason("shifted_mean", reasons.of_mean(measured)))
+        found_reasons.append(Reason("shifted_mean", reasons.of_mean(measured, wanted.mean)))
     elif not reasons.agree(measured, [each.expected for each in measured], kurtosis):
         found_reasons.append(Reason("wrong_scale", reasons.of_std(measured, family, kurtosis)))
     if not shifted and family != wanted.family.name and not _explains(examined, wanted.family.name):

@@ -61,12 +61,12 @@ FACTORS = (  # of a standard deviation, its formula, the families for which the 
 )
 
 
-def of_mean(measured: Sequence[Measured]) -> str:
-    """Why the mean is not 0."""
+def of_mean(measured: Sequence[Measured], expected: float) -> str:
+    """Why the mean is not the expected one."""
     ratios = [each.mean / each.std for each in measured if each.std > 0.0]
     errors = [SIGMAS * 2.0 / math.sqrt(each.n) for each in measured if each.std > 0.0]
     size = ", ".join(f"{each.mean:.2g}" for each in measured[:1])
-    if ratios and all(each.smallest >= 0.0 for each in measured):
+    if expected == 0.0 and ratios and all(each.smallest >= 0.0 for each in measured):
         what = "no weight is negative"
         for ratio, why in (
             (ROOT_3, "draws from [0, 1), as by np.random.rand, are not centred"),
@@ -75,7 +75,7 @@ def of_mean(measured: Sequence[Measured]) -> str:
             if all(abs(each - ratio) < error for each, error in zip(ratios, errors, strict=True)):
                 what = f"{what}: {why}"
         return f"the mean is {size}, not 0: {what}"
-    return f"the mean is {size}, not 0"
+    return f"the mean is {size}, not {expected:.3g}"
 
 
 def of_std(measured: Sequence[Measured], family: str, kurtosis: float) -> str:

@@ -10,7 +10,7 @@ from pipeline.model_files import names
 from pipeline.model_files.tensors import Module
 
 DEPTH = 40
-NAMED = re.compile("normalization|embedding|^separable")
+NAMED = re.compile("normalization|embedding|^separable|rnn|lstm|gru")  # classes whose variables are not kernel and bias
 
 
 class KerasLayer(NamedTuple):
@@ -118,12 +118,16 @@ def variables(name: str, saved_as: str, layer: KerasLayer | None, shapes: Sequen
 
     The class, in lower case, is that of the place in the file, or of subclassed models often that of the layer's name.
     """
-    classes = (re.sub(r"_\d+$", "", each) for each in (saved_as, name))
+    classes = [re.sub(r"_\d+$", "", each) for each in (saved_as, name)]
     saved_as = next((each for each in classes if NAMED.search(each)), "")
     config = layer.config if layer else {}
     n = len(shapes)
     order: Sequence[str] = ()
-    if "normalization" in saved_as:
+    if saved_as.startswith("spectral"):
+        order = ("original_kernel", "vector_u")
+    elif saved_as.startswith("rms"):
+        order = ("gamma",)
+    elif "normalization" in saved_as:
         statistics = ("moving_mean", "moving_variance") if saved_as.startswith("batch") else ()
         scale = ["gamma"] * bool(config.get("scale", True)) + ["beta"] * bool(config.get("center", True))
         order = (*scale, *statistics)
@@ -133,8 +137,8 @@ def variables(name: str, saved_as: str, layer: KerasLayer | None, shapes: Sequen
         order = ("embeddings",)
     elif saved_as.startswith("separable"):
         order = ("depthwise_kernel", "pointwise_kernel", "bias")
-    elif n >= 2 and len(shapes[0]) == len(shapes[1]) == 2:  # a recurrent cell
+    elif n >= 2 and len(shapes[0]) == len(shapes[1]) > 1 and ("cell" in classes or saved_as):  # a recurrent cell
         order = ("kernel", "recurrent_kernel", "bias")
     elif n and len(shapes[0]) > 1:
-        order = ("kernel", "bias")
+        order = ("kernel", "bias") if n > 1 and len(shapes[1]) < len(shapes[0]) else ("kernel",)
     return [order[i] if i < len(order) else str(i) for i in range(n)]

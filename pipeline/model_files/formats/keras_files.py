@@ -51,17 +51,16 @@ def read_keras(path: Path) -> Model:
 
 def _read(path: Path, place: Region | zipfile.ZipInfo, config: dict[str, Any]) -> Model:
     with _opened(path, place) as file:
-        datasets = _datasets(file)
+        groups, datasets = _items(file)
         stated = file.attrs.get("model_config")
         if not config and isinstance(stated, str | bytes) and len(stated) < CONFIG:
             config = json.loads(stated)
         classes = keras_config.layers(config)
-        root = file.get("model_weights", file)
-        if "layer_names" in root.attrs:
-            prefix = "model_weights/" if "model_weights" in file else ""
-            named = _named_by_attributes(root, prefix, datasets)
+        root = "model_weights/" if "model_weights" in groups else ""
+        if "layer_names" in groups[root.rstrip("/")].attrs:
+            named = _named_by_attributes(groups, root, datasets)
         else:
-            named = _named_by_order(file, datasets, classes)
+            named = _named_by_order(groups, datasets, classes)
         tensors: list[Tensor] = []
         notes: list[str] = []
         for name, dataset in named:
@@ -125,16 +124,16 @@ def _opened(path: Path, place: Region | zipfile.ZipInfo) -> Any:
     return h5py.File(temporary, "r")
 
 
-def _datasets(file: Any) -> dict[str, Any]:
-    """The datasets of a file by path, without following links out of it."""
-    found: dict[str, Any] = {}
+def _items(file: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The groups and the datasets of a file by path, without following links out of it; the file itself is group ""."""
+    groups: dict[str, Any] = {"": file}
+    datasets: dict[str, Any] = {}
 
     def visit(name: str, item: Any) -> None:
-        if hasattr(item, "shape") and hasattr(item, "dtype"):
-            found[name] = item
+        (datasets if hasattr(item, "shape") and hasattr(item, "dtype") else groups)[name] = item
 
     file.visititems(visit)
-    return found
+    return groups, datasets
 
 
 def _tensor(path: Path, place: Region | zipfile.ZipInfo, name: str, dataset: Any, notes: list[str]) -> list[Tensor]:
@@ -142,9 +141,8 @@ def _tensor(path: Path, place: Region | zipfile.ZipInfo, name: str, dataset: Any
         raise Damaged(f"the values of {name} lie in another file")
     kind = dataset.dtype
     dtype = kind.name
-    if kind.itemsize == 2 and (
-        str(dataset.attrs.get("dtype", "")) == "bfloat16" or kind.kind == "V"
-    ):  # opaque: Keras 3
+    opaque = kind.kind == "V" or str(dataset.attrs.get("dtype", "")) == "bfloat16"  # of Keras 3
+    if opaque and kind.itemsize == 2:
         dtype, kind = "bfloat16", np.dtype("<u2")
     shape = tuple(int(n) for n in dataset.shape or ())
     if dtype not in DTYPES:
@@ -171,11 +169,12 @@ def _tensor(path: Path, place: Region | zipfile.ZipInfo, name: str, dataset: Any
 # Names
 
 
-def _named_by_attributes(root: Any, prefix: str, datasets: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _named_by_attributes(groups: dict[str, Any], root: str, datasets: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Names and datasets of a .h5 file with the attributes layer_names and weight_names, in their order."""
-    for layer in map(_text, root.attrs["layer_names"]):
-        for weight in map(_text, root[layer].attrs.get("weight_names", ())):
-            dataset = f"{prefix}{layer}/{weight}"
+    for layer in map(_text, groups[root.rstrip("/")].attrs["layer_names"]):
+        group = groups.get(f"{root}{layer}")
+        for weight in map(_text, group.attrs.get("weight_names", ()) if group else ()):
+            dataset = f"{root}{layer}/{weight}"
             if dataset in datasets:
                 _, found, own = f"/{weight}".partition(f"/{layer}/")
                 name = f"{layer}/{own if found else weight}"
@@ -183,44 +182,46 @@ def _named_by_attributes(root: Any, prefix: str, datasets: dict[str, Any]) -> It
 
 
 def _named_by_order(
-    file: Any, datasets: dict[str, Any], classes: list[keras_config.KerasLayer]
+    groups: dict[str, Any], datasets: dict[str, Any], classes: list[keras_config.KerasLayer]
 ) -> Iterator[tuple[str, str]]:
     """Names and datasets of a .weights.h5 file, which numbers the variables of a layer, in the model's order."""
-    groups: dict[str, dict[int, str]] = {}
+    numbered: dict[str, dict[int, str]] = {}
     for path in datasets:
         group, _, number = path.rpartition("/")
         if group.split("/")[-1:] == ["vars"] and number.isdecimal() and not path.startswith("optimizer"):
-            groups.setdefault(group, {})[int(number)] = path
-    if not groups and not any(path.startswith("optimizer/") for path in datasets):
+            numbered.setdefault(group, {})[int(number)] = path
+    if not numbered and not any(path.startswith("optimizer/") for path in datasets):
         yield from ((path.removesuffix(":0"), path) for path in sorted(datasets, key=natural))
         return
     order = {each.saved_as: i for i, each in enumerate(classes)}
-    kinds = {each.saved_as: each for each in classes}
+    by_place = {each.saved_as: each for each in classes}
+    by_name = {each.name: each for each in classes}
 
     def place(group: str) -> tuple[int, list[tuple[int, int, str]]]:
         saved = next((part for part in group.split("/") if part in order), "")
         return order.get(saved, len(order)), natural(group)
 
-    for group in sorted(groups, key=place):
+    for group in sorted(numbered, key=place):
         parts = [part for part in group.split("/") if part not in ("layers", "vars")]
-        name = "/".join(_own_names(file, group, parts, kinds))
-        numbers = groups[group]
-        shapes = [datasets[numbers[i]].shape for i in sorted(numbers)]
-        layer = kinds.get(parts[-1]) if parts else None
-        leaves = keras_config.variables(name.rpartition("/")[2], parts[-1] if parts else "", layer, shapes)
-        for leaf, i in zip(leaves, sorted(numbers), strict=True):
-            yield (f"{name}/{leaf}" if name else leaf), numbers[i]
+        own = list(_own_names(groups, group, by_place))
+        last, name = ["", *own][-1], "/".join(own)
+        paths = [numbered[group][i] for i in sorted(numbered[group])]
+        layer = by_name.get(last) or by_place.get(["", *parts][-1])
+        leaves = keras_config.variables(last, ["", *parts][-1], layer, [datasets[path].shape for path in paths])
+        for leaf, path in zip(leaves, paths, strict=True):
+            yield (f"{name}/{leaf}" if name else leaf), path
 
 
-def _own_names(file: Any, group: str, parts: list[str], kinds: dict[str, keras_config.KerasLayer]) -> Iterator[str]:
-    """The layers' own names of the parts of a path, which counts layers by class."""
+def _own_names(groups: dict[str, Any], group: str, by_place: dict[str, keras_config.KerasLayer]) -> Iterator[str]:
+    """The layers' own names of the parts of a path, in which layers are counted by class."""
     at = ""
     for part in group.split("/"):
-        at = f"{at}/{part}" if at else part
+        outermost, at = at in ("", "layers"), f"{at}/{part}" if at else part
         if part in ("layers", "vars"):
             continue
-        own = _text(file[f"{at}/vars"].attrs.get("name", "")) if f"{at}/vars" in file else ""
-        yield own or (kinds[part].name if part in kinds and part == parts[0] else part)
+        variables = groups.get(f"{at}/vars")
+        own = _text(variables.attrs.get("name", "")) if variables else ""
+        yield own or (by_place[part].name if outermost and part in by_place else part)
 
 
 def _text(value: Any) -> str:

@@ -162,7 +162,9 @@ def _module(
     following = users[node.outputs[0]] if node.outputs else []
     if node.op in ("Conv", "ConvTranspose") and position == 1:
         layout = "out, in" if node.op == "Conv" else "in, out, kernel"
-        return Module(node.op, _activation(following, users), node.numbers.get("group", 1), _input(node, 2), layout)
+        return Module(
+            node.op, _activation(following, users), max(1, node.numbers.get("group", 1)), _input(node, 2), layout
+        )
     if node.op == "Gemm" and position == 1:
         layout = "out, in" if bool(node.numbers.get("transB", 0)) != turned else "in, out"
         return Module(node.op, _activation(following, users), 1, _input(node, 2), layout)
