@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks import labels
 from benchmarks.labels import Problem, outcome
-from pipeline.audit.judge import dependence
+from pipeline.audit.local_faults import dependence
 from pipeline.audit.results import LayerAudit, Power, Suitability
 from pipeline.audit.suitability import NOT_DECIDED, suitability
 from pipeline.datasets import DATASETS

@@ -9,18 +9,17 @@ from numpy.typing import NDArray
 from pipeline.audit.results import Audit
 from pipeline.audit.run import audit_layers
 from pipeline.model_files.layers import Layer
-from pipeline.model_files.tensors import Tensor
+from tests.weights import tensor
 
 Array = NDArray[Any]
 
 
 def dense(name: str, W: Array) -> Layer:
     """A layer of weights (units, inputs) without biases."""
-    tensor = Tensor(f"{name}.weight", W.shape, str(W.dtype), lambda: W)
-    return Layer(name, "dense", tensor, None, W.shape[1], len(W), len(W), "out, in")
+    return Layer(name, "dense", tensor(f"{name}.weight", W), None, W.shape[1], len(W), len(W), "out, in")
 
 
-def audited(weights: Mapping[str, Array], expect: str = "", source: str = "model.pt") -> Audit:
+def audited(weights: Mapping[str, Array], expect: str | Mapping[str, str] = "", source: str = "model.pt") -> Audit:
     """The audit of dense layers {name: (units, inputs)}."""
     layers = [dense(name, W) for name, W in weights.items()]
     return audit_layers(layers, source=source, framework="pytorch", expect=expect)

@@ -101,7 +101,9 @@ MUTATIONS = (
     Mutation("audit/grading/contract.py", "if not same_global:", "if False:", "audit/test_grade.py"),
     Mutation("audit/grading/reasons.py", "math.sqrt(s) / n", "s / n / n", "audit/test_grade.py"),
     Mutation("audit/judge.py", "ratio = found.std / wanted.std", "ratio = wanted.std / found.std", "audit"),
-    Mutation("audit/judge.py", "np.delete(W, removed, axis=axis)", "np.delete(W, removed, axis=1 - axis)", "audit"),
+    Mutation(
+        "audit/local_faults.py", "np.delete(W, removed, axis=axis)", "np.delete(W, removed, axis=1 - axis)", "audit"
+    ),
     # initializers
     Mutation(
         "initializers/fan_scaling.py",

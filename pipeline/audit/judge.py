@@ -2,16 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audit.local_faults import (
+    LARGEST_REPAIRED,
+    NAMED,
+    Weights,
+    are_independent,
+    dependence,
+    has_scaled_units,
+    local_fault,
+    places_text,
+)
 from pipeline.audit.results import Finding
-from pipeline.distributions.dependence import largest_cosine, largest_singular_value
-from pipeline.distributions.explain import Explained, candidates, explain, free_laws
-from pipeline.distributions.families import UNIFORM
-from pipeline.distributions.goodness import NOT_TESTED, TESTS, Dependence, combined, p_values
+from pipeline.distributions.explain import Explained, candidates, explain
+from pipeline.distributions.goodness import NOT_TESTED, TESTS, p_values
 from pipeline.distributions.laws import Fans, Law, law
 from pipeline.distributions.structures import (
     RANDOM,
@@ -21,17 +29,10 @@ from pipeline.distributions.structures import (
     may_be_orthogonal,
     structure,
 )
-from pipeline.distributions.summary import Summary, summarize
+from pipeline.distributions.summary import summarize
 from pipeline.model_files.layers import Layer
 
-NAMED = 0.01  # p-value above which a law is given as the cause
-MOST_OUTLIERS = 3
-MOST_UNEVEN = 0.1  # of the units, or inputs
-LARGEST_REPAIRED = 1 << 21  # weights; of larger layers, no copies without the suspected units are made
-MIN_INDEPENDENT = 64  # weights, to call them independent draws of an unknown distribution
-ARRANGEMENT = ("units", "inputs", "unit_angle", "input_angle")  # the tests that depend on where weights stand
 SCALED = 1e-4  # p-value of all laws below which units are given a scale of their own
-MIN_SCALED = 8  # units and inputs
 SCALED_UNITS = Structure("data_dependent", "normal draws, with a scale of its own for each unit, as set from data")
 TOO_SMALL = 4.0  # standard deviations of weights, in units of the smallest number, that are rounded to almost nothing
 MANY_ZEROS = 10  # times as many as expected, and at least as many
@@ -39,20 +40,7 @@ STRUCTURES = {  # those that a recipe's name stands for
     "zeros", "constant", "orthogonal", "identity", "sparse", "martens_sparse", "zero_init", "looks_linear", "dirac",
     "delta_orthogonal", "data_dependent", "lsuv",
 }  # fmt: skip
-
-
 SAME_STRUCTURE = {"lsuv": "orthogonal", "ones": "constant"}  # orthogonal with a gain of its own for each layer
-
-
-class Weights(NamedTuple):
-    """What was found out about a layer's weights."""
-
-    summary: Summary
-    dependence: Dependence
-    structure: Structure
-    found: list[Explained]  # laws, most likely first; empty if there is a structure or a value is not finite
-    expected: list[Explained]
-    p: float  # the largest over the expected laws; 1 if the expected structure is found, 0 if another one
 
 
 def fans_of(layer: Layer) -> list[Fans]:
@@ -88,14 +76,9 @@ def examine_matrix(matrix: NDArray[Any], dtype: str, fans: Sequence[Fans], expec
     if not expect:
         expected = found
     weights = Weights(summary, pairs, kind, found, expected, max((one.p for one in expected), default=0.0))
-    if weights.p < SCALED and expect in ("", SCALED_UNITS.name) and _has_scaled_units(weights, matrix):
+    if weights.p < SCALED and expect in ("", SCALED_UNITS.name) and has_scaled_units(weights, matrix):
         return weights._replace(structure=SCALED_UNITS, p=1.0)
     return weights
-
-
-def dependence(matrix: NDArray[Any]) -> Dependence:
-    """What the tests of independence need of a matrix (units, fan_in)."""
-    return Dependence(largest_cosine(matrix), largest_cosine(matrix.T), largest_singular_value(matrix))
 
 
 def _expected(expect: str, fans: Sequence[Fans]) -> list[Law]:
@@ -116,12 +99,12 @@ def fault(name: str, weights: Weights, matrix: NDArray[Any], expect: str, p: flo
     wanted = weights.expected[0].law if weights.expected and expect else None
     if named:
         return Finding(name, *_named(named[0], wanted, expect, weights), p)
-    local = _local(weights, matrix, wanted)
+    local = local_fault(weights, matrix, wanted)
     if local is not None:
         return Finding(name, *local, p)
-    if _has_scaled_units(weights, matrix):
+    if has_scaled_units(weights, matrix):
         return Finding(name, "data_dependent", f"the weights are {SCALED_UNITS.detail}", p)
-    if _independent(weights, matrix):
+    if are_independent(weights, matrix):
         return Finding(
             name, "wrong_family", f"independent draws, but of no known distribution: {_shape_text(weights)}", p
         )
@@ -135,7 +118,8 @@ def _certain(name: str, weights: Weights, matrix: NDArray[Any], expect: str) -> 
         text = f"{summary.non_finite} of {summary.n} weights are NaN or infinite"
         return Finding(name, "non_finite", text, 0.0)
     if kind.name == "zeros":
-        return Finding(name, "zeros", f"all {summary.n} weights are 0", 0.0)
+        hint = "" if expect else f"; if that is meant, expect it: {name}=zeros"
+        return Finding(name, "zeros", f"all {summary.n} weights are 0{hint}", 0.0)
     if kind.name == "constant":
         return Finding(name, "constant", f"all {summary.n} weights are {summary.low:.6g}", 0.0)
     if kind is not RANDOM:
@@ -147,7 +131,7 @@ def _certain(name: str, weights: Weights, matrix: NDArray[Any], expect: str) -> 
     for what, squares in (("unit", summary.unit_squares), ("input", summary.input_squares)):
         if not squares.all():
             places = np.flatnonzero(squares == 0.0)
-            return Finding(name, "zero_unit", f"all weights of {_places(what, places)} are 0", 0.0)
+            return Finding(name, "zero_unit", f"all weights of {places_text(what, places)} are 0", 0.0)
     for what, pair, rows in (
         ("unit", weights.dependence.units, matrix),
         ("input", weights.dependence.inputs, matrix.T),
@@ -183,95 +167,6 @@ def _named(one: Explained, wanted: Law | None, expect: str, weights: Weights) ->
     return "wrong_law", f"draws of {first_name(found)}: {std} is {times}"
 
 
-def _local(weights: Weights, matrix: NDArray[Any], wanted: Law | None) -> tuple[str, str] | None:
-    """The cause and the text if few weights or units are wrong and a law explains the others."""
-    summary = weights.summary
-    if summary.n > LARGEST_REPAIRED or min(matrix.shape) < 1:
-        return None
-    W = np.asarray(matrix, dtype=np.float64)
-    absolute = np.abs(W)
-    typical = float(np.sort(absolute, axis=None)[summary.n // 2]) / 0.6745  # the median of |N(0, 1)|
-    if typical == 0.0:
-        return None
-    order = np.argsort(-absolute, axis=None, kind="stable")[:MOST_OUTLIERS]
-    if summary.n >= 20 * MOST_OUTLIERS:
-        for n_outliers in range(1, MOST_OUTLIERS + 1):
-            repaired = W.copy()
-            repaired.reshape(-1)[order[:n_outliers]] = typical
-            if _fits(repaired, summary.dtype, weights, wanted):
-                values = ", ".join(f"{W.reshape(-1)[k]:.3g}" for k in order[:n_outliers])
-                place = ", ".join(f"({k // W.shape[1]}, {k % W.shape[1]})" for k in order[:n_outliers].tolist())
-                return (
-                    "outliers",
-                    f"the weight at {place} is {values}, where the others' standard deviation is {typical:.3g}",
-                )
-    for what, axis, squares in (("unit", 0, summary.unit_squares), ("input", 1, summary.input_squares)):
-        size = summary.n // len(squares)
-        ratio = squares / size / (typical * typical)
-        distance = np.where(ratio > 1.0, ratio, 1.0 / np.maximum(ratio, 1e-300))
-        worst = np.argsort(-distance, kind="stable")[: max(1, int(MOST_UNEVEN * len(squares)))]
-        for n_worst in range(1, len(worst) + 1) if len(squares) > 2 else ():
-            removed = np.sort(worst[:n_worst])
-            if _fits(np.delete(W, removed, axis=axis), summary.dtype, weights, wanted):
-                factors = ", ".join(f"{math.sqrt(float(ratio[k])):.3g}" for k in removed[:3])
-                text = (
-                    f"the weights of {_places(what, removed)} have a standard deviation of {factors} times the others'"
-                )
-                return "uneven_units", text
-    if not weights.found:  # the mean square is beyond the range of doubles
-        return None
-    tests = max((one.tests for one in weights.found), key=combined)
-    angles = {test: p for test, p in tests.items() if test.endswith("_angle")}
-    others = {test: p for test, p in tests.items() if test not in angles}
-    if angles and combined(others) > NAMED:
-        what, pair = min(
-            (("units", weights.dependence.units), ("inputs", weights.dependence.inputs)),
-            key=lambda one: angles.get(f"{one[0][:-1]}_angle", 1.0),
-        )
-        return "dependent_units", f"{what} {pair.first} and {pair.second} have a cosine of {pair.cosine:.3g}"
-    return None
-
-
-def _fits(W: NDArray[Any], dtype: str, weights: Weights, wanted: Law | None) -> bool:
-    """Whether the expected law, or a family of any scale, explains weights of which some were replaced or left out."""
-    summary = summarize(W, dtype)
-    pairs = dependence(W)
-    laws = [one.law for one in weights.found if not one.law.free] + ([wanted] if wanted else [])
-    return any(combined(p_values(summary, pairs, law)) > NAMED for law in [*laws, *free_laws(summary)])
-
-
-def _has_scaled_units(weights: Weights, matrix: NDArray[Any]) -> bool:
-    """Whether the weights of most units are draws of one family, but with a scale of its own for each unit."""
-    summary = weights.summary
-    if summary.n > LARGEST_REPAIRED or min(matrix.shape) < MIN_SCALED or not summary.unit_squares.all():
-        return False
-    W = matrix / np.sqrt(summary.unit_squares / summary.fan_in)[:, None]
-    scaled, pairs = summarize(W, "float64"), dependence(W)
-    for one in free_laws(scaled)[:1]:
-        tests = p_values(scaled, pairs, one)
-        kept = {test: p for test, p in tests.items() if test not in ("scale", "units")}
-        if combined(kept) > NAMED:
-            return _local(weights, matrix, None) is None
-    return False
-
-
-def _independent(weights: Weights, matrix: NDArray[Any]) -> bool:
-    """Whether units and inputs are as even and as independent as draws of any continuous distribution would be.
-
-    Tested on the ranks of the weights, which have a uniform distribution whatever that of the weights is.
-    """
-    summary = weights.summary
-    if not MIN_INDEPENDENT <= summary.n <= LARGEST_REPAIRED:
-        return False
-    order = np.argsort(np.asarray(matrix, dtype=np.float64), axis=None, kind="stable")
-    scores = np.empty(summary.n)
-    scores[order] = (np.arange(summary.n) - 0.5 * (summary.n - 1)) * (2.0 * UNIFORM.bound / summary.n)
-    ranks = scores.reshape(matrix.shape)
-    tests = p_values(summarize(ranks, "float64"), dependence(ranks), Law("ranks", UNIFORM, 1.0))
-    kept = {test: p for test, p in tests.items() if test in ARRANGEMENT}
-    return bool(kept) and combined(kept) > NAMED
-
-
 def _why(weights: Weights) -> str:
     """The tests that refuse the most likely law, in words."""
     if not weights.found:
@@ -295,10 +190,3 @@ def _shape_text(weights: Weights) -> str:
 
 def _structure_text(kind: Structure) -> str:
     return f"{kind.name} ({kind.detail})" if kind.detail else kind.name
-
-
-def _places(what: str, places: NDArray[np.int64]) -> str:
-    if len(places) == 1:
-        return f"{what} {places[0]}"
-    shown = ", ".join(str(place) for place in places[:5])
-    return f"{len(places)} {what}s ({shown}{', ...' if len(places) > 5 else ''})"

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.audit.fixes.fix import fix
-from pipeline.audit.judge import STRUCTURES, Weights, examine, fault
+from pipeline.audit.judge import STRUCTURES, examine, fault
+from pipeline.audit.local_faults import Weights
 from pipeline.audit.results import (
     ALARM,
     AS_INTENDED,
@@ -295,7 +296,4 @@ def _state(audits: Sequence[LayerAudit], trained: str) -> str:
 def _small_bias(audit: LayerAudit) -> bool:
     """Whether biases that follow no law are as small as training leaves them."""
     bias = audit.layer.bias
-    if bias is None:
-        return False
-    found = biases.classify(bias.read(), bias.dtype, ())
-    return found.std < TRAINED_BIAS
+    return bias is not None and biases.classify(bias.read(), bias.dtype, ()).std < TRAINED_BIAS

@@ -37,7 +37,7 @@ BINS = 64  # of a histogram; 32, 16 or 8 of a layer with few weights
 WEIGHTS = 2_000_000  # of a histogram: of a larger layer every second unit is drawn, or every third, ...
 WIDTH = 2.2  # inches, of a text above a panel
 TOP = 0.75  # of the vertical axis; the density of a normal law at 0 is 0.4
-ALARM = "#e8b4b0"  # with hatches, to be seen in greyscale too
+ALARM = "#e8b4b0"  # with an outline, to be seen in greyscale too
 
 
 class Curve(NamedTuple):
@@ -181,7 +181,7 @@ def _handles(panels: Sequence[Panel]) -> list[Artist]:
     if not all(panel.is_alarm for panel in panels):
         handles.append(Patch(facecolor=MIDDLE, label="weights"))
     if any(panel.is_alarm for panel in panels):
-        handles.append(Patch(facecolor=ALARM, edgecolor=ACCENT, hatch="////", linewidth=0, label="weights, alarm"))
+        handles.append(Patch(facecolor=ALARM, edgecolor=ACCENT, linewidth=0.8, label="weights, alarm"))
     if any(panel.expected for panel in panels):
         handles.append(Line2D([], [], color=DARK, linewidth=1.4, label="expected law"))
     if any(panel.named for panel in panels):
@@ -198,7 +198,8 @@ def _panel(ax: Axes, panel: Panel) -> None:
     edges = np.linspace(-REACH, REACH, len(counts) + 1)
     density = counts / max(total, 1) / (edges[1] - edges[0])
     if panel.is_alarm:
-        ax.stairs(density, edges, fill=True, facecolor=ALARM, edgecolor=ACCENT, hatch="////", linewidth=0)
+        ax.stairs(density, edges, fill=True, facecolor=ALARM)
+        ax.stairs(density, edges, color=ACCENT, linewidth=0.8)
     else:
         ax.stairs(density, edges, fill=True, color=MIDDLE)
     if panel.expected:

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from pipeline.audit import audit
 from pipeline.audit.command.main import main
 from pipeline.config.audits import AuditSettings
+from pipeline.distributions.power import std_factor
 from tests.audited import he
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,18 @@ def test_the_formats_name_the_extras() -> None:
     assert named <= set(PROJECT["optional-dependencies"])
     assert [dependency.partition(">")[0] for dependency in PROJECT["dependencies"]] == ["numpy"]
     assert "audit-weights" in PROJECT["scripts"]
+
+
+def test_the_factors_that_are_detected() -> None:
+    """As printed, to the last digit."""
+    (sentence,) = re.findall(r"for a network of a single layer, it is ((?s:.*?))\.\n", DOCS)
+    found = re.findall(r"([\d.]+)(?:\s+with\s+)([\d,]+)", sentence)
+    assert len(found) == 4
+    for factor, n in found:
+        digits = len(factor.partition(".")[2])
+        assert round(std_factor(int(n.replace(",", "")), 0.01), digits) == float(factor)
+    assert std_factor(80, 1e-6) < 2.0
+    assert "in layers of 80 weights" in DOCS
 
 
 def test_the_sections_of_params_yaml() -> None:

@@ -213,3 +213,11 @@ def test_expectation_for_one_layer() -> None:
 
 def test_no_layers() -> None:
     assert audit_layers([]).state == NOT_CHECKED
+
+
+def test_zeros_that_may_be_meant_say_how_to_expect_them() -> None:
+    layers = network([*he(np.random.default_rng(0), 1), np.zeros((10, 64))])
+    (found,) = audit_layers(layers).findings
+    assert (found.cause, found.text) == ("zeros", "all 640 weights are 0; if that is meant, expect it: layer2=zeros")
+    assert [one.text for one in audit_layers(layers, expect="he_normal").findings] == ["all 640 weights are 0"]
+    assert audit_layers(layers, expect={"layer2": "zeros"}).state == AS_INTENDED

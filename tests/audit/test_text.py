@@ -111,6 +111,16 @@ def test_laws_of_measured_scales_are_one_family_and_constants_are_no_draws() -> 
     assert "norm" not in blocks(audit)[-1].replace("normal", "")
 
 
+def test_a_trained_model_needs_no_repair_of_its_layers() -> None:
+    findings = [
+        Finding("", "not_initial", "the optimizer has made steps", 0.0, "save()"),
+        Finding("a", "wrong_family", "a distribution that no initializer has", 1e-9, "draw()"),
+    ]
+    shown = text(Audit("m.pt", "", NOT_INITIAL, 0.01, [layer_audit("a")], findings))
+    assert "save()" in shown
+    assert "draw()" not in shown
+
+
 def test_an_audit_without_layers_shows_its_notes() -> None:
     assert text(Audit("m.pt", "", NOT_CHECKED, 0.01, [], [], None, ["the file has no weights"])) == (
         "NOT CHECKED: m.pt.\n\nNote: the file has no weights.\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.audit.judge import dependence
+from pipeline.audit.local_faults import dependence
 from pipeline.distributions.explain import candidates, explain, log_likelihood
 from pipeline.distributions.families import FAMILIES
 from pipeline.distributions.goodness import NOT_TESTED, TESTS, combined, normal_quantile, p_values

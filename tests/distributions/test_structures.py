@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.audit.judge import dependence
+from pipeline.audit.local_faults import dependence
 from pipeline.distributions import biases
 from pipeline.distributions.streams import matches, prefixes
 from pipeline.distributions.structures import count_equal, equal_rows, structure

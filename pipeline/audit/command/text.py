@@ -92,7 +92,7 @@ def finding_lines(same: Sequence[Finding], audit: Audit) -> list[str]:
     lines = wrapped(f"{where}{count}: {cause}, {'predicted' if first.cause == 'unsuitable' else certainty}", "    ")
     said = first.text or CAUSES.get(first.cause, "")
     lines += wrapped(f"{first.layer}: {full_stop(said)}" if len(names) > 1 else sentence(said), "    ", "    ")
-    if first.fix:
+    if first.fix and (audit.state != NOT_INITIAL or first.cause == "not_initial"):
         lines += [
             f"    Fix{', and the others likewise' if len(names) > 1 else ''}:",
             *(f"        {line}" for line in first.fix.splitlines()),

@@ -17,8 +17,9 @@ from pipeline.audit.grading.calls import Caller, Drawn, Fault, Shape, caller, gl
 from pipeline.audit.grading.contract import check_succession, varies
 from pipeline.audit.grading.results import Grade, OfShape, Reason
 from pipeline.audit.grading.signatures import Function, find
-from pipeline.audit.judge import STRUCTURES, Weights, examine_matrix, fault
+from pipeline.audit.judge import STRUCTURES, examine_matrix, fault
 from pipeline.audit.law_names import documented
+from pipeline.audit.local_faults import Weights
 from pipeline.audit.results import ALARM, AS_INTENDED
 from pipeline.audit.run import FROM_DATA
 from pipeline.distributions import biases
