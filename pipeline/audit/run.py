@@ -92,6 +92,7 @@ def audit_layers(
         families[layer.name] = weights.found[0].law.family.name if weights.found else NORMAL.name
         if not weights.summary.non_finite and weights.structure.name in WITH_DRAWS:
             draws.append((layer.name, prefixes(matrix)))
+        del matrix  # before the next layer is mapped
     if len(draws) > 1:
         audits = _with_matches(audits, draws, level / n_tests)
     predicted = suitability(audits, activation, data)  # which raises UserError for a batch that does not fit

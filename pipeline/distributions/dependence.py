@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.numerics.sums import Array, lane_sum, pad
+from pipeline.numerics.sums import LANES, Array, lane_sum, pad
 
 MOST_ROWS = 1024  # compared; of more, evenly spaced ones
 MOST_COLUMNS = 8192
@@ -45,13 +45,19 @@ def largest_cosine(rows: NDArray[Any]) -> Pair:
     columns = _spaced(rows.shape[1], MOST_COLUMNS)
     part = rows[chosen] if len(chosen) < len(rows) else rows
     part = part[:, columns] if len(columns) < rows.shape[1] else part
-    W = pad(np.ascontiguousarray(part, dtype=np.float64))
-    largest = np.max(np.abs(W), axis=1, initial=0.0)
+    n, m = part.shape
+    W = np.zeros((n, m + -m % LANES))  # a copy, which is normalized in place: it may have 67 MB
+    W[:, :m] = part
+    del part
+    largest = np.maximum(np.max(W, axis=1, initial=0.0), -np.min(W, axis=1, initial=0.0))
     kept = np.flatnonzero(largest > 0.0)
     if len(kept) < 2:
         return Pair(0.0, -1, -1, 0)
-    W = W[kept] / largest[kept, None]
-    W /= np.sqrt(lane_sum(W * W))[:, None]
+    W = W[kept] if len(kept) < len(W) else W
+    for start in range(0, len(W), BLOCK):
+        block = W[start : start + BLOCK]
+        block /= largest[kept[start : start + BLOCK], None]
+        block /= np.sqrt(lane_sum(block * block))[:, None]
     single = W.astype(np.float32)
     best, found = 0.0, [(0, 1)]
     for start in range(0, len(W), BLOCK):

@@ -29,7 +29,7 @@ def prefixes(matrix: NDArray[Any]) -> tuple[Array, Array]:
 
     def prefix(W: NDArray[Any]) -> Array:
         n_rows = -(-LENGTHS[0] // max(1, W.shape[1]))
-        return np.ascontiguousarray(W[:n_rows], dtype=np.float64).reshape(-1)[: LENGTHS[0]]
+        return np.array(W[:n_rows], dtype=np.float64, order="C").reshape(-1)[: LENGTHS[0]].copy()
 
     return prefix(matrix), prefix(matrix.T)
 

@@ -37,6 +37,17 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, n, total / n)
 """
 
 
+AUDIT = """
+import resource, sys
+from pipeline.audit import audit
+layers = audit(sys.argv[1]).layers
+n, total = 0, 0.0
+for layer in layers:
+    n, total = n + layer.n, total + layer.n * layer.std * layer.std
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, n, total / n)
+"""
+
+
 def row_counts(megabytes: int, itemsize: int) -> list[int]:
     """The rows of the four layers."""
     return [megabytes * MB // (4 * COLUMNS * itemsize)] * 4
@@ -122,11 +133,11 @@ WRITERS = {
 }
 
 
-def peak(name: str, megabytes: int, folder: Path) -> tuple[float, float, float]:
+def peak(name: str, megabytes: int, folder: Path, program: str = READ) -> tuple[float, float, float]:
     """Peak memory of reading a file of a format, the limit in MB, and the mean square of its values, which is near 1."""
     path = folder / f"large.{name}"
     WRITERS[name](path, megabytes)
-    process = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True)
+    process = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
     size = path.stat().st_size
     path.unlink()
     if process.returncode:
