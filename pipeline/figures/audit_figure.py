@@ -35,6 +35,7 @@ PANELS = 24  # at most
 REACH = 4.0  # standard deviations of the expected law on each side of 0
 BINS = 64  # of a histogram; 32, 16 or 8 of a layer with few weights
 WEIGHTS = 2_000_000  # of a histogram: of a larger layer every second unit is drawn, or every third, ...
+OUTSIDE = 0.001  # share of the weights beyond REACH that is printed; of a normal law it is 6e-5
 WIDTH = 2.2  # inches, of a text above a panel
 TOP = 0.75  # of the vertical axis; the density of a normal law at 0 is 0.4
 ALARM = "#e8b4b0"  # with an outline, to be seen in greyscale too
@@ -207,7 +208,8 @@ def _panel(ax: Axes, panel: Panel) -> None:
     if panel.named:
         _curve(ax, panel.named, color=ACCENT, linestyle="--")
     beyond = int(panel.counts[0] + panel.counts[-1])
-    texts = [f"{_share(beyond, total)} outside"] if beyond else []
+    shown = beyond > 0 and (panel.is_alarm or beyond > OUTSIDE * total)
+    texts = [f"{_share(beyond, total)} outside"] if shown else []
     if float(density.max()) > TOP:
         texts.append(f"up to {density.max():.2g}")
     for text, (x, side) in zip(texts[::-1], ((0.98, "right"), (0.02, "left")), strict=False):

@@ -61,7 +61,7 @@ def _overview(audits: Mapping[str, Audit], settings: Mapping[str, AuditSettings]
         if isinstance(expect, dict):
             expect = ", ".join(f"{layer}: {law}" for layer, law in expect.items())
         weights = integer_sum(layer.n for layer in audit.layers)
-        cells = [name, audit.state, summary(audit) or "–", expect or "any documented initializer"]
+        cells = [name, audit.state, summary(audit) or "–", f"`{expect}`" if expect else "any documented initializer"]
         rows.append([*(cell.replace("|", "\\|") for cell in cells), str(len(audit.layers)), f"{weights:,}"])
     return table(["model", "verdict", "what was found", "expected", "layers", "weights"], rows, left=(0, 1, 2, 3))
 

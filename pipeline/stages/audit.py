@@ -80,7 +80,8 @@ def audit_file(name: str, settings: AuditSettings) -> Audit:
     try:
         opened = read(AUDITS / name)
     except UserError as error:
-        return Audit(name, "", NOT_CHECKED, LEVEL, [], [], None, [str(error)])
+        reason = re.sub(rf"^{re.escape(str(AUDITS / name))}: (?=is |has |contains |cannot )", "the file ", str(error))
+        return Audit(name, "", NOT_CHECKED, LEVEL, [], [], None, [reason])
     try:
         given = batch(AUDITS / settings.data) if settings.data else None
         return audit_opened(opened, settings.expect, settings.activation, given)

@@ -30,7 +30,7 @@ def test_the_report_begins_with_the_verdict_alarms_first() -> None:
         ["old.pt", "not at initialization"],
         ["fine.pt", "as intended"],
     ]
-    assert rows[0][2:] == [summary(WRONG), "0: he_normal", "3", "3,200"]  # 2,048 + 1,024 + 128
+    assert rows[0][2:] == [summary(WRONG), "`0: he_normal`", "3", "3,200"]  # 2,048 + 1,024 + 128
     assert rows[1][2:] == ["audits/notes.pt is not a model", "any documented initializer", "0", "0"]
     assert "## wrong.pt\n\n```text\nALARM" in report(ALL, {})
 

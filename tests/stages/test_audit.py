@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_read_is_reported_and_does_not_fail(
     save(folder, "good.npz")
     (folder / "audits" / "notes.pt").write_text("no model")
     assert run(audit) == 0
-    assert "audits/notes.pt: not checked: " in capsys.readouterr().err
+    assert "audits/notes.pt: not checked: the file is in no format that is read; " in capsys.readouterr().err
     numbers = json.loads((folder / "reports" / "audit.json").read_text())
     assert (numbers["models"], numbers["not_checked"], numbers["alarms"]) == (2, 1, 0)
 
