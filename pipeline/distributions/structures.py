@@ -122,7 +122,8 @@ def _looks_linear(matrix: NDArray[Any], dtype: str) -> bool:
 
 def _second_half_opposite(W: NDArray[Any]) -> bool:
     half = len(W) // 2
-    pieces = ((start, min(half, start + 256)) for start in range(0, half, 256))
+    step = max(1, (1 << 18) // max(1, W.shape[1]))
+    pieces = ((start, min(half, start + step)) for start in range(0, half, step))
     return half >= 2 and all((W[start:stop] == -W[half + start : half + stop]).all() for start, stop in pieces)
 
 
