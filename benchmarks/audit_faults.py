@@ -119,7 +119,7 @@ def with_biases(network: Network, places: list[int], rng: Generator) -> None:
 
 
 def normalization(network: Network, places: list[int], rng: Generator) -> None:
-    network.scales = [np.ones(64), np.zeros(64)]
+    network.scales = [np.zeros(64), np.zeros(64)]
 
 
 def half_precision(factor: float) -> Change:
@@ -179,7 +179,7 @@ FAULTS = [
     Fault("garbage", "random bytes as float32", "non_finite", each(garbage)),
     Fault("never initialized", "zeros, a quarter of the units garbage", "zero_unit", each(left_over)),
     Fault("biases N(0, 1)", "instead of 0", "bias", with_biases),
-    Fault("normalization scale 0", "of one layer", "normalization", normalization, places="none"),
+    Fault("normalization scale 0", "of all such layers", "normalization", normalization, places="none"),
     Fault("float16 overflow", "std x 200000", "non_finite", half_precision(2e5)),
     Fault("float16 underflow", "std / 1e7: most are 0", "zero_weights", half_precision(1e-7)),
     Fault("depends on data", "each layer scaled to variance 1 on the data, as in LSUV", "data_dependent", nothing,

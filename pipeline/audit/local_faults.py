@@ -70,7 +70,8 @@ def local_fault(weights: Weights, matrix: NDArray[Any], wanted: Law | None) -> t
             removed = np.sort(worst[:n_worst])
             if _fits(np.delete(W, removed, axis=axis), summary.dtype, weights, wanted):
                 factors = ", ".join(f"{math.sqrt(float(ratio[k])):.3g}" for k in removed[:3])
-                text = f"the weights of {places_text(what, removed)} have a standard deviation of {factors} times the others'"
+                which = places_text(what, removed)
+                text = f"the weights of {which} have a standard deviation of {factors} times the others'"
                 return "uneven_units", text
     if not weights.found:  # the mean square is beyond the range of doubles
         return None
