@@ -9,7 +9,7 @@ from scipy import stats
 from pipeline.figures import audit_figure, style
 from pipeline.figures.audit_figure import BINS, PANELS, Curve, chosen, density, histogram, panels, spaced
 from tests.audited import audited, he
-from tests.figures.test_training_figures import unreadable
+from tests.figures.test_training_figures import texts_of, unreadable
 from tests.marks import slow
 
 
@@ -123,3 +123,12 @@ def test_every_text_can_be_read_and_the_bytes_are_the_same(n_layers: int, n_file
 def test_a_figure_without_models() -> None:
     assert panels({}) == ([], "audits/ holds no models.")
     assert unreadable(audit_figure.audit(*panels({}))) == []
+
+
+def test_weights_outside_the_axis_are_printed_where_they_are_unusual() -> None:
+    """Beyond 4 standard deviations are 6 in 100,000 normal weights; of ten times the scale P(|N| > 0.4), 69 %."""
+    rng = np.random.RandomState(0)
+    audits = {"a.pt": audited({"fine": he(rng, 500, 200), "wide": he(rng, 500, 200) * 10.0}, "he_normal")}
+    figure = audit_figure.audit(*panels(audits))
+    assert panels(audits)[0][0].counts[[0, -1]].sum() > 0
+    assert [text for text, _ in texts_of(figure) if text.endswith("outside")] == ["69 % outside"]

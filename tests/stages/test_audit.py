@@ -1,6 +1,9 @@
 """Stage `audit`: which files it audits, what it writes and prints, and when it runs."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,10 @@ from pipeline.errors import UserError
 from pipeline.stages import run
 from pipeline.stages.audit import audit, models
 from tests.audited import he
-from tests.conftest import MINIATURE, Laboratory
+from tests.conftest import MINIATURE, ROOT, Laboratory
 
+OPENBLAS = {"OPENBLAS_CORETYPE": "Nehalem"}
+NUMPY = {"NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512_SKX AVX512_ICL AVX512_SPR X86_V3 X86_V4"}
 REPORTS = ("audit.md", "audit.csv", "audit.json", "figures/audit.png")
 
 
@@ -118,6 +123,19 @@ def test_an_empty_folder_gives_a_short_report(folder: Path, capsys: pytest.Captu
     assert capsys.readouterr().err.startswith("Auditing 0 models in audits/.\nFinished in ")
     assert len((folder / "reports" / "audit.md").read_text().splitlines()) == 3
     assert set(files(folder)) == set(REPORTS)
+
+
+@pytest.mark.slow
+def test_the_reports_are_the_same_bytes_on_other_processors(folder: Path) -> None:
+    save(folder, "good.npz")
+    save(folder, "bad.npz", factor=1.3)
+    expect(folder, "{good.npz: {expect: he_normal, activation: tanh}, bad.npz: {expect: he_uniform}}")
+    found = []
+    for variables in ({}, OPENBLAS, NUMPY):
+        command = [sys.executable, "-m", "pipeline.stages.audit"]
+        subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)} | variables)
+        found.append(files(folder))
+    assert found[0] == found[1] == found[2]
 
 
 def test_a_changed_model_or_expectation_runs_the_audit_and_track_alone(laboratory: Laboratory) -> None:
