@@ -19,8 +19,16 @@ import numpy as np
 
 MB = 1_000_000
 COLUMNS = 1000
+# Kilobytes. In Linux ru_maxrss is at least that of the process that started this one; VmHWM is not
+PEAK = """
+import pathlib, re, resource
+def peak():
+    status = pathlib.Path("/proc/self/status")
+    found = status.exists() and re.search(r"VmHWM:\\s+(\\d+)", status.read_text())
+    return found[1] if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+"""
 READ = """
-import resource, sys
+import sys
 import numpy as np
 from pipeline.model_files.files import read
 from pipeline.model_files.layers import layers
@@ -33,18 +41,18 @@ for layer in layers(read(sys.argv[1])):
         piece = rows[start : start + step].astype(np.float64)
         n, total = n + piece.size, total + float(np.square(piece).sum())
     del matrix, rows, piece
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, n, total / n)
+print(peak(), n, total / n)
 """
 
 
 AUDIT = """
-import resource, sys
+import sys
 from pipeline.audit import audit
 layers = audit(sys.argv[1]).layers
 n, total = 0, 0.0
 for layer in layers:
     n, total = n + layer.n, total + layer.n * layer.std * layer.std
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, n, total / n)
+print(peak(), n, total / n)
 """
 
 
@@ -137,7 +145,7 @@ def peak(name: str, megabytes: int, folder: Path, program: str = READ) -> tuple[
     """Peak memory of reading a file of a format, the limit in MB, and the mean square of its values, which is near 1."""
     path = folder / f"large.{name}"
     WRITERS[name](path, megabytes)
-    process = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
+    process = subprocess.run([sys.executable, "-c", PEAK + program, str(path)], capture_output=True, text=True)
     size = path.stat().st_size
     path.unlink()
     if process.returncode:
