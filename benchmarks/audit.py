@@ -215,7 +215,7 @@ def power(found: Sequence[Faulty]) -> str:
                 fault.size,
                 count("detected"),
                 count("cause") if fault.cause else "–",
-                count("layer") if fault.places != "all" or fault.kind.startswith("one seed") else "–",
+                count("layer") if fault.places not in ("all", "none") or fault.kind.startswith("one seed") else "–",
                 count("sagemaker"),
                 count("deep_checker"),
             ]

@@ -138,7 +138,8 @@ def nothing(network: Network, places: list[int], rng: Generator) -> None:
 VARIANCE = "with the variance as standard deviation"
 FAULTS = [
     Fault("scale x10", "std x 10", "wrong_scale", each(lambda W, rng: W * 10)),
-    Fault("scale /10", "std / 10", "wrong_scale", each(lambda W, rng: W / 10)),
+    Fault("scale /10", "std / 10: for widths near 50 also that of other laws", "", each(lambda W, rng: W / 10)),
+    Fault("scale /100", "std / 100", "wrong_scale", each(lambda W, rng: W / 100)),
     Fault("scale x2", "std x 2", "wrong_scale", each(lambda W, rng: W * 2)),
     Fault("variance as std", "std 2/n for sqrt(2/n)", "wrong_law",
           each(lambda W, rng: W * he_std(W)), f"he_normal {VARIANCE}"),

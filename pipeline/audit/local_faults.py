@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.distributions.dependence import largest_cosine, largest_singular_value
 from pipeline.distributions.explain import Explained, free_laws
 from pipeline.distributions.families import UNIFORM
-from pipeline.distributions.goodness import Dependence, combined, p_values
+from pipeline.distributions.goodness import Dependence, combined, normal_quantile, p_values
 from pipeline.distributions.laws import Law
 from pipeline.distributions.structures import Structure
 from pipeline.distributions.summary import Summary, summarize
@@ -42,9 +42,11 @@ def dependence(matrix: NDArray[Any]) -> Dependence:
 def local_fault(weights: Weights, matrix: NDArray[Any], wanted: Law | None) -> tuple[str, str] | None:
     """The cause and the text if few weights or units are wrong and a law explains the others."""
     summary = weights.summary
-    if summary.n > LARGEST_REPAIRED or min(matrix.shape) < 1:
+    if summary.n > LARGEST_REPAIRED or min(matrix.shape) < 1 or not summary.mean_square < math.inf:
         return None
     W = np.asarray(matrix, dtype=np.float64)
+    if (dependent := _dependent(W, weights, wanted)) is not None:
+        return dependent
     absolute = np.abs(W)
     typical = float(np.sort(absolute, axis=None)[summary.n // 2]) / 0.6745  # the median of |N(0, 1)|
     if typical == 0.0:
@@ -65,25 +67,33 @@ def local_fault(weights: Weights, matrix: NDArray[Any], wanted: Law | None) -> t
         size = summary.n // len(squares)
         ratio = squares / size / (typical * typical)
         distance = np.where(ratio > 1.0, ratio, 1.0 / np.maximum(ratio, 1e-300))
-        worst = np.argsort(-distance, kind="stable")[: max(1, int(MOST_UNEVEN * len(squares)))]
-        for n_worst in range(1, len(worst) + 1) if len(squares) > 2 else ():
+        # Mean squares of normal draws have the relative standard deviation sqrt(2 / size)
+        bound = 1.0 + normal_quantile(NAMED / len(squares)) * math.sqrt(2.0 / size)
+        n_uneven = int(np.count_nonzero(distance > bound))
+        worst = np.argsort(-distance, kind="stable")
+        most = max(1, int(MOST_UNEVEN * len(squares)))
+        for n_worst in sorted({1, n_uneven}) if len(squares) > 2 else ():
+            if not 1 <= n_worst <= most:
+                continue
             removed = np.sort(worst[:n_worst])
             if _fits(np.delete(W, removed, axis=axis), summary.dtype, weights, wanted):
                 factors = ", ".join(f"{math.sqrt(float(ratio[k])):.3g}" for k in removed[:3])
                 which = places_text(what, removed)
                 text = f"the weights of {which} have a standard deviation of {factors} times the others'"
                 return "uneven_units", text
-    if not weights.found:  # the mean square is beyond the range of doubles
-        return None
+    return None
+
+
+def _dependent(W: NDArray[Any], weights: Weights, wanted: Law | None) -> tuple[str, str] | None:
+    """The cause and the text if a law explains the weights without one of the two closest units, or inputs."""
     tests = max((one.tests for one in weights.found), key=combined)
-    angles = {test: p for test, p in tests.items() if test.endswith("_angle")}
-    others = {test: p for test, p in tests.items() if test not in angles}
-    if angles and combined(others) > NAMED:
-        what, pair = min(
-            (("units", weights.dependence.units), ("inputs", weights.dependence.inputs)),
-            key=lambda one: angles.get(f"{one[0][:-1]}_angle", 1.0),
-        )
-        return "dependent_units", f"{what} {pair.first} and {pair.second} have a cosine of {pair.cosine:.3g}"
+    pairs = weights.dependence
+    for what, axis, pair in (("unit", 0, pairs.units), ("input", 1, pairs.inputs)):
+        p = tests.get(f"{what}_angle", 1.0)
+        if p * len(tests) < NAMED and _fits(
+            np.delete(W, pair.second, axis=axis), weights.summary.dtype, weights, wanted
+        ):
+            return "dependent_units", f"{what}s {pair.first} and {pair.second} have a cosine of {pair.cosine:.3g}"
     return None
 
 
