@@ -24,6 +24,7 @@ from pipeline.model_files.tensors import Model
 from pipeline.networks.activations import ACTIVATIONS
 
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
+EXPECT = 'a text, such as "he_normal", or a mapping, such as {"*": "he_normal", "head": "zeros"}'
 LEVEL = 0.01
 DISTRIBUTION = "weight-initialization-laboratory"
 
@@ -58,6 +59,11 @@ def audit(
     """
     if not isinstance(level, float) or not 0.0 < level < 1.0:
         raise UserError(f"level is {level!r}; it must be a number between 0 and 1.")
+    if not isinstance(expect, str | Mapping):
+        raise UserError(f"expect has the type {type(expect).__name__}; it must be {EXPECT}.")
+    for name, law in expect.items() if isinstance(expect, Mapping) else ():
+        if not isinstance(law, str):
+            raise UserError(f"expect has the type {type(law).__name__} for {name!r}; it must be {EXPECT}.")
     activation = known_activation(activation)
     given = None if data is None else batch(data)
     opened = read(Path(model)) if isinstance(model, str | os.PathLike) else from_object(model)

@@ -107,6 +107,7 @@ def test_an_expectation_for_a_layer_replaces_that_for_all(files: Path, capsys: p
         (["right.npz", "--level", "nan"], "--level is nan"),
         (["right.npz", "--activation", "rleu"], "(did you mean relu?)"),
         (["right.npz", "--expect", "he_norml"], "(did you mean he_normal?)"),
+        (["right.npz", "--expect", ""], "--expect is empty"),
         (["right.npz", "--expect", "W9=he_normal"], "'W9'; the layers are W1, W2, W3"),
         (["right.npz", "--expect", "he_normal", "--expect", "zeros"], "--expect gives all layers 2 initializers: he_normal, zeros"),
         (["right.npz", "--expect", "W1=a", "--expect", "W1=b"], "--expect gives the layer W1 2 initializers: a, b"),
@@ -193,7 +194,7 @@ def test_a_live_model_is_audited_as_its_file(files: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"level": 1}, "level is 1"), ({"activation": "foo"}, "activation is 'foo'"), ({"expect": "foo"}, "expect holds"), ({"data": [[1.0, np.nan]]}, "data has NaN"), ({"data": ["a"]}, "data holds values of type <U1"), ({"data": [1.0]}, r"data has the shape \(1,\)")],
+    [({"level": 1}, "level is 1"), ({"activation": "foo"}, "activation is 'foo'"), ({"expect": "foo"}, "expect holds"), ({"expect": ["he_normal"]}, "expect has the type list"), ({"expect": {"W1": 1}}, "expect has the type int for 'W1'"), ({"data": [[1.0, np.nan]]}, "data has NaN"), ({"data": ["a"]}, "data holds values of type <U1"), ({"data": [1.0]}, r"data has the shape \(1,\)")],
 )  # fmt: skip
 def test_an_invalid_option_is_named(files: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
