@@ -159,6 +159,8 @@ def batch(data: Any) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         raise UserError(f"{source} has the shape {X.shape}; it must be (samples, inputs).")
     if not np.isfinite(X).all():
         raise UserError(f"{source} has NaN or infinity; it must hold finite numbers.")
+    if len(X) < 2:
+        raise UserError(f"{source} has 1 sample; it must have at least 2.")
     X = X.reshape(len(X), -1).astype(np.float64)
     return X if classes is None else (X, _numbers(classes, source))
 

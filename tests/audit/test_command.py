@@ -194,7 +194,7 @@ def test_a_live_model_is_audited_as_its_file(files: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"level": 1}, "level is 1"), ({"activation": "foo"}, "activation is 'foo'"), ({"expect": "foo"}, "expect holds"), ({"expect": ["he_normal"]}, "expect has the type list"), ({"expect": {"W1": 1}}, "expect has the type int for 'W1'"), ({"data": [[1.0, np.nan]]}, "data has NaN"), ({"data": ["a"]}, "data holds values of type <U1"), ({"data": [1.0]}, r"data has the shape \(1,\)")],
+    [({"level": 1}, "level is 1"), ({"activation": "foo"}, "activation is 'foo'"), ({"expect": "foo"}, "expect holds"), ({"expect": ["he_normal"]}, "expect has the type list"), ({"expect": {"W1": 1}}, "expect has the type int for 'W1'"), ({"data": [[1.0, np.nan]]}, "data has NaN"), ({"data": [[1.0, 2.0]]}, "data has 1 sample"), ({"data": ["a"]}, "data holds values of type <U1"), ({"data": [1.0]}, r"data has the shape \(1,\)")],
 )  # fmt: skip
 def test_an_invalid_option_is_named(files: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
