@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audit.command.numbers import listed
 from pipeline.audit.command.text import text
-from pipeline.audit.law_names import law_of
+from pipeline.audit.law_names import documented, law_of
 from pipeline.audit.results import AS_INTENDED, Audit
 from pipeline.audit.run import JUDGED, audit_layers
 from pipeline.config.messages import hint, nearest
@@ -96,8 +97,19 @@ def audit_opened(
         raise UserError(f"a batch of data needs {error.name}: pip install '{DISTRIBUTION}[data]'.") from error
     fields = vars(result)
     return ModelAudit(
-        **fields | {"notes": [*result.notes, *opened.notes, *(f"{name} has no values" for name in empty)]}
+        **fields
+        | {"notes": [*result.notes, *mistakes(result), *opened.notes, *(f"{name} has no values" for name in empty)]}
     )
+
+
+def mistakes(audit: Audit) -> list[str]:
+    """A note for each frequent mistake that explains layers without findings, and that no initializer draws."""
+    layers: dict[str, list[str]] = {}
+    for each in audit.layers:
+        (law, *_) = documented([one.law for one in each.candidates], each.expected) or [""]
+        if law in BY_NAME and not BY_NAME[law].documented and not each.findings:
+            layers.setdefault(law, []).append(each.layer.name)
+    return [f"{listed(names)}: {law}, which no initializer draws: a frequent mistake" for law, names in layers.items()]
 
 
 def expectations(expect: str | Mapping[str, str], found: Sequence[Layer], framework: str) -> str | dict[str, str]:

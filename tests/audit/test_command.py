@@ -1,6 +1,7 @@
 """The command `audit-weights`: arguments, messages and exit codes."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -190,6 +191,14 @@ def test_a_live_model_is_audited_as_its_file(files: Path) -> None:
     assert str(found).startswith("ALARM in layer W2 of ")
     assert audit(arrays(), expect={"W*": "he_normal"}).ok
     assert audit("right.npz", level=0.001).ok
+
+
+def test_a_frequent_mistake_is_noted_without_an_expectation() -> None:
+    rng = np.random.default_rng(0)
+    mistaken = audit([rng.normal(size=(64, 64)) * 2 / 64, rng.normal(size=(64, 64)) * math.sqrt(2 / 64)])
+    (note,) = [note for note in mistaken.notes if "mistake" in note]
+    assert note.startswith("arrays[0]: he_normal with the variance as standard deviation, which no initializer")
+    assert not any("mistake" in note for note in audit([rng.normal(size=(8, 5)) for _ in range(20)]).notes)
 
 
 @pytest.mark.parametrize(
