@@ -14,8 +14,9 @@ from pipeline.errors import UserError
 from pipeline.networks.activations import Activation
 from pipeline.numerics import random
 from pipeline.numerics.matmul import product
-from pipeline.numerics.sums import Array
+from pipeline.numerics.sums import Array, lane_sum, pad
 
+LARGE = 100.0  # mean square of inputs above which, or below the inverse, a fault may be that of the inputs
 MOST_SAMPLES = 200  # that are measured, as in the validation of the labels
 OF_LAYERS = ["units", "unique_incoming_outgoing", "dead", "saturated", "correlation"]
 OF_LAYERS += ["preactivation_mean_square", "weight_mean_square", "weight_gradient_rms"]
@@ -55,6 +56,9 @@ def measured_label(audits: Sequence[LayerAudit], activations: Sequence[Activatio
         label = Label("healthy", "")
     elif not of_data:
         label = Label(label.name, f"{label.reason}, with classes assigned at random because the batch has none")
+    square = float(lane_sum(pad(X.ravel() * X.ravel()))) / X.size
+    if label.name != "healthy" and not 1.0 / LARGE <= square <= LARGE:
+        label = Label(label.name, f"{label.reason}, with inputs of mean square {square:.2g}: standardize them")
     gradients = S.signals.dZ[0]
     gradient = gradients * gradients / (gradients[-1] * gradients[-1])
     return Measured(label, S.signals.Z.second[0].tolist(), gradient.tolist())

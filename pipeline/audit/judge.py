@@ -30,7 +30,8 @@ from pipeline.distributions.structures import (
     structure,
 )
 from pipeline.distributions.summary import summarize
-from pipeline.model_files.layers import Layer
+from pipeline.model_files.layers import IN_OUT, Layer
+from pipeline.model_files.tensors import count
 
 SCALED = 1e-4  # p-value of all laws below which units are given a scale of their own
 SCALED_UNITS = Structure("data_dependent", "normal draws, with a scale of its own for each unit, as set from data")
@@ -44,10 +45,17 @@ SAME_STRUCTURE = {"lsuv": "orthogonal", "ones": "constant"}  # orthogonal with a
 
 
 def fans_of(layer: Layer) -> list[Fans]:
-    """The fans of a layer: of one of unknown layout, both possibilities."""
+    """The fans of a layer: of one of unknown layout, both possibilities.
+
+    Of a dense layer over several axes, such as Keras' attention, also its inputs and outputs: Keras 3.15 computes the
+    fans from these, earlier versions as of a convolution.
+    """
     fans = [Fans(layer.fan_in, layer.fan_out, layer.hidden_size)]
     if not layer.layout and layer.fan_in != layer.fan_out:
         fans.append(Fans(layer.fan_out, layer.fan_in, layer.hidden_size))
+    shape = layer.weight.shape
+    if layer.kind == "dense" and layer.layout == IN_OUT and len(shape) > 2 and layer.fan_out != layer.units:
+        fans.append(Fans(count(shape) // layer.units, layer.units))
     return fans
 
 

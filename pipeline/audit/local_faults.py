@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.distributions.dependence import largest_cosine, largest_singular_value
 from pipeline.distributions.explain import Explained, free_laws
 from pipeline.distributions.families import UNIFORM
-from pipeline.distributions.goodness import Dependence, combined, normal_quantile, p_values
+from pipeline.distributions.goodness import NOT_TESTED, TESTS, Dependence, combined, normal_quantile, p_values
 from pipeline.distributions.laws import Law
 from pipeline.distributions.structures import Structure
 from pipeline.distributions.summary import Summary, summarize
@@ -100,9 +100,17 @@ def _dependent(W: NDArray[Any], weights: Weights, wanted: Law | None) -> tuple[s
 def _fits(W: NDArray[Any], dtype: str, weights: Weights, wanted: Law | None) -> bool:
     """Whether the expected law, or a family of any scale, explains weights of which some were replaced or left out."""
     summary = summarize(W, dtype)
-    pairs = dependence(W)
     laws = [one.law for one in weights.found if not one.law.free] + ([wanted] if wanted else [])
-    return any(combined(p_values(summary, pairs, law)) > NAMED for law in [*laws, *free_laws(summary)])
+    laws = [law for law in [*laws, *free_laws(summary)] if _may_fit(summary, law)]
+    if not laws:
+        return False
+    pairs = dependence(W)
+    return any(combined(p_values(summary, pairs, law)) > NAMED for law in laws)
+
+
+def _may_fit(summary: Summary, law: Law) -> bool:
+    """Whether the law may explain the weights, by the tests that need no products of units: the others take longer."""
+    return len(TESTS) * min(p_values(summary, NOT_TESTED, law).values()) > NAMED
 
 
 def has_scaled_units(weights: Weights, matrix: NDArray[Any]) -> bool:

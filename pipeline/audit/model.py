@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audit.command.numbers import listed
 from pipeline.audit.command.text import text
-from pipeline.audit.law_names import law_of
+from pipeline.audit.law_names import documented, law_of
 from pipeline.audit.results import AS_INTENDED, Audit
 from pipeline.audit.run import JUDGED, audit_layers
 from pipeline.config.messages import hint, nearest
@@ -24,6 +25,7 @@ from pipeline.model_files.tensors import Model
 from pipeline.networks.activations import ACTIVATIONS
 
 ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
+EXPECT = 'a text, such as "he_normal", or a mapping, such as {"*": "he_normal", "head": "zeros"}'
 LEVEL = 0.01
 DISTRIBUTION = "weight-initialization-laboratory"
 
@@ -58,6 +60,11 @@ def audit(
     """
     if not isinstance(level, float) or not 0.0 < level < 1.0:
         raise UserError(f"level is {level!r}; it must be a number between 0 and 1.")
+    if not isinstance(expect, str | Mapping):
+        raise UserError(f"expect has the type {type(expect).__name__}; it must be {EXPECT}.")
+    for name, law in expect.items() if isinstance(expect, Mapping) else ():
+        if not isinstance(law, str):
+            raise UserError(f"expect has the type {type(law).__name__} for {name!r}; it must be {EXPECT}.")
     activation = known_activation(activation)
     given = None if data is None else batch(data)
     opened = read(Path(model)) if isinstance(model, str | os.PathLike) else from_object(model)
@@ -90,8 +97,19 @@ def audit_opened(
         raise UserError(f"a batch of data needs {error.name}: pip install '{DISTRIBUTION}[data]'.") from error
     fields = vars(result)
     return ModelAudit(
-        **fields | {"notes": [*result.notes, *opened.notes, *(f"{name} has no values" for name in empty)]}
+        **fields
+        | {"notes": [*result.notes, *mistakes(result), *opened.notes, *(f"{name} has no values" for name in empty)]}
     )
+
+
+def mistakes(audit: Audit) -> list[str]:
+    """A note for each frequent mistake that explains layers without findings, and that no initializer draws."""
+    layers: dict[str, list[str]] = {}
+    for each in audit.layers:
+        (law, *_) = documented([one.law for one in each.candidates], each.expected) or [""]
+        if law in BY_NAME and not BY_NAME[law].documented and not each.findings:
+            layers.setdefault(law, []).append(each.layer.name)
+    return [f"{listed(names)}: {law}, which no initializer draws: a frequent mistake" for law, names in layers.items()]
 
 
 def expectations(expect: str | Mapping[str, str], found: Sequence[Layer], framework: str) -> str | dict[str, str]:
@@ -153,6 +171,8 @@ def batch(data: Any) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
         raise UserError(f"{source} has the shape {X.shape}; it must be (samples, inputs).")
     if not np.isfinite(X).all():
         raise UserError(f"{source} has NaN or infinity; it must hold finite numbers.")
+    if len(X) < 2:
+        raise UserError(f"{source} has 1 sample; it must have at least 2.")
     X = X.reshape(len(X), -1).astype(np.float64)
     return X if classes is None else (X, _numbers(classes, source))
 

@@ -110,7 +110,7 @@ def audit_layers(
     unsuitable: list[Finding] = []
     if judged and state in (AS_INTENDED, ALARM) and judged.label not in ("healthy", NOT_DECIDED):
         text = f"with the measured variances the network is {judged.label}: {judged.reason}"
-        line = "" if found else _fix("unsuitable", checked[0], "", framework, activation)
+        line = "" if found else _fix("unsuitable", checked[0], redrawn[checked[0].name], framework, activation)
         unsuitable = [Finding("", "unsuitable", text, math.nan, line)]
         state = ALARM
     found = [

@@ -1,7 +1,7 @@
 """Stage `audit`: audit the models in the folder audits/ against the section `audits` of params.yaml.
 
-An alarm, or a file that cannot be read, does not fail the stage: reports/audit.md begins with it, it is counted in
-reports/audit.json, and printed.
+An alarm, or a file that cannot be read or is not at initialization, does not fail the stage: reports/audit.md begins
+with it, it is counted in reports/audit.json, and printed.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.audit.model import LEVEL, audit_opened, batch
-from pipeline.audit.results import ALARM, NOT_CHECKED, Audit
+from pipeline.audit.results import AS_INTENDED, NOT_CHECKED, Audit
 from pipeline.config import params
 from pipeline.config.audits import AuditSettings
 from pipeline.config.messages import dotted, hint, nearest
@@ -38,7 +38,7 @@ def audit() -> None:
         write_reports(audits, P.audits)
         advance(1)
     for name, one in audits.items():
-        if one.state in (ALARM, NOT_CHECKED):
+        if one.state != AS_INTENDED:
             print(f"{AUDITS}/{name}: {one.state}: {audit_report.summary(one)}; see reports/audit.md.", file=sys.stderr)
 
 
@@ -80,7 +80,9 @@ def audit_file(name: str, settings: AuditSettings) -> Audit:
     try:
         opened = read(AUDITS / name)
     except UserError as error:
-        reason = re.sub(rf"^{re.escape(str(AUDITS / name))}: (?=is |has |contains |cannot )", "the file ", str(error))
+        prefix = rf"^{re.escape(str(AUDITS / name))}: "
+        reason = re.sub(rf"{prefix}(?=is |has |contains |cannot )", "the file ", str(error))
+        reason = re.sub(rf"{prefix}(?=damaged)", "the file is ", reason)
         return Audit(name, "", NOT_CHECKED, LEVEL, [], [], None, [reason])
     try:
         given = batch(AUDITS / settings.data) if settings.data else None

@@ -1,6 +1,7 @@
 """The command `audit-weights`: arguments, messages and exit codes."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -107,6 +108,7 @@ def test_an_expectation_for_a_layer_replaces_that_for_all(files: Path, capsys: p
         (["right.npz", "--level", "nan"], "--level is nan"),
         (["right.npz", "--activation", "rleu"], "(did you mean relu?)"),
         (["right.npz", "--expect", "he_norml"], "(did you mean he_normal?)"),
+        (["right.npz", "--expect", ""], "--expect is empty"),
         (["right.npz", "--expect", "W9=he_normal"], "'W9'; the layers are W1, W2, W3"),
         (["right.npz", "--expect", "he_normal", "--expect", "zeros"], "--expect gives all layers 2 initializers: he_normal, zeros"),
         (["right.npz", "--expect", "W1=a", "--expect", "W1=b"], "--expect gives the layer W1 2 initializers: a, b"),
@@ -191,9 +193,17 @@ def test_a_live_model_is_audited_as_its_file(files: Path) -> None:
     assert audit("right.npz", level=0.001).ok
 
 
+def test_a_frequent_mistake_is_noted_without_an_expectation() -> None:
+    rng = np.random.default_rng(0)
+    mistaken = audit([rng.normal(size=(64, 64)) * 2 / 64, rng.normal(size=(64, 64)) * math.sqrt(2 / 64)])
+    (note,) = [note for note in mistaken.notes if "mistake" in note]
+    assert note.startswith("arrays[0]: he_normal with the variance as standard deviation, which no initializer")
+    assert not any("mistake" in note for note in audit([rng.normal(size=(8, 5)) for _ in range(20)]).notes)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"level": 1}, "level is 1"), ({"activation": "foo"}, "activation is 'foo'"), ({"expect": "foo"}, "expect holds"), ({"data": [[1.0, np.nan]]}, "data has NaN"), ({"data": ["a"]}, "data holds values of type <U1"), ({"data": [1.0]}, r"data has the shape \(1,\)")],
+    [({"level": 1}, "level is 1"), ({"activation": "foo"}, "activation is 'foo'"), ({"expect": "foo"}, "expect holds"), ({"expect": ["he_normal"]}, "expect has the type list"), ({"expect": {"W1": 1}}, "expect has the type int for 'W1'"), ({"data": [[1.0, np.nan]]}, "data has NaN"), ({"data": [[1.0, 2.0]]}, "data has 1 sample"), ({"data": ["a"]}, "data holds values of type <U1"), ({"data": [1.0]}, r"data has the shape \(1,\)")],
 )  # fmt: skip
 def test_an_invalid_option_is_named(files: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):

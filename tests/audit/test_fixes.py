@@ -161,6 +161,8 @@ def test_other_causes() -> None:
     assert "torch.save(model.state_dict()" in fixed("pytorch", "", "not_initial")
     gelu = fixed("pytorch", "", "unsuitable", activation="gelu").split("\n")
     assert gelu[1] == "nn.init.normal_(model.features[0].bias, std=0.447214)"  # variance .2
+    assert fixed("pytorch", "he_normal", "unsuitable", activation="gelu") == gelu[1]  # the weights are right
+    assert fixed("pytorch", "he_normal", "unsuitable", activation="relu") == ""
     assert "LayerNorm(96)" in fixed("pytorch", "", "unsuitable", activation="sigmoid")
     assert "HeNormal()" in fixed("keras", "", "zeros", activation="relu")
     assert "linear" in fixed("pytorch", "", "zeros", activation="tanh")  # LeCun's normal in PyTorch's words

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pipeline.audit import local_faults
 from pipeline.audit.causes import CAUSES
+from pipeline.audit.local_faults import dependence
 from pipeline.audit.results import ALARM, AS_INTENDED, NOT_CHECKED, NOT_INITIAL
 from pipeline.audit.run import audit_layers
-from tests.weights import Generator, bfloat16, draws, he, network
+from pipeline.model_files.layers import Layer
+from tests.weights import Generator, bfloat16, draws, he, network, tensor
 
 STD = math.sqrt(2 / 64)
 LAYER = 3  # index of the layer that is made wrong
@@ -93,6 +96,16 @@ def test_faults(fault: str) -> None:
         assert found.findings[0].cause in CAUSES
 
 
+def test_angles_are_computed_only_where_the_distribution_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of all units for each of the many repairs took a minute for a layer of 5,184 x 64 weights."""
+    calls = []
+    monkeypatch.setattr(local_faults, "dependence", lambda W: calls.append(W.shape) or dependence(W))
+    rng = np.random.default_rng(0)
+    found = audit_layers(network([rng.laplace(size=(64, 128))]))
+    assert [one.cause for one in found.findings] == ["wrong_family"]
+    assert len(calls) == 3  # of units at one scale, twice, and of ranks; none of the weights without the largest ones
+
+
 def test_reused_seed() -> None:
     rng = np.random.default_rng(0)
     weights = he(rng)
@@ -128,6 +141,14 @@ def test_layout_that_is_not_known() -> None:
     W = draws("normal", (40, 90), rng, math.sqrt(2 / 40))  # stored (in, out), or drawn for fan_out
     assert audit_layers(network([W], layout=""), expect="he_normal").state == AS_INTENDED
     assert audit_layers(network([W], layout="out, in"), expect="he_normal").state == ALARM
+
+
+@pytest.mark.parametrize(("fans", "right"), [((64, 64), True), ((256, 1024), True), ((64, 1024), False)])
+def test_the_fans_of_attention_in_all_versions_of_keras(fans: tuple[int, int], right: bool) -> None:
+    """(inputs, heads, size of a head): 3.15 takes 64 inputs and 64 outputs, earlier versions 4 x 64 and 16 x 64."""
+    kernel = draws("uniform", (64, 4, 16), np.random.default_rng(0), math.sqrt(2 / sum(fans)))
+    layer = Layer("mha/key", "dense", tensor("mha/key/kernel", kernel), None, 256, 1024, 64, "in, out")
+    assert (audit_layers([layer], expect="xavier_uniform").state == AS_INTENDED) == right
 
 
 def test_biases() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.audit.batch import as_batch
-from pipeline.audit.results import LayerAudit, Suitability
+from pipeline.audit.results import AS_INTENDED, LayerAudit, Suitability
 from pipeline.audit.run import audit_layers
 from pipeline.audit.suitability import NOT_DECIDED, saturated_share, suitability
 from pipeline.datasets import DATASETS
@@ -195,6 +195,17 @@ def test_a_batch_without_classes() -> None:
     assert found.label == "vanishing"
     assert "classes assigned at random" in found.reason
     assert judged(audits([64] * 4 + [3], he), "relu", X).label == "healthy"
+
+
+def test_inputs_that_are_not_standardized_are_named() -> None:
+    """Pixels from 0 to 255, of mean square 255^2 / 3; no line redraws weights that have the recommended law."""
+    rng = np.random.default_rng(5)
+    layers = network([draws("normal", (n_out, n_in), rng, math.sqrt(2 / n_in)) for n_in, n_out in ((64, 32), (32, 4))])
+    X = rng.random((100, 64))
+    assert audit_layers(layers, activation="relu", data=X).state == AS_INTENDED
+    (finding,) = audit_layers(layers, activation="relu", data=255 * X).findings
+    assert (finding.cause, finding.fix) == ("unsuitable", "")
+    assert "with inputs of mean square 2.2e+04: standardize them" in finding.text
 
 
 def test_weights_beyond_theory_are_measured() -> None:

@@ -94,6 +94,11 @@ def test_a_network_of_documented_laws_that_do_not_suit_it() -> None:
     assert blocks(audit)[3].splitlines()[0] == "m.pt: unsuitable, predicted"
 
 
+def test_a_single_layer_has_no_activation() -> None:
+    single = dataclasses.replace(healthy(), suitability=Suitability("", "healthy", "", [], [], math.nan))
+    assert " ".join(blocks(single)[0].split()).endswith(" The network is expected to train.")
+
+
 def test_laws_of_measured_scales_are_one_family_and_constants_are_no_draws() -> None:
     scales = [layer_audit(f"proj.{i}", laws=(f"normal(std=0.005{i})",), std=0.005 + i * 1e-4) for i in range(4)]
     norms = [layer_audit(f"norm.{i}", (64,), laws=(f"all {i % 2}",), std=float(i % 2)) for i in range(6)]

@@ -91,10 +91,21 @@ def test_a_file_that_cannot_be_read_is_reported_and_does_not_fail(
 ) -> None:
     save(folder, "good.npz")
     (folder / "audits" / "notes.pt").write_text("no model")
+    (folder / "audits" / "cut.npz").write_bytes((folder / "audits" / "good.npz").read_bytes()[:100])
     assert run(audit) == 0
-    assert "audits/notes.pt: not checked: the file is in no format that is read; " in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "audits/notes.pt: not checked: the file is in no format that is read; " in printed
+    assert "audits/cut.npz: not checked: the file is damaged, or not a complete ZIP archive" in printed
     numbers = json.loads((folder / "reports" / "audit.json").read_text())
-    assert (numbers["models"], numbers["not_checked"], numbers["alarms"]) == (2, 1, 0)
+    assert (numbers["models"], numbers["not_checked"], numbers["alarms"]) == (3, 2, 0)
+
+
+def test_a_trained_model_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    moved = rng.normal(size=(64, 64)) * 0.1 + np.outer(rng.normal(size=64), rng.normal(size=64)) * 0.08
+    np.savez(folder / "audits" / "trained.npz", moved)
+    assert run(audit) == 0
+    assert "audits/trained.npz: not at initialization: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,8 @@ def _shape(given: str) -> tuple[int, int]:
 
 def expectations(given: Sequence[str]) -> str | dict[str, str]:
     """The arguments of --expect: one initializer for all layers, or by layer; * stands for those without one."""
+    if "" in given:
+        raise UserError("--expect is empty; it must be an initializer, such as he_normal.")
     matches = [(each, FOR_LAYER.fullmatch(each)) for each in given]
     pairs = [(match[1], match[2]) if match else ("*", each) for each, match in matches]
     for layer in dict.fromkeys(layer for layer, _ in pairs):

@@ -68,7 +68,8 @@ def _effect(suitability: Suitability) -> str:
     label, reason = suitability.label, suitability.reason
     expected = EFFECTS.get(label, "is not expected to train")
     why = reason if label in EFFECTS else f"{label}: {reason}".removesuffix(": ")
-    return f"With {suitability.activation} the network {expected}{f' ({why})' if why else ''}."
+    subject = f"With {suitability.activation} the network" if suitability.activation else "The network"
+    return f"{subject} {expected}{f' ({why})' if why else ''}."
 
 
 def similar(findings: Sequence[Finding]) -> list[list[Finding]]:

@@ -44,7 +44,8 @@ def fix(cause: str, layer: Layer, expected: Sequence[str], framework: str, activ
 
     The weights are drawn from the first law of `expected`, or from one for the activation of the layer, or for
     `activation` if it has none. `framework` is "pytorch", "keras", "flax", "sklearn", or another one, for which the
-    line is NumPy's. Raises KeyError for an unknown cause.
+    line is NumPy's. For "unsuitable" no weights are drawn if the layer has the recommended law. Raises KeyError for an
+    unknown cause.
     """
     CAUSES[cause]
     framework = framework if framework in SAVE_INITIAL else ""
@@ -63,11 +64,13 @@ def fix(cause: str, layer: Layer, expected: Sequence[str], framework: str, activ
         line = draw(layer, name, framework).replace("np.random.default_rng()", "rng")
         return f"{ONE_STREAM.get(framework, ONE_STREAM[''])}\n{line}"
     if cause == "unsuitable":
-        line = draw(layer, recommended, framework)
-        if phi in WITHOUT_EDGE:
-            return f"{line}\n{_new_normalization(layer, framework)}"
+        lines = [] if name == recommended and expected else [draw(layer, recommended, framework)]
         variance = CRITICAL_BIASES.get(phi, 0.0)
-        return f"{line}\n{_biases(layer, '', framework, variance)}" if variance and layer.bias is not None else line
+        if phi in WITHOUT_EDGE:
+            lines.append(_new_normalization(layer, framework))
+        elif variance and layer.bias is not None:
+            lines.append(_biases(layer, "", framework, variance))
+        return "\n".join(lines)
     return draw(layer, name, framework)
 
 
