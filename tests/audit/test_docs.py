@@ -114,6 +114,24 @@ def test_the_factors_that_are_detected() -> None:
     assert "in layers of 80 weights" in DOCS
 
 
+def test_the_rates_are_those_of_the_benchmark() -> None:
+    report = (ROOT / "reports" / "audit_benchmark.md").read_text(encoding="utf-8")
+    (networks, alarms, *others), *_ = [
+        [cell.strip(" %") for cell in row.split("|")] for row in re.findall(r"(?m)^\| all +\|(.*)\|$", report)
+    ]
+    faults = report.partition("\n## Faults")[2].partition("\n## ")[0]
+    detected = [cell.strip(" %") for cell in re.findall(r"(?m)^\| mean +\|(.*)\|$", faults)[0].split("|")]
+    expected = [
+        (f"{100 * int(alarms) / int(networks):.1f}", detected[1]),
+        *((f"{float(rate):.1f}", found) for rate, found in zip(others[1:], detected[-2:], strict=True)),
+    ]
+    tools = DOCS.partition("## Other tools")[2]
+    assert re.findall(r"(?m)\| ([\d.]+) % \| ([\d.]+) % \|$", tools) == expected
+    n_kinds = len(re.findall(r"(?m)^\| ", faults)) - 2  # without the heading and the mean
+    assert f"over {n_kinds} kinds" in tools
+    assert f"of {int(networks):,} correct networks" in tools
+
+
 def test_the_sections_of_params_yaml() -> None:
     (section,) = re.findall(r"```yaml\n(audits:(?s:.*?))```", DOCS)
     assert YAML(typ="safe").load(section)["audits"] == PARAMS["audits"]
