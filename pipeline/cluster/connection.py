@@ -132,11 +132,16 @@ class ByValue:
     def __init__(self, function: Callable[..., Any]) -> None:
         import cloudpickle
 
+        self.function = function
         cloudpickle.register_pickle_by_value(remote)
         try:
             self.content = cloudpickle.dumps(function)
         finally:
             cloudpickle.unregister_pickle_by_value(remote)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What Dask requires of a function; called if the cluster is in this process."""
+        return self.function(*arguments)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[bytes]]:
         return pickle.loads, (self.content,)
