@@ -80,8 +80,9 @@ def connected(address: str) -> Iterator[Any]:
         raise UserError(
             f"{ADDRESS} is set, but Dask is not installed ({error}); run pip install -e '.[cluster]', or unset it."
         ) from error
-    for name in ("distributed", "tornado.application"):  # each failure becomes one message of ours
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado"):  # each failure becomes one message of ours
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings(), dask.config.set(SETTINGS):
         warnings.filterwarnings("ignore", module="distributed")  # of versions, which are compared here
         try:
@@ -160,7 +161,6 @@ class Cluster(Executor):
         self.run = ByValue(remote.run)
         self.versions = {name: version(name) for name in PACKAGES[1:]}
         self.tasks: dict[Future[Any], Any] = {}
-        self.session = uuid.uuid4().hex
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Future[Any]:
         """The future result of function(*arguments); keyword arguments are not supported."""
@@ -173,7 +173,7 @@ class Cluster(Executor):
         if kept is not None:
             future.set_result(pickle.loads(kept))
             return future
-        key = f"{function.__name__}-{self.session}-{len(self.tasks)}"
+        key = f"{function.__name__}-{uuid.uuid4().hex}"  # threads may submit at the same time
         task = self.client.submit(self.run, self.versions, self.digest, self.archive, call, key=key, pure=False)
         self.tasks[future] = task
         task.add_done_callback(lambda done: self.finish(future, name, done))

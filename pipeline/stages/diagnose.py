@@ -21,7 +21,7 @@ from pipeline.training.gradient_descent import SLICES
 from pipeline.training.memory import require_memory
 
 COMPILING = "Compiling the matrix products for this processor: some seconds, once."
-COPIES = 8  # of the weights that measuring holds at the same time
+COPIES, WORK_COPIES = 6, 8  # of the weights of each model, and of one model, that measuring holds at the same time
 WEIGHTS_AT_ONCE = 2**22  # weights of the models that are measured as one stack: 32 MB; or one model
 
 Slice = tuple[ModelsJob, tuple[int, ...]]  # some of the seeds of a job
@@ -62,8 +62,8 @@ def slices_of(job: ModelsJob, largest: int, memory: float = math.inf) -> list[Sl
     A part has at least one model.
     """
     n_weights = integer_sum(fan_in * fan_out for fan_in, fan_out in pairwise(job.layers_dims))
-    at_once = int(min(WEIGHTS_AT_ONCE, memory / (COPIES * DOUBLE)))
-    size = max(1, min(largest, at_once // n_weights))
+    fitting = (memory / (DOUBLE * n_weights) - WORK_COPIES) / COPIES
+    size = max(1, int(min(largest, WEIGHTS_AT_ONCE // n_weights, fitting)))
     return [(job, job.seeds[start : start + size]) for start in range(0, len(job.seeds), size)]
 
 

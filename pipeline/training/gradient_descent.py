@@ -25,8 +25,10 @@ from pipeline.training.executors import n_cores
 
 SLICES = 4  # per worker, so that no worker is idle for long at the end
 SHUFFLES = 1  # RandomState([seed, SHUFFLES]) draws the shuffles
-COPIES = 8  # of the weights of a slice that exist at the same time, pickled ones included; 2 more with momentum
-KEPT_COPIES = 3  # of each record of the weights
+# Copies of the weights that exist at the same time while a slice is trained, its pickled job and result included
+COPIES = 6  # of each model; one more with momentum
+KEPT_COPIES = 3  # of each model for each record of its weights
+WORK_COPIES = 18  # of one model, in the work space of the kernel, which has eight lanes of each gradient
 PIECE_FLOPS = 2e9  # per call of the arithmetic, some hundredths of a second; `stop` is checked after each call
 
 
@@ -161,8 +163,8 @@ def train(
     n_models, n_workers = len(chosen), n_workers or n_cores()
     size = -(-n_models // (SLICES * n_workers))
     if memory < math.inf:
-        copies = COPIES + 2 * (momentum > 0.0) + KEPT_COPIES * len(record_at) * keep
-        size = min(size, int(memory / (copies * DOUBLE * n_weights(parameters))))
+        copies = COPIES + (momentum > 0.0) + KEPT_COPIES * len(record_at) * keep
+        size = min(size, int((memory / (DOUBLE * n_weights(parameters)) - WORK_COPIES) / copies))
     size = max(1, size)
     rule, records = UpdateRule(learning_rate, momentum), np.asarray(record_at, dtype=np.int64)
     jobs = [
