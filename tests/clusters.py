@@ -51,7 +51,7 @@ def process(folder: Path, *arguments: str, **environment: str) -> Iterator[subpr
 def scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A scheduler: its address and its process."""
     port = free_port()
-    options = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--dashboard-address", "127.0.0.1:0"]
     with process(folder, "-m", "distributed.cli.dask_scheduler", *options) as started:
         until(lambda: accepts(port))
         yield f"tcp://127.0.0.1:{port}", started
@@ -60,7 +60,17 @@ def scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 @contextmanager
 def bare_workers(folder: Path, address: str, n: int = 1, **environment: str) -> Iterator[None]:
     """Workers of one thread that cannot import this package, each a process without a nanny."""
-    options = ["--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "60"]
+    options = [
+        "--host",
+        "127.0.0.1",
+        "--nthreads",
+        "1",
+        "--no-nanny",
+        "--dashboard-address",
+        "127.0.0.1:0",
+        "--death-timeout",
+        "60",
+    ]
     with ExitStack() as stack:
         for i in range(n):
             stack.enter_context(process(folder / f"worker{i}", "-c", BARE, address, *options, **environment))

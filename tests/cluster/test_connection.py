@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
-from distributed import Client, LocalCluster
 
 from pipeline.cluster import connection, slices
 from pipeline.datasets import DATASETS
@@ -31,6 +31,7 @@ from pipeline.training import gradient_descent
 from tests.clusters import ROOT, Proxy, bare_workers, scheduler, until
 from tests.conftest import compiling
 
+distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.servers
 
 LIMIT = 120  # seconds of a test; a quiet machine needs a tenth
@@ -39,6 +40,7 @@ RECIPES = {
     "random_x10": Recipe("normal", {"std": 10.0}),  # a change of 1 ulp becomes visible within some hundred steps
     "zeros": Recipe("zeros"),  # all models are equal
     "lsuv": Recipe("lsuv"),  # depends on the data
+    "own": Recipe("own.example:mirrored", {"scale": 2.0}),  # drawn here: workers do not get the files in own/
 }
 CIRCLES = {"data": ("circles", 300), "hidden": (10, 5), "seeds": range(7), "iterations": 1000, "batch": None}
 DIGITS = {"data": ("digits", 200), "hidden": (20, 10), "seeds": range(5), "iterations": 60, "batch": 50}
@@ -87,10 +89,9 @@ def write_jobs(folder: Path, case: dict[str, Any], recipes: dict[str, Recipe] = 
         patch.chdir(folder)
         samples.write_samples(samples.DATA / "train.csv", X, Y)
         for each, recipe in recipes.items():
-            seeds = tuple(case["seeds"])
-            jobs.write_models_job(
-                ModelsJob(each, recipe, dims, ("relu",) * len(case["hidden"]), seeds, n_train, n_classes)
-            )
+            relu = ("relu",) * len(case["hidden"])
+            code = "a digest" if each == "own" else None
+            jobs.write_models_job(ModelsJob(each, recipe, dims, relu, tuple(case["seeds"]), n_train, n_classes, code))
         momentum = 0.0 if case["batch"] is None else 0.9
         jobs.write_training_job(TrainingJob(case["iterations"], 0.01, momentum, case["batch"], 100))
         jobs.write_trajectories_job(TrajectoriesJob(0, tuple(recipes)))
@@ -143,9 +144,9 @@ def test_bare_workers_give_the_same_bytes(address: str, expected: list[Files], t
 @contextmanager
 def local_cluster(n_workers: int, processes: bool = True) -> Iterator[Any]:
     """Dask's own cluster of one thread per worker."""
-    how = {"processes": processes, "dashboard_address": None, "worker_dashboard_address": None}
+    how = {"processes": processes, "dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
     how |= {"host": "127.0.0.1"} if processes else {}  # threads of this process use no port
-    with LocalCluster(n_workers=n_workers, threads_per_worker=1, memory_limit="1GB", **how) as cluster:
+    with distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, memory_limit="1GB", **how) as cluster:
         yield cluster
 
 
@@ -155,6 +156,15 @@ def test_threads_and_processes_give_the_same_bytes(
 ) -> None:
     with local_cluster(n_workers, processes) as cluster:
         compare(tmp_path, cluster.scheduler_address, expected)
+
+
+def test_servers_listen_on_this_computer_only(address: str) -> None:
+    """The servers of the module's cluster and of Dask's own."""
+    with local_cluster(1):
+        ours = psutil.Process()
+        found = [each for process in (ours, *ours.children(recursive=True)) for each in process.net_connections("tcp")]
+    assert {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
+    assert len([each for each in found if each.status == psutil.CONN_LISTEN]) >= 6
 
 
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -171,7 +181,7 @@ def test_slices_of_killed_workers_run_again_and_a_slice_that_kills_ends_in_a_mes
     train.train("he")
     serial = written(tmp_path)
     chance, kills, done = random.Random(5), 0, threading.Event()
-    with local_cluster(2) as cluster, Client(cluster, set_as_default=False) as client:
+    with local_cluster(2) as cluster, distributed.Client(cluster, set_as_default=False) as client:
         cluster.scheduler.allowed_failures = KILLS  # all may hit the same slice
 
         def kill() -> None:
@@ -271,7 +281,7 @@ def kept(folder: Path) -> list[Path]:
 def test_an_interruption_and_a_lost_scheduler_keep_the_finished_slices(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = CIRCLES | {"seeds": range(8), "iterations": 60_000}
+    case = CIRCLES | {"seeds": range(8), "iterations": 30_000}
     he = {"he": RECIPES["he"]}
     for name in ("serial", "interrupted", "lost"):
         write_jobs(tmp_path / name, case, he)
