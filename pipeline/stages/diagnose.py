@@ -17,7 +17,6 @@ from pipeline.stages import progress
 from pipeline.storage import jobs, measurements
 from pipeline.storage.jobs import ModelsJob
 from pipeline.training import executors
-from pipeline.training.gradient_descent import SLICES
 from pipeline.training.memory import require_memory
 
 COMPILING = "Compiling the matrix products for this processor: some seconds, once."
@@ -43,7 +42,7 @@ def diagnose() -> None:
         machine_code.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
     ):
         require_memory(all_jobs[0].layers_dims, 1, workers.memory, "a thread of the cluster")
-        largest = -(-n_models // (SLICES * workers.n_threads)) if workers.executor else n_models
+        largest = -(-n_models // (executors.SLICES * workers.n_threads)) if workers.executor else n_models
         slices = [part for job in all_jobs for part in slices_of(job, largest, workers.memory)]
         drawn = (job.initial_parameters(seeds, X) if workers.executor and job.code else None for job, seeds in slices)
         executor = workers.executor or threads

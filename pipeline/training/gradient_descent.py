@@ -21,9 +21,8 @@ from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, concatenate, take
 from pipeline.networks.reference import Models, Samples, UpdateRule
 from pipeline.numerics.sums import DOUBLE, Array, integer_sum
-from pipeline.training.executors import n_cores
+from pipeline.training.executors import SLICES, n_cores
 
-SLICES = 4  # per worker, so that no worker is idle for long at the end
 SHUFFLES = 1  # RandomState([seed, SHUFFLES]) draws the shuffles
 # Copies of the weights that exist at the same time while a slice is trained, its pickled job and result included
 COPIES = 6  # of each model; one more with momentum
