@@ -21,6 +21,7 @@ from pipeline.cluster import remote
 from pipeline.cluster.package import package_of
 from pipeline.cluster.slices import Slices
 from pipeline.errors import UserError
+from pipeline.numerics.sums import integer_sum
 from pipeline.training.executors import n_cores
 
 ADDRESS = "DASK_SCHEDULER_ADDRESS"  # Dask's own name
@@ -56,10 +57,14 @@ def workers(stage: str, initializer: str = "") -> Iterator[Workers]:
     with connected(address) as client:
         info = client.scheduler_info(n_workers=-1)["workers"]
         require_versions(address, client.get_versions(packages=PACKAGES))
-        n_threads = len([None for worker in info.values() for _ in range(worker["nthreads"])])
+        n_threads = integer_sum(worker["nthreads"] for worker in info.values())
         if n_threads == 0:
             raise UserError(f"The Dask scheduler at {address} has no workers; start some as in docs/cluster.md.")
-        shares = [worker["memory_limit"] / worker["nthreads"] for worker in info.values() if worker["memory_limit"]]
+        shares = [
+            worker["memory_limit"] / worker["nthreads"]
+            for worker in info.values()
+            if worker["memory_limit"] and worker["nthreads"]
+        ]
         slices = Slices(f"{stage}-{initializer}" if initializer else stage)
         cluster = Cluster(client, address, package_of(f"pipeline.stages.{stage}"), slices)
         place = f" on {n_threads} thread{'s' if n_threads > 1 else ''} of the cluster at {address}"
@@ -160,7 +165,7 @@ class Cluster(Executor):
         self.archive, self.digest = package
         self.run = ByValue(remote.run)
         self.versions = {name: version(name) for name in PACKAGES[1:]}
-        self.tasks: dict[Future[Any], Any] = {}
+        self.tasks: dict[Future[Any], Any] = {}  # those that are not finished
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Future[Any]:
         """The future result of function(*arguments); keyword arguments are not supported."""
@@ -168,7 +173,7 @@ class Cluster(Executor):
             raise TypeError(f"keyword arguments are not supported: {', '.join(keywords)}")
         future: Future[Any] = Future()
         call = pickle.dumps((function, arguments), protocol=5)
-        name = hashlib.sha256(self.digest.encode() + call).hexdigest()
+        name = hashlib.sha256(f"{self.versions} {self.digest}".encode() + call).hexdigest()
         kept = self.slices.read(name)
         if kept is not None:
             future.set_result(pickle.loads(kept))
@@ -181,15 +186,12 @@ class Cluster(Executor):
 
     def finish(self, future: Future[Any], name: str, task: Any) -> None:
         """Set the result of a future, or the exception, from its finished task."""
-        try:
-            result = self.result_of(name, task)
-        except BaseException as error:
-            with contextlib.suppress(InvalidStateError):
+        with contextlib.suppress(InvalidStateError):  # after `shutdown`
+            try:
+                future.set_result(self.result_of(name, task))
+            except BaseException as error:
                 future.set_exception(error)
-            return
-        with contextlib.suppress(InvalidStateError):
-            future.set_result(result)
-        self.tasks[future] = None  # the cluster may forget the result
+        self.tasks.pop(future, None)  # workers may forget the result
 
     def result_of(self, name: str, task: Any) -> Any:
         """The result of a finished task, which is kept under `name`. Raises UserError and what the function raises."""
@@ -204,6 +206,8 @@ class Cluster(Executor):
                 " workers more memory, or choose smaller network.hidden_sizes; docs/cluster.md says how."
             ) from error
         except (CancelledError, OSError) as error:
+            if task.status == "error":  # of the function
+                raise
             raise UserError(LOST.format(self.address)) from error
         if state == remote.REFUSED:
             raise UserError(f"A worker of the cluster at {self.address} cannot be used: {content.decode()}.")
@@ -212,10 +216,10 @@ class Cluster(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Cancel the tasks that are not finished, so that workers begin no more of them. Does not wait for workers."""
-        pending = [task for future, task in self.tasks.items() if task is not None and not future.done()]
-        for future in self.tasks:
+        pending = dict(self.tasks)
+        for future in pending:
             with contextlib.suppress(InvalidStateError):
                 future.set_exception(CancelledError())
         if pending and self.client.status == "running":
             with contextlib.suppress(Exception):
-                self.client.cancel(pending, force=True)
+                self.client.cancel(list(pending.values()), force=True)

@@ -260,7 +260,8 @@ def test_dask_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_memory_that_is_not_there_and_errors_of_the_function(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(connection.ADDRESS, address)
-    for function, argument, error in ((bytearray, 2**60, MemoryError), (json.loads, "{", json.JSONDecodeError)):
+    cases = ((bytearray, 2**60, MemoryError), (json.loads, "{", json.JSONDecodeError), (os.stat, "no/file", OSError))
+    for function, argument, error in cases:
         with pytest.raises(error), connection.workers("train") as workers:
             workers.executor.submit(function, argument).result()
 
