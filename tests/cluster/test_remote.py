@@ -134,6 +134,17 @@ def test_processes_unpack_at_the_same_time(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["digest"]
 
 
+def test_another_process_finishes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder appears between the last look and the rename."""
+    remote.unpacked(tmp_path, "digest", FILES)
+    answers = [False]  # of the first question whether the folder is whole
+    holds = remote.holds
+    monkeypatch.setattr(remote, "holds", lambda *given: answers.pop() if answers else holds(*given))
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    assert remote.unpacked(tmp_path, "digest", FILES) == tmp_path / "digest"
+    assert [path.name for path in tmp_path.iterdir()] == ["digest"]
+
+
 def test_an_installed_package_with_the_same_sources_is_used(tmp_path: Path) -> None:
     installed = {"pipeline/a.py": (ROOT / "pipeline" / "errors.py").read_bytes()}
     assert remote.location() == ROOT
