@@ -227,6 +227,10 @@ MUTATIONS = (
     Mutation("stages/resolve.py", "path.suffix == suffix and path.stem not in names", "path.stem not in names"),
     Mutation("stages/resolve.py", "for file in path.iterdir()} <= files", "for file in path.iterdir()} >= files"),
     Mutation("stages/__init__.py", "return 1\n    except KeyboardInterrupt", "return 0\n    except KeyboardInterrupt"),
+    # cluster; what needs servers is mutated by hand
+    Mutation("cluster/remote.py", "        del sys.modules[name]", "        pass"),
+    Mutation("cluster/remote.py", "status.st_mode & 0o077", "False"),
+    Mutation("training/gradient_descent.py", "KEPT_COPIES * len(record_at) * keep", "0"),
     # page; of the JavaScript see tests that need a browser
     Mutation("page/page.py", 'for letter in "<>&":', 'for letter in ">&":'),
     Mutation("page/javascript.py", "else repr(value)\n", 'else f"{value:.16g}"\n'),

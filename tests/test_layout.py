@@ -20,6 +20,7 @@ LAYERS = (
     "model_files",
     "training",
     "storage",
+    "cluster",
     "theory",
     "diagnostics",
     "audit",

@@ -7,6 +7,7 @@ data/train.csv, and writes runs/he: the final weights and the cost curve of ever
 import sys
 from collections.abc import Sequence
 
+from pipeline.cluster import connection
 from pipeline.numerics import machine_code
 from pipeline.stages import initializer_argument, progress
 from pipeline.storage import jobs, trained
@@ -22,11 +23,15 @@ def train(name: str) -> None:
     X, Y = job.training_set()
     require_memory(job.layers_dims, len(job.seeds))
     n_models = progress.count(len(job.seeds), "model")
-    description = f"Training {n_models} of {name} for {progress.count(training.iterations, 'iteration')}."
+    iterations = progress.count(training.iterations, "iteration")
     with (
-        progress.task(description, len(job.seeds), "model") as advance,
+        connection.workers("train", name) as workers,
+        progress.task(
+            f"Training {n_models} of {name} for {iterations}{workers.place}.", len(job.seeds), "model"
+        ) as advance,
         machine_code.when_compiling(lambda: print(COMPILING, file=sys.stderr)),
     ):
+        require_memory(job.layers_dims, 1, workers.memory, "a thread of the cluster")
         models = gradient_descent.train(
             job.initial_parameters(job.seeds, X),
             X,
@@ -34,6 +39,9 @@ def train(name: str) -> None:
             job.phi,
             record_at=training.record_at,
             seeds=job.seeds,
+            executor=workers.executor,
+            n_workers=workers.n_threads,
+            memory=workers.memory,
             progress=advance,
             **training.settings,
         )

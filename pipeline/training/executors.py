@@ -1,9 +1,10 @@
-"""The number of workers for training."""
+"""The number of workers for training, and of slices for each."""
 
 import math
 import os
 from pathlib import Path
 
+SLICES = 4  # per worker, so that no worker is idle for long at the end
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))  # files of versions 2 and 1
 

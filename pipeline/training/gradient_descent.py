@@ -7,6 +7,7 @@ depend on the slice it is in.
 
 import hashlib
 import itertools
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, as_completed
@@ -19,11 +20,14 @@ from pipeline.networks import kernel, reference
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, concatenate, take
 from pipeline.networks.reference import Models, Samples, UpdateRule
-from pipeline.numerics.sums import Array, integer_sum
-from pipeline.training.executors import n_cores
+from pipeline.numerics.sums import DOUBLE, Array, integer_sum
+from pipeline.training.executors import SLICES, n_cores
 
-SLICES = 4  # per worker, so that no worker is idle for long at the end
 SHUFFLES = 1  # RandomState([seed, SHUFFLES]) draws the shuffles
+# Copies of the weights that exist at the same time while a slice is trained, its pickled job and result included
+COPIES = 6  # of each model; one more with momentum
+KEPT_COPIES = 3  # of each model for each record of its weights
+WORK_COPIES = 18  # of one model, in the work space of the kernel, which has eight lanes of each gradient
 PIECE_FLOPS = 2e9  # per call of the arithmetic, some hundredths of a second; `stop` is checked after each call
 
 
@@ -135,6 +139,8 @@ def train(
     keep: bool = False,
     arithmetic: Arithmetic = COMPILED,
     executor: Executor | None = None,
+    n_workers: int | None = None,
+    memory: float = math.inf,
     progress: Callable[[int], object] = lambda n_models: None,
 ) -> Trained:
     """Train the stack `parameters`, which is not modified, on X (n_0, m) and Y (1, m).
@@ -142,7 +148,8 @@ def train(
     The cost on all samples is recorded after the numbers of steps in `record_at`, in ascending order; training ends at
     the last. With `keep`, the parameters at each record are returned too. With a `batch_size` below m each step uses
     that many samples, shuffled in each epoch by a stream drawn from the model's entry in `seeds`. Without an executor,
-    threads on all cores are used, and an interruption stops them within a second. `progress` is called with the number
+    threads on all cores are used, and an interruption stops them within a second. An executor runs `n_workers` slices
+    at once, each of which may take `memory` bytes if it has more than one model. `progress` is called with the number
     of models finished since the last call. Models with identical initial parameters follow identical trajectories, so
     each distinct model is trained once; with mini-batches all are trained.
     """
@@ -152,8 +159,12 @@ def train(
     chosen, inverse = unique_models(parameters) if batch_size is None else (np.arange(n_all), np.arange(n_all))
     progress(n_all - len(chosen))
     parameters, seeds = take(parameters, chosen), [seeds[i] for i in chosen] if seeds else ()
-    n_models, n_workers = len(chosen), n_cores()
-    size = max(1, -(-n_models // (SLICES * n_workers)))
+    n_models, n_workers = len(chosen), n_workers or n_cores()
+    size = -(-n_models // (SLICES * n_workers))
+    if memory < math.inf:
+        copies = COPIES + (momentum > 0.0) + KEPT_COPIES * len(record_at) * keep
+        size = min(size, int((memory / (DOUBLE * n_weights(parameters)) - WORK_COPIES) / copies))
+    size = max(1, size)
     rule, records = UpdateRule(learning_rate, momentum), np.asarray(record_at, dtype=np.int64)
     jobs = [
         Job(
@@ -171,6 +182,11 @@ def train(
     finally:
         stop.set()  # has no effect once all slices are finished
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+def n_weights(parameters: Parameters) -> int:
+    """The number of weights and biases of each model of a stack."""
+    return integer_sum(W[0].size + b[0].size for W, b in parameters)
 
 
 def unique_models(parameters: Parameters) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -8,20 +8,22 @@ from collections.abc import Sequence
 from pipeline.numerics.sums import integer_sum
 
 
-def require_memory(layers_dims: Sequence[int], n_models: int) -> None:
-    """Raise MemoryError if two copies of the weights of `n_models` models exceed the memory of this computer.
+def require_memory(
+    layers_dims: Sequence[int], n_models: int, available: float | None = None, owner: str = "this computer"
+) -> None:
+    """Raise MemoryError if two copies of the weights of `n_models` models exceed the memory of their `owner`.
 
-    Linux would grant the allocation and later kill the process without a message.
+    `available` is in bytes; None means the memory of this computer. Linux would grant the allocation and later kill the
+    process without a message.
     """
     one = model_size(layers_dims)
     try:
-        available = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        if available is None:
+            available = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError):  # Windows, or a system without these configuration names
         return
     if 2.0 * n_models * one > available:
-        needed = (
-            f"at least {format_bytes(2.0 * n_models * one)} are needed, and this computer has {format_bytes(available)}"
-        )
+        needed = f"at least {format_bytes(2.0 * n_models * one)} are needed, and {owner} has {format_bytes(available)}"
         raise MemoryError(f"{needed}: the weights of one model take {format_bytes(one)}")
 
 

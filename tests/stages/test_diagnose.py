@@ -1,5 +1,6 @@
 """Stage `diagnose`: the models of several jobs, in slices, are those measured one at a time."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +38,20 @@ def test_every_model_is_measured_and_written_with_its_initializer(
                 np.testing.assert_array_equal(models[column][index], values[0])
             for column, values in expected.layers.items():
                 np.testing.assert_array_equal(layers[column].reshape(3, 3)[index], values[0])
+
+
+@pytest.mark.parametrize(
+    ("largest", "memory", "sizes"),
+    [
+        (100, math.inf, [3]),
+        (2, math.inf, [2, 1]),
+        (100, 8 * 23 * (8 + 2 * 6) + 1, [2, 1]),  # of 23 weights, 8 copies of one model and 6 of each
+        (100, 8 * 23 * 8, [1, 1, 1]),
+        (0, 0.0, [1, 1, 1]),
+    ],
+)
+def test_slices_have_at_most_so_many_models_and_bytes(largest: int, memory: float, sizes: list[int]) -> None:
+    job = ModelsJob("he", Recipe("he_normal"), LAYERS, ("relu", "relu"), SEEDS, 13, 2)
+    slices = diagnose.slices_of(job, largest, memory)
+    assert [len(seeds) for _, seeds in slices] == sizes
+    assert tuple(seed for _, seeds in slices for seed in seeds) == SEEDS

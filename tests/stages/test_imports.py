@@ -20,7 +20,7 @@ LARGE = {
     "sqlalchemy",
     "tqdm",
 }
-LARGE |= {"llvmlite", "pydantic"}
+LARGE |= {"dask", "distributed", "llvmlite", "pydantic"}
 FOR_PARAMS = {"pydantic"}  # params.yaml is checked
 FOR_LOOPS = {"llvmlite"}  # compiled code is loaded
 ALLOWED = {

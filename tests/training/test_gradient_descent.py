@@ -3,9 +3,11 @@
 import csv
 import math
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -133,6 +135,60 @@ class Counting(Executor):
         done: Future = Future()
         done.set_result(work(job))
         return done
+
+
+class Slices(Counting):
+    """Works at once, and keeps the number of models of each slice and the memory that it took, in bytes."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.peaks: list[int] = []
+
+    def submit(self, work: Any, /, job: gradient_descent.Job) -> Future:
+        self.sizes.append(len(job.parameters[0][0]))
+        call = pickle.dumps((work, job), 5)
+        tracemalloc.start()
+        work, job = pickle.loads(call)  # as on a worker
+        done: Future = Future()
+        done.set_result(work(job))
+        pickle.dumps(done.result(), 5)
+        self.peaks.append(len(call) + tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        return done
+
+
+# 20 models, 4 slices per worker unless fewer models fit into the memory of a slice
+@pytest.mark.parametrize(
+    ("n_workers", "models_at_once", "sizes"),
+    [(1, None, [5] * 4), (2, None, [3] * 6 + [2]), (5, None, [1] * 20), (1, 3, [3] * 6 + [2]), (1, 0, [1] * 20)],
+)
+def test_slices_follow_the_workers_and_their_memory(
+    n_workers: int, models_at_once: int | None, sizes: list[int]
+) -> None:
+    initial, executor = sample_models(HE, range(20)), Slices()
+    one = 8 * (3 * 10 + 11 * 5 + 6)  # bytes of the weights and biases of a model
+    memory = math.inf
+    if models_at_once is not None:
+        memory = one * (gradient_descent.WORK_COPIES + models_at_once * gradient_descent.COPIES + 1)
+    given = {"learning_rate": 0.1, "record_at": [0, 2], "n_workers": n_workers, "memory": memory}
+    gradient_descent.train(initial, X, Y, RELU, executor=executor, **given)
+    assert executor.sizes == sizes
+
+
+@pytest.mark.parametrize(("momentum", "batch_size", "keep"), [(0.0, None, False), (0.9, 20, False), (0.9, None, True)])
+def test_a_slice_takes_at_most_the_memory_that_it_may(momentum: float, batch_size: int | None, keep: bool) -> None:
+    """Measured by tracemalloc, to which NumPy reports its arrays; the samples take another 100 kB, the code 300 kB."""
+    dims, samples = [64, 200, 200, 10], np.random.RandomState(0)
+    points, labels = samples.randn(64, 40), samples.randint(0, 10, (1, 40)).astype(float)
+    initial, executor = sample_models(HE, range(40), dims), Slices()
+    memory = 8 * 60 * (65 * 200 + 201 * 200 + 201 * 10)  # 60 copies of the weights of a model
+    given = {"learning_rate": 0.1, "momentum": momentum, "batch_size": batch_size, "record_at": [0, 1, 2], "keep": keep}
+    gradient_descent.train(
+        initial, points, labels, RELU, seeds=range(40), executor=executor, n_workers=1, memory=memory, **given
+    )
+    assert sum(executor.sizes) == 40
+    assert max(executor.sizes) < 10  # 4 slices
+    assert max(executor.peaks) < memory + 400_000
 
 
 @pytest.mark.parametrize(("batch_size", "trained_models"), [(None, 3), (100, 5)])

@@ -40,6 +40,15 @@ def test_models_that_do_not_fit_raise_before_anything_is_allocated(monkeypatch: 
     memory.require_memory([2, 4, 3, 1], 1)
 
 
+def test_a_worker_has_memory_of_its_own() -> None:
+    memory.require_memory([2, 4, 3, 1], 1, 496.0, "a thread of the cluster")
+    expected = (
+        r"^at least 496 B are needed, and a thread of the cluster has 495 B: the weights of one model take 248 B$"
+    )
+    with pytest.raises(MemoryError, match=expected):
+        memory.require_memory([2, 4, 3, 1], 1, 495.0, "a thread of the cluster")
+
+
 def test_where_the_memory_is_unknown_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(name: str) -> int:
         raise ValueError("unrecognized configuration name")
