@@ -19,8 +19,18 @@ import numpy as np
 
 MB = 1_000_000
 COLUMNS = 1000
-READ = """
-import resource, sys
+# Linux counts the memory of the parent, from which a process is forked, as its ru_maxrss too, but not as its VmHWM
+PEAK = """
+def peak_memory():
+    from pathlib import Path
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0])
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+"""
+READ = f"""{PEAK}
+import sys
 import numpy as np
 from pipeline.model_files.files import read
 from pipeline.model_files.layers import layers
@@ -33,18 +43,18 @@ for layer in layers(read(sys.argv[1])):
         piece = rows[start : start + step].astype(np.float64)
         n, total = n + piece.size, total + float(np.square(piece).sum())
     del matrix, rows, piece
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, n, total / n)
+print(peak_memory(), n, total / n)
 """
 
 
-AUDIT = """
-import resource, sys
+AUDIT = f"""{PEAK}
+import sys
 from pipeline.audit import audit
 layers = audit(sys.argv[1]).layers
 n, total = 0, 0.0
 for layer in layers:
     n, total = n + layer.n, total + layer.n * layer.std * layer.std
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, n, total / n)
+print(peak_memory(), n, total / n)
 """
 
 
