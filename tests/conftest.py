@@ -34,7 +34,7 @@ audits: {}
 RESULTS = ("data", "jobs", "runs", "trajectories", "diagnostics", "reports")
 LONGEST = (  # the first three need no experiments; the fourth makes them
     *("any_processor", "pipeline", "in_browser", "listing"),
-    *("reproduction", "servers", "reliability", "browser", "kills", "publish", "loading"),
+    *("reproduction", "connection", "servers", "reliability", "browser", "kills", "publish", "loading"),
 )
 
 

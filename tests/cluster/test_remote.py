@@ -15,6 +15,8 @@ import pytest
 from pipeline.cluster import package, remote, slices
 from tests.clusters import ROOT
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "getuid"), reason="workers on Windows are not supported")
+
 FILES = {
     "pipeline/__init__.py": b"",
     "pipeline/a.py": b"X = 1\n",
