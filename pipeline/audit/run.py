@@ -1,4 +1,7 @@
-"""The audit of the layers of a network."""
+"""The audit of the layers of a network.
+
+Long because every finding of a network is collected here.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -94,7 +97,7 @@ def audit_layers(
             draws.append((layer.name, prefixes(matrix)))
         del matrix  # before the next layer is mapped
     if len(draws) > 1:
-        audits = _with_matches(audits, draws, level / n_tests)
+        audits = _with_matches(audits, draws, level / n_tests, notes)
     predicted = suitability(audits, activation, data)  # which raises UserError for a batch that does not fit
     if data is not None:
         audits = _with_data(audits, families, activation, data, level / n_tests, notes)
@@ -256,12 +259,17 @@ def _without_zero_scales(audits: list[LayerAudit], notes: list[str]) -> list[Lay
 
 
 def _with_matches(
-    audits: list[LayerAudit], draws: Sequence[tuple[str, tuple[Array, Array]]], level: float
+    audits: list[LayerAudit], draws: Sequence[tuple[str, tuple[Array, Array]]], level: float, notes: list[str]
 ) -> list[LayerAudit]:
     """The audits, with a finding for each layer whose draws are those of an earlier one."""
     found: dict[str, Finding] = {}
+    by_name = {audit.layer.name: audit.layer for audit in audits}
     for match in matches([values for _, values in draws], level):
         first, second = draws[match.first][0], draws[match.second][0]
+        one, other = by_name[first], by_name[second]
+        if match.equal and "embedding" in (one.kind, other.kind) and one.weight.shape == other.weight.shape:
+            notes.append(f"{second} has the weights of {first}: an output layer tied to the embedding")
+            continue
         if match.equal:
             text = f"the weights are those of {first}: the layer was copied, or the same seed was used"
         elif match.correlation > SAME:

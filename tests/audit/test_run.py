@@ -181,6 +181,9 @@ def test_tied_weights_are_checked_once() -> None:
     first, second = network([W := he(rng)[0], W])
     assert audit_layers([first, second._replace(tied_to="layer1")]).state == AS_INTENDED
     assert audit_layers([first, second]).state == ALARM
+    found = audit_layers([first._replace(kind="embedding"), second])  # stored twice
+    assert found.state == AS_INTENDED
+    assert any("tied to the embedding" in note for note in found.notes)
 
 
 def test_normalization_layers() -> None:
