@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
+os.environ.pop("DASK_SCHEDULER_ADDRESS", None)  # tests start clusters of their own
 
 MINIATURE = """\
 data: {name: circles, n_train: 30, n_test: 20, noise: 0.05, train_seed: 1, test_seed: 2}
