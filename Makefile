@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test quick lint types unit kills mutants ui gc page exps study benchmark docs lock clean
+.PHONY: help install repro test quick lint types unit kills cluster mutants ui gc page exps study benchmark docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ kills: install ## kill the pipeline and the publishing fifty times (a quarter of
 	KILLS=50 pytest -q -s tests/stages/test_kills.py
 
 PORT ?= 5000
+cluster: install ## train on Dask workers of this machine, some of which are killed (a minute or two)
+	pytest -q -m cluster tests/cluster
+
 mutants: install ## break one line at a time and see a test fail (half an hour)
 	python -m tests.mutants
 

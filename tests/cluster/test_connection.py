@@ -32,7 +32,7 @@ from tests.clusters import ROOT, Proxy, bare_workers, scheduler, until
 from tests.conftest import compiling
 
 distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.cluster]
 
 LIMIT = 120  # seconds of a test; a quiet machine needs a tenth
 RECIPES = {
@@ -282,7 +282,7 @@ def kept(folder: Path) -> list[Path]:
 def test_an_interruption_and_a_lost_scheduler_keep_the_finished_slices(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case = CIRCLES | {"seeds": range(8), "iterations": 30_000}
+    case = CIRCLES | {"seeds": range(8), "iterations": 100_000}
     he = {"he": RECIPES["he"]}
     for name in ("serial", "interrupted", "lost"):
         write_jobs(tmp_path / name, case, he)

@@ -28,7 +28,8 @@ def test_the_committed_results_come_back_byte_for_byte(tmp_path: Path) -> None:
     shutil.rmtree(laboratory.root / "reports")
     ran = laboratory.repro()
     assert ran[0] == "dataset"  # jobs/ is committed, so `resolve` has nothing to do
-    assert ran[-3:] == ["aggregate", "page", "track"]
+    assert ran[-2:] == ["page", "track"]
+    assert {"aggregate", "audit"} <= set(ran)
     made, expected = laboratory.results(), committed()
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         # where the pictures were drawn; elsewhere a compiler may round a coordinate or compress them differently
