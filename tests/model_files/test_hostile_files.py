@@ -29,7 +29,7 @@ ONE_OF_EACH = ["cnn.npz", "cnn.onnx", "cnn.safetensors", "flax_linen.msgpack", "
 ONE_OF_EACH += ["mlp_compressed.npz", "torch_language.pt", "torch_legacy.pt"]
 
 
-@pytest.mark.parametrize(("names", "cases"), [(ONE_OF_EACH, 20), *slow(*(([name], 300) for name in examples()))])
+@pytest.mark.parametrize(("names", "cases"), [(ONE_OF_EACH, 20), *slow(*(([name], 60) for name in examples()))])
 def test_damaged_copies_give_a_message_or_a_model(names: list[str], cases: int) -> None:
     """In a process whose audit hook ends it when anything is executed, imported, unpickled or written."""
     results = in_process(names, cases)
