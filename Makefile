@@ -42,7 +42,7 @@ endef
 test: install ## run lint, types and the whole test suite
 	$(call CHECK,$(ALL))
 
-quick: install ## pass lint, types and the tests that need no DVC, server or browser, in a minute
+quick: install ## pass lint, types and the tests that need no DVC, server or browser, in two minutes
 	$(call CHECK,$(PYTEST) -n $(CORES) -q --dist worksteal -m "not dvc and not servers and not browser and not slow")
 
 lint: install ## check style with ruff
