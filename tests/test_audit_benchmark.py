@@ -8,7 +8,7 @@ import pytest
 from benchmarks import audit, audit_faults, audit_networks, audit_rivals
 from benchmarks.audit_faults import FAULTS
 from benchmarks.audit_networks import Network, draw, healthy
-from pipeline.audit.causes import CAUSES
+from pipeline.audit.results import CAUSES
 from pipeline.distributions.laws import Fans, law
 from tests.marks import slow
 

@@ -1,7 +1,4 @@
-"""The audit of the layers of a network.
-
-Long because every finding of a network is collected here.
-"""
+"""The audit of the layers of a network."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.audit.fixes.fix import fix
-from pipeline.audit.judge import STRUCTURES, examine, fault
+from pipeline.audit.judge import examine, fault
 from pipeline.audit.local_faults import Weights
 from pipeline.audit.results import (
     ALARM,
@@ -23,7 +20,7 @@ from pipeline.audit.results import (
     Power,
 )
 from pipeline.audit.suitability import NOT_DECIDED, as_chain, suitability
-from pipeline.distributions import biases
+from pipeline.audit.vectors import audit_normalization, bias_findings, has_small_bias, judge_zero_scales
 from pipeline.distributions.explain import candidates
 from pipeline.distributions.families import NORMAL
 from pipeline.distributions.laws import BY_NAME
@@ -44,7 +41,6 @@ WITH_DRAWS = {
 }  # structures that depend on a seed
 FROM_DATA = ("lsuv", "data_dependent")  # initializers that use data
 SAME = 0.999  # correlation above which two layers hold the same draws, and not only similar ones
-TRAINED_BIAS = 0.5  # largest standard deviation of biases that training may have left
 
 
 def audit_layers(
@@ -82,7 +78,7 @@ def audit_layers(
     for layer in checked:
         by_name[layer.name], wanted_by[layer.name] = layer, ""
         if layer.kind == "normalization":
-            audits.append(_normalization(layer, level / n_tests))
+            audits.append(audit_normalization(layer))
             continue
         wanted = expect.get(layer.name, "") if isinstance(expect, Mapping) else expect if layer.kind in JUDGED else ""
         wanted_by[layer.name] = wanted
@@ -90,18 +86,18 @@ def audit_layers(
         p = min(1.0, n_tests * weights.p)
         findings = [fault(layer.name, weights, matrix, wanted, p)] if p < level else []
         if layer.bias is not None:
-            findings += _bias(layer, weights, wanted, n_tests, level, notes)
+            findings += bias_findings(layer, weights, wanted, n_tests, level, notes)
         audits.append(_layer_audit(layer, weights, wanted, findings, level / n_tests))
         families[layer.name] = weights.found[0].law.family.name if weights.found else NORMAL.name
         if not weights.summary.non_finite and weights.structure.name in WITH_DRAWS:
             draws.append((layer.name, prefixes(matrix)))
         del matrix  # before the next layer is mapped
     if len(draws) > 1:
-        audits = _with_matches(audits, draws, level / n_tests, notes)
+        audits = _with_matches(audits, draws, level, n_tests, notes)
     predicted = suitability(audits, activation, data)  # which raises UserError for a batch that does not fit
     if data is not None:
-        audits = _with_data(audits, families, activation, data, level / n_tests, notes)
-    audits = _without_zero_scales(audits, notes)
+        audits = _with_data(audits, families, activation, data, level, n_tests, notes)
+    audits = judge_zero_scales(audits, notes)
     state = _state(audits, trained)
     found = sorted((finding for audit in audits for finding in audit.findings), key=lambda one: one.p)
     if trained and layers:
@@ -143,6 +139,7 @@ def _with_data(
     activation: str,
     data: Any,
     level: float,
+    n_tests: int,
     notes: list[str],
 ) -> list[LayerAudit]:
     """The audits, with a finding for each layer whose weights depend on the batch."""
@@ -158,13 +155,15 @@ def _with_data(
     p_values = data_dependence(layers, [families[layer.name] for layer in layers], chain.activations, X)
     found = []
     for audit, p in zip(audits, p_values, strict=True):
-        if not p < level:
+        if not n_tests * p < level:  # NaN too
             found.append(audit)
             continue
         text = f"the mean square of its pre-activations on the batch has probability {p:.1g} for independent weights"
         if audit.expected and audit.expected[0] not in FROM_DATA:
             found.append(
-                replace(audit, findings=[*audit.findings, Finding(audit.layer.name, "data_dependent", text, p)])
+                replace(
+                    audit, findings=[*audit.findings, Finding(audit.layer.name, "data_dependent", text, n_tests * p)]
+                )
             )
         else:
             notes.append(f"{audit.layer.name}: {text}: they were scaled on these data, or trained")
@@ -199,72 +198,17 @@ def _layer_audit(layer: Layer, weights: Weights, wanted: str, findings: list[Fin
     )
 
 
-def _bias(layer: Layer, weights: Weights, wanted: str, n_tests: int, level: float, notes: list[str]) -> list[Finding]:
-    """What is wrong with the biases of a layer."""
-    assert layer.bias is not None
-    bounds = [1.0 / math.sqrt(layer.fan_in)]
-    if layer.hidden_size:
-        bounds.append(1.0 / math.sqrt(layer.hidden_size))
-    laws = weights.expected if wanted and wanted not in STRUCTURES else candidates(weights.found)
-    bounds += [one.law.family.bound * one.law.std for one in laws if one.law.family.bound < math.inf]
-    bias = biases.classify(layer.bias.read(), layer.bias.dtype, tuple(bounds))
-    if bias.name == "non_finite":
-        return [Finding(layer.name, "non_finite", "biases are NaN or infinite", 0.0)]
-    p = min(1.0, n_tests * bias.p)
-    if bias.name in ("zeros", "constant", "gates") or p >= level:
-        return []
-    text = f"the biases are neither 0 nor the framework's default: {bias.text}"
-    if wanted or bias.name == "other":
-        return [Finding(layer.name, "bias", text, p)]
-    notes.append(f"{layer.name}: {text}")
-    return []
-
-
-def _normalization(layer: Layer, level: float) -> LayerAudit:
-    """The audit of scale and shift of a normalization layer, which start as constants."""
-    findings = []
-    scale = biases.classify(layer.weight.read(), layer.weight.dtype, ())
-    parts = [("scale", scale)]
-    if layer.bias is not None:
-        parts.append(("shift", biases.classify(layer.bias.read(), layer.bias.dtype, ())))
-    for what, values in parts:
-        if values.name == "non_finite":
-            findings.append(Finding(layer.name, "non_finite", f"its {what} is NaN or infinite", 0.0))
-        elif values.name not in ("zeros", "constant"):
-            findings.append(Finding(layer.name, "normalization", f"its {what} is not constant", 0.0))
-    n = math.prod(layer.weight.shape)
-    return LayerAudit(
-        layer, n, math.nan, scale.std, math.nan, "constant", [Candidate(scale.text, 1.0, 1.0)], [], 1.0, findings,
-        Power(1.0, ()),
-    )  # fmt: skip
-
-
-def _without_zero_scales(audits: list[LayerAudit], notes: list[str]) -> list[LayerAudit]:
-    """The audits, with a finding for each normalization layer if the scales of all of them are 0; else a note."""
-    layers = [audit for audit in audits if audit.layer.kind == "normalization"]
-    zero = [audit for audit in layers if audit.std == 0.0]
-    if not zero:
-        return audits
-    if len(zero) < len(layers):
-        names = ", ".join(audit.layer.name for audit in zero[:5]) + (", ..." if len(zero) > 5 else "")
-        notes.append(f"the scale of {names} is 0, which is right for the last normalization of a residual branch only")
-        return audits
-    text = "its scale is 0, so that its output does not depend on its input"
-    return [
-        replace(audit, findings=[*audit.findings, Finding(audit.layer.name, "normalization", text, 0.0)])
-        if audit in zero
-        else audit
-        for audit in audits
-    ]
-
-
 def _with_matches(
-    audits: list[LayerAudit], draws: Sequence[tuple[str, tuple[Array, Array]]], level: float, notes: list[str]
+    audits: list[LayerAudit],
+    draws: Sequence[tuple[str, tuple[Array, Array]]],
+    level: float,
+    n_tests: int,
+    notes: list[str],
 ) -> list[LayerAudit]:
     """The audits, with a finding for each layer whose draws are those of an earlier one."""
     found: dict[str, Finding] = {}
     by_name = {audit.layer.name: audit.layer for audit in audits}
-    for match in matches([values for _, values in draws], level):
+    for match in matches([values for _, values in draws], level / n_tests):
         first, second = draws[match.first][0], draws[match.second][0]
         one, other = by_name[first], by_name[second]
         if match.equal and "embedding" in (one.kind, other.kind) and one.weight.shape == other.weight.shape:
@@ -278,7 +222,7 @@ def _with_matches(
             text = (
                 f"the first {match.length} weights have a correlation of {match.correlation:.3g} with those of {first}"
             )
-        found[second] = Finding(second, "same_draws", text, match.p)
+        found[second] = Finding(second, "same_draws", text, min(1.0, n_tests * match.p))
     return [
         audit if audit.layer.name not in found else replace(audit, findings=[*audit.findings, found[audit.layer.name]])
         for audit in audits
@@ -294,15 +238,9 @@ def _state(audits: Sequence[LayerAudit], trained: str) -> str:
         audit
         for audit in judged
         if any(one.cause == "not_initial" for one in audit.findings)
-        or (any(one.cause in ("bias", "normalization") for one in audit.findings) and _small_bias(audit))
+        or (any(one.cause in ("bias", "normalization") for one in audit.findings) and has_small_bias(audit))
     ]  # fmt: skip
     weights = [audit for audit in moved if any(one.cause == "not_initial" for one in audit.findings)]
     if trained or 2 * len(moved) > len(judged) or (weights and 2 * len(weights) >= len(judged)):
         return NOT_INITIAL
     return ALARM if any(audit.findings for audit in audits) else AS_INTENDED
-
-
-def _small_bias(audit: LayerAudit) -> bool:
-    """Whether biases that follow no law are as small as training leaves them."""
-    bias = audit.layer.bias
-    return bias is not None and biases.classify(bias.read(), bias.dtype, ()).std < TRAINED_BIAS

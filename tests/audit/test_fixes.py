@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.audit.causes import CAUSES
 from pipeline.audit.fixes.fix import fix
+from pipeline.audit.results import CAUSES
 from pipeline.distributions.laws import BY_NAME, Fans, law
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES

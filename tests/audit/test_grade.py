@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.audit.causes import CAUSES
 from pipeline.audit.command.main import main
 from pipeline.audit.grading import reasons
 from pipeline.audit.grading.grade import LEVEL, SHAPES, connected, grade
 from pipeline.audit.grading.results import CAUSES as CAUSES_OF_FUNCTIONS
 from pipeline.audit.grading.results import Grade
 from pipeline.audit.grading.signatures import arguments
+from pipeline.audit.results import CAUSES
 from pipeline.errors import UserError
 from tests.audit.right_initializers import HE, OTHERS
 from tests.audit.wrong_initializers import WRONG

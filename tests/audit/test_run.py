@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 
 from pipeline.audit import local_faults
-from pipeline.audit.causes import CAUSES
 from pipeline.audit.local_faults import dependence
-from pipeline.audit.results import ALARM, AS_INTENDED, NOT_CHECKED, NOT_INITIAL
+from pipeline.audit.results import ALARM, AS_INTENDED, CAUSES, NOT_CHECKED, NOT_INITIAL
 from pipeline.audit.run import audit_layers
+from pipeline.distributions.streams import matches, prefixes
 from pipeline.model_files.layers import Layer
 from tests.weights import Generator, bfloat16, draws, he, network, tensor
 
@@ -113,6 +113,18 @@ def test_reused_seed() -> None:
     found = audit_layers(network(weights))
     assert [(one.layer, one.cause) for one in found.findings] == [("layer5", "same_draws")]
     assert "layer2" in found.findings[0].text
+
+
+def test_the_p_value_of_reused_draws_is_corrected_for_the_network() -> None:
+    """Six layers and one test of all pairs: seven times the p-value of the pairs."""
+    rng = np.random.default_rng(12)
+    weights = he(rng)
+    weights[4] = 0.15 * weights[1] + math.sqrt(1 - 0.15**2) * weights[4]
+    (match,) = matches([prefixes(W) for W in weights], 0.01)
+    assert 1e-200 < match.p < 1e-5
+    (found,) = audit_layers(network(weights)).findings
+    assert found.cause == "same_draws"
+    assert math.isclose(found.p, 7 * match.p, rel_tol=1e-12)
 
 
 def test_correct_networks() -> None:

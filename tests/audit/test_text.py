@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from pipeline.audit.causes import CAUSES
 from pipeline.audit.command import numbers
 from pipeline.audit.command.as_json import document
 from pipeline.audit.command.table import COLUMNS
@@ -15,6 +14,7 @@ from pipeline.audit.law_names import documented
 from pipeline.audit.results import (
     ALARM,
     AS_INTENDED,
+    CAUSES,
     NOT_CHECKED,
     NOT_INITIAL,
     Audit,

@@ -107,7 +107,7 @@ def test_what_a_worker_refuses(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_others_may_write_is_refused(tmp_path: Path) -> None:
-    """Whoever may write to it could replace the code."""
+    """A user who may write to it could replace the code."""
     folder = tmp_path / f"weight-initialization-{os.getuid()}"
     folder.mkdir(mode=0o755)
     folder.chmod(0o777)

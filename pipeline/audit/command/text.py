@@ -4,10 +4,9 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from pipeline.audit.causes import CAUSES
 from pipeline.audit.command.numbers import listed, plural, probability, whole
 from pipeline.audit.command.table import COLUMNS, MOST_LAWS, groups, is_drawn, names, power, table, unnumbered
-from pipeline.audit.results import ALARM, AS_INTENDED, NOT_INITIAL, Audit, Finding, LayerAudit, Suitability
+from pipeline.audit.results import ALARM, AS_INTENDED, CAUSES, NOT_INITIAL, Audit, Finding, LayerAudit, Suitability
 from pipeline.numerics.sums import integer_sum
 
 EFFECTS = {"healthy": "is expected to train", "not decided": "may or may not train"}  # by label; of others it will not

@@ -7,8 +7,8 @@ and `import jax`, or `import numpy as np`; RECIPES is in `pipeline.initializers.
 import math
 from collections.abc import Sequence
 
-from pipeline.audit.causes import CAUSES
 from pipeline.audit.fixes.initializer_calls import draw, module_path, place, shown
+from pipeline.audit.results import CAUSES
 from pipeline.model_files.layers import Layer
 
 RECOMMENDED = {  # laws near the edge of chaos, by activation; He's for others
