@@ -45,7 +45,7 @@ MUTATIONS = (
     Mutation("distributions/laws.py", "TANH_GAIN = 25.0 / 9.0", "TANH_GAIN = 5.0 / 3.0"),
     Mutation("distributions/summary.py", "first = -(start * n_columns) % step", "first = 0"),
     Mutation("distributions/summary.py", "squares=squares,", "squares=squares - total,"),
-    Mutation("distributions/goodness.py", "family.square_third * n / (std", "-family.square_third * n / (std"),
+    Mutation("distributions/goodness.py", "family.square_third * n / (std", "2.0 * family.square_third * n / (std"),
     Mutation("distributions/goodness.py", "return min(1.0, 2.0 * len(sums) *", "return min(1.0, 2.0 *"),
     Mutation("distributions/goodness.py", "pair.n_pairs * tail", "tail"),
     Mutation("distributions/goodness.py", "(root + 0.12 + 0.11 / root) * distance", "1.2 * root * distance"),

@@ -188,6 +188,16 @@ def test_a_trained_network_is_not_called_wrong() -> None:
     assert audit_layers(network(he(rng), [rng.standard_t(2, size=64) * 0.02] * 6)).state == NOT_INITIAL
 
 
+@pytest.mark.parametrize(("n_layers", "state"), [(2, NOT_INITIAL), (3, ALARM)])
+def test_half_of_the_layers_decide_whether_a_network_is_trained(n_layers: int, state: str) -> None:
+    rng = np.random.default_rng(13)
+    weights = he(rng, n_layers)
+    weights[1] = weights[1] + np.outer(rng.normal(size=64), rng.normal(size=64)) * 0.08
+    found = audit_layers(network(weights))
+    assert [(one.layer, one.cause) for one in found.findings] == [("layer2", "not_initial")]
+    assert found.state == state
+
+
 def test_tied_weights_are_checked_once() -> None:
     rng = np.random.default_rng(5)
     first, second = network([W := he(rng)[0], W])

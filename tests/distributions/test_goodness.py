@@ -59,6 +59,23 @@ def test_level_of_rounded_weights(dtype: str, family: str) -> None:
             assert combined(tests) > 1e-4, tests
 
 
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.25])
+def test_the_scale_against_scipy(factor: float) -> None:
+    """Chi-squared for normal weights; Pearson III with the third cumulant of x^2, 16 / 35, for uniform ones."""
+    rng = np.random.default_rng(15)
+    for family in ("normal", "uniform"):
+        W = draws(family, (6, 10), rng, factor)
+        total = float((W * W).sum())
+        if family == "normal":
+            law = stats.chi2(60)
+        else:
+            std = math.sqrt(60 * 0.8)
+            law = stats.pearson3(60 * (16 / 35) / std**3, loc=60, scale=std)
+        wanted = min(1.0, 2.0 * min(law.cdf(total), law.sf(total)))
+        found = measured(W, Law("law", FAMILIES[family], 1.0))["scale"]
+        assert math.isclose(found, wanted, rel_tol=1e-8)  # SciPy's own error, far above that of the project's tails
+
+
 def test_each_test_sees_what_it_is_for() -> None:
     rng = np.random.default_rng(7)
     wanted = Law("law", FAMILIES["normal"], 1.0)

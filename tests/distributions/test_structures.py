@@ -147,6 +147,17 @@ def test_reused_draws_are_found() -> None:
     assert all(match.correlation > 1 - 1e-9 for match in found)
 
 
+def test_the_p_value_of_a_match() -> None:
+    """Of two layers, each in two orders of its weights, four pairs are compared."""
+    rng = np.random.default_rng(11)
+    first, second = rng.normal(size=(8, 8)), rng.normal(size=(8, 8))
+    second = 0.6 * first + 0.8 * second
+    (match,) = matches([prefixes(first), prefixes(second)], 0.01)
+    r = np.corrcoef(first.ravel(), second.ravel())[0, 1]
+    assert math.isclose(match.correlation, abs(r), rel_tol=1e-12)
+    assert math.isclose(match.p, 4 * stats.pearsonr(first.ravel(), second.ravel()).pvalue, rel_tol=1e-9)
+
+
 def test_level_of_reused_draws() -> None:
     """300 networks of 12 layers at the level .01: at most 3 + 5 standard deviations of alarms."""
     rng = np.random.default_rng(7)
