@@ -28,6 +28,7 @@ LAYERS = (
     "figures",
     "reporting",
     "page",
+    "replications",
     "tracking",
     "experiments",
     "tutorial",

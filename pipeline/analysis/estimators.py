@@ -71,6 +71,19 @@ def student_tail(t: float, degrees: int) -> float:
     return math.sqrt(t * t / (degrees + t * t)) * total
 
 
+def student_interval(values: Sequence[float], confidence: float) -> tuple[float, float]:
+    """Student's confidence interval for the mean of at least two independent, approximately normal values."""
+    degrees, high = len(values) - 1, 1.0
+    while student_tail(high, degrees) > 1.0 - confidence:
+        high *= 2.0
+    low = 0.0
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if student_tail(middle, degrees) > 1.0 - confidence else (low, middle)
+    center, half = mean(values), high * sample_std(values) / math.sqrt(len(values))
+    return center - half, center + half
+
+
 @lru_cache
 def three_sigma_bound(n: int) -> float:
     """The |z| of a mean of n normal values, in their own standard errors, that chance exceeds as often as 3 sigma.

@@ -89,7 +89,7 @@ def _initializers(section: Any, info: ValidationInfo) -> dict[str, Recipe]:
     if not isinstance(section, dict):
         raise ValueError
     problems = [] if section else ["initializers is empty; it must hold at least one initializer."]
-    n_layers = len(info.data["network"].hidden_sizes) + 1 if "network" in info.data else None
+    n_layers = len(info.data["network"].hidden_sizes) + 1 if info.data.get("network") else None
     recipes: dict[str, Recipe] = {}
     seen: dict[str, str] = {}
     for name, value in section.items():

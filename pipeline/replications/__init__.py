@@ -1,0 +1,1 @@
+"""Replications of published results: each number beside theory, the publication and its band."""

@@ -1,0 +1,50 @@
+"""What a replication returns: measured numbers with their intervals over seeds, beside theory.
+
+A replication is a folder replications/NAME with
+- `params.yaml`: the sections of the laboratory's params.yaml that it needs, and a section `replication` of its own;
+- `published.csv`: a row for each quantity, with the published value, the band within which the measured value must lie,
+  and their source;
+- `replication.py`: `TITLE`, `Settings` (a `Section`, the section `replication`), `measure(settings, advance)`, which
+  returns a `Replication`, and `draw(tables)`, which returns the figure.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pipeline.analysis.estimators import mean, quantile, student_interval
+
+CONFIDENCE = 0.95  # of every interval
+
+
+class Measurement(NamedTuple):
+    """A measured number. NaN where there is no interval or no theory."""
+
+    quantity: str  # as in published.csv
+    measured: float
+    low: float = math.nan  # interval over seeds
+    high: float = math.nan
+    theory: float = math.nan
+
+
+class Replication(NamedTuple):
+    """The results of a replication: its measurements, and the pandas tables from which its figure is drawn."""
+
+    measurements: list[Measurement]
+    tables: dict[str, Any]
+
+
+def mean_over_seeds(quantity: str, values: Sequence[float], theory: float = math.nan) -> Measurement:
+    """The mean of one value per seed, with Student's interval at 95 %; no interval for one seed."""
+    low, high = student_interval(values, CONFIDENCE) if len(values) > 1 else (math.nan, math.nan)
+    return Measurement(quantity, mean(values), low, high, theory)
+
+
+def median_over_seeds(quantity: str, values: Sequence[float], theory: float = math.nan) -> Measurement:
+    """The median of one value per seed, with the smallest and the largest value."""
+    return Measurement(quantity, quantile(values, 0.5), min(values), max(values), theory)
+
+
+def count_over_seeds(quantity: str, holds: Sequence[bool], theory: float = math.nan) -> Measurement:
+    """The number of seeds for which a statement holds."""
+    return Measurement(quantity, float(len([one for one in holds if one])), theory=theory)
