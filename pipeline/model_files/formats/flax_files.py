@@ -16,10 +16,9 @@ from pipeline.model_files.formats.mapped import (
     checked_shape,
     mapped_tensor,
     readable,
-    tensors_of,
 )
 from pipeline.model_files.names import natural
-from pipeline.model_files.tensors import Model, Tensor, count, from_bfloat16
+from pipeline.model_files.tensors import Model, Tensor, count, from_bfloat16, tensors_of
 
 ITEMS, DEPTH = 1_000_000, 60
 CHUNKED = "__msgpack_chunked_array__"  # the key of a dictionary that stands for an array above 2^30 bytes

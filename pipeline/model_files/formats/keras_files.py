@@ -26,10 +26,9 @@ from pipeline.model_files.formats.mapped import (
     opened_zip,
     readable,
     stored,
-    tensors_of,
 )
 from pipeline.model_files.names import natural
-from pipeline.model_files.tensors import Model, Tensor, count, from_bfloat16
+from pipeline.model_files.tensors import Model, Tensor, count, from_bfloat16, tensors_of
 
 CONFIG = 1 << 28  # bytes of a configuration at most
 ITERATION = ("iteration", "iterations", "iter", "iteration:0", "iterations:0", "iter:0")

@@ -2,17 +2,16 @@
 
 import struct
 import zipfile
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.model_files.tensors import Tensor, count, from_bfloat16
+from pipeline.model_files.tensors import LeftOut, T, Tensor, count, from_bfloat16
 
-T = TypeVar("T")
 NUMPY = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8")
 # Number formats that are read, with the type of their bytes in little-endian order
 DTYPES = {name: np.dtype(name).newbyteorder("<") for name in NUMPY}
@@ -22,10 +21,6 @@ EXPANSION, SMALL = 100, 1 << 26  # a compressed member above SMALL bytes may not
 
 class Damaged(ValueError):
     """The content of a file contradicts its format: a clause for the message."""
-
-
-class LeftOut(ValueError):
-    """An array that is not read: a sentence for the notes."""
 
 
 class Region(NamedTuple):
@@ -55,17 +50,6 @@ def readable(path: Path, what: str, function: Callable[[], T]) -> T:
         reason = str(error) if isinstance(error, Damaged) else f"{type(error).__name__}: {error}" * bool(str(error))
         reason = " ".join((reason or type(error).__name__).split())[:200]
         raise UserError(f"{path}: damaged, or not {what} ({reason}); save or download it again") from None
-
-
-def tensors_of(entries: Iterable[tuple[str, T]], tensor: Callable[[str, T], Tensor], notes: list[str]) -> list[Tensor]:
-    """The tensors of named entries; those for which `tensor` raises LeftOut become notes."""
-    found = []
-    for name, entry in entries:
-        try:
-            found.append(tensor(name, entry))
-        except LeftOut as reason:
-            notes.append(str(reason))
-    return found
 
 
 def numbers(name: str, dtype: str) -> np.dtype[Any]:

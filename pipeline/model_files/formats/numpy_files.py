@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from pipeline.model_files.formats.mapped import (
     Damaged,
-    LeftOut,
     Region,
     check_expansion,
     file_region,
@@ -18,9 +17,8 @@ from pipeline.model_files.formats.mapped import (
     opened_zip,
     readable,
     stored,
-    tensors_of,
 )
-from pipeline.model_files.tensors import Model, Tensor, count
+from pipeline.model_files.tensors import LeftOut, Model, Tensor, count, tensors_of
 
 
 def read_npy(path: Path) -> Model:

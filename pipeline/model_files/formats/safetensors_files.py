@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.model_files.formats.mapped import Damaged, LeftOut, Region, mapped_tensor, tensors_of
+from pipeline.model_files.formats.mapped import Damaged, Region, mapped_tensor
 from pipeline.model_files.names import natural
-from pipeline.model_files.tensors import Model, Tensor
+from pipeline.model_files.tensors import LeftOut, Model, Tensor, tensors_of
 
 HEADER = 100_000_000  # bytes, the format's own limit
 NAMES = {

@@ -12,7 +12,6 @@ from pipeline.errors import UserError
 from pipeline.model_files.formats.mapped import (
     DTYPES,
     Damaged,
-    LeftOut,
     Region,
     check_expansion,
     checked_shape,
@@ -22,10 +21,9 @@ from pipeline.model_files.formats.mapped import (
     numbers,
     opened_zip,
     stored,
-    tensors_of,
 )
 from pipeline.model_files.formats.torch_pickles import Storage, Stored, refuse, unpickled, walk
-from pipeline.model_files.tensors import Model, Tensor, count
+from pipeline.model_files.tensors import LeftOut, Model, Tensor, count, tensors_of
 
 PICKLE = 1 << 28  # bytes of a pickle at most; the values lie outside it
 MAGIC = 0x1950A86A20F9469CFC6C
