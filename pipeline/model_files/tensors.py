@@ -1,5 +1,6 @@
 """A model as a list of named arrays, before any of its values are read."""
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, cast
@@ -13,10 +14,7 @@ FLOATS = ("float64", "float32", "float16", "bfloat16")  # number formats of weig
 
 def count(shape: Iterable[int]) -> int:
     """The number of values of an array of a shape."""
-    n = 1
-    for size in shape:
-        n *= size
-    return n
+    return math.prod(shape)
 
 
 class Tensor(NamedTuple):

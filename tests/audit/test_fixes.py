@@ -81,9 +81,9 @@ LINES = [
     for framework in ("pytorch", "keras", "flax", "sklearn", "onnx", "")
     for kind in ("dense", "convolution", "recurrent", "normalization")
     for cause, expected, activation in (
-        *((cause, [], activation) for cause in CAUSES for activation in ("relu", "tanh", "gelu", "sigmoid")),
-        *(("wrong_law", [name], "") for name in LAWS if "recurrent" not in name or kind == "recurrent"),
-        ("bias", ["pytorch_linear"], ""),
+        *((cause, "", activation) for cause in CAUSES for activation in ("relu", "tanh", "gelu", "sigmoid")),
+        *(("wrong_law", name, "") for name in LAWS if "recurrent" not in name or kind == "recurrent"),
+        ("bias", "pytorch_linear", ""),
     )
     if (kind == "normalization") == (cause == "normalization") and (framework != "sklearn" or kind == "dense")
 ]
@@ -97,7 +97,7 @@ def test_there_is_a_line_for_every_cause() -> None:
     for framework in ("pytorch", "keras", "flax", "onnx"):
         assert {cause for one, _, cause, _, _ in LINES if one == framework} == set(CAUSES)
     with pytest.raises(KeyError):
-        fix("unknown", layer("pytorch"), [], "pytorch")
+        fix("unknown", layer("pytorch"), "", "pytorch")
 
 
 def test_lines_are_python_with_functions_that_exist() -> None:
@@ -150,7 +150,7 @@ def test_every_documented_law_has_its_name() -> None:
 
 
 def fixed(framework: str, name: str, cause: str = "wrong_law", kind: str = "dense", activation: str = "") -> str:
-    return fix(cause, layer(framework, kind, activation), [name] if name else [], framework)
+    return fix(cause, layer(framework, kind, activation), name, framework)
 
 
 def test_other_causes() -> None:
@@ -196,5 +196,5 @@ def test_numpy_lines_of_structures(name: str) -> None:
     assert W.shape == (96, 48)
     if "orthogonal" in name:
         np.testing.assert_allclose(W.T @ W, 2.25 * np.eye(48), atol=1e-12)
-    stored = fix("wrong_law", layer("keras"), [name], "")
+    stored = fix("wrong_law", layer("keras"), name, "")
     np.testing.assert_array_equal(drawn(stored), W.T)

@@ -5,7 +5,6 @@ and `import jax`, or `import numpy as np`; RECIPES is in `pipeline.initializers.
 """
 
 import math
-from collections.abc import Sequence
 
 from pipeline.audit.fixes.initializer_calls import draw, module_path, place, shown
 from pipeline.audit.results import CAUSES
@@ -39,11 +38,11 @@ ONE_STREAM = {
 }
 
 
-def fix(cause: str, layer: Layer, expected: Sequence[str], framework: str, activation: str = "") -> str:
+def fix(cause: str, layer: Layer, law: str, framework: str, activation: str = "") -> str:
     """One or two lines of code of the framework that repair a layer with one of CAUSES.
 
-    The weights are drawn from the first law of `expected`, or from one for the activation of the layer, or for
-    `activation` if it has none. `framework` is "pytorch", "keras", "flax", "sklearn", or another one, for which the
+    The weights are drawn from `law`, or if that is "", from one for the activation of the layer, or for `activation`
+    if it has none. `framework` is "pytorch", "keras", "flax", "sklearn", or another one, for which the
     line is NumPy's. For "unsuitable" no weights are drawn if the layer has the recommended law. Raises KeyError for an
     unknown cause.
     """
@@ -53,7 +52,7 @@ def fix(cause: str, layer: Layer, expected: Sequence[str], framework: str, activ
     recommended = RECOMMENDED.get(phi, "he_normal")
     if framework in ("keras", "flax"):  # whose normal initializers are truncated
         recommended = recommended.replace("_normal", "_truncated_normal")
-    name = expected[0].partition(" = ")[0] if expected else recommended
+    name = law or recommended
     if cause == "not_initial":
         return SAVE_INITIAL[framework]
     if cause == "normalization" or layer.kind == "normalization":
@@ -64,7 +63,7 @@ def fix(cause: str, layer: Layer, expected: Sequence[str], framework: str, activ
         line = draw(layer, name, framework).replace("np.random.default_rng()", "rng")
         return f"{ONE_STREAM.get(framework, ONE_STREAM[''])}\n{line}"
     if cause == "unsuitable":
-        lines = [] if name == recommended and expected else [draw(layer, recommended, framework)]
+        lines = [] if law == recommended else [draw(layer, recommended, framework)]
         variance = CRITICAL_BIASES.get(phi, 0.0)
         if phi in WITHOUT_EDGE:
             lines.append(_new_normalization(layer, framework))
