@@ -38,7 +38,7 @@ DOCUMENTED = {
         "nn.initializers": "constant glorot_normal glorot_uniform he_normal he_uniform lecun_normal lecun_uniform normal "
         "ones orthogonal truncated_normal uniform variance_scaling zeros",
         "nn": "BatchNorm Conv Dense Embed LayerNorm OptimizedLSTMCell",
-        "jax.random": "normal split uniform",
+        "jax.random": "normal split truncated_normal uniform",
         "jnp": "asarray float32",
         "flax.serialization": "to_bytes",
     },
@@ -48,7 +48,13 @@ LAWS = [
     *(name for name in BY_NAME if " " not in name.replace(", ", ",")),
     *(recipe for recipe in RECIPES if recipe not in ("variance_scaling", "truncated_normal_absolute")),
     *NETWORK_RECIPES,
-    *("orthogonal(gain=1.5)", "normal(mean=0.1, std=0.2)", "uniform(low=-0.1, high=0.2)", "constant(value=0.5)"),
+    *(
+        "orthogonal(gain=1.5)",
+        "normal(mean=0.1, std=0.2)",
+        "truncated_normal(mean=0.1, std=0.2)",
+        "uniform(low=-0.1, high=0.2)",
+        "constant(value=0.5)",
+    ),
     *("sparse(sparsity=0.5)", "identity(value=2)"),
 ]
 LAWS = [name for name in LAWS if name not in ("normal", "uniform", "constant", "sparse", "truncated_normal")]

@@ -36,6 +36,12 @@ ONE_STREAM = {
     "flax": "key, layer_key = jax.random.split(key)  # a new key for each layer",
     "": "rng = np.random.default_rng(0)  # once, for all layers",
 }
+BIASES = {  # zeros, and normal draws; of PyTorch with its tensor for `{}`
+    "pytorch": ("nn.init.zeros_({{}})", "nn.init.normal_({{}}, std={std})"),
+    "keras": ("keras.initializers.Zeros()", "keras.initializers.RandomNormal(0.0, {std})"),
+    "flax": ("nn.initializers.zeros", "nn.initializers.normal({std})"),
+    "": ("np.zeros({n})", "np.random.default_rng().normal(0.0, {std}, size={n})"),
+}
 
 
 def fix(cause: str, layer: Layer, law: str, framework: str, activation: str = "") -> str:
@@ -77,19 +83,8 @@ def _biases(layer: Layer, name: str, framework: str, variance: float) -> str:
     """The line that sets the biases to 0, or draws them from N(0, variance), or as the law's default does."""
     if framework == "pytorch" and name in ("pytorch_linear", "pytorch_recurrent"):
         return f"{module_path(layer)}.reset_parameters()"
-    std = shown(math.sqrt(variance))
-    if framework == "pytorch":
-        return place(
-            layer, f"nn.init.normal_({{}}, std={std})" if variance else "nn.init.zeros_({})", framework, "bias"
-        )
-    if framework == "keras":
-        made = f"RandomNormal(0.0, {std})" if variance else "Zeros()"
-        return place(layer, f"keras.initializers.{made}", framework, "bias")
-    if framework == "flax":
-        made = f"normal({std})" if variance else "zeros"
-        return place(layer, f"nn.initializers.{made}", framework, "bias")
-    size = f"size={layer.units}"
-    made = f"np.random.default_rng().normal(0.0, {std}, {size})" if variance else f"np.zeros({layer.units})"
+    zeros, normal = BIASES.get(framework, BIASES[""])
+    made = (normal if variance else zeros).format(std=shown(math.sqrt(variance)), n=layer.units)
     return place(layer, made, framework, "bias")
 
 
