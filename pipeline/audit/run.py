@@ -169,9 +169,7 @@ def _layer_audit(layer: Layer, weights: Weights, wanted: str, level: float) -> L
     if summary.non_finite:
         found = []
     elif weights.structure is not RANDOM:
-        name = weights.structure.name
-        detail = f" ({weights.structure.detail})" if weights.structure.detail else ""
-        found = [Candidate(name + detail, 1.0, 1.0)]
+        found = [Candidate(str(weights.structure), 1.0, 1.0)]
     else:
         found = [Candidate(one.law.name, one.p, one.share) for one in candidates(weights.found)]
     finite = not summary.non_finite

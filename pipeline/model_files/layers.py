@@ -35,6 +35,12 @@ class Layer(NamedTuple):
     hidden_size: int = 0  # of a recurrent layer
     tied_to: str = ""  # the name of the earlier layer with the same storage
 
+    def biases(self) -> NDArray[np.float64]:
+        """The biases (units,); 0 if the layer has none."""
+        if self.bias is None:
+            return np.zeros(self.units)
+        return np.asarray(self.bias.read(), dtype=np.float64).reshape(-1)
+
     def matrix(self) -> NDArray[Any]:
         """The weights (units, inputs) in the format in which they are stored: a view of a memory map where possible.
 
