@@ -80,19 +80,12 @@ def examine_matrix(matrix: NDArray[Any], dtype: str, fans: Sequence[Fans], expec
     if SAME_STRUCTURE.get(expect.partition("(")[0], expect) == "orthogonal" and may_be_orthogonal(summary, pairs):
         return Weights(summary, pairs, Structure("orthogonal", "or random: too few weights to tell"), [], [], 1.0)
     found = explain(summary, pairs, fans)
-    expected = [Explained(wanted, p_values(summary, pairs, wanted), 0.0) for wanted in _expected(expect, fans)]
-    if not expect:
-        expected = found
+    laws = [law(expect, fan) for fan in fans] if expect and expect.partition("(")[0] not in STRUCTURES else []
+    expected = [Explained(one, p_values(summary, pairs, one), 0.0) for one in laws] if expect else found
     weights = Weights(summary, pairs, kind, found, expected, max((one.p for one in expected), default=0.0))
     if weights.p < SCALED and expect in ("", SCALED_UNITS.name) and has_scaled_units(weights, matrix):
         return weights._replace(structure=SCALED_UNITS, p=1.0)
     return weights
-
-
-def _expected(expect: str, fans: Sequence[Fans]) -> list[Law]:
-    if not expect or expect.partition("(")[0] in STRUCTURES:
-        return []
-    return [law(expect, fan) for fan in fans]
 
 
 def fault(name: str, weights: Weights, matrix: NDArray[Any], expect: str, p: float) -> Finding:
@@ -102,7 +95,7 @@ def fault(name: str, weights: Weights, matrix: NDArray[Any], expect: str, p: flo
         return certain
     target = f"the expected {expect}" if expect else "the law of any initializer"
     if weights.structure is not RANDOM:
-        return Finding(name, "wrong_law", f"the weights are {_structure_text(weights.structure)}, not {expect}", 0.0)
+        return Finding(name, "wrong_law", f"the weights are {weights.structure}, not {expect}", 0.0)
     named = [one for one in candidates(weights.found) if one.p > NAMED]
     wanted = weights.expected[0].law if weights.expected and expect else None
     if named:
@@ -113,9 +106,10 @@ def fault(name: str, weights: Weights, matrix: NDArray[Any], expect: str, p: flo
     if has_scaled_units(weights, matrix):
         return Finding(name, "data_dependent", f"the weights are {SCALED_UNITS.detail}", p)
     if are_independent(weights, matrix):
-        return Finding(
-            name, "wrong_family", f"independent draws, but of no known distribution: {_shape_text(weights)}", p
-        )
+        summary = weights.summary
+        kurtosis = summary.fourth / summary.n / (summary.mean_square * summary.mean_square)
+        shape = f"kurtosis {kurtosis:.3g}, where a normal distribution has 3 and a uniform one 1.8"
+        return Finding(name, "wrong_family", f"independent draws, but of no known distribution: {shape}", p)
     return Finding(name, "not_initial", f"the weights do not follow {target}: {_why(weights)}", p)
 
 
@@ -188,13 +182,3 @@ def _why(weights: Weights) -> str:
 def first_name(law: Law) -> str:
     """The first of the names of a law."""
     return law.name.partition(" = ")[0]
-
-
-def _shape_text(weights: Weights) -> str:
-    summary = weights.summary
-    kurtosis = summary.fourth / summary.n / (summary.mean_square * summary.mean_square)
-    return f"kurtosis {kurtosis:.3g}, where a normal distribution has 3 and a uniform one 1.8"
-
-
-def _structure_text(kind: Structure) -> str:
-    return f"{kind.name} ({kind.detail})" if kind.detail else kind.name

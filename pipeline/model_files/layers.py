@@ -35,6 +35,12 @@ class Layer(NamedTuple):
     hidden_size: int = 0  # of a recurrent layer
     tied_to: str = ""  # the name of the earlier layer with the same storage
 
+    def biases(self) -> NDArray[np.float64]:
+        """The biases (units,); 0 if the layer has none."""
+        if self.bias is None:
+            return np.zeros(self.units)
+        return np.asarray(self.bias.read(), dtype=np.float64).reshape(-1)
+
     def matrix(self) -> NDArray[Any]:
         """The weights (units, inputs) in the format in which they are stored: a view of a memory map where possible.
 
@@ -190,10 +196,6 @@ GATES_OF = {"LSTM": 4, "GRU": 3}
 # What neighbouring layers say
 
 
-def _length(bias: Tensor) -> int:
-    return count(bias.shape)
-
-
 def _with_following_biases(found: list[Layer]) -> list[Layer]:
     """Layers in which a vector without a name of its own is the bias of the matrix before it."""
     result: list[Layer] = []
@@ -231,8 +233,8 @@ def _votes(dense: Sequence[Layer]) -> set[str]:
     votes = set()
     for layer in dense:
         n, m = layer.weight.shape
-        if layer.bias and n != m and _length(layer.bias) in (n, m):
-            votes.add(OUT_IN if _length(layer.bias) == n else IN_OUT)
+        if layer.bias and n != m and (length := count(layer.bias.shape)) in (n, m):
+            votes.add(OUT_IN if length == n else IN_OUT)
     for layer, after in itertools.pairwise(dense):
         (n, m), (n_next, m_next) = layer.weight.shape, after.weight.shape
         if (m_next == n) != (n_next == m):

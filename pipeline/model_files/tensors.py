@@ -1,21 +1,20 @@
 """A model as a list of named arrays, before any of its values are read."""
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T")
 FLOATS = ("float64", "float32", "float16", "bfloat16")  # number formats of weights
 
 
 def count(shape: Iterable[int]) -> int:
     """The number of values of an array of a shape."""
-    n = 1
-    for size in shape:
-        n *= size
-    return n
+    return math.prod(shape)
 
 
 class Tensor(NamedTuple):
@@ -31,6 +30,21 @@ class Tensor(NamedTuple):
     dtype: str  # as stored: "float32", "float16", "bfloat16", "int64", ...
     read: Callable[[], NDArray[Any]]
     storage: Hashable = None  # equal for two tensors that share their memory (tied weights); None: shared with none
+
+
+class LeftOut(ValueError):
+    """An array that is not read: a sentence for the notes."""
+
+
+def tensors_of(entries: Iterable[tuple[str, T]], tensor: Callable[[str, T], Tensor], notes: list[str]) -> list[Tensor]:
+    """The tensors of named entries; those for which `tensor` raises LeftOut become notes."""
+    found = []
+    for name, entry in entries:
+        try:
+            found.append(tensor(name, entry))
+        except LeftOut as reason:
+            notes.append(str(reason))
+    return found
 
 
 class Module(NamedTuple):

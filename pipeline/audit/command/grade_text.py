@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from pipeline.audit.command.numbers import deviation, factor, plural, probability, shape, whole
+from pipeline.audit.command.numbers import deviation, factor, plural, probability, shape
 from pipeline.audit.command.table import aligned
 from pipeline.audit.command.text import POWER, sentence, wrapped
 from pipeline.audit.grading.results import Grade
@@ -58,7 +58,7 @@ def _cells(grade: Grade, k: int) -> tuple[str, ...]:
     each = grade.shapes[k]
     expected = "–" if math.isnan(each.expected_std) else deviation(each.expected_std, each.n)
     sizes = shape((each.fan_out, each.fan_in))
-    return (sizes, whole(each.n), deviation(each.std, each.n), expected, " or ".join(each.laws) or "none", _p(each.p))
+    return (sizes, f"{each.n:,}", deviation(each.std, each.n), expected, " or ".join(each.laws) or "none", _p(each.p))
 
 
 def _p(p: float) -> str:

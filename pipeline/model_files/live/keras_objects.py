@@ -6,7 +6,7 @@ from pipeline.errors import UserError
 from pipeline.model_files import names
 from pipeline.model_files.formats import keras_config
 from pipeline.model_files.live.arrays import array_tensor
-from pipeline.model_files.tensors import Model, Module, Tensor
+from pipeline.model_files.tensors import Model, Module, tensors_of
 
 
 def is_keras(model: Any) -> bool:
@@ -22,17 +22,15 @@ def from_keras(model: Any) -> Model:
             f"{name}: has no weights yet; build it: model.build(input_shape), or call it on a batch of data"
         )
     classes = _configured(model)
-    tensors: list[Tensor] = []
     notes: list[str] = []
     modules: dict[str, Module] = {}
-    seen: set[int] = set()
+    variables: dict[int, tuple[str, Any]] = {}
     for layer in [*_layers(model), model]:
         modules.setdefault(layer.name, classes.get(layer.name) or Module(type(layer).__name__, _own_activation(layer)))
         for variable in layer.weights:
-            if id(variable) not in seen:
-                seen.add(id(variable))
-                values = variable.numpy() if hasattr(variable, "numpy") else variable
-                tensors += array_tensor(_name(layer.name, variable), values, notes)
+            values = variable.numpy() if hasattr(variable, "numpy") else variable
+            variables.setdefault(id(variable), (_name(layer.name, variable), values))
+    tensors = tensors_of(variables.values(), array_tensor, notes)
     optimizer = getattr(model, "optimizer", None)
     steps = int(getattr(optimizer, "iterations", 0))
     trained = f"its optimizer has made {steps} steps" if steps else ""
