@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.networks.activations import ACTIVATIONS, Activation
+from pipeline.networks.losses import Loss
 from pipeline.networks.parameters import Parameters
-from pipeline.networks.reference import Models, Samples, UpdateRule
+from pipeline.networks.reference import Models, Samples, UpdateRule, require_targets
 from pipeline.numerics import machine_code
 from pipeline.numerics.sums import BLOCK, DOUBLE, LANES, Array, integer_sum, pad
 
@@ -117,38 +118,55 @@ def aligned_copy(values: Array) -> Array:
 
 
 def descend(
-    models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: UpdateRule, steps: int
+    models: Models,
+    batches: Sequence[Samples],
+    activations: Sequence[Activation],
+    rule: UpdateRule,
+    steps: int,
+    loss: Loss = Loss.CROSS_ENTROPY,
 ) -> Models:
     """The models after `steps` steps of gradient descent; step k uses batch k modulo the number of batches."""
+    require_targets(models.parameters, batches, loss)
     prepared = prepare(models.parameters, batches, activations)
     P, V = prepared.packed, pack(models.velocity) if rule.momentum > 0.0 else np.empty((0, 0))
     starts = np.cumsum([0, *(S.X.shape[1] // LANES for S in batches)]).astype(np.int64)
     blocks = starts.ctypes.data, len(batches)
     compiled["descend_models"](
-        P.ctypes.data, V.ctypes.data, *P.shape, *prepared.data(), *blocks, *prepared.space(), *rule, steps
+        P.ctypes.data, V.ctypes.data, *P.shape, *prepared.data(), *blocks, *prepared.space(), loss, *rule, steps
     )
     velocity = unpack(V, models.velocity) if rule.momentum > 0.0 else models.velocity
     return Models(unpack(P, models.parameters), velocity)
 
 
-def cost(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> Array:
-    """The mean cross-entropy (models,) of the samples, in nats."""
-    return evaluate(parameters, S, activations)[0]
+def cost(
+    parameters: Parameters, S: Samples, activations: Sequence[Activation], loss: Loss = Loss.CROSS_ENTROPY
+) -> Array:
+    """The mean loss (models,) of the samples; the cross-entropy is in nats."""
+    require_targets(parameters, [S], loss)
+    return evaluate(parameters, S, activations, loss)[0]
 
 
-def predict(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Array:
-    """The probability of class 1 (models, 1, m), or of each class (models, classes, m) if there are more than two."""
+def predict(
+    parameters: Parameters, X: Array, activations: Sequence[Activation], loss: Loss = Loss.CROSS_ENTROPY
+) -> Array:
+    """The probability of class 1 (models, 1, m), or of each class (models, classes, m) if there are more than two.
+
+    For the squared loss, the outputs (models, n_L, m).
+    """
     m = X.shape[1]
     padded = pad(X)
-    nothing = np.zeros((1, padded.shape[1]))
-    return evaluate(parameters, Samples(padded, nothing, nothing[0]), activations)[1][:, :, :m]
+    nothing = np.zeros((len(parameters[-1][0][0]), padded.shape[1]))
+    return evaluate(parameters, Samples(padded, nothing, nothing[0]), activations, loss)[1][:, :, :m]
 
 
-def evaluate(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> tuple[Array, Array]:
-    """Cost (models,) in nats and probabilities (models, outputs, m) of the padded samples."""
+def evaluate(parameters: Parameters, S: Samples, activations: Sequence[Activation], loss: Loss) -> tuple[Array, Array]:
+    """The mean loss (models,) and the predictions (models, outputs, m) of the padded samples.
+
+    The predictions are probabilities, or the outputs themselves for the squared loss.
+    """
     prepared = prepare(parameters, [S], activations)
     P, n_out = prepared.packed, parameters[-1][0].shape[1]
-    costs, probabilities = np.empty(len(P)), aligned_copy(np.empty((len(P), n_out, S.X.shape[1])))
-    results = costs.ctypes.data, probabilities.ctypes.data
-    compiled["evaluate_models"](P.ctypes.data, *P.shape, *prepared.data(), *prepared.space(), *results)
-    return costs, probabilities
+    costs, predictions = np.empty(len(P)), aligned_copy(np.empty((len(P), n_out, S.X.shape[1])))
+    results = costs.ctypes.data, predictions.ctypes.data
+    compiled["evaluate_models"](P.ctypes.data, *P.shape, *prepared.data(), *prepared.space(), loss, *results)
+    return costs, predictions
