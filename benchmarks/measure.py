@@ -119,7 +119,7 @@ def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
     def both(n: int) -> None:  # backward alone would repeatedly scale its own results, down to subnormals
         for _ in range(n):
             kernel_passes.forward(P, data, m, blocks, work, layers, n_layers)
-            kernel_passes.backward(P, data, m, blocks, work, layers, n_layers)
+            kernel_passes.backward(P, P, data, m, blocks, work, layers, n_layers, False, False, 0.0, 0.0)
 
     measured = [repeated(njit(f)) for f in (products, forward, both)]
     starts = np.array([0, blocks])

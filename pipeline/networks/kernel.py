@@ -7,13 +7,14 @@ the order of every sum, and therefore the bits:
 - A tile of a matrix product keeps its sums in registers (`tiles`), so that each loaded number is used several times.
 - Samples are processed in chunks, forward and backward through all layers (`kernel_passes`), so that the output of a
   layer is still in the cache when the next layer reads it. Sums over samples continue from chunk to chunk; their lanes
-  are added once per step.
+  are added, and the layer is updated, after the last chunk.
 - The bias of a layer is the last column of its weights, for an input that is always 1: dZ * 1.0 equals dZ, so the
   gradient of the bias is one more column of the same sums.
 
 Threads share no memory: the compiled functions release the GIL, and each call has its own buffers.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -85,7 +86,7 @@ def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Seq
         aligned_copy(np.concatenate([X, np.ones((1, X.shape[1]))])),
         aligned_copy(Y),
         aligned_copy(weight),
-        aligned_copy(np.empty(place)),
+        aligned_empty(place),
         np.array(layers, dtype=np.int64),
         chunk,
     )
@@ -109,12 +110,18 @@ def unpack(packed: Array, like: Parameters) -> Parameters:
 
 
 def aligned_copy(values: Array) -> Array:
-    """A copy aligned to the size of a vector, so that no vector crosses a cache line."""
-    room = np.empty(values.size + LANES)
-    start = -room.ctypes.data % BLOCK // DOUBLE
-    copy = room[start : start + values.size].reshape(values.shape)
+    """A copy that begins where `aligned_empty` does."""
+    copy = aligned_empty(*values.shape)
     copy[...] = values
     return copy
+
+
+def aligned_empty(*shape: int) -> Array:
+    """An array without values, aligned to the size of a vector, so that no vector crosses a cache line."""
+    size = math.prod(shape)
+    room = np.empty(size + LANES)
+    start = -room.ctypes.data % BLOCK // DOUBLE
+    return room[start : start + size].reshape(shape)
 
 
 def descend(
@@ -166,7 +173,7 @@ def evaluate(parameters: Parameters, S: Samples, activations: Sequence[Activatio
     """
     prepared = prepare(parameters, [S], activations)
     P, n_out = prepared.packed, parameters[-1][0].shape[1]
-    costs, predictions = np.empty(len(P)), aligned_copy(np.empty((len(P), n_out, S.X.shape[1])))
+    costs, predictions = np.empty(len(P)), aligned_empty(len(P), n_out, S.X.shape[1])
     results = costs.ctypes.data, predictions.ctypes.data
     compiled["evaluate_models"](P.ctypes.data, *P.shape, *prepared.data(), *prepared.space(), loss, *results)
     return costs, predictions

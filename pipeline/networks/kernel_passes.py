@@ -91,17 +91,60 @@ def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: int, 
 
 
 @njit
-def backward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: int, n_layers: int) -> None:
-    """Add the gradients of all layers to the sums over samples in `work`, from dZ of the last layer in its D."""
+def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, momentum: float) -> None:
+    """One step of gradient descent, with momentum if > 0, from the lanes of the gradient in `sums`."""
+    n_whole = n_parameters // LANES * LANES
+    for k in range(0, n_whole, LANES):
+        step = eight_totals(sums, LANES * k)
+        if momentum > 0.0:
+            step = momentum * load_vector(V, k) + step
+            store(step, V, k)
+        store(load_vector(P, k) - learning_rate * step, P, k)
+    for k in range(n_whole, n_parameters):
+        gradient = lane_total(load_vector(sums, LANES * k))
+        if momentum > 0.0:
+            gradient = momentum * load_double(V, k) + gradient
+            store_double(gradient, V, k)
+        store_double(load_double(P, k) - learning_rate * gradient, P, k)
+
+
+@njit
+def backward(
+    P: int,
+    V: int,
+    X: int,
+    X_step: int,
+    n_blocks: int,
+    work: int,
+    layers: int,
+    n_layers: int,
+    is_first: bool,
+    is_last: bool,
+    learning_rate: float,
+    momentum: float,
+) -> None:
+    """Add the gradients of all layers for a chunk to the sums over samples, from dZ of the last layer in its D.
+
+    The sums of a layer begin at 0 in the first chunk of a batch and update its parameters after the last, while they
+    are in the cache: all layers of a large network have more sums than the cache holds. A batch of one chunk needs the
+    sums of one layer at a time.
+    """
     own_step = n_blocks * LANES
     for l in range(n_layers - 1, -1, -1):
         n_in, n_out = entry(layers, l, 0), entry(layers, l, 1)
-        W, dZ = entry(layers, l, 2), work + DOUBLE * entry(layers, l, 3)
+        place, dZ = entry(layers, l, 2), work + DOUBLE * entry(layers, l, 3)
         inputs, step = (work + DOUBLE * entry(layers, l - 1, 4), own_step) if l > 0 else (X, X_step)
-        lane_sums(dZ, own_step, n_out, inputs, step, n_in + 1, n_blocks, work + BLOCK * W)
+        W, n_parameters = P + DOUBLE * place, n_out * (n_in + 1)
+        sums = work if is_first and is_last else work + BLOCK * place
+        if is_first:
+            for k in range(n_parameters):
+                store(everywhere(0.0), sums, LANES * k)
+        lane_sums(dZ, own_step, n_out, inputs, step, n_in + 1, n_blocks, sums)
         if l > 0:
             below = work + DOUBLE * entry(layers, l - 1, 3)
-            scaled_product(P + DOUBLE * W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
+            scaled_product(W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
+        if is_last:
+            update(W, V + DOUBLE * place, sums, n_parameters, learning_rate, momentum)
 
 
 @njit
@@ -172,24 +215,6 @@ def output_costs(
 
 
 @njit
-def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, momentum: float) -> None:
-    """One step of gradient descent, with momentum if > 0, from the lanes of the gradient in `sums`."""
-    n_whole = n_parameters // LANES * LANES
-    for k in range(0, n_whole, LANES):
-        step = eight_totals(sums, LANES * k)
-        if momentum > 0.0:
-            step = momentum * load_vector(V, k) + step
-            store(step, V, k)
-        store(load_vector(P, k) - learning_rate * step, P, k)
-    for k in range(n_whole, n_parameters):
-        gradient = lane_total(load_vector(sums, LANES * k))
-        if momentum > 0.0:
-            gradient = momentum * load_double(V, k) + gradient
-            store_double(gradient, V, k)
-        store_double(load_double(P, k) - learning_rate * gradient, P, k)
-
-
-@njit
 def descend_models(
     P: int,
     V: int,
@@ -219,16 +244,14 @@ def descend_models(
             first = load_integer(batches, batch)
             n_blocks = load_integer(batches, batch + 1) - first
             n_chunks = (n_blocks + chunk - 1) // chunk
-            for k in range(n_parameters):
-                store(everywhere(0.0), work, LANES * k)
             for c in range(n_chunks):
                 b = c * n_blocks // n_chunks
                 n = (c + 1) * n_blocks // n_chunks - b
                 start = BLOCK * (first + b)
                 forward(own, X + start, X_step, n, work, layers, n_layers)
                 output_slopes(last, n_out, n, Y + start, X_step, weight + start, loss)
-                backward(own, X + start, X_step, n, work, layers, n_layers)
-            update(own, velocity, work, n_parameters, learning_rate, momentum)
+                ends = c == 0, c == n_chunks - 1
+                backward(own, velocity, X + start, X_step, n, work, layers, n_layers, *ends, learning_rate, momentum)
 
 
 @njit
