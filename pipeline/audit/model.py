@@ -16,6 +16,7 @@ from pipeline.audit.law_names import documented, law_of
 from pipeline.audit.results import AS_INTENDED, Audit
 from pipeline.audit.run import JUDGED, audit_layers
 from pipeline.config.messages import hint, nearest
+from pipeline.config.recipe_names import ALSO_CALLED
 from pipeline.distributions.laws import BY_NAME, Fans
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
@@ -24,7 +25,6 @@ from pipeline.model_files.objects import from_object
 from pipeline.model_files.tensors import Model
 from pipeline.networks.activations import ACTIVATIONS
 
-ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
 EXPECT = 'a text, such as "he_normal", or a mapping, such as {"*": "he_normal", "head": "zeros"}'
 LEVEL = 0.01
 DISTRIBUTION = "weight-initialization-laboratory"

@@ -23,12 +23,6 @@ REGIONS = ["#c9d6df", "#fdf0e1"]  # colours of the predicted classes 0 and 1
 NO_OUTPUT = "diverged: output is NaN"
 
 
-def square(half: float = EXTENT) -> Array:
-    """The points (2, GRID^2) of the square of half side `half` about 0, row after row along x2."""
-    axis = np.linspace(-half, half, GRID)
-    return np.stack([np.tile(axis, GRID), np.repeat(axis, GRID)])
-
-
 @styled
 def data(train: tuple[Array, Array], test: tuple[Array, Array]) -> Figure:
     """The training and the test samples, X (n_0, m) and Y (1, m) each, as points in the plane or as images.
