@@ -166,10 +166,7 @@ def audit(panels: Sequence[Panel], note: str = "") -> Figure:
     )
     for ax, panel in zip(axes, panels, strict=True):
         _panel(ax, panel)
-    axes[0].set_xlim(-REACH, REACH)
-    axes[0].set_ylim(0.0, TOP)
-    axes[0].set_xticks([-4, -2, 0, 2, 4])
-    axes[0].set_yticks([0.0, 0.2, 0.4, 0.6])
+    axes[0].set(xlim=(-REACH, REACH), ylim=(0.0, TOP), xticks=[-4, -2, 0, 2, 4], yticks=[0.0, 0.2, 0.4, 0.6])
     subtitles(axes, [panel.lines for panel in panels])
     figure.supxlabel("weight / standard deviation of the expected law", fontsize=9)
     figure.supylabel("density", fontsize=9)
