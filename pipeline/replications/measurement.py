@@ -5,9 +5,10 @@ A replication is a folder replications/NAME with
 - `published.csv`: a row for each quantity, with the published value, the band within which the measured value must lie,
   and their source;
 - `replication.py`: `TITLE`, the paper and its figures; `Settings`, a `Section`, the section `replication`;
-  `measure(settings, advance)`, which returns a `Replication`; `draw(tables)`, which returns the figure; where rows fail,
-  `ANALYSIS`, a dictionary from their quantities to the reason; and where it takes long, `total(settings)`, the number of
-  models with which `advance` is called in all. The first paragraph of its docstring is the claim, the second the setting.
+  `measure(settings, advance)`, which returns a `Replication`; and `draw(tables)`, which returns the figure. Optional:
+  `ANALYSIS`, a dictionary from quantities whose rows fail to the reason; `total(settings)`, the number of models with
+  which `advance` is called in all, for a progress bar. The first paragraph of the docstring is the claim, the second
+  the setting.
 """
 
 import math

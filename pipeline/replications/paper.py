@@ -17,7 +17,7 @@ from pipeline.storage import atomic_files
 
 FOLDER = Path("replications")
 FILES = ("params.yaml", "published.csv", "replication.py")
-DEFINED = ("TITLE", "Settings", "measure", "draw")  # by replication.py
+REQUIRED = ("TITLE", "Settings", "measure", "draw")  # by replication.py
 PUBLISHED = ("figure", "quantity", "published", "least", "most", "source")  # columns of published.csv
 NUMBERS = ("published", "least", "most")
 COLUMNS = (
@@ -36,8 +36,8 @@ class Paper(NamedTuple):
 
 
 def names() -> list[str]:
-    """The names of all replications, in alphabetical order: the folders in replications/."""
-    return sorted(path.name for path in FOLDER.glob("[!._]*") if path.is_dir())
+    """The names of all replications, in alphabetical order: the folders in replications/ with one of FILES."""
+    return sorted({path.parent.name for file in FILES for path in FOLDER.glob(f"*/{file}")})
 
 
 def load(name: str) -> Paper:
@@ -59,7 +59,7 @@ def load_module(name: str) -> ModuleType:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     module: ModuleType = call(name, "import", importlib.import_module, f"replications.{name}.replication")
-    if missing := [each for each in DEFINED if not hasattr(module, each)]:
+    if missing := [each for each in REQUIRED if not hasattr(module, each)]:
         raise UserError(f"replications/{name}/replication.py does not define {', '.join(missing)}.")
     return module
 
@@ -85,7 +85,7 @@ def read_published(path: Path) -> Any:
 
 
 def total(paper: Paper) -> int:
-    """The number with which `measure` calls `advance` in all, for a progress bar; 0 if replication.py has no `total`."""
+    """The number with which `measure` calls `advance` in all, for a progress bar; 0 if there is no `total`."""
     function = getattr(paper.module, "total", None)
     return int(call(paper.name, "total", function, paper.settings)) if function else 0
 

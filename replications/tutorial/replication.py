@@ -79,15 +79,12 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         measurements += of_published_seed(name, published_seed, accuracies, costs, curve)
         of_all = [accuracies["training"][seeds.index(seed)] for seed in range(settings.replication.n_seeds)]
         reached = [float(value >= printed.loc[name, "train_accuracy"] - 5e-5) for value in of_all]
-        over = f"over {settings.replication.n_seeds} seeds, {NAMES[name]}"
-        measurements += [
-            Measurement(f"training accuracy, mean {over}", mean(of_all), *mean_interval(of_all, CONFIDENCE)),
-            Measurement(
-                f"share of seeds that reach the published training accuracy, {over}",
-                mean(reached),
-                *mean_interval(reached, CONFIDENCE),
-            ),
-        ]
+        for what, values in (
+            ("mean training accuracy", of_all),
+            ("share of seeds that reach the published accuracy", reached),
+        ):
+            interval = mean_interval(values, CONFIDENCE)
+            measurements.append(Measurement(f"{what}, {NAMES[name]}", mean(values), *interval))
         for seed, row in zip(seeds, trained.costs.tolist(), strict=True):
             tables.append(pd.DataFrame({"initializer": name, "seed": seed, "iteration": when, "cost": row}))
     return Replication(measurements, {"costs": pd.concat(tables, ignore_index=True), "published": curves})
@@ -97,17 +94,19 @@ def of_published_seed(
     name: str, seed: int, accuracies: dict[str, list[float]], costs: dict[int, float], curve: Any
 ) -> list[Measurement]:
     """The measurements of an initializer that are compared with printed numbers; the first model has the seed."""
-    what = f"seed {seed}, {NAMES[name]}"
     balanced = 0.5 if name == "zeros" else math.nan  # a constant output is right for one of two equal classes
-    found = [Measurement(f"{use} accuracy, {what}", values[0], theory=balanced) for use, values in accuracies.items()]
+    found = [
+        Measurement(f"{use} accuracy of seed {seed}, {NAMES[name]}", values[0], theory=balanced)
+        for use, values in accuracies.items()
+    ]
     distances = [
         max(row.cost_min - costs[row.iteration], costs[row.iteration] - row.cost_max, 0.0) for row in curve.itertuples()
     ]
-    within = f"published costs (of {len(curve)}) whose range over the publications holds the measured cost, {what}"
+    within = f"costs of seed {seed} within the published range, of {len(curve)}, {NAMES[name]}"
     found.append(Measurement(within, float(len([one for one in distances if one <= PRINTED]))))
     last = int(curve["iteration"].iloc[-1])
     theory = LN_2 if name == "zeros" else math.nan  # every output is 1/2
-    found.append(Measurement(f"cost before step {last:,}, {what}", costs[last], theory=theory))
+    found.append(Measurement(f"cost of seed {seed} before step {last:,}, {NAMES[name]}", costs[last], theory=theory))
     return found
 
 
