@@ -1,4 +1,4 @@
-"""Names of laws: from a name in the laboratory's or a framework's words to that of the catalogue.
+"""Names of laws: from an initializer's name in the laboratory or a framework to that of the law in the catalogue.
 
 "he_normal" is a normal distribution here and in PyTorch, which calls it kaiming_normal_, and one truncated at 2
 standard deviations in Keras and JAX. So "he_normal" is a normal distribution, unless the model is of Keras or Flax;
@@ -115,7 +115,7 @@ def documented(laws: Sequence[str], expected: Sequence[str] = ()) -> list[str]:
 
 
 def law_of(name: str, framework: str = "") -> str:
-    """The name in the catalogue, or of a structure, that an initializer's name in any framework's words stands for.
+    """The name in the catalogue, or of a structure, of an initializer's name in any framework.
 
     `framework` is that of the model: "pytorch", "keras", "flax", ... or "". Raises UserError, with a suggestion, for
     other names, and for laws that need settings and have none.
@@ -124,7 +124,7 @@ def law_of(name: str, framework: str = "") -> str:
     try:
         call = read_call(text)
     except ValueError:
-        if text in BY_NAME:  # a mistake, described in words
+        if text in BY_NAME:  # a mistake, which is not a call
             return text
         raise _unknown(name) from None
     recipe, settings = _translated(call, framework)
@@ -156,7 +156,7 @@ def _unknown(name: str) -> UserError:
 
 
 def _translated(call: Call, framework: str) -> tuple[str, dict[str, Any]]:
-    """Recipe and settings for a name in the words of `framework`, or else of the laboratory, or else of others."""
+    """Recipe and settings for a name of `framework`, or else of the laboratory, or else of another framework."""
     bases = {rule.partition("(")[0] for rule in BY_NAME}
     recipe, column = call.name, ""
     if (own := _column_names(framework).get(folded(call.name))) is not None:
@@ -237,7 +237,7 @@ def _in_catalogue(recipe: str, settings: Mapping[str, Any]) -> str | None:
     for rule in BY_NAME:
         try:
             known = read_call(rule)
-        except ValueError:  # a mistake, described in words
+        except ValueError:  # a mistake, which is not a call
             continue
         if known.name == recipe and all(
             _equal(settings.get(key, defaults.get(key)), known.keywords.get(key, defaults.get(key)))

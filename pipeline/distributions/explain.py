@@ -52,7 +52,7 @@ def explain(summary: Summary, dependence: Dependence, fans: Sequence[Fans]) -> l
 
 
 def candidates(found: Sequence[Explained]) -> list[Explained]:
-    """Those of the laws that are likely and that no test refuses."""
+    """Those of the laws that are likely and that no test rejects."""
     return [explained for explained in found if explained.share >= LEAST_SHARE and explained.p > LEAST_P]
 
 

@@ -1,4 +1,4 @@
-"""The line of code that repairs a layer, in the words of its framework.
+"""The line of code that repairs a layer in its framework.
 
 The lines assume the usual imports: `import torch` and `from torch import nn`, `import keras`, `import flax.linen as nn`
 and `import jax`, or `import numpy as np`; RECIPES is in `pipeline.initializers.layerwise`, and `model` is the network.

@@ -1,4 +1,4 @@
-"""What a Keras model's configuration says of its layers."""
+"""The layers in the configuration of a Keras model."""
 
 import itertools
 import re
