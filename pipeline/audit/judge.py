@@ -21,14 +21,7 @@ from pipeline.audit.results import Finding
 from pipeline.distributions.explain import Explained, candidates, explain
 from pipeline.distributions.goodness import NOT_TESTED, TESTS, p_values
 from pipeline.distributions.laws import Fans, Law, law
-from pipeline.distributions.structures import (
-    RANDOM,
-    Structure,
-    count_equal,
-    equal_rows,
-    may_be_orthogonal,
-    structure,
-)
+from pipeline.distributions.structures import RANDOM, Structure, count_equal, equal_rows, may_be_orthogonal, structure
 from pipeline.distributions.summary import summarize
 from pipeline.model_files.layers import IN_OUT, Layer
 from pipeline.model_files.tensors import count

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.audit.judge import STRUCTURES
-from pipeline.config.messages import folded, hint, shown
+from pipeline.config.messages import fits, folded, hint, shown
 from pipeline.config.recipe_names import framework_names, suggestion
 from pipeline.distributions.laws import BY_NAME
 from pipeline.errors import UserError
@@ -33,12 +33,8 @@ DEFAULTS = {  # initializers of Keras and PyTorch without fixed settings, and wh
 }
 FREE = {"normal": {"std"}, "truncated_normal": {"std"}, "uniform": {"low", "high"}}  # recipes with any such settings
 FAR = 5.0  # standard deviations from which a bound cuts nothing off: 1 draw in two million is beyond
-KAIMING = {  # recipes whose scale PyTorch's argument `nonlinearity` changes, for those without a law of their own
-    "relu": "he",
-    "leaky_relu": "he",
-    "linear": "lecun",
-    "sigmoid": "lecun",
-}
+# Recipes whose scale PyTorch's argument `nonlinearity` changes, for those without a law of their own
+KAIMING = {"relu": "he", "leaky_relu": "he", "linear": "lecun", "sigmoid": "lecun"}
 OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -66,7 +62,7 @@ def value_of(node: ast.AST, names: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.BinOp | ast.UnaryOp) and type(node.op) in OPERATORS:
         operands = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
         values = [value_of(operand, names) for operand in operands]
-        small = all(_is_number(value) and abs(value) < 1e9 for value in values)
+        small = all(fits(value, float) and abs(value) < 1e9 for value in values)
         if small and (not isinstance(node.op, ast.Pow) or values[1] == 2):
             return OPERATORS[type(node.op)](*values)
     if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "sqrt" and len(node.args) == 1:
@@ -134,7 +130,11 @@ def law_of(name: str, framework: str = "") -> str:
         return recipe
     if (found := _in_catalogue(recipe, settings)) is not None:
         return found
-    if recipe in FREE and set(settings) - {"mean"} == FREE[recipe] and all(map(_is_number, settings.values())):
+    if (
+        recipe in FREE
+        and set(settings) - {"mean"} == FREE[recipe]
+        and all(fits(value, float) for value in settings.values())
+    ):
         try:
             RECIPES[recipe].factory(**{key: value for key, value in settings.items() if key != "mean"})
         except ValueError as error:
@@ -196,7 +196,7 @@ def _truncated(call: Call) -> tuple[str, dict[str, Any]]:
     """PyTorch's trunc_normal_(tensor, mean, std, a, b), whose bounds are values: if far away they cut nothing off."""
     given: dict[str, Any] = {"mean": 0.0, "std": 1.0, "a": -2.0, "b": 2.0}
     given |= {**dict(zip(given, call.arguments, strict=False)), **call.keywords}
-    if len(given) > 4 or not all(map(_is_number, given.values())) or not given["std"] > 0.0:
+    if len(given) > 4 or not all(fits(value, float) for value in given.values()) or not given["std"] > 0.0:
         return "truncated_normal", given
     low, high = ((given[bound] - given["mean"]) / given["std"] for bound in "ab")
     settings = {"std": given["std"]} | ({"mean": given["mean"]} if given["mean"] else {})
@@ -248,10 +248,6 @@ def _in_catalogue(recipe: str, settings: Mapping[str, Any]) -> str | None:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    if _is_number(a) and _is_number(b):
+    if fits(a, float) and fits(b, float):
         return bool(abs(a - b) <= CLOSE * max(abs(a), abs(b)))
     return bool(a == b)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -43,11 +43,7 @@ class ModelAudit(Audit):
 
 
 def audit(
-    model: Any,
-    expect: str | Mapping[str, str] = "",
-    activation: str = "",
-    data: Any = None,
-    level: float = LEVEL,
+    model: Any, expect: str | Mapping[str, str] = "", activation: str = "", data: Any = None, level: float = LEVEL
 ) -> ModelAudit:
     """The audit of a file (a path) or of a live model of PyTorch, Keras, Flax or scikit-learn, or of arrays.
 

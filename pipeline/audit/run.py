@@ -37,14 +37,8 @@ from pipeline.model_files.layers import Layer
 from pipeline.numerics.sums import Array, integer_sum
 
 JUDGED = ("dense", "convolution", "recurrent", "other")  # kinds to which an expectation for the whole network applies
-WITH_DRAWS = {
-    "random",
-    "orthogonal",
-    "sparse",
-    "martens_sparse",
-    "looks_linear",
-    "data_dependent",
-}  # structures that depend on a seed
+# Structures that depend on a seed
+WITH_DRAWS = ("random", "orthogonal", "sparse", "martens_sparse", "looks_linear", "data_dependent")
 FROM_DATA = ("lsuv", "data_dependent")  # initializers that use data
 SAME = 0.999  # correlation above which two layers hold the same draws, and not only similar ones
 

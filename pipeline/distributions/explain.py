@@ -83,7 +83,7 @@ def log_likelihood(summary: Summary, law: Law) -> float:
     if largest - half > law.family.bound * law.std * (1.0 + EDGE):
         return -math.inf
     squares = max(0.0, summary.squares - 2.0 * mean * summary.total + n * (mean * mean))
-    density = law.family.log_density(squares / n / law.variance) - 0.5 * float(log(np.float64(law.variance)))
+    density = float(law.family.log_density(squares / n / law.variance)) - 0.5 * float(log(np.float64(law.variance)))
     return n * density
 
 

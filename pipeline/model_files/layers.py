@@ -70,7 +70,8 @@ def layers(model: Model) -> list[Layer]:
         module, separator, leaf = names.split(tensor.name)
         role = names.role(leaf)
         if not role:  # an array of its own, or with a name such as W1
-            module, separator, (leaf, role) = _plain(tensor.name)
+            module, role = names.numbered(tensor.name) or (tensor.name, "")
+            separator, leaf = "", tensor.name
         if is_floats(tensor) and role not in (STATISTIC, BUFFER):
             group = groups.setdefault(module, Group(module, separator))
             group.arrays[leaf], group.roles[leaf] = tensor, role
@@ -97,12 +98,6 @@ def trained(model: Model) -> str:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The layers of one module
-
-
-def _plain(name: str) -> tuple[str, str, tuple[str, str]]:
-    """Module, separator, own part and role of an array whose name has no word for its role, such as W1 or arr_0."""
-    found = names.numbered(name)
-    return (found[0], "", (name, found[1])) if found else (name, "", (name, ""))
 
 
 def _framework(groups: dict[str, Group]) -> str:
