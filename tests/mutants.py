@@ -72,7 +72,7 @@ MUTATIONS = (
     ),
     Mutation("figures/audit_figure.py", "* step : step]", "* step]", "figures/test_audit_figure.py"),
     Mutation("figures/audit_figure.py", "n // 4)", "0)", "figures/test_audit_figure.py"),
-    Mutation("figures/audit_figure.py", "s = s / STD_WITHIN_2 if cut", "s = s if cut", "figures/test_audit_figure.py"),
+    Mutation("figures/audit_figure.py", "(x * x)) / curve.std", "(x * x))", "figures/test_audit_figure.py"),
     Mutation("figures/audit_figure.py", "z - curve.mean", "z + curve.mean", "figures/test_audit_figure.py"),
     Mutation(
         "reporting/audit_report.py", "STATES.index(audits[name].state), name", "name", "reporting/test_audit_report.py"

@@ -21,14 +21,7 @@ from pipeline.audit.results import Finding
 from pipeline.distributions.explain import Explained, candidates, explain
 from pipeline.distributions.goodness import NOT_TESTED, TESTS, p_values
 from pipeline.distributions.laws import Fans, Law, law
-from pipeline.distributions.structures import (
-    RANDOM,
-    Structure,
-    count_equal,
-    equal_rows,
-    may_be_orthogonal,
-    structure,
-)
+from pipeline.distributions.structures import RANDOM, Structure, count_equal, equal_rows, may_be_orthogonal, structure
 from pipeline.distributions.summary import summarize
 from pipeline.model_files.layers import IN_OUT, Layer
 from pipeline.model_files.tensors import count
@@ -78,7 +71,9 @@ def examine_matrix(matrix: NDArray[Any], dtype: str, fans: Sequence[Fans], expec
         as_expected |= not expect and kind.name not in ("zeros", "constant")
         return Weights(summary, pairs, kind, [], [], 1.0 if as_expected else 0.0)
     if SAME_STRUCTURE.get(expect.partition("(")[0], expect) == "orthogonal" and may_be_orthogonal(summary, pairs):
-        return Weights(summary, pairs, Structure("orthogonal", "or random: too few weights to tell"), [], [], 1.0)
+        return Weights(
+            summary, pairs, Structure("orthogonal", "or random: too few weights to distinguish"), [], [], 1.0
+        )
     found = explain(summary, pairs, fans)
     laws = [law(expect, fan) for fan in fans] if expect and expect.partition("(")[0] not in STRUCTURES else []
     expected = [Explained(one, p_values(summary, pairs, one), 0.0) for one in laws] if expect else found
@@ -170,13 +165,13 @@ def _named(one: Explained, wanted: Law | None, expect: str, weights: Weights) ->
 
 
 def _why(weights: Weights) -> str:
-    """The tests that refuse the most likely law, in words."""
+    """The tests that reject the most likely law, as a clause."""
     if not weights.found:
         return "no law has this scale"
     best = max(weights.found, key=lambda one: one.p)
     worst = sorted(best.tests, key=lambda test: best.tests[test])[:2]
-    refused = " and ".join(TESTS[test] for test in worst if best.tests[test] * len(best.tests) < NAMED)
-    return f"for draws of {first_name(best.law)}, {refused or 'the results of the tests'} would be unlikely"
+    rejected = " and ".join(TESTS[test] for test in worst if best.tests[test] * len(best.tests) < NAMED)
+    return f"for draws of {first_name(best.law)}, {rejected or 'the results of the tests'} would be unlikely"
 
 
 def first_name(law: Law) -> str:

@@ -37,14 +37,8 @@ from pipeline.model_files.layers import Layer
 from pipeline.numerics.sums import Array, integer_sum
 
 JUDGED = ("dense", "convolution", "recurrent", "other")  # kinds to which an expectation for the whole network applies
-WITH_DRAWS = {
-    "random",
-    "orthogonal",
-    "sparse",
-    "martens_sparse",
-    "looks_linear",
-    "data_dependent",
-}  # structures that depend on a seed
+# Structures that depend on a seed
+WITH_DRAWS = ("random", "orthogonal", "sparse", "martens_sparse", "looks_linear", "data_dependent")
 FROM_DATA = ("lsuv", "data_dependent")  # initializers that use data
 SAME = 0.999  # correlation above which two layers hold the same draws, and not only similar ones
 
@@ -63,8 +57,8 @@ def audit_layers(
     """The audit of layers in the order of the network.
 
     `expect` is the law or structure of the catalogue that the weights should have, for all layers or by layer name; ""
-    stands for any law. `activation` is that of the hidden layers, "" if the layers say it or nothing is known. `data`
-    is a batch of inputs (m, n_0). `trained` is a reason why the model is not at initialization, if the file has one.
+    stands for any law. `activation` is that of the hidden layers, "" if unknown or known of each layer. `data` is a
+    batch of inputs (m, n_0). `trained` is a reason why the model is not at initialization, if the file has one.
 
     At most a share `level` of networks whose weights are drawn as expected gets an alarm. Raises KeyError for a law
     that is not in the catalogue.

@@ -48,7 +48,7 @@ def tensors_of(entries: Iterable[tuple[str, T]], tensor: Callable[[str, T], Tens
 
 
 class Module(NamedTuple):
-    """What the file or object says of the module that owns tensors."""
+    """What is known of the module that owns tensors, from the file or object."""
 
     kind: str  # its class, such as "Linear", "Conv2d", "Dense", "BatchNormalization"
     activation: str = ""  # applied to its output, in the laboratory's name; "" if not known
@@ -62,11 +62,11 @@ class Model:
     """The arrays of a model, in the order of the file or of the layers."""
 
     source: str  # the file's name, or the class of the object
-    framework: str  # "pytorch", "keras", "flax", "sklearn", "onnx", or "" if the file does not tell
+    framework: str  # "pytorch", "keras", "flax", "sklearn", "onnx", or "" if unknown
     tensors: list[Tensor]
     # by the prefix of the tensors' names; of ONNX by the name of the weight
     modules: Mapping[str, Module] = field(default_factory=dict)
-    trained: str = ""  # what the file says of training, such as "epoch is 12"; "": nothing
+    trained: str = ""  # evidence of training in the file, such as "epoch is 12"; "": nothing
     notes: list[str] = field(default_factory=list)  # what of the file was left out
 
 

@@ -47,7 +47,7 @@ def _verdict(grade: Grade) -> str:
     reason = grade.reasons[0].text
     said = f"ALARM: {grade.called} does not draw {grade.expected}: {reason}"
     certainty = (
-        "This is certain." if grade.p == 0.0 else f"A right function would show this with probability {_p(grade.p)}."
+        "This is certain." if grade.p == 0.0 else f"A correct function would show this with probability {_p(grade.p)}."
     )
     named = [law for law in grade.laws if law != grade.expected]
     drawn = f" Its weights are those of {named[0]}." if named and named[0] not in reason else ""

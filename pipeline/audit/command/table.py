@@ -14,7 +14,7 @@ COLUMNS = 100
 SHORT_KINDS = {"convolution": "conv", "normalization": "norm", "embedding": "embed"}
 HEADER = ("layer", "shape", "kind", "std", "law", "p", "finding")
 NARROWEST = (("law", 20), ("layer", 28), ("law", 16), ("layer", 12))  # to which columns are shortened, in turn
-MOST_LAWS = 5  # that are named; if more explain a layer, the weights are too few to tell
+MOST_LAWS = 5  # that are named; if more explain a layer, the weights are too few to distinguish them
 FEWEST = 3  # layers that are put into one row
 FAMILIES = (("normal", "uniform"), ("normal", "truncated"), ("truncated", "uniform"))
 

@@ -142,7 +142,7 @@ def _named(drawn: Sequence[LayerAudit]) -> str:
         counts[most] = integer_sum(most in layer for layer in remaining)
         remaining = [layer for layer in remaining if most not in layer]
     if remaining:
-        counts["laws that so few weights do not tell"] = len(remaining)
+        counts["laws that so few weights do not distinguish"] = len(remaining)
     if len(counts) == 1:
         return next(iter(counts))
     return ", ".join(f"{law} ({plural(n, 'layer')})" for law, n in counts.items())

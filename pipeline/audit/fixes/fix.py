@@ -1,4 +1,4 @@
-"""The line of code that repairs a layer, in the words of its framework.
+"""The line of code that repairs a layer in its framework.
 
 The lines assume the usual imports: `import torch` and `from torch import nn`, `import keras`, `import flax.linen as nn`
 and `import jax`, or `import numpy as np`; RECIPES is in `pipeline.initializers.layerwise`, and `model` is the network.
@@ -11,13 +11,8 @@ from pipeline.audit.results import CAUSES
 from pipeline.model_files.layers import Layer
 
 RECOMMENDED = {  # laws near the edge of chaos, by activation; He's for others
-    "tanh": "lecun_normal",
-    "hardtanh": "lecun_normal",
-    "linear": "lecun_normal",
-    "elu": "lecun_normal",
-    "selu": "lecun_normal",
-    "sigmoid": "xavier_uniform",
-    "hard_sigmoid": "xavier_uniform",
+    **dict.fromkeys(("tanh", "hardtanh", "linear", "elu", "selu"), "lecun_normal"),
+    **dict.fromkeys(("sigmoid", "hard_sigmoid"), "xavier_uniform"),
 }
 CRITICAL_BIASES = {"gelu": 0.2, "silu": 0.6}  # variances of biases without which these have no edge of chaos
 WITHOUT_EDGE = ("sigmoid", "hard_sigmoid", "softplus")  # deep networks of these require normalization layers

@@ -20,7 +20,7 @@ from pipeline.model_files.layers import Layer
 
 FIXED = ("normal", "uniform", "truncated_normal")  # recipes that do not depend on the fans
 OF_MATRICES = ("identity", "sparse")  # recipes that frameworks have for two dimensions only
-WORDS = {  # of families, as the third argument of variance_scaling
+DISTRIBUTIONS = {  # of families, as the third argument of variance_scaling
     "keras": {"normal": "untruncated_normal", "uniform": "uniform", "truncated": "truncated_normal"},
     "flax": {"normal": "normal", "uniform": "uniform", "truncated": "truncated_normal"},
 }
@@ -127,7 +127,7 @@ def _numeric(layer: Layer, name: str, framework: str) -> str:
         found = law(name, fans_of(layer)[0])
     except KeyError:
         return _array(layer, call.name, dict(call.keywords), framework)
-    if framework in WORDS and call.name not in FIXED:
+    if framework in DISTRIBUTIONS and call.name not in FIXED:
         return _scaling(layer, found, call.name, call.keywords, framework)
     half = found.family.bound * found.std if found.family is UNIFORM else 0.0
     low, high = (shown(end) if abs(end) > 1e-9 * half else "0.0" for end in (found.mean - half, found.mean + half))
@@ -142,7 +142,7 @@ def _scaling(layer: Layer, found: Law, recipe: str, settings: Any, framework: st
     fan = "fan_avg" if recipe.startswith(("xavier", "sklearn")) else settings.get("mode", "fan_in")
     scale = found.variance * FANS[fan](layer.fan_in, layer.fan_out)
     function = "keras.initializers.VarianceScaling" if framework == "keras" else "nn.initializers.variance_scaling"
-    return f'{function}({shown(scale)}, "{fan}", "{WORDS[framework][found.family.name]}")'
+    return f'{function}({shown(scale)}, "{fan}", "{DISTRIBUTIONS[framework][found.family.name]}")'
 
 
 def _array(layer: Layer, recipe: str, settings: dict[str, Any], framework: str) -> str:
@@ -157,7 +157,8 @@ def _array(layer: Layer, recipe: str, settings: dict[str, Any], framework: str) 
     reshape = f".reshape({_shape(layer)})" if len(layer.weight.shape) != 2 else ""
     if framework == "pytorch":
         return f"{{}}.data.copy_(torch.from_numpy({drawn}){reshape})"
-    drawn = f"({drawn}).T{reshape}" if framework in WORDS or layer.layout == "in, out" else f"({drawn}){reshape}"
+    transposed = framework in DISTRIBUTIONS or layer.layout == "in, out"
+    drawn = f"({drawn}){'.T' if transposed else ''}{reshape}"
     if framework == "keras":
         return f"keras.initializers.Constant({drawn})"
     if framework == "flax":

@@ -9,14 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.model_files.formats.mapped import (
-    DTYPES,
-    Damaged,
-    Region,
-    checked_shape,
-    mapped_tensor,
-    readable,
-)
+from pipeline.model_files.formats.mapped import DTYPES, Damaged, Region, checked_shape, mapped_tensor, readable
 from pipeline.model_files.names import natural
 from pipeline.model_files.tensors import Model, Tensor, count, from_bfloat16, tensors_of
 

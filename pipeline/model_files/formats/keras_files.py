@@ -225,7 +225,7 @@ def _text(value: Any) -> str:
 
 
 def _trained(datasets: dict[str, Any]) -> str:
-    """What the optimizer's counter of steps says."""
+    """Evidence of training: the optimizer's number of steps."""
     for path, dataset in datasets.items():
         counter = path == "optimizer/vars/0" or (
             path.startswith("optimizer_weights/") and path.rpartition("/")[2] in ITERATION

@@ -126,7 +126,7 @@ def _model(path: Path, value: Any, tensor: Callable[[str, Stored], Tensor]) -> M
 
 
 def _trained(value: Any, found: list[tuple[tuple[str, ...], Stored]]) -> str:
-    """What a checkpoint says of training."""
+    """Evidence of training in a checkpoint."""
     if any("optim" in keys[0] and "state" in keys for keys, _ in found if keys):
         return "the optimizer in the file has made steps"
     counts = [(key, value[key]) for key in STEPS if key in value] if isinstance(value, dict) else []

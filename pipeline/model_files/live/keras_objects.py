@@ -15,7 +15,7 @@ def is_keras(model: Any) -> bool:
 
 
 def from_keras(model: Any) -> Model:
-    """The variables of a Keras model, and what its layers say of them. Raises UserError if it is not built."""
+    """The variables of a Keras model, with what its layers determine. Raises UserError if it is not built."""
     name = type(model).__name__
     if not model.weights:
         raise UserError(
@@ -46,7 +46,7 @@ def _layers(model: Any) -> list[Any]:
 
 
 def _configured(model: Any) -> dict[str, Module]:
-    """What the model's configuration says of its layers, by name; nothing of models that have none."""
+    """The modules in the model's configuration by layer name; none for models without one."""
     try:
         config = {"class_name": type(model).__name__, "config": model.get_config()}
         return {each.name: each.module for each in keras_config.layers(config)}

@@ -16,7 +16,7 @@ def is_module(model: Any) -> bool:
 
 
 def from_module(model: Any) -> Model:
-    """The parameters and buffers of a module, and what its submodules say of them."""
+    """The parameters and buffers of a module, with what its submodules determine."""
     while (inner := _unwrapped(model)) is not None:
         model = inner
     notes: list[str] = []
