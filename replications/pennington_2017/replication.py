@@ -1,0 +1,104 @@
+"""The singular values s of the Jacobian from the inputs to the activations of a deep tanh layer, on the critical line.
+
+Critical weights keep the mean of s^2 at 1. Its variance grows in proportion to the depth: with Gaussian weights at
+least as fast as the depth itself; with orthogonal ones at a rate that goes to 0 with sigma_w^2 -> 1, so that all
+singular values of a deep network can be close to 1 (dynamical isometry).
+"""
+
+import math
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from pydantic import Field
+
+from pipeline.analysis.estimators import mean
+from pipeline.config.schema import Count, Positive
+from pipeline.config.validation import Section
+from pipeline.diagnostics.spectra import layer_jacobians, squared_spread
+from pipeline.figures.style import ACCENT, DARK, legend_above, styled
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.initializers.recipes import Recipe
+from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
+from pipeline.replications.networks import measured, network, unit_columns
+from pipeline.theory.isometry import squared_spread as expected_spread
+from pipeline.theory.mean_field import fixed_points
+
+TITLE = "Spread of the singular values of the Jacobian of tanh networks with orthogonal and Gaussian weights"
+
+QUANTITY = "variance over squared mean of s^2, {} weights, {} layers, (sigma_w^2, sigma_b^2) = ({:g}, {:g})"
+
+
+class Point(Section):
+    """The variances of weights, times fan_in, and of biases."""
+
+    sigma_w2: Positive
+    sigma_b2: Positive
+
+
+class Settings(Section):
+    """The depths and the points of the critical line."""
+
+    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+    points: Annotated[tuple[Point, ...], Field(description="a list, each entry {sigma_w2: ..., sigma_b2: ...}")]
+
+
+def measure(settings: Any, advance: Any) -> Replication:
+    """The spread of s^2 at each depth, averaged over seeds; inputs have the variance that the fixed point requires."""
+    own, activations = settings.replication, settings.network.activations
+    widths = settings.network.hidden_sizes
+    dims = [widths[0], *widths, 1]
+    items = [(name, point, seed) for name in settings.initializers for point in own.points for seed in settings.seeds]
+    q_stars = {point: fixed_points(point.sigma_w2, point.sigma_b2, activations[0])[-1] for point in own.points}
+
+    def one(item: tuple[str, Point, int]) -> list[float]:
+        name, point, seed = item
+        scale = math.sqrt((q_stars[point] - point.sigma_b2) / point.sigma_w2)
+        X = unit_columns(np.random.RandomState([seed, 2]), widths[0], 1) * scale
+        recipe = settings.initializers[name]
+        recipe = Recipe(recipe.recipe, recipe.settings, gain=math.sqrt(point.sigma_w2))
+        models = network(recipe, seed, NetworkSpec(dims, activations, X), math.sqrt(point.sigma_b2))
+        return [float(squared_spread(J)[0]) for J in layer_jacobians(models, X, activations)]
+
+    found = measured(one, items, advance)
+    measurements: list[Measurement] = []
+    table = []
+    for name in settings.initializers:
+        for point in own.points:
+            layers = [r for (n, p, _), r in zip(items, found, strict=True) if (n, p) == (name, point)]
+            for depth in range(1, len(widths) + 1):
+                values = [spreads[depth] for spreads in layers]
+                theory = expected_spread(depth, q_stars[point], activations[0], name == "orthogonal")
+                if depth in own.depths:
+                    text = QUANTITY.format(name, depth, point.sigma_w2, point.sigma_b2)
+                    measurements.append(mean_over_seeds(text, values, theory))
+                table.append((name, point.sigma_w2, point.sigma_b2, depth, mean(values), theory))
+    columns = ["initializer", "sigma_w2", "sigma_b2", "depth", "spread", "theory"]
+    return Replication(measurements, {"depths": pd.DataFrame(table, columns=columns)})
+
+
+@styled
+def draw(tables: dict[str, Any]) -> Figure:
+    """The spread over the depth for each point of the critical line, with theory's lines."""
+    rows = tables["depths"]
+    points = list(dict.fromkeys(zip(rows["sigma_w2"], rows["sigma_b2"], strict=True)))
+    figure = Figure(figsize=(4.5 * len(points), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(points), sharey=True, squeeze=False)[0]
+    names = list(dict.fromkeys(rows["initializer"]))
+    for (weights, biases), ax in zip(points, panels, strict=True):
+        for name, colour, marker in zip(names, (DARK, ACCENT), "os", strict=False):
+            part = rows[(rows["initializer"] == name) & (rows["sigma_w2"] == weights) & (rows["sigma_b2"] == biases)]
+            ax.plot(part["depth"], part["theory"], color=colour, linewidth=1.4)
+            ax.plot(part["depth"], part["spread"], color=colour, linestyle="", marker=marker, markersize=3.5)
+        ax.set_yscale("log")
+        ax.set_title(f"$\\sigma_w^2$ = {weights:g}, $\\sigma_b^2$ = {biases:g}")
+        ax.set_xlabel("number of layers")
+    panels[0].set_ylabel("variance over squared mean of $s^2$")
+    handles = [
+        Line2D([], [], color=colour, marker=marker, label=f"{name} weights")
+        for name, colour, marker in zip(names, (DARK, ACCENT), "os", strict=False)
+    ]
+    legend_above(figure, handles, "Lines: theory for wide layers. Points: networks, mean over the seeds.")
+    return figure
