@@ -20,7 +20,6 @@ from pipeline.config.validation import Section
 from pipeline.diagnostics.spectra import layer_jacobians, squared_spread
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.initializers.networkwise import NetworkSpec
-from pipeline.initializers.recipes import Recipe
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
 from pipeline.replications.networks import measured, network, unit_columns
 from pipeline.theory.isometry import squared_spread as expected_spread
@@ -29,6 +28,9 @@ from pipeline.theory.mean_field import fixed_points
 TITLE = "Spread of the singular values of the Jacobian of tanh networks with orthogonal and Gaussian weights"
 
 QUANTITY = "variance over squared mean of s^2, {} weights, {} layers, (sigma_w^2, sigma_b^2) = ({:g}, {:g})"
+
+
+Counts = Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
 
 
 class Point(Section):
@@ -41,7 +43,8 @@ class Point(Section):
 class Settings(Section):
     """The depths and the points of the critical line."""
 
-    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+    depths: Counts
+    reported: Counts
     points: Annotated[tuple[Point, ...], Field(description="a list, each entry {sigma_w2: ..., sigma_b2: ...}")]
 
 
@@ -50,28 +53,34 @@ def measure(settings: Any, advance: Any) -> Replication:
     own, activations = settings.replication, settings.network.activations
     widths = settings.network.hidden_sizes
     dims = [widths[0], *widths, 1]
-    items = [(name, point, seed) for name in settings.initializers for point in own.points for seed in settings.seeds]
-    q_stars = {point: fixed_points(point.sigma_w2, point.sigma_b2, activations[0])[-1] for point in own.points}
+    items = [(name, seed) for name in settings.initializers for seed in settings.seeds]
+    q_stars = [fixed_points(point.sigma_w2, point.sigma_b2, activations[0])[-1] for point in own.points]
 
-    def one(item: tuple[str, Point, int]) -> list[float]:
-        name, point, seed = item
-        scale = math.sqrt((q_stars[point] - point.sigma_b2) / point.sigma_w2)
-        X = unit_columns(np.random.RandomState([seed, 2]), widths[0], 1) * scale
-        recipe = settings.initializers[name]
-        recipe = Recipe(recipe.recipe, recipe.settings, gain=math.sqrt(point.sigma_w2))
-        models = network(recipe, seed, NetworkSpec(dims, activations, X), math.sqrt(point.sigma_b2))
-        return [float(squared_spread(J)[0]) for J in layer_jacobians(models, X, activations)]
+    def one(item: tuple[str, int]) -> list[list[float]]:
+        """The spread of each point, the same draws scaled, at each depth."""
+        name, seed = item
+        spec = NetworkSpec(dims, activations, np.ones((widths[0], 1)))
+        drawn = network(settings.initializers[name], seed, spec, 1.0)
+        spreads = []
+        for point, q in zip(own.points, q_stars, strict=True):
+            gain, bias_std = math.sqrt(point.sigma_w2), math.sqrt(point.sigma_b2)
+            scale = math.sqrt((q - point.sigma_b2) / point.sigma_w2)
+            X = unit_columns(np.random.RandomState([seed, 2]), widths[0], 1) * scale
+            models = [(W * gain, b * bias_std) for W, b in drawn]
+            jacobians = enumerate(layer_jacobians(models, X, activations))
+            spreads.append([float(squared_spread(J)[0]) for depth, J in jacobians if depth in own.depths])
+        return spreads
 
     found = measured(one, items, advance)
     measurements: list[Measurement] = []
     table = []
     for name in settings.initializers:
-        for point in own.points:
-            layers = [r for (n, p, _), r in zip(items, found, strict=True) if (n, p) == (name, point)]
-            for depth in range(1, len(widths) + 1):
-                values = [spreads[depth] for spreads in layers]
-                theory = expected_spread(depth, q_stars[point], activations[0], name == "orthogonal")
-                if depth in own.depths:
+        of_seeds = [result for (other, _), result in zip(items, found, strict=True) if other == name]
+        for k, point in enumerate(own.points):
+            for i, depth in enumerate(own.depths):
+                values = [spreads[k][i] for spreads in of_seeds]
+                theory = expected_spread(depth, q_stars[k], activations[0], name == "orthogonal")
+                if depth in own.reported:
                     text = QUANTITY.format(name, depth, point.sigma_w2, point.sigma_b2)
                     measurements.append(mean_over_seeds(text, values, theory))
                 table.append((name, point.sigma_w2, point.sigma_b2, depth, mean(values), theory))
