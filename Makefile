@@ -7,10 +7,10 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test quick lint types unit kills cluster mutants ui gc page exps study benchmark docs lock clean
+.PHONY: help install repro test quick lint types unit kills cluster mutants ui gc page exps study replications benchmark docs lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-9s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## create .venv from the hash-pinned lock
 
@@ -75,6 +75,13 @@ gc: install ## delete a result from MLflow (NAME=rate-5; without NAME: list the 
 page: install ## print where the interactive page lies, and open it in a browser
 	@dvc repro page
 	@python -c 'import pathlib, webbrowser; page = pathlib.Path("reports/laboratory.html").resolve().as_uri(); print(page); webbrowser.open(page)'
+
+SKIP ?=
+REPLICATIONS = $(or $(NAME),$(filter-out $(SKIP),$(patsubst replications/%/replication.py,%,$(wildcard replications/*/replication.py))))
+replications: install scm ## recompute the results of papers: docs/replications.md (NAME=tutorial: one; SKIP=phase_diagram: without it)
+	dvc repro $(patsubst %,replications/dvc.yaml:replicate@%,$(REPLICATIONS))
+	dvc repro --single-item replications/dvc.yaml:report
+	@python -m pipeline.replications.publish
 
 METRIC ?= final_cost
 exps: install ## list the experiments and their differences (METRIC=test_accuracy: another result)

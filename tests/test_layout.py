@@ -28,11 +28,11 @@ LAYERS = (
     "figures",
     "reporting",
     "page",
-    "replications",
     "tracking",
     "experiments",
     "tutorial",
     "stages",
+    "replications",
 )
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 LINES = 300

@@ -62,7 +62,7 @@ def test_the_layout_names_every_folder_and_module_of_the_package() -> None:
     tree = LAYOUT.partition("```text")[2].partition("```")[0]
     folders = {f"{path.parent.name}/" for path in (ROOT / "pipeline").glob("*/__init__.py")}
     modules = {path.name for path in (ROOT / "pipeline").glob("*.py")} - {"__init__.py"}
-    assert {*folders, *modules, "published/"} == set(re.findall(r"(?m)^  (\w+(?:/|\.py)) ", tree))
+    assert {*folders, *modules} == set(re.findall(r"(?m)^  (\w+(?:/|\.py)) ", tree))
 
 
 def test_the_layout_names_every_stage() -> None:

@@ -17,7 +17,7 @@ from pipeline.storage import reports
 HERE = Path(__file__).parent
 BLOCKS = re.findall(r"(?ms)^```python\n(.*?)^```$", (HERE / "tutorial_blocks.txt").read_text(encoding="utf-8"))
 DIGEST = "2515ca3982525cf77edae2226d5f8e76e130258076656764367c3fe4bf9af244"
-PUBLISHED = {"zeros": "zeros", "random": "random_x10", "he": "he"}  # the names in pipeline/published
+PUBLISHED = {"zeros": "zeros", "random": "random_x10", "he": "he"}  # the names in replications/tutorial
 DIMS = [2, 10, 5, 1]
 X10_COST = 1773.585954937  # from the logits, in double precision; the publications print inf
 PRINTED = 1e-12  # the published costs have 12 decimals; He's agree to 2e-16

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline.config import params
+from pipeline.config import replications
+from pipeline.config.replications import Shared
 from pipeline.config.schema import Params
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import sample_parameters
@@ -13,12 +14,15 @@ from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
 from pipeline.storage import atomic_files, reports
 
+ACCURACIES = ("initializer", "train_accuracy", "test_accuracy")
+COSTS = ("initializer", "iteration", "publications", "cost_min", "cost_median", "cost_max")
+
 
 class Published(NamedTuple):
     """Published results under the names that the initializers have in the experiment; no rows where there are none."""
 
-    accuracies: pd.DataFrame  # columns initializer, train_accuracy, test_accuracy
-    costs: pd.DataFrame  # columns initializer, iteration, publications, cost_min, cost_median, cost_max
+    accuracies: pd.DataFrame  # columns ACCURACIES
+    costs: pd.DataFrame  # columns COSTS
 
 
 def published(P: Params, X: Array) -> Published:
@@ -26,37 +30,43 @@ def published(P: Params, X: Array) -> Published:
 
     A result is included only if data, network, training and seed are those of the publication and the initial
     parameters are equal in every element, whatever the initializer is called and however its recipe is written. `X` is
-    the training inputs, which some recipes look at.
+    the training inputs, which some recipes look at. Without the folder of published results there are none.
     """
+    if not reports.PUBLISHED.is_dir():
+        return Published(pd.DataFrame(columns=list(ACCURACIES)), pd.DataFrame(columns=list(COSTS)))
     accuracies, costs = (
         atomic_files.read_table(reports.PUBLISHED / f"{name}.csv") for name in ("accuracies", "cost_curves")
     )
-    Q = params.load(reports.PUBLISHED / "params.yaml")
+    Q = replications.load(reports.PUBLISHED / "params.yaml")
     names = same_models(P, Q, X) if same_settings(P, Q) else []
     return Published(_renamed(accuracies, names), _renamed(costs, names))
 
 
-def same_settings(P: Params, Q: Params) -> bool:
-    """Whether the models of the highlighted seed of P and Q differ in nothing but their initial parameters.
+def same_settings(P: Params, Q: Shared) -> bool:
+    """Whether P's models of the highlighted seed and Q's differ in nothing but their initial parameters.
 
     How often costs are recorded does not matter, nor does a name for what has the same effect: one activation or a list
     of the same for every layer, a full batch or one of at least all samples.
     """
-    return _settings(P) == _settings(Q)
+    return _settings(P) == _settings(Q) and P.comparison.highlight_seed in (Q.seeds or ())
 
 
-def _settings(P: Params) -> tuple[object, ...]:
+def _settings(P: Params | Shared) -> tuple[object, ...]:
+    assert P.data is not None
+    assert P.network is not None
+    assert P.training is not None
     batch = min(P.training.samples_per_step or P.data.n_train, P.data.n_train)
     how = P.training.iterations, P.training.learning_rate, P.training.momentum, batch
-    return P.data, P.network.hidden_sizes, P.network.activation_names, how, P.comparison.highlight_seed
+    return P.data, P.network.hidden_sizes, P.network.activation_names, how
 
 
-def same_models(P: Params, Q: Params, X: Array) -> list[tuple[str, str]]:
+def same_models(P: Params, Q: Shared, X: Array) -> list[tuple[str, str]]:
     """Pairs of an initializer of P and one of Q that give equal initial parameters for the highlighted seed of P."""
     known = NetworkSpec(P.layers_dims, P.network.activations, X)
     seed = P.comparison.highlight_seed
     ours, theirs = (
-        {name: sample_parameters(recipe, seed, known) for name, recipe in E.initializers.items()} for E in (P, Q)
+        {name: sample_parameters(recipe, seed, known) for name, recipe in (recipes or {}).items()}
+        for recipes in (P.initializers, Q.initializers)
     )
     return [(name, other) for name, one in ours.items() for other, printed in theirs.items() if _equal(one, printed)]
 

@@ -201,20 +201,24 @@ class Tracking(Section):
     detailed_seeds: Annotated[tuple[Seed, ...], Field(description=f"a list, each entry {SEED.text}")]
 
 
+Seeds = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_seeds),
+    Field(description=f"a list, each entry {SEED.text}, or {{first: ..., last: ...}}"),
+]
+Initializers = Annotated[
+    dict[str, Recipe], BeforeValidator(_initializers), Field(description="a mapping from names to recipes")
+]
+
+
 class Params(Section):
     """All sections of params.yaml."""
 
     data: Data
     network: Network
     training: Training
-    seeds: Annotated[
-        tuple[int, ...],
-        BeforeValidator(_seeds),
-        Field(description=f"a list, each entry {SEED.text}, or {{first: ..., last: ...}}"),
-    ]
-    initializers: Annotated[
-        dict[str, Recipe], BeforeValidator(_initializers), Field(description="a mapping from names to recipes")
-    ]
+    seeds: Seeds
+    initializers: Initializers
     comparison: Comparison
     tracking: Tracking
     audits: Annotated[dict[str, AuditSettings], BeforeValidator(audits), Field(description=AUDITS)]
@@ -248,9 +252,13 @@ class Params(Section):
 
     @property
     def layers_dims(self) -> list[int]:
-        """The sizes of all layers: inputs, hidden units, and one logit for two classes or one per class for more."""
-        n_classes = self.data.n_classes
-        return [self.data.n_inputs, *self.network.hidden_sizes, 1 if n_classes == 2 else n_classes]
+        """The sizes of all layers."""
+        return layers_dims(self.data, self.network)
+
+
+def layers_dims(data: Data, network: Network) -> list[int]:
+    """The sizes of all layers: inputs, hidden units, and one logit for two classes or one per class for more."""
+    return [data.n_inputs, *network.hidden_sizes, 1 if data.n_classes == 2 else data.n_classes]
 
 
 class SeedRange(Section):

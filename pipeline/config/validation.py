@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
 from pipeline.config.messages import dotted, fits, hint, nearest, printable, shown, unknown_key
@@ -74,6 +76,9 @@ class Section(BaseModel):
         """The keys of the section and of the sections in it. A field has its allowed values as `Allowed` or as text."""
         keys: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
+            if NoneType in get_args(field.annotation):  # a section that may be absent
+                (present,) = (part for part in get_args(field.annotation) if part is not NoneType)
+                field = FieldInfo.from_annotation(present)
             if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
                 keys[name] = field.annotation.keys()
             else:

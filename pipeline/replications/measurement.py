@@ -4,8 +4,11 @@ A replication is a folder replications/NAME with
 - `params.yaml`: the sections of the laboratory's params.yaml that it needs, and a section `replication` of its own;
 - `published.csv`: a row for each quantity, with the published value, the band within which the measured value must lie,
   and their source;
-- `replication.py`: `TITLE`, `Settings` (a `Section`, the section `replication`), `measure(settings, advance)`, which
-  returns a `Replication`, and `draw(tables)`, which returns the figure.
+- `replication.py`: `TITLE`, the paper and its figures; `Settings`, a `Section`, the section `replication`;
+  `measure(settings, advance)`, which returns a `Replication`; and `draw(tables)`, which returns the figure. Optional:
+  `ANALYSIS`, a dictionary from quantities whose rows fail to the reason; `total(settings)`, the number of models with
+  which `advance` is called in all, for a progress bar. The first paragraph of the docstring is the claim, the second
+  the setting.
 """
 
 import math

@@ -3,17 +3,23 @@
 import importlib
 import math
 import sys
+import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from pipeline.config import replications
+from pipeline.config.messages import hint, nearest
 from pipeline.errors import UserError
-from pipeline.replications import settings
 from pipeline.replications.measurement import Measurement, Replication
 from pipeline.storage import atomic_files
 
 FOLDER = Path("replications")
+FILES = ("params.yaml", "published.csv", "replication.py")
+REQUIRED = ("TITLE", "Settings", "measure", "draw")  # by replication.py
 PUBLISHED = ("figure", "quantity", "published", "least", "most", "source")  # columns of published.csv
+NUMBERS = ("published", "least", "most")
 COLUMNS = (
     *("paper", "figure", "quantity", "theory", "published", "measured"),
     *("interval_low", "interval_high", "least", "most", "passed"),
@@ -30,46 +36,115 @@ class Paper(NamedTuple):
 
 
 def names() -> list[str]:
-    """The names of all replications, in alphabetical order."""
-    return sorted(path.parent.name for path in FOLDER.glob("*/replication.py"))
+    """The names of all replications, in alphabetical order: the folders in replications/ with one of FILES."""
+    return sorted({path.parent.name for file in FILES for path in FOLDER.glob(f"*/{file}")})
 
 
 def load(name: str) -> Paper:
     """The replication in the folder replications/NAME. Raises UserError."""
     if name not in names():
-        raise UserError(f"There is no replication {name}; there are {', '.join(names())}.")
+        close = hint(nearest(name, names()))
+        raise UserError(f"There is no replication {name}; there are {', '.join(names()) or 'none'}{close}.")
+    folder = FOLDER / name
+    for file in FILES:
+        if not (folder / file).is_file():
+            raise UserError(f"{(folder / file).as_posix()} is missing; a replication has {', '.join(FILES)}.")
+    module = load_module(name)
+    published = read_published(folder / "published.csv")
+    return Paper(name, module, replications.load(folder / "params.yaml", module.Settings), published)
+
+
+def load_module(name: str) -> ModuleType:
+    """replications/NAME/replication.py. Raises UserError."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    module = importlib.import_module(f"replications.{name}.replication")
-    folder = FOLDER / name
-    published = atomic_files.read_table(folder / "published.csv")
-    if tuple(published.columns) != PUBLISHED:
-        raise UserError(f"{folder / 'published.csv'} must have the columns {', '.join(PUBLISHED)}.")
-    return Paper(name, module, settings.load(folder / "params.yaml", module.Settings), published)
+    module: ModuleType = call(name, "import", importlib.import_module, f"replications.{name}.replication")
+    if missing := [each for each in REQUIRED if not hasattr(module, each)]:
+        raise UserError(f"replications/{name}/replication.py does not define {', '.join(missing)}.")
+    return module
 
 
-def measure(paper: Paper, advance: Any) -> Replication:
-    """The results of a replication; `advance(n)` is called with the number of finished models or networks."""
-    result: Replication = paper.module.measure(paper.settings, advance)
+def read_published(path: Path) -> Any:
+    """The pandas table in published.csv. Raises UserError for columns, quantities or bands that are not valid."""
+    table = atomic_files.read_table(path)
+    file = path.as_posix()
+    if tuple(table.columns) != PUBLISHED:
+        raise UserError(f"{file} has the columns {', '.join(table.columns)}; it must have {', '.join(PUBLISHED)}.")
+    for column in ("figure", "quantity", "source"):
+        if table[column].isna().any():
+            raise UserError(f"{file}: a field of the column {column} is empty; it must hold text.")
+    for column in NUMBERS:
+        if table[column].dtype.kind not in "if":
+            raise UserError(f"{file}: a field of the column {column} is not a number; it must be one, or empty.")
+    for one in table.itertuples():
+        if one.least > one.most:
+            raise UserError(f"{file}: {one.quantity}: least is {one.least}, which is above most, {one.most}.")
+    if len(twice := table["quantity"][table["quantity"].duplicated()]):
+        raise UserError(f"{file}: {twice.iloc[0]}: the quantity occurs more than once; each must have one row.")
+    return table
+
+
+def total(paper: Paper) -> int:
+    """The number with which `measure` calls `advance` in all, for a progress bar; 0 if there is no `total`."""
+    function = getattr(paper.module, "total", None)
+    return int(call(paper.name, "total", function, paper.settings)) if function else 0
+
+
+def measure(paper: Paper, advance: Callable[[int], object]) -> Replication:
+    """The results of a replication; `advance(n)` is called with the number of finished models or networks.
+
+    Raises UserError.
+    """
+    result: Replication = call(paper.name, "measure", paper.module.measure, paper.settings, advance)
     return result
 
 
-def rows(paper: Paper, measurements: list[Measurement]) -> Any:
-    """The pandas table of results, in the order of published.csv; an end of the band that is missing is not checked.
+def draw(paper: Paper, tables: Mapping[str, Any]) -> bytes:
+    """The figure of a replication as PNG. Raises UserError."""
+    from pipeline.figures import style  # imports Matplotlib
 
-    Raises UserError if the quantities measured are not those of published.csv.
+    drawn: bytes = call(paper.name, "draw", lambda: style.png(paper.module.draw(tables)))
+    return drawn
+
+
+def call(name: str, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of a replication returns. Raises UserError with its exception and the line that raised it."""
+    try:
+        return function(*arguments)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        folder = (Path.cwd() / FOLDER).resolve()
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
+        line = f", line {frames[-1].lineno}" if frames else ""
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"replications/{name}/replication.py{line}: {what} failed: {reason}") from error
+
+
+def rows(paper: Paper, measurements: list[Measurement]) -> Any:
+    """The pandas table of results, in the order of published.csv, with the columns COLUMNS.
+
+    `passed` is None in a row without a band; a missing end of a band is not checked, and NaN is in no band. Raises
+    UserError if the quantities measured are not those of published.csv.
     """
     import pandas as pd
 
     measured = {one.quantity: one for one in measurements}
     expected = list(paper.published["quantity"])
     if sorted(measured) != sorted(expected) or len(expected) != len(measurements):
-        different = sorted(set(measured).symmetric_difference(expected)) or ["a quantity occurs twice"]
-        raise UserError(f"replications/{paper.name}: published.csv and measure() differ: {', '.join(different)}.")
+        different = sorted(set(measured).symmetric_difference(expected)) or ["a quantity is measured twice"]
+        raise UserError(f"replications/{paper.name}: published.csv and measure() differ: {'; '.join(different)}.")
     table = []
     for one in paper.published.itertuples():
         found = measured[one.quantity]
-        passed = not (found.measured < one.least or found.measured > one.most or math.isnan(found.measured))
         here = paper.name, one.figure, one.quantity, found.theory, one.published, found.measured
+        passed = is_within(found.measured, one.least, one.most)
         table.append((*here, found.low, found.high, one.least, one.most, passed))
-    return pd.DataFrame(table, columns=list(COLUMNS))
+    return pd.DataFrame(table, columns=list(COLUMNS)).astype({"passed": object})
+
+
+def is_within(measured: float, least: float, most: float) -> bool | None:
+    """Whether a number is in a band, either end of which may be NaN; None if both are."""
+    if math.isnan(least) and math.isnan(most):
+        return None
+    return not (measured < least or measured > most or math.isnan(measured))

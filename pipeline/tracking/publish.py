@@ -44,14 +44,30 @@ class Result(NamedTuple):
 def publish(store: Store, result: Result, advance: Callable[[int], object] = lambda n: None) -> bool:
     """Publish a result; returns whether anything was missing. `advance` is called with each number of models done."""
     if store.is_local:
-        for level in LEVELS:  # a process that was killed left them
-            for run in store.search(level, "attributes.status = 'RUNNING'"):
-                delete(store, run)
+        for level in LEVELS:
+            _delete_unfinished(store, level)
         return _publish(store, result, advance) > 0
     for number in range(PASSES):
         if not _publish(store, result, advance, number == 0):
             return number > 0
     raise TrackingError(f"MLflow's store {store.uri} changes faster than the result can be published.")
+
+
+def publish_runs(store: Store, level: str, runs: Sequence[Run]) -> int:
+    """Publish runs that belong to no result, such as replications; returns the number of those that were missing."""
+    if store.is_local:
+        _delete_unfinished(store, level)
+    start = int(time.time() * 1000)
+    changes = [
+        _put(store, level, _same(store, level, run), [run], [run.name], start - place) for place, run in enumerate(runs)
+    ]
+    return len([n for n in changes if n])
+
+
+def _delete_unfinished(store: Store, level: str) -> None:
+    """Delete the runs of a process that was killed."""
+    for run in store.search(level, "attributes.status = 'RUNNING'"):
+        delete(store, run)
 
 
 def _publish(store: Store, result: Result, advance: Callable[[int], object], is_first: bool = True) -> int:

@@ -1,4 +1,4 @@
-"""The MLflow store: its address, its three experiments, and one process at a time in a local one.
+"""The MLflow store: its address, its experiments, and one process at a time in a local one.
 
 A local store is a SQLite database. While a process publishes to it, it holds the lock of the file `<database>.lock`,
 which the operating system releases when the process ends. A server has no lock: see `publish`.
@@ -10,7 +10,7 @@ import random
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,8 @@ from pipeline.tracking.mlflow_api import MlflowClient, MlflowException, SqlAlche
 TRACKED = Path("tracked.json")  # the identity of the result that the repository holds
 SQLITE = "sqlite:///"
 LEVELS = ("models", "initializers", "results")  # MLflow's start page lists the newest experiment first
-EXPERIMENTS = {level: f"weight initialization: {level}" for level in LEVELS}  # the names of the MLflow experiments
+TITLE = "weight initialization: {}"  # the name of the MLflow experiment of a level
+EXPERIMENTS = {level: TITLE.format(level) for level in LEVELS}
 TRIES = 5  # attempts to write a row that another process may write at the same time
 
 
@@ -74,10 +75,10 @@ def database(uri: str) -> Path:
 
 
 @contextlib.contextmanager
-def writing(root: Path) -> Iterator[Store]:
-    """The store, created if necessary, for writing. Waits for other processes that write to a local store.
+def writing(root: Path, levels: Sequence[str] = LEVELS) -> Iterator[Store]:
+    """The store, created if necessary, for writing to the experiments of `levels`.
 
-    Raises TrackingError.
+    Waits for other processes that write to a local store. Raises TrackingError.
     """
     uri = store_uri(root)
     after = (
@@ -87,14 +88,14 @@ def writing(root: Path) -> Iterator[Store]:
     with _errors(uri, after):
         if not uri.startswith(SQLITE):
             client = MlflowClient(uri)
-            yield Store(client, uri, {level: _experiment(client, level, None) for level in LEVELS})
+            yield Store(client, uri, {level: _experiment(client, level, None) for level in levels})
             return
         path = database(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
             _create_database(path)
             client = MlflowClient(uri)
-            yield Store(client, uri, {level: _experiment(client, level, root / "mlartifacts") for level in LEVELS})
+            yield Store(client, uri, {level: _experiment(client, level, root / "mlartifacts") for level in levels})
             with contextlib.closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that a copy of mlflow.db alone is complete
 
@@ -159,7 +160,7 @@ def _hasten(connection: Any, _: Any) -> None:
 
 def _experiment(client: MlflowClient, level: str, artifacts: Path | None) -> str:
     """The id of an MLflow experiment, created if necessary; its artifacts are in `artifacts`, or on the server."""
-    name = EXPERIMENTS[level]
+    name = TITLE.format(level)
     found = client.get_experiment_by_name(name)
     if found is None:
         location = (artifacts / level).resolve().as_uri() if artifacts else None

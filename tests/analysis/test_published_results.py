@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.analysis import published_results
-from pipeline.config import params
+from pipeline.config import params, replications
 from pipeline.config.schema import Params
 from pipeline.datasets import DATASETS
 from pipeline.numerics.sums import Array
@@ -109,7 +109,7 @@ def test_the_name_of_an_initializer_does_not_matter() -> None:
 
 def test_the_settings_are_those_of_the_publication() -> None:
     """scikit-learn's circles, 300 and 100 points, noise 0.05, seeds 1 and 2; layers 2, 10, 5, 1; rate 0.01; seed 3."""
-    Q = params.load(reports.PUBLISHED / "params.yaml")
+    Q = replications.load(reports.PUBLISHED / "params.yaml")
     assert Q.data.model_dump() == {
         "name": "circles",
         "n_train": 300,

@@ -90,7 +90,6 @@ def test_the_wheel_has_what_it_needs_and_nothing_else(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".part"
     }
     assert {name for name in names if name.startswith("pipeline/")} == in_repository
-    assert "pipeline/published/params.yaml" in names
     assert "pipeline/page/view/page.html" in names
 
 

@@ -27,7 +27,7 @@ from pipeline.networks.activations import ACTIVATIONS
 from pipeline.training import executors, gradient_descent
 from tests.sampling import initialize_parameters, sample_models
 
-PUBLISHED = Path(__file__).parents[2] / "pipeline" / "published" / "cost_curves.csv"
+PUBLISHED = Path(__file__).parents[2] / "replications" / "tutorial" / "cost_curves.csv"
 LAYERS = [2, 10, 5, 1]
 RELU = [ACTIVATIONS["relu"]] * 2
 HE = fan_scaling.he_normal()

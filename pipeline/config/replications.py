@@ -1,0 +1,52 @@
+"""The params.yaml of a replication: sections of the laboratory's params.yaml, and a section `replication`."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, create_model
+
+from pipeline.config import yaml_file
+from pipeline.config.messages import shown
+from pipeline.config.params import ParamsError
+from pipeline.config.schema import Data, Initializers, Network, Seeds, Training, layers_dims
+from pipeline.config.validation import Section, messages
+
+
+class Shared(Section):
+    """The sections with the same meaning as in the laboratory's params.yaml; None where a replication has none."""
+
+    data: Data | None = None
+    network: Network | None = None
+    training: Training | None = None
+    seeds: Seeds | None = None
+    initializers: Initializers | None = None
+
+    @property
+    def layers_dims(self) -> list[int]:
+        """The sizes of all layers, from the sections data and network, which must be there."""
+        assert self.data is not None
+        assert self.network is not None
+        return layers_dims(self.data, self.network)
+
+
+def load(path: Path, own: type[Section] | None = None) -> Any:
+    """The checked settings of a replication's file, a `Shared` with the section `replication` of the class `own`.
+
+    Without `own` that section is not checked. Raises ParamsError with one line for each problem.
+    """
+    model = create_model("Settings", __base__=Shared, replication=(own or Any, ...))
+    file = path.as_posix()
+    try:
+        document = yaml_file.read(path)
+    except yaml_file.YamlFileError as error:
+        raise ParamsError(str(error)) from error
+    if not isinstance(document, dict):
+        sections = ", ".join(Shared.model_fields)
+        raise ParamsError(
+            f"{file} holds {shown(document)}; it must hold the section replication, and may hold {sections}."
+        )
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        problems = messages(error, model.keys())
+        raise ParamsError("\n".join(f"{file}: {problem}" for problem in dict.fromkeys(problems))) from error

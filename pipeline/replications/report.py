@@ -1,0 +1,229 @@
+"""Write the results of all replications as one table and two pages: `python -m pipeline.replications.report`.
+
+They are reports/replications.csv, the rows of all papers; reports/replications.md, conclusions and tables; and
+docs/replications.md, the page of results with claims and settings.
+"""
+
+import inspect
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.numerics.sums import integer_sum
+from pipeline.replications import paper, run
+from pipeline.reporting.markdown import table
+from pipeline.stages import run_and_exit
+from pipeline.storage import atomic_files, reports
+
+PAGE = Path("docs/replications.md")
+
+
+class Section(NamedTuple):
+    """The results of a replication."""
+
+    name: str
+    title: str
+    text: str  # the docstring of replication.py: the claim, the setting
+    analysis: dict[str, str]  # of rows that fail
+    rows: Any  # pandas table
+
+
+def report() -> None:
+    """Write the table and the two pages. Raises UserError."""
+    found, missing = sections()
+    if not found:
+        raise atomic_files.FileError(f"{run.RESULTS} holds no results; run `make replications` to create them.")
+    texts = [atomic_files.read_bytes(run.RESULTS / f"{one.name}.csv").decode() for one in found]
+    header = ",".join(paper.COLUMNS) + "\n"
+    atomic_files.write_text(
+        reports.REPORTS / "replications.csv", header + "".join(text.partition("\n")[2] for text in texts)
+    )
+    atomic_files.write_text(reports.REPORTS / "replications.md", markdown(found, missing))
+    atomic_files.write_text(PAGE, page(found, missing))
+    print(conclusion(found), file=sys.stderr)
+
+
+def sections() -> tuple[list[Section], list[str]]:
+    """The results of each replication that has been run, and the names of the others. Raises UserError."""
+    found, missing = [], []
+    for name in paper.names():
+        path = run.RESULTS / f"{name}.csv"
+        if not path.is_file():
+            missing.append(name)
+            continue
+        rows = atomic_files.read_table(path)
+        if tuple(rows.columns) != paper.COLUMNS:
+            raise atomic_files.FileError(f"{path} is damaged; delete it and run `make replications NAME={name}`.")
+        module = paper.load_module(name)
+        text = inspect.getdoc(module) or ""
+        found.append(Section(name, module.TITLE, text, getattr(module, "ANALYSIS", {}), rows))
+    return found, missing
+
+
+def conclusion(found: Sequence[Section]) -> str:
+    """A sentence about all rows."""
+    counts = [run.counts(one.rows) for one in found]
+    rows, passed = (integer_sum(each[key] for each in counts) for key in ("rows", "passed"))
+    whole = len([each for each in counts if not each["failed"]])
+    bands = "lies within its band" if rows == 1 else "lie within their bands"
+    return f"{passed} of {rows} measured numbers {bands}; in {whole} of {len(found)} papers all do."
+
+
+def failures(one: Section) -> list[str]:
+    """A line for each row outside its band, with the analysis of replication.py."""
+    return [
+        f"**{row.quantity}**: measured {number(row.measured)}, band {limits(row.least, row.most)}. "
+        f"{one.analysis.get(row.quantity, 'There is no analysis yet.')}"
+        for row in one.rows.itertuples()
+        if row.passed == "False"
+    ]
+
+
+def number(value: float) -> str:
+    """Five significant digits; – for NaN."""
+    if math.isnan(value):
+        return "–"
+    text = f"{value:,.0f}" if value == math.floor(value) and abs(value) < 1e9 else f"{value:.5g}"
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e").replace("-", "−")
+
+
+def limits(low: float, high: float) -> str:
+    """An interval, either end of which may be NaN; – if both are."""
+    if math.isnan(low):
+        return "–" if math.isnan(high) else f"≤ {number(high)}"
+    if math.isnan(high):
+        return f"≥ {number(low)}"
+    if low == high:
+        return number(low)
+    if number(low) == number(high):  # narrower than what is shown
+        return f"{number(low)} ± {number(float(f'{(high - low) / 2.0:.1e}'))}"
+    return f"{number(low)} to {number(high)}"
+
+
+VERDICTS = {"True": "passed", "False": "**failed**"}
+
+
+def results_table(rows: Any) -> str:
+    """The rows of a paper in Markdown, without columns that are empty."""
+    optional = {
+        "theory": [number(value) for value in rows["theory"]],
+        "published": [number(value) for value in rows["published"]],
+        "measured": [number(value) for value in rows["measured"]],
+        "over seeds": [limits(row.interval_low, row.interval_high) for row in rows.itertuples()],
+        "band": [limits(row.least, row.most) for row in rows.itertuples()],
+    }
+    columns = {
+        "figure": [str(value) for value in rows["figure"]],
+        "quantity": [str(value) for value in rows["quantity"]],
+        **{head: cells for head, cells in optional.items() if any(cell != "–" for cell in cells)},
+        "result": [VERDICTS.get(str(value), "no band") for value in rows["passed"]],
+    }
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in zip(*columns.values(), strict=True)]
+    return table(list(columns), cells, left=(0, 1, len(columns) - 1))
+
+
+def overview(found: Sequence[Section]) -> str:
+    """One row for each paper: how many rows have a band, and how many lie within it."""
+    lines = []
+    for one in found:
+        n = run.counts(one.rows)
+        lines.append([f"`{one.name}`", one.title, *(str(n[key]) for key in ("rows", "passed", "failed"))])
+    return table(["folder", "paper", "rows", "passed", "failed"], lines, left=(0, 1))
+
+
+def opening(found: Sequence[Section], missing: Sequence[str]) -> list[str]:
+    """The conclusion, what fails and why, and the overview."""
+    failed = [f"- `{one.name}`, {line}" for one in found for line in failures(one)]
+    parts = [f"**{conclusion(found)}**"]
+    parts += ["What fails:\n\n" + "\n".join(failed)] if failed else []
+    parts += [f"Not run: {', '.join(missing)}."] if missing else []
+    return [*parts, overview(found)]
+
+
+def markdown(found: Sequence[Section], missing: Sequence[str]) -> str:
+    """The text of reports/replications.md."""
+    parts = ["# Replications of published results", *opening(found, missing)]
+    parts.append(
+        "Numbers are rounded; [replications.csv](replications.csv) has all digits. The bands and their sources are in "
+        "`published.csv` of each folder in replications/; [docs/replications.md](../docs/replications.md) has the "
+        "claims and settings."
+    )
+    for one in found:
+        parts += [f"## {one.title}", f"![{one.title}](replications/{one.name}.png)", results_table(one.rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+INTRODUCTION = """\
+# Replications
+
+Headline results of papers on initialization, recomputed over several seeds with the laboratory's own networks, and each
+number compared with theory, with the number that the paper prints, and with a band that was fixed before. This page is
+written by `make replications`, which trains and measures everything in minutes. A number outside its band stays in the
+table as failed."""
+
+HOW = """\
+## Run them
+
+```console
+$ make replications                      # all, then reports/replications.md, this page, and MLflow
+$ make replications NAME=tutorial        # one
+$ make replications SKIP=phase_diagram   # all but one
+$ dvc metrics diff                       # numbers of rows that pass, compared with the commit
+```
+
+`dvc repro` alone does not run them: their stages are in [replications/dvc.yaml](../replications/dvc.yaml). A stage
+runs again if its folder, or a module that measures, changes. Each paper is a run in MLflow (`make ui`), in the
+experiment *weight initialization: replications*, with its settings, measured numbers, rows and figure. A row outside
+its band fails no stage; it is marked in the tables, in the numbers of `dvc metrics show`, in the tag `verdict` in
+MLflow, and printed.
+
+## Read the tables
+
+| column | meaning |
+|---|---|
+| theory | from a formula of the paper, computed by [pipeline/theory](theory.md) |
+| published | printed or plotted in the paper |
+| measured | the mean or median over seeds, or a count |
+| over seeds | the 95 % interval of a mean; for a median the smallest and largest value |
+| band | where the measured number must lie; `published.csv` says how it follows from theory or the paper |
+
+All numbers have the same bits on every computer ([numerics](numerics.md)): the tests compute the fast papers again and
+compare bytes.
+
+## Add one
+
+A folder `replications/NAME` with three files:
+
+- `params.yaml`: any of the sections `data`, `network`, `training`, `seeds` and `initializers` of the laboratory's
+  [params.yaml](../params.yaml), and a section `replication` with the remaining settings;
+- `published.csv`: a row for each quantity, with the columns figure, quantity, published, least, most, source. `least`
+  and `most` are the band, either may be empty; without both, the number is shown and not judged;
+- `replication.py`: `TITLE`; `Settings`, the section `replication`; `measure(settings, advance)`, which returns a
+  `Replication` of one `Measurement` for each row of `published.csv`, and tables; `draw(tables)`, which returns the
+  figure; `ANALYSIS`, for quantities outside their band the reason. The first paragraph of its docstring is the claim,
+  the second the setting.
+
+Draw weights, propagate, train and predict with `pipeline`, so that the numbers keep their bits:
+[measurement.py](../pipeline/replications/measurement.py) describes the contract, and
+[replications/tutorial](../replications/tutorial/replication.py) is an example. Add the name to the two lists of
+[replications/dvc.yaml](../replications/dvc.yaml) and a test to `tests/replications/`, then run `make replications`."""
+
+
+def page(found: Sequence[Section], missing: Sequence[str]) -> str:
+    """The text of docs/replications.md."""
+    parts = [INTRODUCTION, *opening(found, missing)]
+    for one in found:
+        folder = f"../replications/{one.name}"
+        parts += [f"## {one.title}", one.text, f"![{one.title}](../reports/replications/{one.name}.png)"]
+        parts.append(results_table(one.rows))
+        if lines := failures(one):
+            parts.append("\n".join(f"- {line}" for line in lines))
+        files = ", ".join(f"[{file}]({folder}/{file})" for file in paper.FILES)
+        parts.append(f"Settings, bands with their sources, and code: {files}.")
+    return "\n\n".join([*parts, HOW]) + "\n"
+
+
+if __name__ == "__main__":
+    run_and_exit(report)

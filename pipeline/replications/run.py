@@ -1,0 +1,71 @@
+"""Run a replication and write its results: `python -m pipeline.replications.run NAME`.
+
+The files are reports/replications/NAME.csv, its rows; NAME.png, its figure; and NAME.json, the numbers of rows. A row
+outside its band does not fail the command: it is printed, and marked in every file.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from pipeline.replications import paper
+from pipeline.stages import progress, run_and_exit
+from pipeline.storage import atomic_files, reports
+
+RESULTS = reports.REPORTS / "replications"
+
+
+class Results(NamedTuple):
+    """The files of a replication."""
+
+    rows: Any  # pandas table
+    figure: bytes  # PNG
+
+
+def results(loaded: paper.Paper, advance: Callable[[int], object]) -> Results:
+    """Measure and draw a replication. Raises UserError."""
+    found = paper.measure(loaded, advance)
+    return Results(paper.rows(loaded, found.measurements), paper.draw(loaded, found.tables))
+
+
+def replicate(name: str) -> None:
+    """Run a replication and write its files once all of them are made. Raises UserError."""
+    loaded = paper.load(name)
+    with progress.task(f"Replicating {name}: {loaded.module.TITLE}.", paper.total(loaded), "model") as advance:
+        rows, figure = results(loaded, advance)
+    reports.write_table(f"replications/{name}", rows)
+    atomic_files.write_bytes(RESULTS / f"{name}.png", figure)
+    atomic_files.write_text(RESULTS / f"{name}.json", json.dumps(counts(rows), indent=2) + "\n")
+    print(verdict(name, rows), file=sys.stderr)
+
+
+def counts(rows: Any) -> dict[str, int]:
+    """The numbers of NAME.json: rows with a band, and of these the ones within it and outside it."""
+    passed = [str(value) for value in rows["passed"]]
+    return {"rows": passed.count("True") + passed.count("False")} | {
+        "passed": passed.count("True"),
+        "failed": passed.count("False"),
+    }
+
+
+def verdict(name: str, rows: Any) -> str:
+    """How many rows are within their bands, then a line for each that is not."""
+    n = counts(rows)
+    lines = [f"{name}: {n['passed']} of {n['rows']} rows are within their bands."]
+    for row in rows[rows["passed"].astype(str) == "False"].itertuples():
+        lines.append(f"{name}: failed: {row.quantity}: {row.measured:g} is not from {row.least:g} to {row.most:g}.")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the replication that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.replications.run", description="Run a replication.")
+    parser.add_argument("name", help="a folder of replications/")
+    name = parser.parse_args(arguments).name
+    run_and_exit(lambda: replicate(name))
+
+
+if __name__ == "__main__":
+    main()
