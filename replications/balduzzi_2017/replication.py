@@ -1,10 +1,13 @@
-"""Gradients by the inputs of deep ReLU networks at inputs on a quarter of a circle.
+"""With He's weights, the gradients of a deep ReLU network at different inputs are nearly uncorrelated: they "shatter".
+With the looks-linear initialization the network is a linear map at the start: to rounding, its outputs are those of
+the product of its matrices, and its gradient is the same at all inputs.
 
-With He's weights, gradients at different inputs are less and less correlated with depth: they "shatter". The
-looks-linear initialization makes the network a linear map at the start: to rounding, its outputs are those of the
-product of its matrices, and its gradient is the same at all inputs.
+Setting: up to 50 ReLU layers of 256 units, 10 seeds, no training; 33 inputs on a quarter of a circle, gradients of 8
+random combinations of the outputs by the inputs. Theory: arc-cosine kernels of wide networks. The largest difference
+is over all seeds, inputs and outputs.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -29,7 +32,7 @@ from pipeline.replications.measurement import Measurement, Replication, mean_ove
 from pipeline.replications.networks import measured, network
 from pipeline.theory.correlation import relu_gradient_correlation
 
-TITLE = "Correlation of the gradients at different inputs: He's and the looks-linear initialization"
+TITLE = "Balduzzi et al. 2017, The shattered gradients problem: if resnets are the answer, then what is the question?"
 
 LINEAR = "largest difference of the outputs from the linear map, over the largest output, looks-linear initialization"
 COSINE = "cosine of the gradients at two inputs at an angle of {:g} degrees, {}, {} ReLU layers"
@@ -45,7 +48,12 @@ class Settings(Section):
     depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
 
 
-def measure(settings: Any, advance: Any) -> Replication:
+def total(settings: Any) -> int:
+    """The number of results of which `measure` reports each."""
+    return len(settings.initializers) * len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     """Cosines of the gradients of random combinations of the outputs, and the distance from the linear map."""
     own, activations = settings.replication, settings.network.activations
     dims = [own.n_inputs, *settings.network.hidden_sizes]

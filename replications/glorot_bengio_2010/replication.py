@@ -1,12 +1,15 @@
-"""Five tanh layers of 1,000 units at initialization, with N(0, 1) inputs, random labels and uniform weights.
+"""Under the standard initialization, activations of tanh layers decrease from layer to layer and back-propagated
+gradients decrease towards the inputs; under the normalized one, both keep a similar size. The gradients of the
+weights, products of both, have nearly equal sizes in all layers in either case. The mean singular value of a layer
+is 0.5 and 0.8.
 
-The standard initialization U(-1/sqrt(n), 1/sqrt(n)) has a variance of 1 / (3 n), so activations decrease from layer to
-layer and back-propagated gradients decrease towards the inputs, while the gradients of the weights, which are products
-of both, stay equal. The normalized initialization U(-sqrt(6/(n_in + n_out)), ...) keeps activations and gradients of a
-similar size in all layers, and the mean singular value of a layer's Jacobian near 0.8 instead of 0.5.
+Setting: five hidden layers of 1,000 tanh units, 1,000 inputs from N(0, 1), cross-entropy of 10 random classes, 300
+samples, 10 seeds, no training. Standard: U(-1/√n, 1/√n), of variance 1 / (3 n). Normalized: U(-√(6/(n_in + n_out)),
+...). Theory is that of wide layers (Poole et al. 2016; Schoenholz et al. 2017) and the quarter circle law.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -32,7 +35,9 @@ from pipeline.theory import variances
 from pipeline.theory.isometry import mean_singular_value
 from pipeline.theory.mean_field import moments, predicted_gradient, predicted_signal
 
-TITLE = "Activations and gradients of tanh layers under the standard and the normalized initialization"
+TITLE = (
+    "Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks, figures 6 and 7"
+)
 
 A_STD = "standard deviation of the activations of layer {}, {} initialization"
 DZ_STD = "back-propagated gradients of layer {} over layer {}, standard deviations, {} initialization"
@@ -51,7 +56,12 @@ class Settings(Section):
     bin_width: Positive
 
 
-def measure(settings: Any, advance: Any) -> Replication:
+def total(settings: Any) -> int:
+    """The number of results of which `measure` reports each."""
+    return len(settings.initializers) * len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     """Standard deviations over units and samples of the hidden layers, averaged over seeds; histograms of one seed."""
     own, activations = settings.replication, settings.network.activations
     dims = [own.n_inputs, *settings.network.hidden_sizes, own.n_classes]

@@ -1,11 +1,15 @@
-"""The correlation c of the pre-activations of two inputs in ReLU networks on the edge of chaos, He's initialization.
+"""In ReLU networks on the edge of chaos, which is He's initialization, the correlation c of two orthogonal inputs is
+1/π, 0.4937, 0.6048, ... in successive layers. Inputs become indistinguishable as a power of the depth l, not
+exponentially: 1 - c ~ 9π² / (2 l²). This law is approached slowly: 1 - c is a fifth below it at 100 layers, and 3 %
+at 1,000.
 
-From orthogonal inputs, the correlation map of wide networks gives 1/pi, 0.4937, 0.6048, ...: inputs become
-indistinguishable with depth, but as a power of the depth and not exponentially, 1 - c ~ 9 pi^2 / (2 l^2). This law
-is approached slowly: 1 - c is a fifth below it at 100 layers, and 3 % at 1,000.
+Setting: 8 layers of 1,000 units, 32 orthogonal inputs, 10 seeds, no training; and 10,000 iterations of the
+correlation map of wide networks. The map's quotient at 100 layers must lie below 0.9, where the law does not hold
+yet.
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,7 +29,7 @@ from pipeline.replications.measurement import Measurement, Replication, mean_ove
 from pipeline.replications.networks import measured, network
 from pipeline.theory.correlation import relu_correlation
 
-TITLE = "Correlation of two inputs in deep ReLU networks"
+TITLE = "Hayou et al. 2019, On the impact of the activation function on deep neural networks training"
 
 NETWORKS = "correlation of the pre-activations of two orthogonal inputs in layer {}"
 MAP = "1 - c after {} iterations of the correlation map over 9 pi^2 / (2 l^2)"
@@ -42,7 +46,12 @@ class Settings(Section):
     map_depths: Counts
 
 
-def measure(settings: Any, advance: Any) -> Replication:
+def total(settings: Any) -> int:
+    """The number of results of which `measure` reports each."""
+    return len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     """Correlations in networks, averaged over pairs and seeds, and those of the map over its asymptotic law."""
     own, activations = settings.replication, settings.network.activations
     (recipe,) = settings.initializers.values()

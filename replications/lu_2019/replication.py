@@ -1,10 +1,12 @@
-"""Narrow ReLU networks of one input that are constant from the start ("born dead"), because a layer is 0.
+"""A deep narrow ReLU network is likely to be "born dead", constant from the start because all units of a layer are 0.
+The probability goes to 1 with the number of layers. At a single input it is 1 - ∏(1 - 2⁻ⁿ) exactly.
 
-Without biases a network is linear on each half of the line, so it is 0 everywhere if and only if some layer is 0 at the
-input 1 and some layer is 0 at -1. The probability goes to 1 with the number of layers, faster in narrow networks; at a
-single input it is 1 - prod(1 - 2^-n) exactly.
+Setting: networks of one input, widths 2 to 5, up to 20 hidden layers, He's weights, no biases, 20,000 networks of
+each width. Such a network is linear on each half of the line, so it is constant on the whole line if and only if a
+layer is 0 at the input 1 and a layer is 0 at the input -1. The intervals are over 10 seeds of 2,000 networks.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from pipeline.replications.measurement import Measurement, Replication, mean_ove
 from pipeline.replications.networks import measured, small_networks
 from pipeline.theory.finite_width import born_dead, born_dead_on_the_line
 
-TITLE = "Probability that a narrow ReLU network is born dead"
+TITLE = "Lu et al. 2019, Dying ReLU and initialization: theory and numerical examples"
 
 LINE = "share of networks that are 0 on the whole line, width {}, {} hidden layers"
 POINT = "share of networks that are 0 at the input 1, width {}, {} hidden layers"
@@ -42,7 +44,12 @@ class Settings(Section):
     reported: Counts
 
 
-def measure(settings: Any, advance: Any) -> Replication:
+def total(settings: Any) -> int:
+    """The number of results of which `measure` reports each."""
+    return len(settings.replication.widths) * len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     """The shares of dead networks for each width and number of layers, averaged over seeds of n_networks each."""
     own = settings.replication
     (recipe,) = settings.initializers.values()

@@ -1,11 +1,14 @@
-"""The singular values s of the Jacobian from the inputs to the activations of a deep tanh layer, on the critical line.
+"""The variance of the squared singular values s² of the Jacobian grows in proportion to the depth. With Gaussian
+weights the rate is at least 1 per layer; with orthogonal weights on the critical line it goes to 0 with σ_w² → 1,
+so that all singular values of a deep network can be close to 1 (dynamical isometry).
 
-Critical weights keep the mean of s^2 at 1. Its variance grows in proportion to the depth: with Gaussian weights at
-least as fast as the depth itself; with orthogonal ones at a rate that goes to 0 with sigma_w^2 -> 1, so that all
-singular values of a deep network can be close to 1 (dynamical isometry).
+Setting: 30 tanh layers of 300 units, 8 seeds, no training, at two points of the critical line, where the mean of s²
+is 1. The Jacobian is that of a layer's activations by the inputs, at one random input of the fixed point's variance;
+its spread is measured by traces, n |J Jᵀ|² / |J|⁴ - 1. Theory is that of infinitely wide layers.
 """
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,7 +28,7 @@ from pipeline.replications.networks import measured, network, unit_columns
 from pipeline.theory.isometry import squared_spread as expected_spread
 from pipeline.theory.mean_field import fixed_points
 
-TITLE = "Spread of the singular values of the Jacobian of tanh networks with orthogonal and Gaussian weights"
+TITLE = "Pennington et al. 2017, Resurrecting the sigmoid in deep learning through dynamical isometry"
 
 QUANTITY = "variance over squared mean of s^2, {} weights, {} layers, (sigma_w^2, sigma_b^2) = ({:g}, {:g})"
 
@@ -48,7 +51,12 @@ class Settings(Section):
     points: Annotated[tuple[Point, ...], Field(description="a list, each entry {sigma_w2: ..., sigma_b2: ...}")]
 
 
-def measure(settings: Any, advance: Any) -> Replication:
+def total(settings: Any) -> int:
+    """The number of results of which `measure` reports each."""
+    return len(settings.initializers) * len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     """The spread of s^2 at each depth, averaged over seeds; inputs have the variance that the fixed point requires."""
     own, activations = settings.replication, settings.network.activations
     widths = settings.network.hidden_sizes
