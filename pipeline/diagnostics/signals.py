@@ -104,11 +104,19 @@ def propagate_back(
     parameters: Parameters, Z: list[Array], A: list[Array], dZ_L: Array, activations: Sequence[Activation]
 ) -> tuple[list[Array], list[Array]]:
     """The derivatives by Z_1 ... Z_L and W_1 ... W_L of a function whose derivative by Z_L is dZ_L (models, n_L, m)."""
+    dZ = derivatives_by_Z(parameters, Z, A, dZ_L, activations)
+    return dZ, [product_over_samples(d, a) for d, a in zip(dZ, A, strict=True)]
+
+
+def derivatives_by_Z(
+    parameters: Parameters, Z: list[Array], A: list[Array], dZ_L: Array, activations: Sequence[Activation]
+) -> list[Array]:
+    """The first part of `propagate_back`, which takes a small part of its time in wide layers."""
     dZ = [dZ_L]
     for l in range(len(parameters) - 1, 0, -1):
         W, _ = parameters[l]
         dZ.insert(0, product(W.swapaxes(1, 2), dZ[0]) * elementwise(activations[l - 1].slope, Z[l - 1], A[l]))
-    return dZ, [product_over_samples(d, a) for d, a in zip(dZ, A, strict=True)]
+    return dZ
 
 
 def signals(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Signals:
