@@ -92,9 +92,10 @@ FIGURE ?= docs/learning_rates.png
 study: install ## find the best value of a parameter for each initializer: docs/learning_rates.png
 	@python -m pipeline.experiments.sweep $(PARAMETER) --figure $(FIGURE)
 
-benchmark: .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX: reports/benchmark.md
+benchmark: install .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX, and the stages: reports/benchmark*
 	.venv-benchmark/bin/python -m benchmarks.laws
 	.venv-benchmark/bin/python -m benchmarks
+	python -m benchmarks.stages
 
 .venv-benchmark/installed: requirements-benchmark.lock
 	$(PYTHON) -m venv .venv-benchmark

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.dvc
 
 MEASURED_APART = sorted(  # by the scripts in benchmarks/, not by a stage
     path.name
-    for name in ("audit_benchmark", "audit_suitability", "benchmark", "labels")
+    for name in ("audit_benchmark", "audit_suitability", "benchmark", "benchmark_stages", "labels")
     for path in (ROOT / "reports").glob(f"{name}.*")
 )
 
