@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         clones = {path: Path(name) / str(place) for place, path in enumerate(chosen.repositories)}
         for path, folder in clones.items():
-            subprocess.run(["git", "clone", "--quiet", path.resolve(), folder], check=True)
+            subprocess.run(["git", "clone", "--quiet", "--no-local", path.resolve(), folder], check=True)  # one pack
             change(folder, SMALL)
             run(folder, "dvc", "repro")
         for case in chosen.cases:
