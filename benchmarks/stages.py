@@ -134,6 +134,7 @@ def queue(folder: Path) -> Measurement:
     delete(folder, ".dvc/cache/runs", *STORE)
     queued = run(folder, "dvc", "exp", "run", "--queue", *QUEUE).lines[-1][0]
     seconds = run(folder, "dvc", "exp", "run", "--run-all", "--jobs", "2").lines[-1][0]
+    run(folder, "dvc", "queue", "stop")  # its processes would wait for further experiments
     names = [line for _, line in run(folder, "dvc", "exp", "list", "--name-only").lines if line]
     assert len(names) == len(RATES.split(",")), f"{len(names)} experiments have a result"
     return Measurement({"experiments": [0.0, seconds, queued]}, math.nan)
