@@ -58,8 +58,18 @@ def sections() -> tuple[list[Section], list[str]]:
             raise atomic_files.FileError(f"{path} is damaged; delete it and run `make replications NAME={name}`.")
         module = paper.load_module(name)
         text = inspect.getdoc(module) or ""
-        found.append(Section(name, module.TITLE, text, getattr(module, "ANALYSIS", {}), rows))
+        found.append(Section(name, heading(name, module.TITLE), text, getattr(module, "ANALYSIS", {}), rows))
     return found, missing
+
+
+def heading(name: str, title: str) -> str:
+    """The title after authors and year, which are those of the folder: "Glorot & Bengio 2010: ..."."""
+    *authors, year = name.split("_")
+    return (
+        f"{' & '.join(map(str.capitalize, authors))} {year}: {title}"
+        if year.isdecimal() and year not in title
+        else title
+    )
 
 
 def conclusion(found: Sequence[Section]) -> str:
