@@ -69,11 +69,11 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         Z, A = forward(models, X, activations[:-1])
         rows = []
         for depth in own.depths if name != "looks_linear" else [len(Z) - 1]:
-            n, k = combinations.shape
+            k = own.n_combinations
             d = np.repeat(combinations, own.n_points, axis=1)[None]
             layers = [[np.tile(values, (1, 1, k)) for values in part[: depth + 1]] for part in (Z, [X[None], *A[1:]])]
             gradients = input_gradients(models[: depth + 1], *layers, d, activations[:depth])
-            separate = np.moveaxis(gradients[0].reshape(n, k, own.n_points), 1, 0)
+            separate = np.moveaxis(gradients[0].reshape(own.n_inputs, k, own.n_points), 1, 0)
             rows.append([mean(column.tolist()) for column in cosines(separate)[:, 0].T])
         if name != "looks_linear":
             return rows, 0.0
