@@ -1,9 +1,10 @@
 """Singular values of weights and of the Jacobians of a network with respect to its inputs.
 
-They come from LAPACK, whose rounding depends on the processor: use `rounded` for numbers that are stored.
+They come from LAPACK, whose rounding depends on the processor: use `rounded` for numbers that are stored. The spread of
+the squared singular values is computed from traces, with the same bits on every processor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,11 +89,34 @@ def jacobians(parameters: Parameters, X: Array, activations: Sequence[Activation
     logits: list[Array] = []
     with np.errstate(all="ignore"):
         for part in pieces(parameters, m * (n_0 + 1)):
-            Z, A = forward(part, X, activations)
-            J = np.broadcast_to(np.tile(np.eye(n_0), m), (len(Z[0]), n_0, m * n_0))  # (models, n_l, samples inputs)
-            for l, activation in enumerate(activations):
-                J = product(part[l][0], J) * np.repeat(activation.slope(Z[l], A[l + 1]), n_0, axis=2)
+            for J in layer_jacobians(part, X, activations):  # noqa: B007, the last one
+                pass
             for found, derivative in ((hidden, J), (logits, product(part[-1][0], J))):
-                matrices = derivative.reshape(len(Z[0]), -1, m, n_0).swapaxes(1, 2)
+                matrices = derivative.reshape(len(J), -1, m, n_0).swapaxes(1, 2)
                 found.append(singular_values(matrices))
     return Jacobians(np.concatenate(hidden), np.concatenate(logits))
+
+
+def layer_jacobians(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Iterator[Array]:
+    """The Jacobians by the inputs at X (n_0, m): first the identity, then of the activations of each hidden layer.
+
+    Each is (models, n_l, m n_0), with the n_0 derivatives at a sample side by side.
+    """
+    n_0, m = X.shape
+    Z, A = forward(parameters, X, activations)
+    J: Array = np.broadcast_to(np.tile(np.eye(n_0), m), (len(Z[0]), n_0, m * n_0))
+    yield J
+    for l, activation in enumerate(activations):
+        J = product(parameters[l][0], J) * np.repeat(activation.slope(Z[l], A[l + 1]), n_0, axis=2)
+        yield J
+
+
+def squared_spread(J: Array) -> Array:
+    """n |J J'|^2 / |J|^4 - 1 (models,), which is Var(s^2) / E[s^2]^2 of the singular values s of J (models, n, n_0).
+
+    n is the smaller of n and n_0, the number of singular values; |.| is the Frobenius norm. Without LAPACK, so the bits
+    are the same on every processor.
+    """
+    squares = product(J, J.swapaxes(1, 2))
+    of_J, of_squares = (lane_sum(pad(lane_sum(pad(M * M)))) for M in (J, squares))
+    return np.asarray(min(J.shape[1:]) * of_squares / (of_J * of_J) - 1.0)

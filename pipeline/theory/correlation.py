@@ -98,6 +98,20 @@ def relu_correlation(c: float) -> float:
     return min(1.0, (math.sqrt((1.0 - c) * (1.0 + c)) + (math.pi - alpha) * c) / math.pi)
 
 
+def relu_gradient_correlation(c: float, depth: int) -> float:
+    """The cosine of the gradients by the input at two inputs of correlation c in layer 1, in wide networks.
+
+    With He's weights and `depth` ReLU layers it is prod_l (1 - alpha_l / pi), alpha_l = arccos(c_l): in each layer,
+    2 E[phi'(u) phi'(v)], the arc-cosine kernel of order 0 (Cho & Saul 2009). Gradients at different inputs become
+    uncorrelated with depth (Balduzzi et al. 2017).
+    """
+    correlation = 1.0
+    for _ in range(depth):
+        correlation = correlation * (1.0 - angle(c) / math.pi)
+        c = relu_correlation(c)
+    return correlation
+
+
 def correlation_map(c: float, q: float, sigma_w2: float, sigma_b2: float, activation: Activation) -> float:
     """The correlation in the next layer, (sigma_w2 E[phi(u) phi(v)] + sigma_b2) / length_map(q) (Poole et al. 2016).
 

@@ -94,6 +94,22 @@ def born_dead(hidden: Sequence[int]) -> float:
     return dead
 
 
+def born_dead_on_the_line(width: int, depth: int) -> tuple[float, float]:
+    """Bounds on the probability that `depth` ReLU layers without biases are 0 at every input of the real line.
+
+    The two halves of the line are two inputs, of which each is dead by layer l + 1 with probability
+    d_l = 1 - (1 - 2^-n)^l if it is not in the first layer. In the first layer all n weights have one sign with
+    probability 2^(1-n), and one half of the line is dead; otherwise the activations of the two halves are orthogonal.
+    Both halves are dead at the end with a probability between that of independent halves, which is
+    2^(1-n) d + (1 - 2^(1-n)) d^2 with d = d_(depth-1), and that of equal ones, d: the angle of nonnegative vectors is
+    at most a right one, at which they are independent. The lower bound is exact for 2 layers. (Cf. Lu et al. 2019.)
+    """
+    _check([width] * depth, None)
+    dead = born_dead([width] * (depth - 1))
+    one_sign = math.ldexp(1.0, 1 - width)
+    return one_sign * dead + (1.0 - one_sign) * (dead * dead), dead
+
+
 def _polygamma(n: int) -> tuple[list[float], list[float]]:
     """[psi(k / 2)] and [psi'(k / 2)] for k = 1 ... n, by psi(x + 1) = psi(x) + 1 / x and its derivative."""
     digamma = [-EULER - 2.0 * LN2, -EULER]

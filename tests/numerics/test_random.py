@@ -3,11 +3,17 @@
 import numpy as np
 import pytest
 
-from pipeline.numerics.random import normal, truncated_normal, uniform
+from pipeline.numerics.random import PAIRS, normal, truncated_normal, uniform
 
 
 @pytest.mark.parametrize(
-    "shapes", [[(10, 2), (5, 10), (1, 5)], [(3, 3), (1,), (7, 1), (2, 2)], [(0,), (1,), (0,), (1,)]]
+    "shapes",
+    [
+        [(10, 2), (5, 10), (1, 5)],
+        [(3, 3), (1,), (7, 1), (2, 2)],
+        [(0,), (1,), (0,), (1,)],
+        [(2 * PAIRS,), (1,), (2 * PAIRS + 2,), (4 * PAIRS + 1,), (1,)],
+    ],
 )
 def test_is_randn_call_after_call(shapes: list[tuple[int, ...]]) -> None:
     ours, numpys = np.random.RandomState(3), np.random.RandomState(3)

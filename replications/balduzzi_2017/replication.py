@@ -1,0 +1,136 @@
+"""With He's weights, the gradients of a deep ReLU network at different inputs are nearly uncorrelated: they "shatter".
+With the looks-linear initialization the network is a linear map at the start: to rounding, its outputs are those of
+the product of its matrices, and its gradient is the same at all inputs.
+
+Setting: up to 50 ReLU layers of 256 units, 10 seeds, no training; 33 inputs on a quarter of a circle, gradients of 8
+random combinations of the outputs by the inputs. Theory: arc-cosine kernels of wide networks. The largest difference
+is over all seeds, inputs and outputs.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from pipeline.analysis.estimators import mean
+from pipeline.config.schema import Count
+from pipeline.config.validation import Section
+from pipeline.diagnostics.geometry import cosines, input_gradients
+from pipeline.diagnostics.signals import forward
+from pipeline.figures.style import ACCENT, DARK, LIGHT, MIDDLE, styled
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.networks.parameters import Parameters
+from pipeline.numerics.elementary import circle
+from pipeline.numerics.matmul import product
+from pipeline.numerics.matrices import orthonormal
+from pipeline.numerics.random import normal
+from pipeline.numerics.sums import Array
+from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
+from pipeline.replications.networks import measured, network
+from pipeline.theory.correlation import relu_gradient_correlation
+
+TITLE = "Balduzzi et al. 2017, The shattered gradients problem: if resnets are the answer, then what is the question?"
+
+LINEAR = "largest difference of the outputs from the linear map, over the largest output, looks-linear initialization"
+COSINE = "cosine of the gradients at two inputs at an angle of {:g} degrees, {}, {} ReLU layers"
+REPORTED = 4  # the angle of the two inputs whose gradients are reported is 90 degrees over this
+
+
+class Settings(Section):
+    """The inputs and the depths."""
+
+    n_inputs: Count
+    n_points: Count
+    n_combinations: Count
+    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+
+
+def total(settings: Any) -> int:
+    """The number of results of which `measure` reports each."""
+    return len(settings.initializers) * len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
+    """Cosines of the gradients of random combinations of the outputs, and the distance from the linear map."""
+    own, activations = settings.replication, settings.network.activations
+    dims = [own.n_inputs, *settings.network.hidden_sizes]
+    turns = np.arange(own.n_points) / (4.0 * (own.n_points - 1))
+    items = [(name, seed) for name in settings.initializers for seed in settings.seeds]
+
+    def one(item: tuple[str, int]) -> tuple[list[list[float]], float]:
+        name, seed = item
+        rng = np.random.RandomState([seed, 2])
+        plane, combinations = orthonormal(rng, own.n_inputs, 2), normal(rng, (dims[-1], own.n_combinations))
+        X = plane[:, :1] * circle(turns)[0] + plane[:, 1:] * circle(turns)[1]
+        models = network(settings.initializers[name], seed, NetworkSpec(dims, activations[:-1], X))
+        Z, A = forward(models, X, activations[:-1])
+        rows = []
+        for depth in own.depths if name != "looks_linear" else [len(Z) - 1]:
+            k = own.n_combinations
+            d = np.repeat(combinations, own.n_points, axis=1)[None]
+            layers = [[np.tile(values, (1, 1, k)) for values in part[: depth + 1]] for part in (Z, [X[None], *A[1:]])]
+            gradients = input_gradients(models[: depth + 1], *layers, d, activations[:depth])
+            separate = np.moveaxis(gradients[0].reshape(own.n_inputs, k, own.n_points), 1, 0)
+            rows.append([mean(column.tolist()) for column in cosines(separate)[:, 0].T])
+        if name != "looks_linear":
+            return rows, 0.0
+        expected = product(linear_map(models), X)
+        return rows, float(np.abs(Z[-1] - expected).max() / np.abs(expected).max())
+
+    found = measured(one, items, advance)
+    measurements: list[Measurement] = []
+    table = []
+    for name in settings.initializers:
+        of_seeds = [result for (other, _), result in zip(items, found, strict=True) if other == name]
+        depths = own.depths if name != "looks_linear" else (len(activations) - 1,)
+        for k, depth in enumerate(depths):
+            for i, turn in enumerate(turns.tolist()):
+                values = [rows[k][i] for rows, _ in of_seeds]
+                c = float(circle(np.array([turn]))[0][0])
+                theory = relu_gradient_correlation(c, depth) if name != "looks_linear" else 1.0
+                table.append((name, depth, 360.0 * turn, mean(values), theory))
+                if i * REPORTED == own.n_points - 1:
+                    text = COSINE.format(360.0 * turn, name, depth)
+                    measurements.append(mean_over_seeds(text, values, theory))
+        if name == "looks_linear":
+            worst = max(difference for _, difference in of_seeds)
+            measurements.append(Measurement(LINEAR, worst, theory=0.0))
+    columns = ["initializer", "depth", "degrees", "cosine", "theory"]
+    return Replication(measurements, {"cosines": pd.DataFrame(table, columns=columns)})
+
+
+def linear_map(models: Parameters) -> Array:
+    """The product (models, n_L, n_0) of the matrices W of a looks-linear network of even layer sizes.
+
+    W of a hidden layer is [W -W; -W W], that of the first layer [W; -W], and that of the last [W -W].
+    """
+    last = len(models) - 1
+    M: Array | None = None
+    for l, (W, _) in enumerate(models):
+        rows, columns = W.shape[1] // (1 if l == last else 2), W.shape[2] // (1 if l == 0 else 2)
+        block = W[:, :rows, :columns]
+        M = block if M is None else product(block, M)
+    assert M is not None
+    return M
+
+
+@styled
+def draw(tables: dict[str, Any]) -> Figure:
+    """The cosine of the gradients over the angle between the inputs, with theory's lines."""
+    rows = tables["cosines"]
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    ax = figure.subplots()
+    curves = list(dict.fromkeys(zip(rows["initializer"], rows["depth"], strict=True)))
+    for (name, depth), colour, marker in zip(curves, (DARK, LIGHT, ACCENT, MIDDLE), "osD^", strict=False):
+        part = rows[(rows["initializer"] == name) & (rows["depth"] == depth)]
+        ax.plot(part["degrees"], part["theory"], color=colour, linewidth=1.2)
+        style = {"color": colour, "linestyle": "", "marker": marker, "markersize": 3.5, "markevery": 2}
+        ax.plot(part["degrees"], part["cosine"], **style, label=f"{name}, {depth} ReLU layers")
+    ax.set_xlabel("angle between the two inputs, degrees")
+    ax.set_ylabel("cosine of the two gradients")
+    ax.set_title("Gradients at two inputs (lines: wide networks)")
+    ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.95))
+    return figure

@@ -1,0 +1,135 @@
+"""With He's weights the squared length of the activations of a ReLU network is preserved on average at every depth,
+but it fluctuates from network to network. The fluctuation depends on the sum of 1 / width over the layers: deep
+narrow networks start with signals that are far too small, and some with far too large ones.
+
+Setting: one random input, no biases, 4,000 networks of each shape, no training. The sum of 1 / width is 1 for 20
+layers of width 20 and for 50 layers of width 50. The intervals are over 20 seeds of 200 networks. Theory: exact
+moments of the logarithm at finite width.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from pydantic import Field
+
+from pipeline.analysis.estimators import mean, sample_std
+from pipeline.config.schema import Count
+from pipeline.config.validation import Section
+from pipeline.diagnostics.signals import forward, log_growth
+from pipeline.figures.style import ACCENT, DARK, legend_above, styled
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
+from pipeline.replications.networks import measured, small_networks, unit_columns
+from pipeline.theory.finite_width import log_signal
+
+TITLE = "Hanin & Rolnick 2018, How to start training: the effect of initialization and architecture"
+
+STD = "standard deviation of ln(|z_L|^2 / |z_0|^2), width {}, {} layers"
+MEAN = "mean of ln(|z_L|^2 / |z_0|^2), width {}, {} layers"
+RATIO = "standard deviation, {} layers of width {} over {} layers of width {}, which have the same sum of 1 / width"
+
+
+class Shape(Section):
+    """A network of layers of equal width."""
+
+    width: Count
+    depth: Count
+
+
+class Settings(Section):
+    """The networks."""
+
+    n_networks: Count
+    at_a_time: Count
+    shapes: Annotated[tuple[Shape, ...], Field(description="a list, each entry {width: ..., depth: ...}")]
+    earlier: Count
+
+
+def total(settings: Any) -> int:
+    """The number of results of which `measure` reports each."""
+    return len(settings.replication.shapes) * len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
+    """Standard deviation and mean of the logarithm of the growth, averaged over seeds of n_networks each."""
+    own = settings.replication
+    (recipe,) = settings.initializers.values()
+    items = [(shape, seed) for shape in own.shapes for seed in settings.seeds]
+    relu = ACTIVATIONS["relu"]
+
+    def one(item: tuple[Shape, int]) -> list[list[float]]:
+        shape, seed = item
+        rng = np.random.RandomState([seed, shape.width, shape.depth])
+        X = unit_columns(rng, shape.width, 1)
+        growths: list[list[float]] = [[] for _ in range(shape.depth)]
+        for start in range(0, own.n_networks, own.at_a_time):
+            n = min(own.at_a_time, own.n_networks - start)
+            models = small_networks(recipe, rng, n, [shape.width] * (shape.depth + 1))
+            A = forward(models, X, [relu] * shape.depth)[1][1:]
+            for layer, values in zip(A, growths, strict=True):
+                with np.errstate(invalid="ignore"):
+                    values += [value for value in log_growth(X, layer).tolist() if not math.isnan(value)]
+        return growths
+
+    found = measured(one, items, advance)
+    measurements: list[Measurement] = []
+    layers, ends = [], []
+    stds = {}
+    for shape in own.shapes:
+        of_seeds = [result for (other, _), result in zip(items, found, strict=True) if other == shape]
+        for depth in range(1, shape.depth + 1):
+            theory = log_signal([shape.width] * depth)
+            values = [value for growths in of_seeds for value in growths[depth - 1]]
+            row = (shape.width, shape.depth, depth, sample_std(values), math.sqrt(theory.variance))
+            layers.append((*row, mean(values), theory.mean))
+        ends += [(shape.width, shape.depth, value) for growths in of_seeds for value in growths[-1]]
+        stds[shape] = [sample_std(growths[-1]) for growths in of_seeds]
+        depths = [shape.depth] if shape is not own.shapes[-1] else [own.earlier, shape.depth]
+        for depth in depths:
+            theory, size = log_signal([shape.width] * depth), (shape.width, depth)
+            of_layer = [growths[depth - 1] for growths in of_seeds]
+            std = [sample_std(values) for values in of_layer]
+            measurements.append(mean_over_seeds(STD.format(*size), std, math.sqrt(theory.variance)))
+            measurements.append(mean_over_seeds(MEAN.format(*size), [mean(values) for values in of_layer], theory.mean))
+    first, other = own.shapes[0], own.shapes[-1]
+    ratios = [a / b for a, b in zip(stds[other], stds[first], strict=True)]
+    theory_std = [math.sqrt(log_signal([shape.width] * shape.depth).variance) for shape in (first, other)]
+    text = RATIO.format(other.depth, other.width, first.depth, first.width)
+    ratio = mean_over_seeds(text, ratios, theory_std[1] / theory_std[0])
+    measurements.append(ratio._replace(measured=mean(stds[other]) / mean(stds[first])))
+    columns = ["width", "layers", "depth", "std", "std_theory", "mean", "mean_theory"]
+    tables = {"layers": pd.DataFrame(layers, columns=columns)}
+    return Replication(measurements, tables | {"ends": pd.DataFrame(ends, columns=["width", "layers", "log_growth"])})
+
+
+@styled
+def draw(tables: dict[str, Any]) -> Figure:
+    """The logarithm's standard deviation over the sum of 1 / width with theory's lines; its distribution at the end."""
+    rows, ends = tables["layers"], tables["ends"]
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    shapes = list(dict.fromkeys(zip(rows["width"], rows["layers"], strict=True)))
+    handles = []
+    for (width, n_layers), colour, marker in zip(shapes, (DARK, ACCENT), "os", strict=False):
+        part = rows[(rows["width"] == width) & (rows["layers"] == n_layers)]
+        left.plot(part["depth"] / width, part["std_theory"], color=colour, linewidth=1.2)
+        left.plot(part["depth"] / width, part["std"], color=colour, linestyle="", marker=marker, markersize=3.5)
+        values = ends[(ends["width"] == width) & (ends["layers"] == n_layers)]["log_growth"]
+        right.hist(values, bins=np.arange(-14.0, 9.0, 0.5), histtype="step", density=True, color=colour, linewidth=1.4)
+        right.axvline(part["mean_theory"].iloc[-1], color=colour, linestyle=":", linewidth=1.2)
+        handles.append(Line2D([], [], color=colour, marker=marker, label=f"width {width}, {n_layers} layers"))
+    left.set_xlabel("sum of 1 / width over the layers")
+    left.set_ylabel("standard deviation of $\\ln(|z_l|^2 / |z_0|^2)$")
+    left.set_title("Fluctuation")
+    right.set_xlabel("$\\ln(|z_L|^2 / |z_0|^2)$")
+    right.set_ylabel("density")
+    right.set_title("After the last layer")
+    legend_above(
+        figure, handles, "Lines: theory of finite layers, dotted for the mean. Points and histograms: networks."
+    )
+    return figure

@@ -1,0 +1,110 @@
+"""(mean, variance) = (0, 1) of the activations is a stable fixed point of the map from one SELU layer to the next:
+inputs of mean 0 and variance 1 keep both through all layers, and inputs of another variance converge to it.
+
+Setting: 50 SELU layers of 256 units, weights of mean 0 and variance 1 / n, 20 seeds, no training; 100 normal inputs
+for each of three variances. Mean and variance are over the units and samples of a layer. Theory is that of wide
+layers.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from pydantic import Field
+
+from pipeline.analysis.estimators import mean
+from pipeline.config.schema import Count, Positive
+from pipeline.config.validation import Section
+from pipeline.diagnostics.signals import forward, layer_moments
+from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.numerics.random import normal
+from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
+from pipeline.replications.networks import measured, network
+from pipeline.theory.mean_field import moments, predicted_signal
+
+TITLE = "Klambauer et al. 2017, Self-normalizing neural networks, theorem 1"
+
+MEAN = "mean of the activations of layer {}, inputs of variance {:g}"
+VARIANCE = "variance of the activations of layer {}, inputs of variance {:g}"
+
+
+class Settings(Section):
+    """The inputs."""
+
+    n_inputs: Count
+    n_samples: Count
+    variances: Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
+
+
+def total(settings: Any) -> int:
+    """The number of results of which `measure` reports each."""
+    return len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
+    """Mean and variance over the units and samples of each layer, averaged over seeds."""
+    own, activations = settings.replication, settings.network.activations
+    (recipe,) = settings.initializers.values()
+    spec = NetworkSpec([own.n_inputs, *settings.network.hidden_sizes, 1], activations, np.ones((own.n_inputs, 1)))
+
+    def one(seed: int) -> list[list[tuple[float, float]]]:
+        rng = np.random.RandomState([seed, 2])
+        shape = (own.n_inputs, own.n_samples)
+        X = np.concatenate([normal(rng, shape) * np.sqrt(variance) for variance in own.variances], axis=1)
+        _, A = forward(network(recipe, seed, spec), X, activations)
+        parts = []
+        for k in range(len(own.variances)):
+            columns = slice(k * own.n_samples, (k + 1) * own.n_samples)
+            found = [layer_moments((layer if layer.ndim == 3 else layer[None])[:, :, columns]) for layer in A]
+            parts.append([(float(one.mean[0]), float(one.std[0] * one.std[0])) for one in found])
+        return parts
+
+    found = measured(one, settings.seeds, advance)
+    measurements: list[Measurement] = []
+    table = []
+    n_layers = len(activations)
+    for k, variance in enumerate(own.variances):
+        q = predicted_signal(variance, [1.0] * (n_layers + 1), [0.0] * (n_layers + 1), activations)
+        expected = [(0.0, variance)]
+        for phi, q_l in zip(activations, q, strict=False):
+            of_layer = moments(phi, float(q_l))
+            expected.append((of_layer.mean, of_layer.square - of_layer.mean * of_layer.mean))
+        for l, theory in enumerate(expected):
+            means, squares = ([parts[k][l][i] for parts in found] for i in range(2))
+            table.append((variance, l, mean(means), mean(squares), *theory))
+        measurements.append(mean_over_seeds(MEAN.format(n_layers, variance), means, theory[0]))
+        measurements.append(mean_over_seeds(VARIANCE.format(n_layers, variance), squares, theory[1]))
+    columns = ["input_variance", "layer", "mean", "variance", "mean_theory", "variance_theory"]
+    return Replication(measurements, {"layers": pd.DataFrame(table, columns=columns)})
+
+
+@styled
+def draw(tables: dict[str, Any]) -> Figure:
+    """Mean and variance of each layer for each variance of the inputs, with theory's lines."""
+    rows = tables["layers"]
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for variance, colour, marker in zip(dict.fromkeys(rows["input_variance"]), COLOURS, "osD", strict=False):
+        part = rows[rows["input_variance"] == variance]
+        for ax, what in zip(panels, ("mean", "variance"), strict=True):
+            ax.plot(part["layer"], part[f"{what}_theory"], color=colour, linewidth=1.2)
+            style = {"color": colour, "linestyle": "", "marker": marker, "markersize": 3.5}
+            ax.plot(part["layer"], part[what], **style, label=f"inputs of variance {variance:g}")
+    for ax, what in zip(panels, ("mean", "variance"), strict=True):
+        ax.set_title(f"{what.capitalize()} of the activations")
+        ax.set_xlabel("layer (0: inputs)")
+        ax.set_ylabel(what)
+    panels[1].set_yscale("log")
+    panels[1].set_yticks([0.2, 0.5, 1.0, 2.0, 5.0], ["0.2", "0.5", "1", "2", "5"])
+    panels[1].yaxis.set_minor_locator(NullLocator())
+    legend_above(
+        figure, panels[0].get_lines()[1::2], "Lines: mean-field theory. Points: networks, mean over the seeds."
+    )
+    return figure
+
+
+COLOURS = (DARK, ACCENT, LIGHT)  # of the variances of the inputs

@@ -1,0 +1,116 @@
+"""A deep narrow ReLU network is likely to be "born dead", constant from the start because all units of a layer are 0.
+The probability goes to 1 with the number of layers. At a single input it is 1 - ∏(1 - 2⁻ⁿ) exactly.
+
+Setting: networks of one input, widths 2 to 5, up to 20 hidden layers, He's weights, no biases, 20,000 networks of
+each width. Such a network is linear on each half of the line, so it is constant on the whole line if and only if a
+layer is 0 at the input 1 and a layer is 0 at the input -1. The intervals are over 10 seeds of 2,000 networks.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from pydantic import Field
+
+from pipeline.analysis.estimators import mean
+from pipeline.config.schema import Count
+from pipeline.config.validation import Section
+from pipeline.diagnostics.signals import forward
+from pipeline.figures.style import legend_above, styled
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
+from pipeline.replications.networks import measured, small_networks
+from pipeline.theory.finite_width import born_dead, born_dead_on_the_line
+
+TITLE = "Lu et al. 2019, Dying ReLU and initialization: theory and numerical examples"
+
+LINE = "share of networks that are 0 on the whole line, width {}, {} hidden layers"
+POINT = "share of networks that are 0 at the input 1, width {}, {} hidden layers"
+BOTH_HALVES = np.array([[1.0, -1.0]])
+
+Counts = Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+
+
+class Settings(Section):
+    """The shapes of the networks."""
+
+    n_networks: Count
+    widths: Counts
+    n_layers: Count
+    depths: Counts
+    reported: Counts
+
+
+def total(settings: Any) -> int:
+    """The number of results of which `measure` reports each."""
+    return len(settings.replication.widths) * len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
+    """The shares of dead networks for each width and number of layers, averaged over seeds of n_networks each."""
+    own = settings.replication
+    (recipe,) = settings.initializers.values()
+    items = [(width, seed) for width in own.widths for seed in settings.seeds]
+
+    def one(item: tuple[int, int]) -> list[tuple[float, float]]:
+        width, seed = item
+        rng = np.random.RandomState([seed, width])
+        sizes = [1, *[width] * own.n_layers]
+        models = small_networks(recipe, rng, own.n_networks, sizes)
+        Z, _ = forward(models, BOTH_HALVES, [ACTIVATIONS["relu"]] * (own.n_layers - 1))
+        dead = np.zeros((own.n_networks, 2), dtype=np.bool_)
+        shares = []
+        for layer in Z:
+            dead |= (layer <= 0.0).all(axis=1)
+            counts = np.count_nonzero(dead.all(axis=1)), np.count_nonzero(dead[:, 0])
+            shares.append((counts[0] / own.n_networks, counts[1] / own.n_networks))
+        return shares
+
+    found = measured(one, items, advance)
+    measurements: list[Measurement] = []
+    table = []
+    for width in own.widths:
+        of_seeds = [result for (n, _), result in zip(items, found, strict=True) if n == width]
+        for depth in range(1, own.n_layers + 1):
+            line, point = ([shares[depth - 1][k] for shares in of_seeds] for k in range(2))
+            at_one, bounds = born_dead([width] * depth), born_dead_on_the_line(width, depth)
+            table.append((width, depth, mean(line), mean(point), *bounds, at_one))
+            if width in own.reported and depth in own.depths:
+                exact = bounds[0] if depth <= 2 else float("nan")
+                measurements.append(mean_over_seeds(LINE.format(width, depth), line, exact))
+                measurements.append(mean_over_seeds(POINT.format(width, depth), point, at_one))
+    columns = ["width", "depth", "line", "point", "line_least", "line_most", "point_theory"]
+    return Replication(measurements, {"shares": pd.DataFrame(table, columns=columns)})
+
+
+@styled
+def draw(tables: dict[str, Any]) -> Figure:
+    """The shares over the number of layers, on the whole line and at one input, with theory's bounds and line."""
+    rows = tables["shares"]
+    widths = sorted(set(rows["width"]))
+    figure = Figure(figsize=(9.0, 3.8), layout="constrained")
+    line, point = figure.subplots(1, 2, sharey=True)
+    for k, width in enumerate(widths):
+        part = rows[rows["width"] == width]
+        colour = tuple(low + (high - low) * k / max(1, len(widths) - 1) for low, high in zip(FIRST, LAST, strict=True))
+        style = {"color": colour, "linestyle": "", "marker": "osD^"[k % 4], "markersize": 4, "label": f"width {width}"}
+        line.fill_between(part["depth"], part["line_least"], part["line_most"], color=colour, alpha=0.25, linewidth=0)
+        line.plot(part["depth"], part["line"], **style)
+        point.plot(part["depth"], part["point_theory"], color=colour, linewidth=1.4)
+        point.plot(part["depth"], part["point"], **style)
+    line.set_title("0 on the whole line (shaded: bounds)")
+    point.set_title("0 at one input (lines: exact)")
+    line.set_ylabel("share of networks")
+    for ax in (line, point):
+        ax.set_xlabel("number of hidden layers")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_ylim(0.0, 1.02)
+        ax.set_xlim(0.5, max(rows["depth"]) + 0.5)
+    legend_above(figure, point.get_lines()[1::2])
+    return figure
+
+
+FIRST, LAST = (0.11, 0.29, 0.41), (0.95, 0.64, 0.35)  # colours of the smallest and the largest width

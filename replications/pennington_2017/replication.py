@@ -1,0 +1,121 @@
+"""The variance of the squared singular values s² of the Jacobian grows in proportion to the depth. With Gaussian
+weights the rate is at least 1 per layer; with orthogonal weights on the critical line it goes to 0 with σ_w² → 1,
+so that all singular values of a deep network can be close to 1 (dynamical isometry).
+
+Setting: 30 tanh layers of 300 units, 8 seeds, no training, at two points of the critical line, where the mean of s²
+is 1. The Jacobian is that of a layer's activations by the inputs, at one random input of the fixed point's variance;
+its spread is measured by traces, n |J Jᵀ|² / |J|⁴ - 1. Theory is that of infinitely wide layers.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from pydantic import Field
+
+from pipeline.analysis.estimators import mean
+from pipeline.config.schema import Count, Positive
+from pipeline.config.validation import Section
+from pipeline.diagnostics.spectra import layer_jacobians, squared_spread
+from pipeline.figures.style import ACCENT, DARK, legend_above, styled
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
+from pipeline.replications.networks import measured, network, unit_columns
+from pipeline.theory.isometry import squared_spread as expected_spread
+from pipeline.theory.mean_field import fixed_points
+
+TITLE = "Pennington et al. 2017, Resurrecting the sigmoid in deep learning through dynamical isometry"
+
+QUANTITY = "variance over squared mean of s^2, {} weights, {} layers, (sigma_w^2, sigma_b^2) = ({:g}, {:g})"
+
+
+Counts = Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+
+
+class Point(Section):
+    """The variances of weights, times fan_in, and of biases."""
+
+    sigma_w2: Positive
+    sigma_b2: Positive
+
+
+class Settings(Section):
+    """The depths and the points of the critical line."""
+
+    depths: Counts
+    reported: Counts
+    points: Annotated[tuple[Point, ...], Field(description="a list, each entry {sigma_w2: ..., sigma_b2: ...}")]
+
+
+def total(settings: Any) -> int:
+    """The number of results of which `measure` reports each."""
+    return len(settings.initializers) * len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
+    """The spread of s^2 at each depth, averaged over seeds; inputs have the variance that the fixed point requires."""
+    own, activations = settings.replication, settings.network.activations
+    widths = settings.network.hidden_sizes
+    dims = [widths[0], *widths, 1]
+    items = [(name, seed) for name in settings.initializers for seed in settings.seeds]
+    q_stars = [fixed_points(point.sigma_w2, point.sigma_b2, activations[0])[-1] for point in own.points]
+
+    def one(item: tuple[str, int]) -> list[list[float]]:
+        """The spread of each point, the same draws scaled, at each depth."""
+        name, seed = item
+        spec = NetworkSpec(dims, activations, np.ones((widths[0], 1)))
+        drawn = network(settings.initializers[name], seed, spec, 1.0)
+        spreads = []
+        for point, q in zip(own.points, q_stars, strict=True):
+            gain, bias_std = math.sqrt(point.sigma_w2), math.sqrt(point.sigma_b2)
+            scale = math.sqrt((q - point.sigma_b2) / point.sigma_w2)
+            X = unit_columns(np.random.RandomState([seed, 2]), widths[0], 1) * scale
+            models = [(W * gain, b * bias_std) for W, b in drawn]
+            jacobians = enumerate(layer_jacobians(models, X, activations))
+            spreads.append([float(squared_spread(J)[0]) for depth, J in jacobians if depth in own.depths])
+        return spreads
+
+    found = measured(one, items, advance)
+    measurements: list[Measurement] = []
+    table = []
+    for name in settings.initializers:
+        of_seeds = [result for (other, _), result in zip(items, found, strict=True) if other == name]
+        for k, point in enumerate(own.points):
+            for i, depth in enumerate(own.depths):
+                values = [spreads[k][i] for spreads in of_seeds]
+                theory = expected_spread(depth, q_stars[k], activations[0], name == "orthogonal")
+                if depth in own.reported:
+                    text = QUANTITY.format(name, depth, point.sigma_w2, point.sigma_b2)
+                    measurements.append(mean_over_seeds(text, values, theory))
+                table.append((name, point.sigma_w2, point.sigma_b2, depth, mean(values), theory))
+    columns = ["initializer", "sigma_w2", "sigma_b2", "depth", "spread", "theory"]
+    return Replication(measurements, {"depths": pd.DataFrame(table, columns=columns)})
+
+
+@styled
+def draw(tables: dict[str, Any]) -> Figure:
+    """The spread over the depth for each point of the critical line, with theory's lines."""
+    rows = tables["depths"]
+    points = list(dict.fromkeys(zip(rows["sigma_w2"], rows["sigma_b2"], strict=True)))
+    figure = Figure(figsize=(4.5 * len(points), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(points), sharey=True, squeeze=False)[0]
+    names = list(dict.fromkeys(rows["initializer"]))
+    for (weights, biases), ax in zip(points, panels, strict=True):
+        for name, colour, marker in zip(names, (DARK, ACCENT), "os", strict=False):
+            part = rows[(rows["initializer"] == name) & (rows["sigma_w2"] == weights) & (rows["sigma_b2"] == biases)]
+            ax.plot(part["depth"], part["theory"], color=colour, linewidth=1.4)
+            ax.plot(part["depth"], part["spread"], color=colour, linestyle="", marker=marker, markersize=3.5)
+        ax.set_yscale("log")
+        ax.set_title(f"$\\sigma_w^2$ = {weights:g}, $\\sigma_b^2$ = {biases:g}")
+        ax.set_xlabel("number of layers")
+    panels[0].set_ylabel("variance over squared mean of $s^2$")
+    handles = [
+        Line2D([], [], color=colour, marker=marker, label=f"{name} weights")
+        for name, colour, marker in zip(names, (DARK, ACCENT), "os", strict=False)
+    ]
+    legend_above(figure, handles, "Lines: theory for wide layers. Points: networks, mean over the seeds.")
+    return figure
