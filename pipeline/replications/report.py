@@ -46,9 +46,9 @@ def report() -> None:
 
 
 def sections() -> tuple[list[Section], list[str]]:
-    """The results of each replication that has been run, and the names of the others. Raises UserError."""
+    """The results of each replication that has been run, by year, and the names of the others. Raises UserError."""
     found, missing = [], []
-    for name in paper.names():
+    for name in sorted(paper.names(), key=year):
         path = run.RESULTS / f"{name}.csv"
         if not path.is_file():
             missing.append(name)
@@ -58,18 +58,14 @@ def sections() -> tuple[list[Section], list[str]]:
             raise atomic_files.FileError(f"{path} is damaged; delete it and run `make replications NAME={name}`.")
         module = paper.load_module(name)
         text = inspect.getdoc(module) or ""
-        found.append(Section(name, heading(name, module.TITLE), text, getattr(module, "ANALYSIS", {}), rows))
+        found.append(Section(name, module.TITLE, text, getattr(module, "ANALYSIS", {}), rows))
     return found, missing
 
 
-def heading(name: str, title: str) -> str:
-    """The title after authors and year, which are those of the folder: "Glorot & Bengio 2010: ..."."""
-    *authors, year = name.split("_")
-    return (
-        f"{' & '.join(map(str.capitalize, authors))} {year}: {title}"
-        if year.isdecimal() and year not in title
-        else title
-    )
+def year(name: str) -> str:
+    """The year in the name of a replication; empty, which is sorted first, if there is none."""
+    last = name.rpartition("_")[2]
+    return last if last.isdecimal() else ""
 
 
 def conclusion(found: Sequence[Section]) -> str:
