@@ -224,6 +224,8 @@ def page(found: Sequence[Section], missing: Sequence[str]) -> str:
         folder = f"../replications/{one.name}"
         parts += [f"## {one.title}", one.text, f"![{one.title}](../reports/replications/{one.name}.png)"]
         parts.append(results_table(one.rows))
+        n = run.counts(one.rows)
+        parts.append(f"**{n['passed']} of {n['rows']} rows passed.**")
         if lines := failures(one):
             parts.append("\n".join(f"- {line}" for line in lines))
         files = ", ".join(f"[{file}]({folder}/{file})" for file in paper.FILES)

@@ -32,9 +32,9 @@ def test_each_content_is_published_once(root: Path, capsys: pytest.CaptureFixtur
     run.replicate(folders.make(root, "right"))
     run.replicate(folders.make(root, "wrong", params=folders.PARAMS.replace("2.0", "2.75")))
     publish.publish_all()
-    assert "MLflow: 2 of 2 replications were published" in capsys.readouterr().out
+    assert "MLflow: 2 replications published, 0 already there." in capsys.readouterr().out
     publish.publish_all()
-    assert "MLflow: 0 of 2 replications were published" in capsys.readouterr().out
+    assert "MLflow: 0 replications published, 2 already there." in capsys.readouterr().out
     right, wrong = found(root)
     assert [right.info.run_name, wrong.info.run_name] == ["right", "wrong"]
     assert [right.info.status, wrong.info.status] == ["FINISHED", "FINISHED"]
@@ -55,7 +55,7 @@ def test_each_content_is_published_once(root: Path, capsys: pytest.CaptureFixtur
     path.write_text(folders.PARAMS.replace("2.0", "2.25"))
     run.replicate("wrong")
     publish.publish_all()
-    assert "MLflow: 1 of 2 replications were published" in capsys.readouterr().out
+    assert "MLflow: 1 replication published, 1 already there." in capsys.readouterr().out
     assert sorted(each.data.tags["verdict"] for each in found(root)) == ["failed", "passed", "passed"]
 
 
