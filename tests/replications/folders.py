@@ -1,10 +1,7 @@
 """A replication in a folder of its own, to be changed at will."""
 
 import itertools
-import sys
 from pathlib import Path
-
-import pytest
 
 PARAMS = """\
 data: {name: circles, n_train: 30, n_test: 20, noise: 0.05, train_seed: 1, test_seed: 2}
@@ -61,12 +58,3 @@ def make(root: Path, name: str = "", params: str = PARAMS, published: str = PUBL
     for file, text in (("params.yaml", params), ("published.csv", published), ("replication.py", code)):
         (folder / file).write_text(text, encoding="utf-8")
     return name
-
-
-def enter(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make `root` the current folder, from which replications are imported."""
-    monkeypatch.chdir(root)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    for module in [name for name in sys.modules if name.partition(".")[0] == "replications"]:
-        monkeypatch.delitem(sys.modules, module)
-    return root

@@ -11,11 +11,6 @@ from pipeline.replications.measurement import Measurement, count_over_seeds, mea
 from tests.replications import folders
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return folders.enter(tmp_path, monkeypatch)
-
-
 def message(name: str) -> str:
     """What the user is told, on one line; no file is written."""
     with pytest.raises(UserError) as caught:

@@ -14,13 +14,6 @@ from tests.replications import folders
 pytestmark = pytest.mark.slow  # MLflow takes seconds to create a store
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
-        monkeypatch.delenv(name, raising=False)
-    return folders.enter(tmp_path, monkeypatch)
-
-
 def found(root: Path) -> list[Run]:
     client = MlflowClient(f"sqlite:///{root.as_posix()}/mlflow.db")
     experiment = client.get_experiment_by_name("weight initialization: replications")

@@ -14,11 +14,6 @@ NAN = float("nan")
 FAILING = folders.PARAMS.replace("2.0", "2.75")
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return folders.enter(tmp_path, monkeypatch)
-
-
 def written(root: Path) -> tuple[str, str, str]:
     """replications.csv, replications.md and the page."""
     report.report()
