@@ -13,6 +13,7 @@ from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.losses import Loss
 from pipeline.numerics import elementary, matrices, tails
 from pipeline.replications import paper
 from pipeline.theory import mean_field
@@ -100,6 +101,15 @@ def cases() -> Iterator[tuple[str, str]]:
             reference.at_rest(initial), [S], activations, reference.UpdateRule(0.5), 100
         ).parameters
         yield f"{arithmetic.__name__}", digest([*flat(parameters), arithmetic.predict(parameters, X, activations)])
+    initial = sample_models(fan_scaling.he_normal(), [0], [2, 33, 17, 3])
+    S = reference.samples(X, np.concatenate([X, X[:1] * X[1:]]))
+    activations, rule = [ACTIVATIONS["tanh"], ACTIVATIONS["linear"]], reference.UpdateRule(0.1)
+    for arithmetic in (reference, kernel):
+        parameters = arithmetic.descend(
+            reference.at_rest(initial), [S], activations, rule, 100, Loss.SQUARED
+        ).parameters
+        costs = arithmetic.cost(parameters, S, activations, Loss.SQUARED)
+        yield f"squared loss of {arithmetic.__name__}", digest([*flat(parameters), costs])
     for name in ("relu", "tanh", "gelu", "hardtanh", "relu6", "hard_sigmoid"):
         activation = ACTIVATIONS[name]
         values = [*mean_field.moments(activation, 1.7), *mean_field.fixed_points(1.2, 0.3, activation)]

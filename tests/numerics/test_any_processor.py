@@ -42,6 +42,8 @@ DIGESTS = {
     "digits": "7d20e4a2dd51b3c1",
     "pipeline.networks.reference": "220afce9ac9af789",
     "pipeline.networks.kernel": "220afce9ac9af789",
+    "squared loss of pipeline.networks.reference": "7019e5a14c06090d",
+    "squared loss of pipeline.networks.kernel": "7019e5a14c06090d",
     "theory of relu": "7642dd897b0881b7",
     "theory of tanh": "039d4f5a9dc82495",
     "theory of gelu": "af56e0f9d27dacb7",
