@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.replications import paper, report, run
 from pipeline.replications.report import Section
-from pipeline.stages import run_and_exit
+from pipeline.stages import progress, run_and_exit
 from pipeline.tracking import provenance, publish, store
 from pipeline.tracking.content import Details, MetricPoint, Run
 from pipeline.tracking.publish import NOTE
@@ -34,7 +34,7 @@ def publish_all() -> None:
     with store.writing(root, [LEVEL]) as opened:
         n_missing = publish.publish_runs(opened, LEVEL, runs)
         store.set_experiment_tags(opened, LEVEL, {NOTE: DESCRIPTION})
-    print(f"MLflow: {n_missing} of {len(runs)} replications were published; it had the others.")
+    print(f"MLflow: {progress.count(n_missing, 'replication')} published, {len(runs) - n_missing} already there.")
     print(report.conclusion(found) if found else "There are no results; `make replications` makes them.")
 
 

@@ -69,11 +69,13 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         Z, A = forward(models, X, activations[:-1])
         rows = []
         for depth in own.depths if name != "looks_linear" else [len(Z) - 1]:
-            n, k = combinations.shape
+            k = own.n_combinations
             d = np.repeat(combinations, own.n_points, axis=1)[None]
-            layers = [[np.tile(values, (1, 1, k)) for values in part[: depth + 1]] for part in (Z, [X[None], *A[1:]])]
-            gradients = input_gradients(models[: depth + 1], *layers, d, activations[:depth])
-            separate = np.moveaxis(gradients[0].reshape(n, k, own.n_points), 1, 0)
+            Z_all, A_all = (
+                [np.tile(values, (1, 1, k)) for values in part[: depth + 1]] for part in (Z, [X[None], *A[1:]])
+            )
+            gradients = input_gradients(models[: depth + 1], Z_all, A_all, d, activations[:depth])
+            separate = np.moveaxis(gradients[0].reshape(own.n_inputs, k, own.n_points), 1, 0)
             rows.append([mean(column.tolist()) for column in cosines(separate)[:, 0].T])
         if name != "looks_linear":
             return rows, 0.0
@@ -127,7 +129,7 @@ def draw(tables: dict[str, Any]) -> Figure:
     for (name, depth), colour, marker in zip(curves, (DARK, LIGHT, ACCENT, MIDDLE), "osD^", strict=False):
         part = rows[(rows["initializer"] == name) & (rows["depth"] == depth)]
         ax.plot(part["degrees"], part["theory"], color=colour, linewidth=1.2)
-        style = {"color": colour, "linestyle": "", "marker": marker, "markersize": 3.5, "markevery": 2}
+        style: dict[str, Any] = {"color": colour, "linestyle": "", "marker": marker, "markersize": 3.5, "markevery": 2}
         ax.plot(part["degrees"], part["cosine"], **style, label=f"{name}, {depth} ReLU layers")
     ax.set_xlabel("angle between the two inputs, degrees")
     ax.set_ylabel("cosine of the two gradients")

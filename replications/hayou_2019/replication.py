@@ -99,7 +99,7 @@ def draw(tables: dict[str, Any]) -> Figure:
     late = law[law["asymptotic"] < 2.0]
     label = "$9 \\pi^2 / (2 l^2)$"
     ax.plot(late["depth"], late["asymptotic"], color=ACCENT, linewidth=1.2, linestyle="--", label=label)
-    style = {"color": "black", "linestyle": "", "marker": "o", "markersize": 5, "zorder": 4}
+    style: dict[str, Any] = {"color": "black", "linestyle": "", "marker": "o", "markersize": 5, "zorder": 4}
     ax.plot(networks["depth"], 1.0 - networks["correlation"], **style, label="networks, mean over pairs and seeds")
     ax.set_xscale("log")
     ax.set_yscale("log")

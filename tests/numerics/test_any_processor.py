@@ -52,6 +52,7 @@ DIGESTS = {
     "theory of hard_sigmoid": "f05fa7a6052cb897",
     "wide orthonormal": "c32146ff1dca61a1",
     "mean_interval": "7ff37ebf498bb2fc",
+    "replications/tutorial": "1edfd5f2225679c4",
     **activation_cases.digests(),
     **initializer_cases.digests(),
 }
