@@ -1,9 +1,9 @@
 """Layer-sequential unit-variance (LSUV) initialization gives the outputs of every layer variance 1 on a batch of data
 within ten steps, and very deep networks then learn that do not with Xavier initialization.
 
-Setting: the digits, ReLU layers of 100 units, networks of 10, 22 and 30 layers, 8 seeds. LSUV sees 512 samples, with the
-paper's tolerance of 0.1 and at most ten steps per layer; the variance is that of the pre-activations over units and the
-same samples. Training: 5 epochs of batches of 64, momentum 0.9, rate 0.003.
+Setting: the digits, ReLU layers of 100 units, networks of 10, 22 and 30 layers, 8 seeds. LSUV uses 512 samples, the
+paper's tolerance of 0.1 and at most ten steps per layer; the variance is that of the pre-activations over units and
+the same samples. Training: 5 epochs of batches of 64, momentum 0.9, rate 0.003.
 """
 
 from collections.abc import Callable
@@ -62,12 +62,9 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
             ]
             if name == "lsuv":
                 everything = [value for values in variances for value in values]
-                measurements += [
-                    Measurement(
-                        f"smallest variance of a layer after LSUV, {depth} layers", min(everything), theory=1.0
-                    ),
-                    Measurement(f"largest variance of a layer after LSUV, {depth} layers", max(everything), theory=1.0),
-                ]
+                for word, value in (("smallest", min(everything)), ("largest", max(everything))):
+                    quantity = f"{word} variance of a layer after LSUV, {depth} layers"
+                    measurements.append(Measurement(quantity, value, theory=1.0))
     when = range(0, T.iterations + 1, T.record_every)
     per_epoch = -(-settings.data.n_train // T.samples_per_step)
     final = {}
