@@ -16,6 +16,7 @@ from numba.extending import intrinsic
 from pipeline.networks import kernel, kernel_passes, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.kernel_passes import entry
+from pipeline.networks.losses import Loss
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics import loops
 from pipeline.numerics.simd import DOUBLES, spread
@@ -118,11 +119,20 @@ def phases(models: Parameters, X: Any, Y: Any) -> dict[str, float]:
     def both(n: int) -> None:  # backward alone would repeatedly scale its own results, down to subnormals
         for _ in range(n):
             kernel_passes.forward(P, data, m, blocks, work, layers, n_layers)
-            kernel_passes.backward(P, data, m, blocks, work, layers, n_layers)
+            kernel_passes.backward(P, P, data, m, blocks, work, layers, n_layers, False, False, 0.0, 0.0)
 
     measured = [repeated(njit(f)) for f in (products, forward, both)]
     starts = np.array([0, blocks])
-    arguments = P, P, *prepared.packed.shape, *prepared.data(), starts.ctypes.data, 1, *prepared.space()
+    arguments = (
+        P,
+        P,
+        *prepared.packed.shape,
+        *prepared.data(),
+        starts.ctypes.data,
+        1,
+        *prepared.space(),
+        Loss.CROSS_ENTROPY,
+    )
     whole = best(lambda: kernel.compiled["descend_models"](*arguments, 0.0, 0.0, n)) / n
     return {
         "products forward": measured[0],

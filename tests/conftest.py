@@ -32,6 +32,7 @@ audits: {}
 """
 
 
+OTHER_STAGES = ("replications/dvc.yaml", "replications/dvc.lock")  # which the pipeline does not run
 RESULTS = ("data", "jobs", "runs", "trajectories", "diagnostics", "reports")
 LONGEST = (  # the first three need no experiments; the fourth makes them
     *("any_processor", "pipeline", "in_browser", "listing"),
@@ -81,7 +82,7 @@ class Laboratory:
             list_files, cwd=ROOT, env=os.environ | own_git, capture_output=True, check=True, text=True
         ).stdout
         for name in filter(None, tracked.split("\0")):
-            if (ROOT / name).is_file():
+            if name not in OTHER_STAGES and (ROOT / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.root / name)
         copy_compiled(ROOT, self.root)

@@ -13,7 +13,9 @@ from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.losses import Loss
 from pipeline.numerics import elementary, matrices, tails
+from pipeline.replications import paper
 from pipeline.theory import mean_field
 from pipeline.theory.correlation import correlation_map
 from pipeline.training import gradient_descent
@@ -40,6 +42,15 @@ def digest_of_recipe(name: str) -> str:
     network = NETWORK_RECIPES[name].factory(**first_settings(name))
     spec = NetworkSpec([2, 41, 20, 1], [ACTIVATIONS["relu"]] * 2, circles(301, 0.05, 1)[0])
     return digest(a for seed in range(5) for a in flat(network(np.random.RandomState(seed), spec)))
+
+
+def digest_of_replication(name: str, **own: Any) -> str:
+    """The rows of a replication whose section `replication` has these values instead."""
+    loaded = paper.load(name)
+    section = loaded.settings.replication.model_copy(update=own)
+    settings = loaded.settings.model_copy(update={"replication": section})
+    rows = paper.rows(loaded, paper.measure(loaded._replace(settings=settings), lambda n: None).measurements)
+    return hashlib.sha256(rows.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:16]
 
 
 def missing(found: Mapping[str, str], known: Mapping[str, str]) -> str:
@@ -90,6 +101,15 @@ def cases() -> Iterator[tuple[str, str]]:
             reference.at_rest(initial), [S], activations, reference.UpdateRule(0.5), 100
         ).parameters
         yield f"{arithmetic.__name__}", digest([*flat(parameters), arithmetic.predict(parameters, X, activations)])
+    initial = sample_models(fan_scaling.he_normal(), [0], [2, 33, 17, 3])
+    S = reference.samples(X, np.concatenate([X, X[:1] * X[1:]]))
+    activations, rule = [ACTIVATIONS["tanh"], ACTIVATIONS["linear"]], reference.UpdateRule(0.1)
+    for arithmetic in (reference, kernel):
+        parameters = arithmetic.descend(
+            reference.at_rest(initial), [S], activations, rule, 100, Loss.SQUARED
+        ).parameters
+        costs = arithmetic.cost(parameters, S, activations, Loss.SQUARED)
+        yield f"squared loss of {arithmetic.__name__}", digest([*flat(parameters), costs])
     for name in ("relu", "tanh", "gelu", "hardtanh", "relu6", "hard_sigmoid"):
         activation = ACTIVATIONS[name]
         values = [*mean_field.moments(activation, 1.7), *mean_field.fixed_points(1.2, 0.3, activation)]
@@ -97,3 +117,4 @@ def cases() -> Iterator[tuple[str, str]]:
         yield f"theory of {name}", digest([values, pairs])
     yield "wide orthonormal", digest([matrices.orthonormal(np.random.RandomState(0), 66, 90)])
     yield "mean_interval", digest(mean_interval(np.arange(n) / 50, 0.95) for n in (2, 10, 50))
+    yield "replications/tutorial", digest_of_replication("tutorial", n_seeds=3)

@@ -134,6 +134,14 @@ CASES: dict[str, Cases] = {
     "lecun_normal": Cases("1ac42909245892a7", [Case({}, normal(1 / FAN_IN))]),
     "lecun_uniform": Cases("7a351654897b2ef6", [Case({}, uniform(1 / FAN_IN))]),
     "lecun_truncated_normal": Cases("32209439f9041c59", [Case({}, truncated(1 / FAN_IN))]),
+    "mean_field_normal": Cases(
+        "900893a557a8c049",
+        [
+            Case({"weight_variance": 2.5, "bias_variance": 0.05}, normal(2.5 / FAN_IN)),
+            Case({"weight_variance": 2.5}, normal(2.5 / FAN_IN)),
+        ],
+        draws_biases=True,
+    ),
     "pytorch_linear": Cases("0f0bd166ff792aa0", [Case({}, stats.uniform(-1 / 20, 2 / 20))], draws_biases=True),
     "sklearn_mlp": Cases(
         "93a96219f17e38ac",

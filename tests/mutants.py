@@ -38,6 +38,9 @@ MUTATIONS = (
     Mutation("networks/reference.py", "(probability[..., 0, :] > 0.5)", "(probability[..., 0, :] > 0.4)"),
     Mutation("networks/reference.py", "rule.momentum * vW + dW", "rule.momentum * vW - dW"),
     Mutation("networks/reference.py", "W - learning_rate * dW", "W + learning_rate * dW"),
+    Mutation("networks/reference.py", "weight * (0.5 * total)", "weight * total"),
+    Mutation("networks/losses.py", "    return z - y\n", "    return y - z\n"),
+    Mutation("networks/kernel_passes.py", "load_vector(Y, k * row_step + place)", "load_vector(Y, place)"),
     Mutation("networks/parameters.py", "np.nextafter(W, np.inf)", "np.nextafter(W, -np.inf)", "diagnostics"),
     Mutation("networks/activations.py", "SELU_SCALE = 1.05", "SELU_SCALE = 1.06"),
     # distributions
@@ -69,7 +72,7 @@ MUTATIONS = (
     ),
     Mutation("figures/audit_figure.py", "* step : step]", "* step]", "figures/test_audit_figure.py"),
     Mutation("figures/audit_figure.py", "n // 4)", "0)", "figures/test_audit_figure.py"),
-    Mutation("figures/audit_figure.py", "s = s / STD_WITHIN_2 if cut", "s = s if cut", "figures/test_audit_figure.py"),
+    Mutation("figures/audit_figure.py", "(x * x)) / curve.std", "(x * x))", "figures/test_audit_figure.py"),
     Mutation("figures/audit_figure.py", "z - curve.mean", "z + curve.mean", "figures/test_audit_figure.py"),
     Mutation(
         "reporting/audit_report.py", "STATES.index(audits[name].state), name", "name", "reporting/test_audit_report.py"

@@ -43,14 +43,17 @@ def measured_label(audits: Sequence[LayerAudit], activations: Sequence[Activatio
     """
     n_out = audits[-1].layer.units
     X, Y = as_batch(data, audits[0].layer.fan_in, n_out)
-    parameters = [(np.asarray(audit.layer.matrix(), dtype=np.float64)[None], _biases(audit)[None]) for audit in audits]
+    layers = [audit.layer for audit in audits]
+    parameters = [(np.asarray(each.matrix(), np.float64)[None], each.biases()[None, :, None]) for each in layers]
     of_data = Y is not None
     chosen = np.arange(min(MOST_SAMPLES, len(X))) * len(X) // min(MOST_SAMPLES, len(X))
     X = np.ascontiguousarray(X[chosen].T)
     classes = np.asarray(Y, dtype=np.float64)[chosen] if of_data else projected_classes(X, max(2, n_out))
     S = Stack(parameters, X, classes[None], activations)
-    model: dict[str, Any] = {name: _measured(LAYER_QUANTITIES, name, S)[0].tolist() for name in OF_LAYERS}
-    model |= {name: float(_measured(MODEL_QUANTITIES, name, S)[0]) for name in OF_MODELS}
+    of_layers: Any = LAYER_QUANTITIES
+    of_models: Any = MODEL_QUANTITIES
+    model: dict[str, Any] = {name: of_layers[name].measured(S)[0].tolist() for name in OF_LAYERS}
+    model |= {name: float(of_models[name].measured(S)[0]) for name in OF_MODELS}
     label = label_model(model, Plan(1.0, steps, class_counts(classes[None]).entropy))
     if label.name in RATES:
         label = Label("healthy", "")
@@ -95,13 +98,3 @@ def projected_classes(X: Array, n_classes: int) -> Array:
     middle = np.sort(Z, axis=1)[:, Z.shape[1] // 2]
     classes: Array = np.argmax(Z - middle[:, None], axis=0).astype(np.float64)
     return classes
-
-
-def _biases(audit: LayerAudit) -> Array:
-    if audit.layer.bias is None:
-        return np.zeros((audit.layer.units, 1))
-    return np.asarray(audit.layer.bias.read(), dtype=np.float64).reshape(audit.layer.units, 1)
-
-
-def _measured(quantities: Any, name: str, S: Stack) -> Any:
-    return quantities[name].measured(S)

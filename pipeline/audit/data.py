@@ -72,8 +72,7 @@ def data_dependence(
         Z = product(W[None], h)[0]
         found.append(layer_p(W, Z, h, family))
         if l < len(activations):
-            b = 0.0 if layer.bias is None else np.asarray(layer.bias.read(), dtype=np.float64).reshape(-1, 1)
-            h = np.asarray(activations[l].phi(Z + b))
+            h = np.asarray(activations[l].phi(Z + layer.biases()[:, None]))
     return found
 
 

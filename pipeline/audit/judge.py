@@ -21,14 +21,7 @@ from pipeline.audit.results import Finding
 from pipeline.distributions.explain import Explained, candidates, explain
 from pipeline.distributions.goodness import NOT_TESTED, TESTS, p_values
 from pipeline.distributions.laws import Fans, Law, law
-from pipeline.distributions.structures import (
-    RANDOM,
-    Structure,
-    count_equal,
-    equal_rows,
-    may_be_orthogonal,
-    structure,
-)
+from pipeline.distributions.structures import RANDOM, Structure, count_equal, equal_rows, may_be_orthogonal, structure
 from pipeline.distributions.summary import summarize
 from pipeline.model_files.layers import IN_OUT, Layer
 from pipeline.model_files.tensors import count
@@ -78,21 +71,16 @@ def examine_matrix(matrix: NDArray[Any], dtype: str, fans: Sequence[Fans], expec
         as_expected |= not expect and kind.name not in ("zeros", "constant")
         return Weights(summary, pairs, kind, [], [], 1.0 if as_expected else 0.0)
     if SAME_STRUCTURE.get(expect.partition("(")[0], expect) == "orthogonal" and may_be_orthogonal(summary, pairs):
-        return Weights(summary, pairs, Structure("orthogonal", "or random: too few weights to tell"), [], [], 1.0)
+        return Weights(
+            summary, pairs, Structure("orthogonal", "or random: too few weights to distinguish"), [], [], 1.0
+        )
     found = explain(summary, pairs, fans)
-    expected = [Explained(wanted, p_values(summary, pairs, wanted), 0.0) for wanted in _expected(expect, fans)]
-    if not expect:
-        expected = found
+    laws = [law(expect, fan) for fan in fans] if expect and expect.partition("(")[0] not in STRUCTURES else []
+    expected = [Explained(one, p_values(summary, pairs, one), 0.0) for one in laws] if expect else found
     weights = Weights(summary, pairs, kind, found, expected, max((one.p for one in expected), default=0.0))
     if weights.p < SCALED and expect in ("", SCALED_UNITS.name) and has_scaled_units(weights, matrix):
         return weights._replace(structure=SCALED_UNITS, p=1.0)
     return weights
-
-
-def _expected(expect: str, fans: Sequence[Fans]) -> list[Law]:
-    if not expect or expect.partition("(")[0] in STRUCTURES:
-        return []
-    return [law(expect, fan) for fan in fans]
 
 
 def fault(name: str, weights: Weights, matrix: NDArray[Any], expect: str, p: float) -> Finding:
@@ -102,7 +90,7 @@ def fault(name: str, weights: Weights, matrix: NDArray[Any], expect: str, p: flo
         return certain
     target = f"the expected {expect}" if expect else "the law of any initializer"
     if weights.structure is not RANDOM:
-        return Finding(name, "wrong_law", f"the weights are {_structure_text(weights.structure)}, not {expect}", 0.0)
+        return Finding(name, "wrong_law", f"the weights are {weights.structure}, not {expect}", 0.0)
     named = [one for one in candidates(weights.found) if one.p > NAMED]
     wanted = weights.expected[0].law if weights.expected and expect else None
     if named:
@@ -113,9 +101,10 @@ def fault(name: str, weights: Weights, matrix: NDArray[Any], expect: str, p: flo
     if has_scaled_units(weights, matrix):
         return Finding(name, "data_dependent", f"the weights are {SCALED_UNITS.detail}", p)
     if are_independent(weights, matrix):
-        return Finding(
-            name, "wrong_family", f"independent draws, but of no known distribution: {_shape_text(weights)}", p
-        )
+        summary = weights.summary
+        kurtosis = summary.fourth / summary.n / (summary.mean_square * summary.mean_square)
+        shape = f"kurtosis {kurtosis:.3g}, where a normal distribution has 3 and a uniform one 1.8"
+        return Finding(name, "wrong_family", f"independent draws, but of no known distribution: {shape}", p)
     return Finding(name, "not_initial", f"the weights do not follow {target}: {_why(weights)}", p)
 
 
@@ -176,25 +165,15 @@ def _named(one: Explained, wanted: Law | None, expect: str, weights: Weights) ->
 
 
 def _why(weights: Weights) -> str:
-    """The tests that refuse the most likely law, in words."""
+    """The tests that reject the most likely law, as a clause."""
     if not weights.found:
         return "no law has this scale"
     best = max(weights.found, key=lambda one: one.p)
     worst = sorted(best.tests, key=lambda test: best.tests[test])[:2]
-    refused = " and ".join(TESTS[test] for test in worst if best.tests[test] * len(best.tests) < NAMED)
-    return f"for draws of {first_name(best.law)}, {refused or 'the results of the tests'} would be unlikely"
+    rejected = " and ".join(TESTS[test] for test in worst if best.tests[test] * len(best.tests) < NAMED)
+    return f"for draws of {first_name(best.law)}, {rejected or 'the results of the tests'} would be unlikely"
 
 
 def first_name(law: Law) -> str:
     """The first of the names of a law."""
     return law.name.partition(" = ")[0]
-
-
-def _shape_text(weights: Weights) -> str:
-    summary = weights.summary
-    kurtosis = summary.fourth / summary.n / (summary.mean_square * summary.mean_square)
-    return f"kurtosis {kurtosis:.3g}, where a normal distribution has 3 and a uniform one 1.8"
-
-
-def _structure_text(kind: Structure) -> str:
-    return f"{kind.name} ({kind.detail})" if kind.detail else kind.name

@@ -1,4 +1,4 @@
-"""Names of laws: from a name in the laboratory's or a framework's words to that of the catalogue.
+"""Names of laws: from an initializer's name in the laboratory or a framework to that of the law in the catalogue.
 
 "he_normal" is a normal distribution here and in PyTorch, which calls it kaiming_normal_, and one truncated at 2
 standard deviations in Keras and JAX. So "he_normal" is a normal distribution, unless the model is of Keras or Flax;
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.audit.judge import STRUCTURES
-from pipeline.config.messages import folded, hint, shown
+from pipeline.config.messages import fits, folded, hint, shown
 from pipeline.config.recipe_names import framework_names, suggestion
 from pipeline.distributions.laws import BY_NAME
 from pipeline.errors import UserError
@@ -33,12 +33,8 @@ DEFAULTS = {  # initializers of Keras and PyTorch without fixed settings, and wh
 }
 FREE = {"normal": {"std"}, "truncated_normal": {"std"}, "uniform": {"low", "high"}}  # recipes with any such settings
 FAR = 5.0  # standard deviations from which a bound cuts nothing off: 1 draw in two million is beyond
-KAIMING = {  # recipes whose scale PyTorch's argument `nonlinearity` changes, for those without a law of their own
-    "relu": "he",
-    "leaky_relu": "he",
-    "linear": "lecun",
-    "sigmoid": "lecun",
-}
+# Recipes whose scale PyTorch's argument `nonlinearity` changes, for those without a law of their own
+KAIMING = {"relu": "he", "leaky_relu": "he", "linear": "lecun", "sigmoid": "lecun"}
 OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -66,7 +62,7 @@ def value_of(node: ast.AST, names: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.BinOp | ast.UnaryOp) and type(node.op) in OPERATORS:
         operands = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
         values = [value_of(operand, names) for operand in operands]
-        small = all(_is_number(value) and abs(value) < 1e9 for value in values)
+        small = all(fits(value, float) and abs(value) < 1e9 for value in values)
         if small and (not isinstance(node.op, ast.Pow) or values[1] == 2):
             return OPERATORS[type(node.op)](*values)
     if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "sqrt" and len(node.args) == 1:
@@ -115,7 +111,7 @@ def documented(laws: Sequence[str], expected: Sequence[str] = ()) -> list[str]:
 
 
 def law_of(name: str, framework: str = "") -> str:
-    """The name in the catalogue, or of a structure, that an initializer's name in any framework's words stands for.
+    """The name in the catalogue, or of a structure, of an initializer's name in any framework.
 
     `framework` is that of the model: "pytorch", "keras", "flax", ... or "". Raises UserError, with a suggestion, for
     other names, and for laws that need settings and have none.
@@ -124,7 +120,7 @@ def law_of(name: str, framework: str = "") -> str:
     try:
         call = read_call(text)
     except ValueError:
-        if text in BY_NAME:  # a mistake, described in words
+        if text in BY_NAME:  # a mistake, which is not a call
             return text
         raise _unknown(name) from None
     recipe, settings = _translated(call, framework)
@@ -134,7 +130,11 @@ def law_of(name: str, framework: str = "") -> str:
         return recipe
     if (found := _in_catalogue(recipe, settings)) is not None:
         return found
-    if recipe in FREE and set(settings) - {"mean"} == FREE[recipe] and all(map(_is_number, settings.values())):
+    if (
+        recipe in FREE
+        and set(settings) - {"mean"} == FREE[recipe]
+        and all(fits(value, float) for value in settings.values())
+    ):
         try:
             RECIPES[recipe].factory(**{key: value for key, value in settings.items() if key != "mean"})
         except ValueError as error:
@@ -156,7 +156,7 @@ def _unknown(name: str) -> UserError:
 
 
 def _translated(call: Call, framework: str) -> tuple[str, dict[str, Any]]:
-    """Recipe and settings for a name in the words of `framework`, or else of the laboratory, or else of others."""
+    """Recipe and settings for a name of `framework`, or else of the laboratory, or else of another framework."""
     bases = {rule.partition("(")[0] for rule in BY_NAME}
     recipe, column = call.name, ""
     if (own := _column_names(framework).get(folded(call.name))) is not None:
@@ -196,7 +196,7 @@ def _truncated(call: Call) -> tuple[str, dict[str, Any]]:
     """PyTorch's trunc_normal_(tensor, mean, std, a, b), whose bounds are values: if far away they cut nothing off."""
     given: dict[str, Any] = {"mean": 0.0, "std": 1.0, "a": -2.0, "b": 2.0}
     given |= {**dict(zip(given, call.arguments, strict=False)), **call.keywords}
-    if len(given) > 4 or not all(map(_is_number, given.values())) or not given["std"] > 0.0:
+    if len(given) > 4 or not all(fits(value, float) for value in given.values()) or not given["std"] > 0.0:
         return "truncated_normal", given
     low, high = ((given[bound] - given["mean"]) / given["std"] for bound in "ab")
     settings = {"std": given["std"]} | ({"mean": given["mean"]} if given["mean"] else {})
@@ -237,7 +237,7 @@ def _in_catalogue(recipe: str, settings: Mapping[str, Any]) -> str | None:
     for rule in BY_NAME:
         try:
             known = read_call(rule)
-        except ValueError:  # a mistake, described in words
+        except ValueError:  # a mistake, which is not a call
             continue
         if known.name == recipe and all(
             _equal(settings.get(key, defaults.get(key)), known.keywords.get(key, defaults.get(key)))
@@ -248,10 +248,6 @@ def _in_catalogue(recipe: str, settings: Mapping[str, Any]) -> str | None:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    if _is_number(a) and _is_number(b):
+    if fits(a, float) and fits(b, float):
         return bool(abs(a - b) <= CLOSE * max(abs(a), abs(b)))
     return bool(a == b)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

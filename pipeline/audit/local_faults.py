@@ -101,16 +101,11 @@ def _fits(W: NDArray[Any], dtype: str, weights: Weights, wanted: Law | None) -> 
     """Whether the expected law, or a family of any scale, explains weights of which some were replaced or left out."""
     summary = summarize(W, dtype)
     laws = [one.law for one in weights.found if not one.law.free] + ([wanted] if wanted else [])
-    laws = [law for law in [*laws, *free_laws(summary)] if _may_fit(summary, law)]
-    if not laws:
-        return False
-    pairs = dependence(W)
+    # Products of units take longer than the other tests, which most laws fail
+    first = {law: min(p_values(summary, NOT_TESTED, law).values()) for law in [*laws, *free_laws(summary)]}
+    laws = [law for law, p in first.items() if len(TESTS) * p > NAMED]
+    pairs = dependence(W) if laws else NOT_TESTED
     return any(combined(p_values(summary, pairs, law)) > NAMED for law in laws)
-
-
-def _may_fit(summary: Summary, law: Law) -> bool:
-    """Whether the law may explain the weights, by the tests that need no products of units: the others take longer."""
-    return len(TESTS) * min(p_values(summary, NOT_TESTED, law).values()) > NAMED
 
 
 def has_scaled_units(weights: Weights, matrix: NDArray[Any]) -> bool:

@@ -16,6 +16,7 @@ from pipeline.audit.law_names import documented, law_of
 from pipeline.audit.results import AS_INTENDED, Audit
 from pipeline.audit.run import JUDGED, audit_layers
 from pipeline.config.messages import hint, nearest
+from pipeline.config.recipe_names import ALSO_CALLED
 from pipeline.distributions.laws import BY_NAME, Fans
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
@@ -24,7 +25,6 @@ from pipeline.model_files.objects import from_object
 from pipeline.model_files.tensors import Model
 from pipeline.networks.activations import ACTIVATIONS
 
-ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
 EXPECT = 'a text, such as "he_normal", or a mapping, such as {"*": "he_normal", "head": "zeros"}'
 LEVEL = 0.01
 DISTRIBUTION = "weight-initialization-laboratory"
@@ -43,15 +43,11 @@ class ModelAudit(Audit):
 
 
 def audit(
-    model: Any,
-    expect: str | Mapping[str, str] = "",
-    activation: str = "",
-    data: Any = None,
-    level: float = LEVEL,
+    model: Any, expect: str | Mapping[str, str] = "", activation: str = "", data: Any = None, level: float = LEVEL
 ) -> ModelAudit:
     """The audit of a file (a path) or of a live model of PyTorch, Keras, Flax or scikit-learn, or of arrays.
 
-    `expect` is the initializer that was meant, in the words of the laboratory or of a framework ("he_normal",
+    `expect` is the initializer that was meant, by its name in the laboratory or in a framework ("he_normal",
     "kaiming_normal_"), or a mapping from layers' names, in which * stands for any characters, to initializers; for
     layers without one any documented initializer is right. `activation` is that of the hidden layers; `data` a batch of
     inputs (m, n_0), a pair of inputs and class numbers (m,), or a .npy or .npz file with X and maybe Y; `level` the
@@ -113,7 +109,7 @@ def mistakes(audit: Audit) -> list[str]:
 
 
 def expectations(expect: str | Mapping[str, str], found: Sequence[Layer], framework: str) -> str | dict[str, str]:
-    """The expected laws in the words of the catalogue, those of a mapping by the names of the layers that match.
+    """The expected laws by their names in the catalogue, those of a mapping by the names of the layers that match.
 
     A later pattern of the mapping replaces an earlier one for the layers that both match. The pattern * stands for the
     layers to which an expectation for the whole network applies. Raises UserError for an unknown law, or a pattern

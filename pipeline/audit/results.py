@@ -46,14 +46,14 @@ class Finding(NamedTuple):
     cause: str  # one of CAUSES
     text: str  # a sentence with the numbers
     p: float  # corrected for all layers and tests of the network; 0 if certain, NaN if predicted by theory
-    fix: str = ""  # a line of code in the framework's words
+    fix: str = ""  # a line of code for the framework
 
 
 class Power(NamedTuple):
     """What could have been detected in a layer with 95 % probability at the level of the audit."""
 
     std_factor: float  # standard deviations wrong by this factor or its inverse
-    separates: tuple[tuple[str, str], ...]  # pairs of families that the number of weights tells from each other
+    separates: tuple[tuple[str, str], ...]  # pairs of families that so many weights distinguish
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class LayerAudit:
 
 @dataclass(frozen=True)
 class Suitability:
-    """What theory, and a batch of data if there is one, say of training a network with the measured variances."""
+    """The prediction for training with the measured variances, from theory and a batch of data if there is one."""
 
     activation: str
     label: str  # of `diagnostics.labels`, or "healthy"

@@ -20,7 +20,13 @@ from pipeline.audit.results import (
     Power,
 )
 from pipeline.audit.suitability import NOT_DECIDED, as_chain, suitability
-from pipeline.audit.vectors import audit_normalization, bias_findings, has_small_bias, judge_zero_scales
+from pipeline.audit.vectors import (
+    audit_normalization,
+    bias_findings,
+    has_small_bias,
+    normalization_findings,
+    zero_scales,
+)
 from pipeline.distributions.explain import candidates
 from pipeline.distributions.families import NORMAL
 from pipeline.distributions.laws import BY_NAME
@@ -31,14 +37,8 @@ from pipeline.model_files.layers import Layer
 from pipeline.numerics.sums import Array, integer_sum
 
 JUDGED = ("dense", "convolution", "recurrent", "other")  # kinds to which an expectation for the whole network applies
-WITH_DRAWS = {
-    "random",
-    "orthogonal",
-    "sparse",
-    "martens_sparse",
-    "looks_linear",
-    "data_dependent",
-}  # structures that depend on a seed
+# Structures that depend on a seed
+WITH_DRAWS = ("random", "orthogonal", "sparse", "martens_sparse", "looks_linear", "data_dependent")
 FROM_DATA = ("lsuv", "data_dependent")  # initializers that use data
 SAME = 0.999  # correlation above which two layers hold the same draws, and not only similar ones
 
@@ -57,8 +57,8 @@ def audit_layers(
     """The audit of layers in the order of the network.
 
     `expect` is the law or structure of the catalogue that the weights should have, for all layers or by layer name; ""
-    stands for any law. `activation` is that of the hidden layers, "" if the layers say it or nothing is known. `data`
-    is a batch of inputs (m, n_0). `trained` is a reason why the model is not at initialization, if the file has one.
+    stands for any law. `activation` is that of the hidden layers, "" if unknown or known of each layer. `data` is a
+    batch of inputs (m, n_0). `trained` is a reason why the model is not at initialization, if the file has one.
 
     At most a share `level` of networks whose weights are drawn as expected gets an alarm. Raises KeyError for a law
     that is not in the catalogue.
@@ -71,54 +71,51 @@ def audit_layers(
         + integer_sum(1 + (layer.bias is not None) for layer in checked if layer.kind != "normalization")
     )
     audits: list[LayerAudit] = []
+    found: list[Finding] = []
     draws: list[tuple[str, tuple[Array, Array]]] = []
-    families: dict[str, str] = {}
-    by_name: dict[str, Layer] = {}
-    wanted_by: dict[str, str] = {}
+    families: list[str] = []  # of the weights of each layer that is not a normalization
     for layer in checked:
-        by_name[layer.name], wanted_by[layer.name] = layer, ""
         if layer.kind == "normalization":
             audits.append(audit_normalization(layer))
+            found += normalization_findings(layer)
             continue
         wanted = expect.get(layer.name, "") if isinstance(expect, Mapping) else expect if layer.kind in JUDGED else ""
-        wanted_by[layer.name] = wanted
         weights, matrix = examine(layer, wanted)
         p = min(1.0, n_tests * weights.p)
-        findings = [fault(layer.name, weights, matrix, wanted, p)] if p < level else []
+        if p < level:
+            found.append(fault(layer.name, weights, matrix, wanted, p))
         if layer.bias is not None:
-            findings += bias_findings(layer, weights, wanted, n_tests, level, notes)
-        audits.append(_layer_audit(layer, weights, wanted, findings, level / n_tests))
-        families[layer.name] = weights.found[0].law.family.name if weights.found else NORMAL.name
+            found += bias_findings(layer, weights, wanted, n_tests, level, notes)
+        audits.append(_layer_audit(layer, weights, wanted, level / n_tests))
+        families.append(weights.found[0].law.family.name if weights.found else NORMAL.name)
         if not weights.summary.non_finite and weights.structure.name in WITH_DRAWS:
             draws.append((layer.name, prefixes(matrix)))
         del matrix  # before the next layer is mapped
     if len(draws) > 1:
-        audits = _with_matches(audits, draws, level, n_tests, notes)
+        found += _same_draws(audits, draws, level, n_tests, notes)
     predicted = suitability(audits, activation, data)  # which raises UserError for a batch that does not fit
     if data is not None:
-        audits = _with_data(audits, families, activation, data, level, n_tests, notes)
-    audits = judge_zero_scales(audits, notes)
-    state = _state(audits, trained)
-    found = sorted((finding for audit in audits for finding in audit.findings), key=lambda one: one.p)
-    if trained and layers:
-        found.insert(0, Finding("", "not_initial", trained, 0.0, _fix("not_initial", layers[0], "", framework, "")))
+        found += _data_dependent(audits, families, activation, data, level, n_tests, notes)
+    found += zero_scales(audits, notes)
+    place = {audit.layer.name: i for i, audit in enumerate(audits)}
+    found.sort(key=lambda one: (one.p, place[one.layer]))
+    state = _state(audits, found, trained)
     judged = None if isinstance(predicted, str) else predicted
     if isinstance(predicted, str):
         notes.append(f"training was not predicted: {predicted}")
-    redrawn = {audit.layer.name: wanted_by[audit.layer.name] or _documented(audit) for audit in audits}
-    unsuitable: list[Finding] = []
+    laws = {audit.layer.name: (audit.expected or [_documented(audit)])[0] for audit in audits}
+    layer_of = {audit.layer.name: audit.layer for audit in audits}
+    found = [
+        one._replace(fix=fix(one.cause, layer_of[one.layer], laws[one.layer], framework, activation)) for one in found
+    ]
+    if trained and layers:
+        found.insert(0, Finding("", "not_initial", trained, 0.0, fix("not_initial", layers[0], "", framework)))
     if judged and state in (AS_INTENDED, ALARM) and judged.label not in ("healthy", NOT_DECIDED):
         text = f"with the measured variances the network is {judged.label}: {judged.reason}"
-        line = "" if found else _fix("unsuitable", checked[0], redrawn[checked[0].name], framework, activation)
-        unsuitable = [Finding("", "unsuitable", text, math.nan, line)]
+        first = checked[0]
+        line = "" if found else fix("unsuitable", first, laws[first.name], framework, activation)
+        found.append(Finding("", "unsuitable", text, math.nan, line))
         state = ALARM
-    found = [
-        one
-        if one.fix or not one.layer
-        else one._replace(fix=_fix(one.cause, by_name[one.layer], redrawn[one.layer], framework, activation))
-        for one in found
-    ]
-    found += unsuitable
     audits = [replace(audit, findings=[one for one in found if one.layer == audit.layer.name]) for audit in audits]
     return Audit(source, framework, state, level, audits, found, judged, notes)
 
@@ -129,57 +126,44 @@ def _documented(audit: LayerAudit) -> str:
     return next((name for name in names if name in BY_NAME and BY_NAME[name].documented), "")
 
 
-def _fix(cause: str, layer: Layer, wanted: str, framework: str, activation: str) -> str:
-    return fix(cause, layer, [wanted] if wanted else [], framework, activation)
-
-
-def _with_data(
-    audits: list[LayerAudit],
-    families: Mapping[str, str],
+def _data_dependent(
+    audits: Sequence[LayerAudit],
+    families: Sequence[str],
     activation: str,
     data: Any,
     level: float,
     n_tests: int,
     notes: list[str],
-) -> list[LayerAudit]:
-    """The audits, with a finding for each layer whose weights depend on the batch."""
+) -> list[Finding]:
+    """A finding for each layer whose weights depend on the batch, unless they should or nothing is expected of them."""
     chain = as_chain(audits, activation)
     if isinstance(chain, str) or not chain.dense:
         notes.append(f"dependence on the data was not tested: {chain if isinstance(chain, str) else 'convolutions'}")
-        return audits
+        return []
     from pipeline.audit.batch import as_batch  # these compile their matrix products
     from pipeline.audit.data import data_dependence
 
     layers = [audit.layer for audit in audits]
     X, _ = as_batch(data, layers[0].fan_in, layers[-1].units)
-    p_values = data_dependence(layers, [families[layer.name] for layer in layers], chain.activations, X)
     found = []
-    for audit, p in zip(audits, p_values, strict=True):
+    for audit, p in zip(audits, data_dependence(layers, families, chain.activations, X), strict=True):
         if not n_tests * p < level:  # NaN too
-            found.append(audit)
             continue
         text = f"the mean square of its pre-activations on the batch has probability {p:.1g} for independent weights"
         if audit.expected and audit.expected[0] not in FROM_DATA:
-            found.append(
-                replace(
-                    audit, findings=[*audit.findings, Finding(audit.layer.name, "data_dependent", text, n_tests * p)]
-                )
-            )
+            found.append(Finding(audit.layer.name, "data_dependent", text, n_tests * p))
         else:
             notes.append(f"{audit.layer.name}: {text}: they were scaled on these data, or trained")
-            found.append(audit)
     return found
 
 
-def _layer_audit(layer: Layer, weights: Weights, wanted: str, findings: list[Finding], level: float) -> LayerAudit:
+def _layer_audit(layer: Layer, weights: Weights, wanted: str, level: float) -> LayerAudit:
     summary = weights.summary
     n = summary.n
     if summary.non_finite:
         found = []
     elif weights.structure is not RANDOM:
-        name = weights.structure.name
-        detail = f" ({weights.structure.detail})" if weights.structure.detail else ""
-        found = [Candidate(name + detail, 1.0, 1.0)]
+        found = [Candidate(str(weights.structure), 1.0, 1.0)]
     else:
         found = [Candidate(one.law.name, one.p, one.share) for one in candidates(weights.found)]
     finite = not summary.non_finite
@@ -193,24 +177,24 @@ def _layer_audit(layer: Layer, weights: Weights, wanted: str, findings: list[Fin
         candidates=found,
         expected=[wanted] if wanted else [],
         p=weights.p,
-        findings=findings,
+        findings=[],
         power=Power(std_factor(n, level), tuple(separated(n))),
     )
 
 
-def _with_matches(
-    audits: list[LayerAudit],
+def _same_draws(
+    audits: Sequence[LayerAudit],
     draws: Sequence[tuple[str, tuple[Array, Array]]],
     level: float,
     n_tests: int,
     notes: list[str],
-) -> list[LayerAudit]:
-    """The audits, with a finding for each layer whose draws are those of an earlier one."""
-    found: dict[str, Finding] = {}
-    by_name = {audit.layer.name: audit.layer for audit in audits}
+) -> list[Finding]:
+    """A finding for each layer whose draws are those of an earlier one."""
+    found = []
+    layers = {audit.layer.name: audit.layer for audit in audits}
     for match in matches([values for _, values in draws], level / n_tests):
         first, second = draws[match.first][0], draws[match.second][0]
-        one, other = by_name[first], by_name[second]
+        one, other = layers[first], layers[second]
         if match.equal and "embedding" in (one.kind, other.kind) and one.weight.shape == other.weight.shape:
             notes.append(f"{second} has the weights of {first}: an output layer tied to the embedding")
             continue
@@ -222,25 +206,18 @@ def _with_matches(
             text = (
                 f"the first {match.length} weights have a correlation of {match.correlation:.3g} with those of {first}"
             )
-        found[second] = Finding(second, "same_draws", text, min(1.0, n_tests * match.p))
-    return [
-        audit if audit.layer.name not in found else replace(audit, findings=[*audit.findings, found[audit.layer.name]])
-        for audit in audits
-    ]
+        found.append(Finding(second, "same_draws", text, min(1.0, n_tests * match.p)))
+    return found
 
 
-def _state(audits: Sequence[LayerAudit], trained: str) -> str:
+def _state(audits: Sequence[LayerAudit], found: Sequence[Finding], trained: str) -> str:
     """The verdict: if half of the layers follow no distribution of an initializer, the network is a trained one."""
-    judged = [audit for audit in audits if audit.layer.kind != "normalization"]
+    judged = {audit.layer.name: audit for audit in audits if audit.layer.kind != "normalization"}
     if not judged:
         return NOT_CHECKED
-    moved = [
-        audit
-        for audit in judged
-        if any(one.cause == "not_initial" for one in audit.findings)
-        or (any(one.cause in ("bias", "normalization") for one in audit.findings) and has_small_bias(audit))
-    ]  # fmt: skip
-    weights = [audit for audit in moved if any(one.cause == "not_initial" for one in audit.findings)]
+    weights = {one.layer for one in found if one.cause == "not_initial"}
+    biases = {one.layer for one in found if one.cause == "bias"}
+    moved = weights | {name for name in biases if has_small_bias(judged[name])}
     if trained or 2 * len(moved) > len(judged) or (weights and 2 * len(weights) >= len(judged)):
         return NOT_INITIAL
-    return ALARM if any(audit.findings for audit in audits) else AS_INTENDED
+    return ALARM if found else AS_INTENDED

@@ -114,12 +114,14 @@ def as_chain(layers: Sequence[LayerAudit], activation: str) -> Chain | str:
     activations = [ACTIVATIONS[name] for name in names]
     if why := without_theory(activations):
         return f"the network {why}"
-    biases = [bias_moments(audit) for audit in layers]
+    biases = [audit.layer.biases() for audit in layers]
+    means = [float(lane_sum(pad(b))) / b.size for b in biases]
+    squares = [float(lane_sum(pad(b * b))) / b.size for b in biases]
     sigma_w2 = [audit.std * audit.std * audit.layer.fan_in for audit in layers]
-    for audit, weight, (_, square) in zip(layers, sigma_w2, biases, strict=True):
+    for audit, weight, square in zip(layers, sigma_w2, squares, strict=True):
         if not (math.isfinite(weight) and math.isfinite(square)):
             return f"{audit.layer.name} has weights or biases that are not finite, or too large"
-    return Chain(layers, sigma_w2, [square for _, square in biases], activations, [mean for mean, _ in biases])
+    return Chain(layers, sigma_w2, squares, activations, means)
 
 
 def beyond_theory(chain: Chain) -> str:
@@ -133,14 +135,6 @@ def beyond_theory(chain: Chain) -> str:
         if significant and square > SMALL_BIAS * weight:
             return f"{audit.layer.name} has biases of mean {mean:.3g}, but theory assumes mean 0"
     return ""
-
-
-def bias_moments(audit: LayerAudit) -> tuple[float, float]:
-    """Mean and mean square of the biases of a layer; 0 if it has none."""
-    if audit.layer.bias is None:
-        return 0.0, 0.0
-    b = np.asarray(audit.layer.bias.read(), dtype=np.float64).ravel()
-    return float(lane_sum(pad(b))) / b.size, float(lane_sum(pad(b * b))) / b.size
 
 
 def theory_label(chain: Chain, signal: Array, depth: float, steps: int) -> Label:

@@ -1,7 +1,7 @@
 """The audit of what is not a weight matrix: biases, and the scales and shifts of normalization layers."""
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
 
 from pipeline.audit.judge import STRUCTURES
 from pipeline.audit.local_faults import Weights
@@ -37,41 +37,40 @@ def bias_findings(
 
 
 def audit_normalization(layer: Layer) -> LayerAudit:
-    """The audit of scale and shift of a normalization layer, which start as constants."""
-    findings = []
+    """The audit of a normalization layer, whose scale and shift start as constants."""
     scale = biases.classify(layer.weight.read(), layer.weight.dtype, ())
-    parts = [("scale", scale)]
-    if layer.bias is not None:
-        parts.append(("shift", biases.classify(layer.bias.read(), layer.bias.dtype, ())))
-    for what, values in parts:
-        if values.name == "non_finite":
-            findings.append(Finding(layer.name, "non_finite", f"its {what} is NaN or infinite", 0.0))
-        elif values.name not in ("zeros", "constant"):
-            findings.append(Finding(layer.name, "normalization", f"its {what} is not constant", 0.0))
     n = math.prod(layer.weight.shape)
     return LayerAudit(
-        layer, n, math.nan, scale.std, math.nan, "constant", [Candidate(scale.text, 1.0, 1.0)], [], 1.0, findings,
+        layer, n, math.nan, scale.std, math.nan, "constant", [Candidate(scale.text, 1.0, 1.0)], [], 1.0, [],
         Power(1.0, ()),
     )  # fmt: skip
 
 
-def judge_zero_scales(audits: list[LayerAudit], notes: list[str]) -> list[LayerAudit]:
-    """The audits, with a finding for each normalization layer if the scales of all of them are 0; else a note."""
+def normalization_findings(layer: Layer) -> list[Finding]:
+    """What is wrong with the scale and shift of a normalization layer."""
+    findings = []
+    for what, tensor in (("scale", layer.weight), ("shift", layer.bias)):
+        kind = "constant" if tensor is None else biases.classify(tensor.read(), tensor.dtype, ()).name
+        if kind == "non_finite":
+            findings.append(Finding(layer.name, "non_finite", f"its {what} is NaN or infinite", 0.0))
+        elif kind not in ("zeros", "constant"):
+            findings.append(Finding(layer.name, "normalization", f"its {what} is not constant", 0.0))
+    return findings
+
+
+def zero_scales(audits: Sequence[LayerAudit], notes: list[str]) -> list[Finding]:
+    """A finding for each normalization layer if the scales of all of them are 0; a note if those of some are."""
     layers = [audit for audit in audits if audit.layer.kind == "normalization"]
-    zero = [audit for audit in layers if audit.std == 0.0]
-    if not zero:
-        return audits
+    zero = [audit.layer.name for audit in layers if audit.std == 0.0]
     if len(zero) < len(layers):
-        names = ", ".join(audit.layer.name for audit in zero[:5]) + (", ..." if len(zero) > 5 else "")
-        notes.append(f"the scale of {names} is 0, which is right for the last normalization of a residual branch only")
-        return audits
+        if zero:
+            names = ", ".join(zero[:5]) + (", ..." if len(zero) > 5 else "")
+            notes.append(
+                f"the scale of {names} is 0, which is right for the last normalization of a residual branch only"
+            )
+        return []
     text = "its scale is 0, so that its output does not depend on its input"
-    return [
-        replace(audit, findings=[*audit.findings, Finding(audit.layer.name, "normalization", text, 0.0)])
-        if audit in zero
-        else audit
-        for audit in audits
-    ]
+    return [Finding(name, "normalization", text, 0.0) for name in zero]
 
 
 def has_small_bias(audit: LayerAudit) -> bool:

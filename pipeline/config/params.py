@@ -26,11 +26,15 @@ class ParamsError(UserError):
 
 def load(path: Path | str = "params.yaml") -> Params:
     """The checked parameters of a file. Raises ParamsError with one line for each problem."""
+    return check(read(path), Path(path).name)
+
+
+def read(path: Path | str = "params.yaml") -> Any:
+    """The document in a file, unchecked. Raises ParamsError with one line for each problem."""
     try:
-        document = yaml_file.read(Path(path))
+        return yaml_file.read(Path(path))
     except yaml_file.YamlFileError as error:
         raise ParamsError(str(error)) from error
-    return check(document, Path(path).name)
 
 
 def check(document: Any, file: str = "params.yaml") -> Params:

@@ -1,4 +1,4 @@
-"""Names of recipes in the frameworks, and the recipe that a misspelled name may mean."""
+"""Names of activations and recipes in the frameworks, and the recipe that a misspelled name may mean."""
 
 import re
 from typing import Any
@@ -8,6 +8,8 @@ from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES
 from pipeline.initializers.recipes import in_own_folder
 from pipeline.initializers.registry import Entry
+
+ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
 
 
 def framework_names() -> dict[str, tuple[str, str]]:

@@ -12,15 +12,7 @@ from pipeline.config.messages import fits, hint, printable, shown
 from pipeline.config.recipe_names import suggestion
 from pipeline.config.validation import Allowed, Problems, messages, text_keys
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
-from pipeline.initializers.recipes import (
-    MUST_BE,
-    Layer,
-    Recipe,
-    failure,
-    find,
-    sample_parameters,
-    settings_of,
-)
+from pipeline.initializers.recipes import MUST_BE, Layer, Recipe, failure, find, sample_parameters, settings_of
 
 NUMBER = Allowed("a finite number", float)
 KINDS = {  # by the annotation of a setting

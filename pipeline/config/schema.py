@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, fi
 
 from pipeline.config.audits import AUDITS, AuditSettings, audits
 from pipeline.config.messages import cut, dotted, hint, nearest, printable, shown
+from pipeline.config.recipe_names import ALSO_CALLED
 from pipeline.config.recipe_settings import read_recipe
 from pipeline.config.validation import Allowed, Problems, Section, messages, one_of
 from pipeline.datasets import DATASETS
@@ -21,7 +22,6 @@ MAX_SEED = 2**32 - 1  # of RandomState
 MAX_SEEDS = 100_000  # a slip such as {first: 0, last: 4294967295} must not fill the memory
 NAME = r"[A-Za-z][A-Za-z0-9_]{0,63}"
 NAMED = "a letter, then up to 63 letters, digits or underscores, and not a device name of Windows such as nul"
-ALSO_CALLED = {"identity": "linear", "logistic": "sigmoid", "swish": "silu"}  # activations, by other frameworks
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}  # of Windows
 
 

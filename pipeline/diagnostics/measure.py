@@ -53,7 +53,7 @@ class Stack:
     @cached_property
     def singular(self) -> Array:
         """Singular values of the Jacobian of the last hidden layer, in falling order: (models, samples, k)."""
-        return spectra.jacobians(self.parameters, self.X[:, :N_JACOBIANS], self.activations).hidden
+        return spectra.jacobians(self.parameters, self.X[:, :N_JACOBIANS], self.activations)
 
     @cached_property
     def descent(self) -> tuple[Array, Array]:

@@ -5,7 +5,6 @@ the squared singular values is computed from traces, with the same bits on every
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,13 +17,6 @@ from pipeline.numerics.sums import Array, lane_sum, pad
 
 MIN_EIGENVALUE_SIDE = 256  # the shorter side from which singular values are taken from eigenvalues
 EPSILON = float(np.finfo(np.float64).eps)
-
-
-class Jacobians(NamedTuple):
-    """Singular values in descending order of the derivatives with respect to the inputs, at each sample."""
-
-    hidden: Array  # (models, m, min(n_{L-1}, n_0)), of the last hidden layer's activations
-    logits: Array  # (models, m, min(n_L, n_0))
 
 
 def rounded(values: Array, digits: int = 6) -> Array:
@@ -78,23 +70,19 @@ def effective_rank(W: Array) -> Array:
     return np.where(total == 0.0, 0.0, exp(entropy))
 
 
-def jacobians(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Jacobians:
-    """The singular values of the Jacobians from the input to the last hidden layer and to the logits, at X (n_0, m).
+def jacobians(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Array:
+    """The singular values of the Jacobian from the input to the last hidden layer's activations, at X (n_0, m).
 
-    For the last hidden layer, the sum of squares over n_0 is n_{L-1} / n_0 on average with He initialization and ReLU.
-    The cost is that of a forward pass over n_0 m samples, so X should have only a few samples.
+    (models, m, min(n_{L-1}, n_0)), in descending order. The sum of their squares over n_0 is n_{L-1} / n_0 on average
+    with He initialization and ReLU. The cost is that of a forward pass over n_0 m samples, so X should have only a few.
     """
     n_0, m = X.shape
-    hidden: list[Array] = []
-    logits: list[Array] = []
+    found: list[Array] = []
     with np.errstate(all="ignore"):
         for part in pieces(parameters, m * (n_0 + 1)):
-            for J in layer_jacobians(part, X, activations):  # noqa: B007, the last one
-                pass
-            for found, derivative in ((hidden, J), (logits, product(part[-1][0], J))):
-                matrices = derivative.reshape(len(J), -1, m, n_0).swapaxes(1, 2)
-                found.append(singular_values(matrices))
-    return Jacobians(np.concatenate(hidden), np.concatenate(logits))
+            *_, J = layer_jacobians(part, X, activations)
+            found.append(singular_values(J.reshape(len(J), -1, m, n_0).swapaxes(1, 2)))
+    return np.concatenate(found)
 
 
 def layer_jacobians(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Iterator[Array]:

@@ -52,7 +52,7 @@ def explain(summary: Summary, dependence: Dependence, fans: Sequence[Fans]) -> l
 
 
 def candidates(found: Sequence[Explained]) -> list[Explained]:
-    """Those of the laws that are likely and that no test refuses."""
+    """Those of the laws that are likely and that no test rejects."""
     return [explained for explained in found if explained.share >= LEAST_SHARE and explained.p > LEAST_P]
 
 
@@ -83,7 +83,7 @@ def log_likelihood(summary: Summary, law: Law) -> float:
     if largest - half > law.family.bound * law.std * (1.0 + EDGE):
         return -math.inf
     squares = max(0.0, summary.squares - 2.0 * mean * summary.total + n * (mean * mean))
-    density = law.family.log_density(squares / n / law.variance) - 0.5 * float(log(np.float64(law.variance)))
+    density = float(law.family.log_density(squares / n / law.variance)) - 0.5 * float(log(np.float64(law.variance)))
     return n * density
 
 

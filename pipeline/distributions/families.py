@@ -5,7 +5,7 @@ Each is scaled to mean 0 and variance 1. The bits are the same on every computer
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Family(NamedTuple):
     bound: float  # |x| <= bound
     square_variance: float  # Var(x^2)
     square_third: float  # E (x^2 - 1)^3
-    log_density: Callable[[float], float]  # from the mean of x^2 over draws within the bound to the mean of log density
+    log_density: Callable[[Any], Any]  # from the mean of x^2 over draws within the bound to the mean of log density
 
 
 def _within_2() -> tuple[float, float, float]:

@@ -60,18 +60,22 @@ def _fixed(variance: float) -> Callable[[Fans], float]:
     return lambda fans: variance
 
 
-def _square(rule: Callable[[Fans], float]) -> Callable[[Fans], float]:
-    """The variance if the intended variance is taken for the standard deviation."""
-    return lambda fans: rule(fans) * rule(fans)
+def _changed(rule: Callable[[Fans], float], change: Callable[[float], float]) -> Callable[[Fans], float]:
+    return lambda fans: change(rule(fans))
 
 
 TANH_GAIN = 25.0 / 9.0  # squared, of torch.nn.init.calculate_gain("tanh")
 SELU_GAIN = 9.0 / 16.0  # squared, of calculate_gain("selu")
-SCALES = (("he", "fan_in", _in(2.0)), ("xavier", "fan_avg", _both(1.0)), ("lecun", "fan_in", _in(1.0)))
+SCALES = (("he", _in(2.0)), ("xavier", _both(1.0)), ("lecun", _in(1.0)))
 SUFFIXES = ((NORMAL, "_normal"), (UNIFORM, "_uniform"), (TRUNCATED, "_truncated_normal"))
+MISTAKES: tuple[tuple[str, Family, str, Callable[[float], float]], ...] = (  # and what each does to the variance
+    ("normal", NORMAL, "with the variance as standard deviation", lambda variance: variance * variance),
+    ("uniform", UNIFORM, "without the factor sqrt(3)", lambda variance: variance / 3.0),
+    ("truncated_normal", TRUNCATED, "without correction of the variance", lambda variance: variance * CORRECTED),
+)
 
 RULES: tuple[Rule, ...] = (
-    *(Rule(name + suffix, family, scale) for name, _, scale in SCALES for family, suffix in SUFFIXES),
+    *(Rule(name + suffix, family, scale) for name, scale in SCALES for family, suffix in SUFFIXES),
     Rule("pytorch_linear", UNIFORM, _in(1.0 / 3.0)),
     Rule("pytorch_recurrent", UNIFORM, lambda fans: 1.0 / (3.0 * fans.hidden_size) if fans.hidden_size else 0.0),
     Rule("sklearn_mlp(activation='logistic')", UNIFORM, _both(1.0 / 3.0)),
@@ -86,23 +90,10 @@ RULES: tuple[Rule, ...] = (
     Rule("uniform(low=-0.05, high=0.05)", UNIFORM, _fixed(0.0025 / 3.0)),
     Rule("uniform(low=0, high=1)", UNIFORM, _fixed(1.0 / 12.0), mean=0.5),
     Rule("uniform(low=0, high=0.01)", UNIFORM, _fixed(0.0001 / 12.0), mean=0.005),
-    # mistakes
     *(
-        Rule(f"{name}_normal with the variance as standard deviation", NORMAL, _square(scale), False)
-        for name, _, scale in SCALES
-    ),
-    *(
-        Rule(f"{name}_uniform without the factor sqrt(3)", UNIFORM, lambda fans, scale=scale: scale(fans) / 3.0, False)  # type: ignore[misc]
-        for name, _, scale in SCALES
-    ),
-    *(
-        Rule(
-            f"{name}_truncated_normal without correction of the variance",
-            TRUNCATED,
-            lambda fans, scale=scale: scale(fans) * CORRECTED,  # type: ignore[misc]
-            False,
-        )
-        for name, _, scale in SCALES
+        Rule(f"{name}_{kind} {what}", family, _changed(scale, change), False)
+        for kind, family, what, change in MISTAKES
+        for name, scale in SCALES
     ),
     Rule("normal(std=10)", NORMAL, _fixed(100.0), False),
 )

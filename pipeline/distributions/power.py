@@ -11,10 +11,10 @@ SEPARATED = ((("normal", "uniform"), 50), (("normal", "truncated"), 200), (("uni
 
 
 def std_factor(n: int, level: float) -> float:
-    """The factor by which the standard deviation of n weights must be wrong for the test of the scale to see it.
+    """The factor by which the standard deviation of n weights must be wrong for the test of the scale to detect it.
 
-    It is seen with probability POWER, be it too large or too small, at this level of the layer's tests together; for
-    normal weights, whose sum of squares varies most. Infinite if no factor is seen.
+    It is detected with probability POWER, too large or too small, at this level of the layer's tests together; for
+    normal weights, whose sum of squares varies most. Infinite if no factor is detected.
     """
     z = normal_quantile(level / len(TESTS))
     low, high = _square_sum(n, -z), _square_sum(n, z)

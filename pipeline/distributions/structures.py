@@ -26,6 +26,9 @@ class Structure(NamedTuple):
     name: str
     detail: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.detail})" if self.detail else self.name
+
 
 RANDOM = Structure("random")
 

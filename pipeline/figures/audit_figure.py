@@ -1,6 +1,5 @@
 """The figure of an audit: the distribution of each layer's weights beside the law that was expected of them."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.audit.judge import fans_of
 from pipeline.audit.results import Audit, LayerAudit
-from pipeline.distributions.families import MASS_WITHIN_2
+from pipeline.distributions.families import FAMILIES
 from pipeline.distributions.laws import Law, law
 from pipeline.figures.style import (
     ACCENT,
@@ -28,7 +27,6 @@ from pipeline.figures.style import (
     subtitles,
     wrapped,
 )
-from pipeline.initializers.fan_scaling import STD_WITHIN_2
 from pipeline.numerics.sums import Array, integer_sum
 
 PANELS = 24  # at most
@@ -166,10 +164,7 @@ def audit(panels: Sequence[Panel], note: str = "") -> Figure:
     )
     for ax, panel in zip(axes, panels, strict=True):
         _panel(ax, panel)
-    axes[0].set_xlim(-REACH, REACH)
-    axes[0].set_ylim(0.0, TOP)
-    axes[0].set_xticks([-4, -2, 0, 2, 4])
-    axes[0].set_yticks([0.0, 0.2, 0.4, 0.6])
+    axes[0].set(xlim=(-REACH, REACH), ylim=(0.0, TOP), xticks=[-4, -2, 0, 2, 4], yticks=[0.0, 0.2, 0.4, 0.6])
     subtitles(axes, [panel.lines for panel in panels])
     figure.supxlabel("weight / standard deviation of the expected law", fontsize=9)
     figure.supylabel("density", fontsize=9)
@@ -223,13 +218,8 @@ def _share(part: int, total: int) -> str:
 
 def density(curve: Curve, z: Array) -> Array:
     """The density of a law at `z`."""
-    s, z = curve.std, z - curve.mean
-    if curve.family == "uniform":
-        return np.where(np.abs(z) <= math.sqrt(3.0) * s, 1.0 / (2.0 * math.sqrt(3.0) * s), 0.0)
-    cut = curve.family == "truncated"
-    s = s / STD_WITHIN_2 if cut else s
-    normal = np.exp(-((z / s) ** 2) / 2.0) / (s * math.sqrt(2.0 * math.pi))
-    return np.where(np.abs(z) <= 2.0 * s, normal / MASS_WITHIN_2, 0.0) if cut else normal
+    family, x = FAMILIES[curve.family], (z - curve.mean) / curve.std
+    return np.where(np.abs(x) <= family.bound, np.exp(family.log_density(x * x)) / curve.std, 0.0)
 
 
 def _curve(ax: Axes, curve: Curve, **line: str) -> None:

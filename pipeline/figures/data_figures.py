@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -23,12 +24,6 @@ REGIONS = ["#c9d6df", "#fdf0e1"]  # colours of the predicted classes 0 and 1
 NO_OUTPUT = "diverged: output is NaN"
 
 
-def square(half: float = EXTENT) -> Array:
-    """The points (2, GRID^2) of the square of half side `half` about 0, row after row along x2."""
-    axis = np.linspace(-half, half, GRID)
-    return np.stack([np.tile(axis, GRID), np.repeat(axis, GRID)])
-
-
 @styled
 def data(train: tuple[Array, Array], test: tuple[Array, Array]) -> Figure:
     """The training and the test samples, X (n_0, m) and Y (1, m) each, as points in the plane or as images.
@@ -45,8 +40,7 @@ def data(train: tuple[Array, Array], test: tuple[Array, Array]) -> Figure:
         _points(ax, points, Y, size=16)
         _plane(ax, f"{Y.shape[1]} {title} sample{'s' if Y.shape[1] != 1 else ''}")
         if n_inputs == 1:
-            ax.set_aspect("auto")
-            ax.set_ylabel("class" if ax is axes[0] else "")
+            ax.set(aspect="auto", ylabel="class" if ax is axes[0] else "")
             ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         elif np.abs(X[:2]).max() < EXTENT:
             _square(ax, EXTENT)
@@ -91,10 +85,9 @@ def boundaries(probabilities: Mapping[str, Array], X: Array, Y: Array, seed: int
         panels, [[] if not nan.any() else [NO_OUTPUT if nan.all() else f"{NO_OUTPUT} where white"] for nan in undefined]
     )
     _heading(figure, f"Training samples and predicted classes, seed {seed}")
-    patches = [Patch(facecolor=colour, edgecolor="black", linewidth=0.3) for colour in REGIONS]
-    for label, patch in enumerate(patches):
-        patch.set_label(f"predicted class {label}")
-    handles = [*_class_handles(2), *patches]
+    handles: list[Artist] = [*_class_handles(2)]
+    for label, colour in enumerate(REGIONS):
+        handles.append(Patch(facecolor=colour, edgecolor="black", linewidth=0.3, label=f"predicted class {label}"))
     figure.legend(handles=handles, loc="outside lower center", ncols=4 if len(panels) > 2 else 2)
     return figure
 
@@ -116,10 +109,8 @@ def confusions(counts: Mapping[str, Array], seed: int) -> Figure:
                 colour = "white" if 2 * count > most else "black"
                 ax.text(predicted, true, f"{count:.0f}", ha="center", va="center", color=colour, fontsize=size)
         ax.grid(visible=False)
-        ax.set_xticks(range(len(matrix)))
-        ax.set_yticks(range(len(matrix)))
-        ax.set_xlabel("predicted class")
-        ax.set_ylabel("class")
+        ticks = range(len(matrix))
+        ax.set(xticks=ticks, yticks=ticks, xlabel="predicted class", ylabel="class")
         ax.label_outer()
     subtitles(panels, [[] if matrix.any() else [NO_OUTPUT] for matrix in counts.values()])
     _heading(figure, f"Test samples by class, seed {seed}")
@@ -158,17 +149,12 @@ def _class_handles(n_classes: int) -> list[Line2D]:
 def _plane(ax: Axes, title: str = "") -> None:
     if title:
         ax.set_title(title)
-    ax.set_aspect("equal")
     ax.grid(visible=False)
-    ax.set_xlabel("$x_1$")
-    ax.set_ylabel("$x_2$")
+    ax.set(aspect="equal", xlabel="$x_1$", ylabel="$x_2$")
     ax.label_outer()
 
 
 def _square(ax: Axes, half: float) -> None:
-    ax.set_xlim(-half, half)
-    ax.set_ylim(-half, half)
     ticks = [-1, 0, 1] if half < 2 else MaxNLocator(3, integer=True, symmetric=True).tick_values(-half, half)
     shown = [tick for tick in ticks if abs(tick) <= half]
-    ax.set_xticks(shown)
-    ax.set_yticks(shown)
+    ax.set(xlim=(-half, half), ylim=(-half, half), xticks=shown, yticks=shown)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.analysis.initialization_table import layers_to_show
 from pipeline.diagnostics.histograms import bin_edges
@@ -86,7 +86,7 @@ def activations(histograms: Mapping[str, Sequence[Histogram]]) -> Figure:
             _ridge(ax, layers[l - 1], -float(place), extent or 1.0)
         ax.set_xlim(-(extent or 1.0), extent or 1.0)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=3, symmetric=True))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        ax.xaxis.set_major_formatter(lambda value, _: number(value))
         ax.grid(visible=False)
     rows = ["logits" if l == n_layers else f"layer {l}" for l in shown]
     panels[0].set_yticks([-float(place) for place in range(len(shown))], rows)
@@ -282,4 +282,4 @@ def _iterations(ax: Axes, rows: pd.DataFrame) -> None:
     ax.set_xlim(0, last)
     labels = [f"{10**decade}" if decade < 4 else f"$10^{decade}$" for decade in decades]
     ax.set_xticks([0, *(10**decade for decade in decades)], ["0", *labels])
-    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.minorticks_off()

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator
 from numpy.typing import ArrayLike
 
 from pipeline.numerics.sums import Array
@@ -131,7 +131,7 @@ class LogScale(NamedTuple):
         ax.set_yscale("log")
         ax.yaxis.set_major_locator(FixedLocator(self.ticks))
         ax.yaxis.set_major_formatter(FixedFormatter(self.labels))
-        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.minorticks_off()
         if not math.isnan(self.zero):
             ax.axhline(self.zero, color="black", linewidth=0.6, zorder=1)
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, PercentFormatter
 
 from pipeline.figures.style import ACCENT, COST_TOP, DARK, LIGHTEST, MIDDLE, PANELS, styled
 
@@ -55,14 +55,12 @@ def study(
     _axis(grid[0, 0], compared)
     lowest = max(LOWEST, compared["low"].min()) if compared["low"].notna().any() else LOWEST
     for ax in grid[0::2].ravel():
-        ax.set_yscale("log")
-        ax.set_ylim(0.7 * min(lowest, 0.1), COST_TOP)
+        ax.set(yscale="log", ylim=(0.7 * min(lowest, 0.1), COST_TOP))
         ax.yaxis.set_major_locator(LogLocator(numticks=9))
-        ax.yaxis.set_minor_locator(NullLocator())
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:g}"))
+        ax.yaxis.minorticks_off()
+        ax.yaxis.set_major_formatter("{x:g}")
     for ax in grid[1::2].ravel():
-        ax.set_ylim(-0.1, 1.1)
-        ax.set_yticks([0.0, 0.5, 1.0])
+        ax.set(ylim=(-0.1, 1.1), yticks=[0.0, 0.5, 1.0])
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     figure.supxlabel(parameter.replace("_", " ").rpartition(".")[2], fontsize=9)
     figure.supylabel(f"above: final cost (nats); below: seeds that reach {100 * target:g} %", fontsize=9)
@@ -92,15 +90,8 @@ def _costs(ax: Axes, rows: pd.DataFrame, chosen: Any) -> None:
     ax.plot(rows["value"][above], median[above], "^", color="black", clip_on=False, in_layout=False)
     if not math.isnan(chosen["best"]):
         best = min(chosen["median"], COST_TOP)
-        ax.plot(
-            [chosen["best"]],
-            [best],
-            "^" if best == COST_TOP else "o",
-            color=ACCENT,
-            markersize=6,
-            clip_on=False,
-            in_layout=False,
-        )
+        marker = "^" if best == COST_TOP else "o"
+        ax.plot([chosen["best"]], [best], marker, color=ACCENT, markersize=6, clip_on=False, in_layout=False)
 
 
 def _clipped(costs: pd.Series) -> pd.Series:
@@ -126,5 +117,5 @@ def _axis(ax: Axes, compared: pd.DataFrame) -> None:
     if smallest > 0 and largest / smallest >= DECADE:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(numticks=7))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.minorticks_off()
+        ax.xaxis.set_major_formatter("{x:g}")

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pipeline.figures.style import (
     ACCENT,
@@ -140,7 +140,7 @@ def _thousands(ax: Axes, last: int) -> str:
     """Set the ticks of an iteration axis, in thousands or millions if `last` is large, and return the axis label."""
     unit, name = (1, "") if last < 2000 else (1000, " (thousands)") if last < 2_000_000 else (10**6, " (millions)")
     ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=True))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda iteration, _: f"{iteration / unit:g}"))
+    ax.xaxis.set_major_formatter(lambda iteration, _: f"{iteration / unit:g}")
     return f"iteration{name}"
 
 

@@ -8,7 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.initializers.registry import Entry, Initializer, Variances, one_of, positive, register
+from pipeline.initializers.registry import (
+    Entry,
+    Initializer,
+    Variances,
+    one_of,
+    positive,
+    register,
+    require,
+)
 from pipeline.numerics import random
 from pipeline.numerics.sums import Array
 
@@ -207,6 +215,29 @@ def lecun_uniform() -> Initializer:
 def lecun_truncated_normal() -> Initializer:
     """Truncated normal of variance 1 / fan_in: LeCun normal in Keras and JAX, the default of Flax's Dense."""
     return variance_scaling(scale=1.0, mode="fan_in", distribution="truncated_normal")
+
+
+@register(
+    RECIPES,
+    use="a chosen point of the phase diagram of deep networks",
+    variances=lambda fan_out, fan_in, weight_variance, bias_variance: Variances(
+        weight_variance / fan_in, bias=bias_variance, normal=True
+    ),
+)
+def mean_field_normal(*, weight_variance: float, bias_variance: float = 0.0) -> Initializer:
+    """W ~ N(0, weight_variance / fan_in), b ~ N(0, bias_variance): sigma_w^2 and sigma_b^2 of Poole et al. (2016).
+
+    b is drawn after W, and only if bias_variance > 0. `critical_normal` has the weight_variance at the edge of chaos.
+    """
+    positive("weight_variance", weight_variance)
+    require(bias_variance >= 0.0, "bias_variance", "at least 0", bias_variance)
+
+    def init(rng: np.random.RandomState, fan_out: int, fan_in: int) -> tuple[Array, Array]:
+        W = random.normal(rng, (fan_out, fan_in)) * math.sqrt(weight_variance / fan_in)
+        drawn = random.normal(rng, (fan_out, 1)) if bias_variance > 0.0 else np.zeros((fan_out, 1))
+        return W, drawn * math.sqrt(bias_variance)
+
+    return init
 
 
 def _square_bounds(square: float) -> Variances:

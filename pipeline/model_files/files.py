@@ -1,10 +1,9 @@
 """Models from files of any format: `read`. The format is recognized by the content of the file."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.model_files.formats import (
@@ -55,7 +54,7 @@ def read(path: Path | str) -> Model:
     path = Path(path)
     if path.is_dir():
         raise UserError(_folder(path))
-    model: Model = readable(path, "a file of a model", lambda: _read(path))
+    model = readable(path, "a file of a model", lambda: _read(path))
     if not has_weights(model):
         reason = f": {'; '.join(model.notes[:3])}" if model.notes else ""
         raise UserError(f"{path}: contains no weights{reason}")
@@ -71,8 +70,7 @@ def _read(path: Path) -> Model:
         if head.startswith(start):
             raise UserError(f"{path}: {what}; {action}")
     what, reader = _format(path, head)
-    model: Model = readable(path, what, lambda: reader(path))
-    return model
+    return readable(path, what, lambda: reader(path))
 
 
 def _format(path: Path, head: bytes) -> tuple[str, Callable[[Path], Model]]:
@@ -110,14 +108,11 @@ def _read_zip(path: Path) -> Model:
     members = list(opened_zip(path))
     pickles = [name for name in members if name == "data.pkl" or name.endswith("/data.pkl")]
     if pickles:
-        model: Model = readable(path, "a complete PyTorch file", lambda: torch_files.read_torch_zip(path, pickles[0]))
-        return model
+        return readable(path, "a complete PyTorch file", lambda: torch_files.read_torch_zip(path, pickles[0]))
     if "config.json" in members and any(name.endswith(".weights.h5") for name in members):
-        model = readable(path, "a complete Keras file", lambda: keras_files.read_keras(path))
-        return model
+        return readable(path, "a complete Keras file", lambda: keras_files.read_keras(path))
     if any(name.endswith((".npy", ".npz")) for name in members) or not members:
-        model = readable(path, "a complete .npz file", lambda: numpy_files.read_npz(path))
-        return model
+        return readable(path, "a complete .npz file", lambda: numpy_files.read_npz(path))
     if any(name.endswith("archive_format") for name in members):
         save = "torch.save(program.state_dict, FILE)"
         raise UserError(f"{path}: is an exported PyTorch program; save its weights: {save}")
@@ -139,11 +134,7 @@ def _read_index(path: Path) -> Model:
         if not (path.parent / name).is_file():
             raise UserError(f"{path}: names {name}, which is not beside it; download all files of the model")
         shards[name] = read(path.parent / name)
-    return _joined(path, shards.values(), places)
-
-
-def _joined(path: Path, shards: Iterable[Model], places: dict[str, Any]) -> Model:
-    parts = list(shards)
+    parts = list(shards.values())
     tensors = [tensor for part in parts for tensor in part.tensors if tensor.name in places]
     tensors.sort(key=lambda tensor: natural(tensor.name))
     notes = [note for part in parts for note in part.notes]

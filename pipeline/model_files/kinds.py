@@ -85,7 +85,7 @@ def kind(leaf: str, group: Group, bias: Tensor | None, module: Module, framework
 
 
 def hidden_size(leaf: str, group: Group) -> int:
-    """The hidden size of a recurrent layer; 0 if the arrays do not tell."""
+    """The hidden size of a recurrent layer; 0 if the arrays do not determine it."""
     arrays = group.arrays
     if "recurrent_kernel" in arrays:
         return arrays["recurrent_kernel"].shape[0]

@@ -29,11 +29,17 @@ class Layer(NamedTuple):
     fan_out: int
     units: int
     # "out, in", "in, out", of transposed convolutions "in, out, kernel" (PyTorch) and "kernel, out, in" (Keras);
-    # "" if neither names nor neighbouring layers tell
+    # "" if neither names nor neighbouring layers determine it
     layout: str
     activation: str = ""  # of the layer's output, in the laboratory's name; "" if not known
     hidden_size: int = 0  # of a recurrent layer
     tied_to: str = ""  # the name of the earlier layer with the same storage
+
+    def biases(self) -> NDArray[np.float64]:
+        """The biases (units,); 0 if the layer has none."""
+        if self.bias is None:
+            return np.zeros(self.units)
+        return np.asarray(self.bias.read(), dtype=np.float64).reshape(-1)
 
     def matrix(self) -> NDArray[Any]:
         """The weights (units, inputs) in the format in which they are stored: a view of a memory map where possible.
@@ -64,7 +70,8 @@ def layers(model: Model) -> list[Layer]:
         module, separator, leaf = names.split(tensor.name)
         role = names.role(leaf)
         if not role:  # an array of its own, or with a name such as W1
-            module, separator, (leaf, role) = _plain(tensor.name)
+            module, role = names.numbered(tensor.name) or (tensor.name, "")
+            separator, leaf = "", tensor.name
         if is_floats(tensor) and role not in (STATISTIC, BUFFER):
             group = groups.setdefault(module, Group(module, separator))
             group.arrays[leaf], group.roles[leaf] = tensor, role
@@ -76,7 +83,7 @@ def layers(model: Model) -> list[Layer]:
 
 
 def trained(model: Model) -> str:
-    """Why a model is not at initialization, by its file or its normalization layers; "" if neither tells."""
+    """Why a model is not at initialization, by its file or its normalization layers; "" if neither shows it."""
     if model.trained:
         return model.trained
     for tensor in model.tensors:
@@ -91,12 +98,6 @@ def trained(model: Model) -> str:
 
 # ---------------------------------------------------------------------------------------------------------------------
 # The layers of one module
-
-
-def _plain(name: str) -> tuple[str, str, tuple[str, str]]:
-    """Module, separator, own part and role of an array whose name has no word for its role, such as W1 or arr_0."""
-    found = names.numbered(name)
-    return (found[0], "", (name, found[1])) if found else (name, "", (name, ""))
 
 
 def _framework(groups: dict[str, Group]) -> str:
@@ -158,7 +159,7 @@ def _layer(name: str, leaf: str, group: Group, bias: Tensor | None, framework: s
 
 
 def _by_nodes(model: Model) -> list[Layer]:
-    """The layers of an ONNX graph, whose operations tell kind, layout and bias; other arrays are of kind "other"."""
+    """The layers of an ONNX graph, whose operations determine kind, layout and bias; other arrays: kind "other"."""
     tensors = {tensor.name: tensor for tensor in model.tensors if is_floats(tensor)}
     biases = {module.bias for module in model.modules.values()}
     found = []
@@ -187,11 +188,7 @@ def _by_nodes(model: Model) -> list[Layer]:
 GATES_OF = {"LSTM": 4, "GRU": 3}
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What neighbouring layers say
-
-
-def _length(bias: Tensor) -> int:
-    return count(bias.shape)
+# What follows from neighbouring layers
 
 
 def _with_following_biases(found: list[Layer]) -> list[Layer]:
@@ -212,7 +209,7 @@ CONV1D = ("c_attn", "c_fc", "c_proj", "q_attn")  # of GPT-2 in PyTorch: dense la
 
 
 def _with_layouts(found: list[Layer], stated: str, framework: str) -> list[Layer]:
-    """Layers of which dense ones have the layout that lengths of biases and neighbouring layers tell."""
+    """Layers of which dense ones have the layout that follows from lengths of biases and neighbouring layers."""
     dense = [layer for layer in found if layer.kind == "dense" and len(layer.weight.shape) == 2]
     if stated in ("keras", "flax", "sklearn", "onnx"):
         return found
@@ -227,12 +224,12 @@ def _with_layouts(found: list[Layer], stated: str, framework: str) -> list[Layer
 
 
 def _votes(dense: Sequence[Layer]) -> set[str]:
-    """The layouts for which a length of a bias, or of the next layer's inputs, speaks and not for the other."""
+    """The layouts that agree with the length of a bias or the next layer's inputs, where the other layout does not."""
     votes = set()
     for layer in dense:
         n, m = layer.weight.shape
-        if layer.bias and n != m and _length(layer.bias) in (n, m):
-            votes.add(OUT_IN if _length(layer.bias) == n else IN_OUT)
+        if layer.bias and n != m and (length := count(layer.bias.shape)) in (n, m):
+            votes.add(OUT_IN if length == n else IN_OUT)
     for layer, after in itertools.pairwise(dense):
         (n, m), (n_next, m_next) = layer.weight.shape, after.weight.shape
         if (m_next == n) != (n_next == m):

@@ -1,4 +1,4 @@
-"""What names say: activations and classes of the frameworks, and the roles of arrays in a layer."""
+"""What follows from names: activations and classes of the frameworks, and the roles of arrays in a layer."""
 
 import re
 
@@ -77,7 +77,7 @@ def kind_of(module: str) -> str:
 
 
 def role(leaf: str) -> str:
-    """The role of an array in its layer, from the last part of its name; "" if the name does not tell."""
+    """The role of an array in its layer, from the last part of its name; "" if the name does not determine it."""
     return next((name for pattern, name in _ROLES if pattern.fullmatch(leaf)), "")
 
 
@@ -91,7 +91,7 @@ def split(name: str) -> tuple[str, str, str]:
 
 
 def is_embedding(name: str) -> bool:
-    """Whether the name of a matrix says that its rows are vectors of tokens or positions."""
+    """Whether the rows of a matrix are vectors of tokens or positions, by its name."""
     return bool(EMBEDDING.search(name))
 
 

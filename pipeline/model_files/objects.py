@@ -8,7 +8,7 @@ from pipeline.model_files import names
 from pipeline.model_files.live.arrays import array_tensor, is_array, is_torch
 from pipeline.model_files.live.keras_objects import from_keras, is_keras
 from pipeline.model_files.live.torch_objects import from_module, is_module
-from pipeline.model_files.tensors import Model, Module, Tensor, has_weights
+from pipeline.model_files.tensors import Model, Module, has_weights, tensors_of
 
 DEPTH = 60
 NO_STEP = 1e-100  # learning rate of scikit-learn up to which the weights remain those that were drawn
@@ -54,10 +54,7 @@ def _from_object(model: Any) -> Model:
 
 def _from_arrays(source: str, framework: str, arrays: list[tuple[str, Any]], **fields: Any) -> Model:
     notes: list[str] = []
-    tensors: list[Tensor] = []
-    for name, value in arrays:
-        tensors += array_tensor(name, value, notes)
-    return Model(source, framework, tensors, notes=notes, **fields)
+    return Model(source, framework, tensors_of(arrays, array_tensor, notes), notes=notes, **fields)
 
 
 def _from_sklearn(model: Any) -> Model:

@@ -1,21 +1,20 @@
 """A model as a list of named arrays, before any of its values are read."""
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T")
 FLOATS = ("float64", "float32", "float16", "bfloat16")  # number formats of weights
 
 
 def count(shape: Iterable[int]) -> int:
     """The number of values of an array of a shape."""
-    n = 1
-    for size in shape:
-        n *= size
-    return n
+    return math.prod(shape)
 
 
 class Tensor(NamedTuple):
@@ -33,8 +32,23 @@ class Tensor(NamedTuple):
     storage: Hashable = None  # equal for two tensors that share their memory (tied weights); None: shared with none
 
 
+class LeftOut(ValueError):
+    """An array that is not read: a sentence for the notes."""
+
+
+def tensors_of(entries: Iterable[tuple[str, T]], tensor: Callable[[str, T], Tensor], notes: list[str]) -> list[Tensor]:
+    """The tensors of named entries; those for which `tensor` raises LeftOut become notes."""
+    found = []
+    for name, entry in entries:
+        try:
+            found.append(tensor(name, entry))
+        except LeftOut as reason:
+            notes.append(str(reason))
+    return found
+
+
 class Module(NamedTuple):
-    """What the file or object says of the module that owns tensors."""
+    """What is known of the module that owns tensors, from the file or object."""
 
     kind: str  # its class, such as "Linear", "Conv2d", "Dense", "BatchNormalization"
     activation: str = ""  # applied to its output, in the laboratory's name; "" if not known
@@ -48,11 +62,11 @@ class Model:
     """The arrays of a model, in the order of the file or of the layers."""
 
     source: str  # the file's name, or the class of the object
-    framework: str  # "pytorch", "keras", "flax", "sklearn", "onnx", or "" if the file does not tell
+    framework: str  # "pytorch", "keras", "flax", "sklearn", "onnx", or "" if unknown
     tensors: list[Tensor]
     # by the prefix of the tensors' names; of ONNX by the name of the weight
     modules: Mapping[str, Module] = field(default_factory=dict)
-    trained: str = ""  # what the file says of training, such as "epoch is 12"; "": nothing
+    trained: str = ""  # evidence of training in the file, such as "epoch is 12"; "": nothing
     notes: list[str] = field(default_factory=list)  # what of the file was left out
 
 

@@ -7,13 +7,14 @@ the order of every sum, and therefore the bits:
 - A tile of a matrix product keeps its sums in registers (`tiles`), so that each loaded number is used several times.
 - Samples are processed in chunks, forward and backward through all layers (`kernel_passes`), so that the output of a
   layer is still in the cache when the next layer reads it. Sums over samples continue from chunk to chunk; their lanes
-  are added once per step.
+  are added, and the layer is updated, after the last chunk.
 - The bias of a layer is the last column of its weights, for an input that is always 1: dZ * 1.0 equals dZ, so the
   gradient of the bias is one more column of the same sums.
 
 Threads share no memory: the compiled functions release the GIL, and each call has its own buffers.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -22,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.networks.activations import ACTIVATIONS, Activation
+from pipeline.networks.losses import Loss
 from pipeline.networks.parameters import Parameters
-from pipeline.networks.reference import Models, Samples, UpdateRule
+from pipeline.networks.reference import Models, Samples, UpdateRule, require_targets
 from pipeline.numerics import machine_code
 from pipeline.numerics.sums import BLOCK, DOUBLE, LANES, Array, integer_sum, pad
 
@@ -84,7 +86,7 @@ def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Seq
         aligned_copy(np.concatenate([X, np.ones((1, X.shape[1]))])),
         aligned_copy(Y),
         aligned_copy(weight),
-        aligned_copy(np.empty(place)),
+        aligned_empty(place),
         np.array(layers, dtype=np.int64),
         chunk,
     )
@@ -108,47 +110,70 @@ def unpack(packed: Array, like: Parameters) -> Parameters:
 
 
 def aligned_copy(values: Array) -> Array:
-    """A copy aligned to the size of a vector, so that no vector crosses a cache line."""
-    room = np.empty(values.size + LANES)
-    start = -room.ctypes.data % BLOCK // DOUBLE
-    copy = room[start : start + values.size].reshape(values.shape)
+    """A copy that begins where `aligned_empty` does."""
+    copy = aligned_empty(*values.shape)
     copy[...] = values
     return copy
 
 
+def aligned_empty(*shape: int) -> Array:
+    """An array without values, aligned to the size of a vector, so that no vector crosses a cache line."""
+    size = math.prod(shape)
+    room = np.empty(size + LANES)
+    start = -room.ctypes.data % BLOCK // DOUBLE
+    return room[start : start + size].reshape(shape)
+
+
 def descend(
-    models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: UpdateRule, steps: int
+    models: Models,
+    batches: Sequence[Samples],
+    activations: Sequence[Activation],
+    rule: UpdateRule,
+    steps: int,
+    loss: Loss = Loss.CROSS_ENTROPY,
 ) -> Models:
     """The models after `steps` steps of gradient descent; step k uses batch k modulo the number of batches."""
+    require_targets(models.parameters, batches, loss)
     prepared = prepare(models.parameters, batches, activations)
     P, V = prepared.packed, pack(models.velocity) if rule.momentum > 0.0 else np.empty((0, 0))
     starts = np.cumsum([0, *(S.X.shape[1] // LANES for S in batches)]).astype(np.int64)
     blocks = starts.ctypes.data, len(batches)
     compiled["descend_models"](
-        P.ctypes.data, V.ctypes.data, *P.shape, *prepared.data(), *blocks, *prepared.space(), *rule, steps
+        P.ctypes.data, V.ctypes.data, *P.shape, *prepared.data(), *blocks, *prepared.space(), loss, *rule, steps
     )
     velocity = unpack(V, models.velocity) if rule.momentum > 0.0 else models.velocity
     return Models(unpack(P, models.parameters), velocity)
 
 
-def cost(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> Array:
-    """The mean cross-entropy (models,) of the samples, in nats."""
-    return evaluate(parameters, S, activations)[0]
+def cost(
+    parameters: Parameters, S: Samples, activations: Sequence[Activation], loss: Loss = Loss.CROSS_ENTROPY
+) -> Array:
+    """The mean loss (models,) of the samples; the cross-entropy is in nats."""
+    require_targets(parameters, [S], loss)
+    return evaluate(parameters, S, activations, loss)[0]
 
 
-def predict(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Array:
-    """The probability of class 1 (models, 1, m), or of each class (models, classes, m) if there are more than two."""
+def predict(
+    parameters: Parameters, X: Array, activations: Sequence[Activation], loss: Loss = Loss.CROSS_ENTROPY
+) -> Array:
+    """The probability of class 1 (models, 1, m), or of each class (models, classes, m) if there are more than two.
+
+    For the squared loss, the outputs (models, n_L, m).
+    """
     m = X.shape[1]
     padded = pad(X)
-    nothing = np.zeros((1, padded.shape[1]))
-    return evaluate(parameters, Samples(padded, nothing, nothing[0]), activations)[1][:, :, :m]
+    nothing = np.zeros((len(parameters[-1][0][0]), padded.shape[1]))
+    return evaluate(parameters, Samples(padded, nothing, nothing[0]), activations, loss)[1][:, :, :m]
 
 
-def evaluate(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> tuple[Array, Array]:
-    """Cost (models,) in nats and probabilities (models, outputs, m) of the padded samples."""
+def evaluate(parameters: Parameters, S: Samples, activations: Sequence[Activation], loss: Loss) -> tuple[Array, Array]:
+    """The mean loss (models,) and the predictions (models, outputs, m) of the padded samples.
+
+    The predictions are probabilities, or the outputs themselves for the squared loss.
+    """
     prepared = prepare(parameters, [S], activations)
     P, n_out = prepared.packed, parameters[-1][0].shape[1]
-    costs, probabilities = np.empty(len(P)), aligned_copy(np.empty((len(P), n_out, S.X.shape[1])))
-    results = costs.ctypes.data, probabilities.ctypes.data
-    compiled["evaluate_models"](P.ctypes.data, *P.shape, *prepared.data(), *prepared.space(), *results)
-    return costs, probabilities
+    costs, predictions = np.empty(len(P)), aligned_empty(len(P), n_out, S.X.shape[1])
+    results = costs.ctypes.data, predictions.ctypes.data
+    compiled["evaluate_models"](P.ctypes.data, *P.shape, *prepared.data(), *prepared.space(), loss, *results)
+    return costs, predictions

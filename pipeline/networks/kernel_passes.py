@@ -13,6 +13,7 @@ from numba import njit
 from pipeline.networks import activations, losses
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.losses import (
+    Loss,
     cross_entropy,
     cross_entropy_slope,
     exp_below,
@@ -20,6 +21,8 @@ from pipeline.networks.losses import (
     larger,
     softmax_cross_entropy,
     softmax_cross_entropy_slope,
+    squared_distance,
+    squared_slope,
 )
 from pipeline.numerics import elementary, simd
 from pipeline.numerics.elementary import sigmoid
@@ -29,6 +32,7 @@ from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
 from pipeline.numerics.tiles import eight_totals, load_double, load_integer, load_vector, store, store_double
 
 COLUMNS = 6  # of the table of layers
+SQUARED = int(Loss.SQUARED)
 
 for module in (elementary, activations, losses):
     simd.compile_for_lanes(module)
@@ -87,23 +91,72 @@ def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: int, 
 
 
 @njit
-def backward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: int, n_layers: int) -> None:
-    """Add the gradients of all layers to the sums over samples in `work`, from dZ of the last layer in its D."""
-    own_step = n_blocks * LANES
-    for l in range(n_layers - 1, -1, -1):
-        n_in, n_out = entry(layers, l, 0), entry(layers, l, 1)
-        W, dZ = entry(layers, l, 2), work + DOUBLE * entry(layers, l, 3)
-        inputs, step = (work + DOUBLE * entry(layers, l - 1, 4), own_step) if l > 0 else (X, X_step)
-        lane_sums(dZ, own_step, n_out, inputs, step, n_in + 1, n_blocks, work + BLOCK * W)
-        if l > 0:
-            below = work + DOUBLE * entry(layers, l - 1, 3)
-            scaled_product(P + DOUBLE * W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
+def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, momentum: float) -> None:
+    """One step of gradient descent, with momentum if > 0, from the lanes of the gradient in `sums`."""
+    n_whole = n_parameters // LANES * LANES
+    for k in range(0, n_whole, LANES):
+        step = eight_totals(sums, LANES * k)
+        if momentum > 0.0:
+            step = momentum * load_vector(V, k) + step
+            store(step, V, k)
+        store(load_vector(P, k) - learning_rate * step, P, k)
+    for k in range(n_whole, n_parameters):
+        gradient = lane_total(load_vector(sums, LANES * k))
+        if momentum > 0.0:
+            gradient = momentum * load_double(V, k) + gradient
+            store_double(gradient, V, k)
+        store_double(load_double(P, k) - learning_rate * gradient, P, k)
 
 
 @njit
-def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, weight: int) -> None:
-    """Replace Z of the last layer by dZ: the weighted derivative of each sample's cost."""
+def backward(
+    P: int,
+    V: int,
+    X: int,
+    X_step: int,
+    n_blocks: int,
+    work: int,
+    layers: int,
+    n_layers: int,
+    is_first: bool,
+    is_last: bool,
+    learning_rate: float,
+    momentum: float,
+) -> None:
+    """Add the gradients of all layers for a chunk to the sums over samples, from dZ of the last layer in its D.
+
+    The sums of a layer begin at 0 in the first chunk of a batch and update its parameters after the last, while they
+    are in the cache: all layers of a large network have more sums than the cache holds. A batch of one chunk needs the
+    sums of one layer at a time.
+    """
+    own_step = n_blocks * LANES
+    for l in range(n_layers - 1, -1, -1):
+        n_in, n_out = entry(layers, l, 0), entry(layers, l, 1)
+        place, dZ = entry(layers, l, 2), work + DOUBLE * entry(layers, l, 3)
+        inputs, step = (work + DOUBLE * entry(layers, l - 1, 4), own_step) if l > 0 else (X, X_step)
+        W, n_parameters = P + DOUBLE * place, n_out * (n_in + 1)
+        sums = work if is_first and is_last else work + BLOCK * place
+        if is_first:
+            for k in range(n_parameters):
+                store(everywhere(0.0), sums, LANES * k)
+        lane_sums(dZ, own_step, n_out, inputs, step, n_in + 1, n_blocks, sums)
+        if l > 0:
+            below = work + DOUBLE * entry(layers, l - 1, 3)
+            scaled_product(W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
+        if is_last:
+            update(W, V + DOUBLE * place, sums, n_parameters, learning_rate, momentum)
+
+
+@njit
+def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, row_step: int, weight: int, loss: int) -> None:
+    """Replace Z of the last layer by dZ: the weighted derivative of each sample's loss."""
     step = n_blocks * LANES
+    if loss == SQUARED:
+        for k in range(n_out):
+            for place in range(0, step, LANES):
+                y, here = load_vector(Y, k * row_step + place), k * step + place
+                store(squared_slope(load_vector(Z, here), y) * load_vector(weight, place), Z, here)
+        return
     for place in range(0, step, LANES):
         y, w = load_vector(Y, place), load_vector(weight, place)
         if n_out == 1:
@@ -132,15 +185,24 @@ def softmax_terms(Z: int, n_out: int, step: int, place: int) -> Any:
 
 @njit
 def output_costs(
-    Z: int, n_out: int, n_blocks: int, Y: int, weight: int, probabilities: int, P_step: int, sums: Any
+    Z: int, n_out: int, n_blocks: int, Y: int, row_step: int, weight: int, loss: int, predictions: int, sums: Any
 ) -> Any:
-    """`sums` plus the weighted costs of the samples, lane by lane. Writes the probabilities to their rows."""
+    """`sums` plus the weighted losses of the samples, lane by lane. Writes the predictions to their rows."""
     step = n_blocks * LANES
+    if loss == SQUARED:
+        for place in range(0, step, LANES):
+            total = everywhere(0.0)
+            for k in range(n_out):
+                z, here = load_vector(Z, k * step + place), k * row_step + place
+                store(z, predictions, here)
+                total = total + squared_distance(z, load_vector(Y, here))
+            sums = sums + load_vector(weight, place) * (0.5 * total)
+        return sums
     for place in range(0, step, LANES):
         y, w, z = load_vector(Y, place), load_vector(weight, place), load_vector(Z, place)
         if n_out == 1:
             sums = sums + w * cross_entropy(z, y)
-            store(sigmoid(z), probabilities, place)
+            store(sigmoid(z), predictions, place)
             continue
         own = z
         for k in range(1, n_out):
@@ -148,26 +210,8 @@ def output_costs(
         top, total = softmax_terms(Z, n_out, step, place)
         sums = sums + w * softmax_cross_entropy(total, top, own)
         for k in range(n_out):
-            store(load_vector(Z, k * step + place) / total, probabilities, k * P_step + place)
+            store(load_vector(Z, k * step + place) / total, predictions, k * row_step + place)
     return sums
-
-
-@njit
-def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, momentum: float) -> None:
-    """One step of gradient descent, with momentum if > 0, from the lanes of the gradient in `sums`."""
-    n_whole = n_parameters // LANES * LANES
-    for k in range(0, n_whole, LANES):
-        step = eight_totals(sums, LANES * k)
-        if momentum > 0.0:
-            step = momentum * load_vector(V, k) + step
-            store(step, V, k)
-        store(load_vector(P, k) - learning_rate * step, P, k)
-    for k in range(n_whole, n_parameters):
-        gradient = lane_total(load_vector(sums, LANES * k))
-        if momentum > 0.0:
-            gradient = momentum * load_double(V, k) + gradient
-            store_double(gradient, V, k)
-        store_double(load_double(P, k) - learning_rate * gradient, P, k)
 
 
 @njit
@@ -186,6 +230,7 @@ def descend_models(
     work: int,
     layers: int,
     n_layers: int,
+    loss: int,
     learning_rate: float,
     momentum: float,
     steps: int,
@@ -199,16 +244,14 @@ def descend_models(
             first = load_integer(batches, batch)
             n_blocks = load_integer(batches, batch + 1) - first
             n_chunks = (n_blocks + chunk - 1) // chunk
-            for k in range(n_parameters):
-                store(everywhere(0.0), work, LANES * k)
             for c in range(n_chunks):
                 b = c * n_blocks // n_chunks
                 n = (c + 1) * n_blocks // n_chunks - b
                 start = BLOCK * (first + b)
                 forward(own, X + start, X_step, n, work, layers, n_layers)
-                output_slopes(last, n_out, n, Y + start, weight + start)
-                backward(own, X + start, X_step, n, work, layers, n_layers)
-            update(own, velocity, work, n_parameters, learning_rate, momentum)
+                output_slopes(last, n_out, n, Y + start, X_step, weight + start, loss)
+                ends = c == 0, c == n_chunks - 1
+                backward(own, velocity, X + start, X_step, n, work, layers, n_layers, *ends, learning_rate, momentum)
 
 
 @njit
@@ -224,21 +267,22 @@ def evaluate_models(
     work: int,
     layers: int,
     n_layers: int,
+    loss: int,
     costs: int,
-    probabilities: int,
+    predictions: int,
 ) -> None:
-    """Write the mean cost of each model, and the probabilities of all samples."""
+    """Write the mean loss of each model, and the predictions of all samples."""
     n_blocks = X_step // LANES
     n_chunks = (n_blocks + chunk - 1) // chunk
     last, n_out = work + DOUBLE * entry(layers, n_layers - 1, 3), entry(layers, n_layers - 1, 1)
     for model in range(n_models):
-        sums, rows = everywhere(0.0), probabilities + DOUBLE * n_out * X_step * model
+        sums, rows = everywhere(0.0), predictions + DOUBLE * n_out * X_step * model
         for c in range(n_chunks):
             b = c * n_blocks // n_chunks
             n = (c + 1) * n_blocks // n_chunks - b
             start = BLOCK * b
             forward(P + DOUBLE * n_parameters * model, X + start, X_step, n, work, layers, n_layers)
-            sums = output_costs(last, n_out, n, Y + start, weight + start, rows + start, X_step, sums)
+            sums = output_costs(last, n_out, n, Y + start, X_step, weight + start, loss, rows + start, sums)
         store_double(lane_total(sums), costs, model)
 
 

@@ -1,11 +1,20 @@
-"""The cross-entropy of one sample as a function of its logits, and its derivatives.
+"""The losses: the cross-entropy of one sample as a function of its logits, the squared error, and their derivatives.
 
 Like the functions of `elementary`, from which they are composed, they accept NumPy arrays and the kernel's vectors.
-Labels are class numbers. Two classes have one logit and a sigmoid; three or more have one logit each and a softmax,
-whose maximum and sum are taken over the classes in order.
+Labels of the cross-entropy are class numbers. Two classes have one logit and a sigmoid; three or more have one logit
+each and a softmax, whose maximum and sum are taken over the classes in order.
 """
 
+import enum
+
 from pipeline.numerics.elementary import Operand, exp, log_of_sum, select, sigmoid, softplus
+
+
+class Loss(enum.IntEnum):
+    """The cost of one sample; training minimizes its mean over the samples. The numbers are those of the kernel."""
+
+    CROSS_ENTROPY = 0  # of class numbers Y (1, m), by a sigmoid or a softmax of the logits, in nats
+    SQUARED = 1  # half the squared distance of the outputs from Y (n_L, m)
 
 
 def cross_entropy(z: Operand, y: Operand) -> Operand:
@@ -44,3 +53,13 @@ def softmax_cross_entropy(total: Operand, top: Operand, own: Operand) -> Operand
 def softmax_cross_entropy_slope(term: Operand, total: Operand, label: Operand, k: Operand) -> Operand:
     """The derivative of `softmax_cross_entropy` by z_k: term / total = softmax(z)_k, minus 1 if k is the label."""
     return term / total - select(label > k - 0.5, select(label < k + 0.5, 1.0, 0.0), 0.0)
+
+
+def squared_distance(z: Operand, y: Operand) -> Operand:
+    """(z - y)**2; the squared loss of a sample is half the sum over its outputs z, added in order."""
+    return (z - y) * (z - y)
+
+
+def squared_slope(z: Operand, y: Operand) -> Operand:
+    """The derivative of (z - y)**2 / 2 with respect to z, z - y."""
+    return z - y

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.networks.activations import Activation
 from pipeline.networks.losses import (
+    Loss,
     cross_entropy,
     cross_entropy_slope,
     exp_below,
@@ -21,6 +22,8 @@ from pipeline.networks.losses import (
     larger,
     softmax_cross_entropy,
     softmax_cross_entropy_slope,
+    squared_distance,
+    squared_slope,
 )
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.elementary import sigmoid
@@ -31,12 +34,12 @@ class Samples(NamedTuple):
     """Samples, padded with samples of weight 0 to a multiple of eight."""
 
     X: Array  # (n_0, m)
-    Y: Array  # (1, m), class numbers
+    Y: Array  # (1, m), class numbers; for the squared loss (n_L, m), the target of each output
     weight: Array  # (m,), 1 / m for a sample and 0 for padding: the weighted sum is the mean
 
 
 def samples(X: Array, Y: Array) -> Samples:
-    """The padded samples of X (n_0, m) and Y (1, m)."""
+    """The padded samples of X (n_0, m) and Y (1, m), or (n_L, m) for the squared loss."""
     m = X.shape[1]
     return Samples(pad(X), pad(Y), pad(np.full(m, 1.0 / m)))
 
@@ -83,8 +86,17 @@ def softmax(Z: Array) -> Softmax:
     return Softmax(top, terms, total)
 
 
-def compute_cost(Z: Array, Y: Array, weight: Array) -> Array:
-    """The mean cross-entropy (models,) in nats of logits Z (models, 1, m), or (models, classes, m) for a softmax."""
+def compute_cost(Z: Array, Y: Array, weight: Array, loss: Loss = Loss.CROSS_ENTROPY) -> Array:
+    """The mean loss (models,) of the last layer's Z (models, n_L, m).
+
+    The cross-entropy is in nats; Z has one row of logits, or one for each class if there are more than two.
+    """
+    if loss is Loss.SQUARED:
+        squares = squared_distance(Z, Y)
+        total = squares[..., :1, :]
+        for k in range(1, Z.shape[-2]):
+            total = total + squares[..., k : k + 1, :]
+        return lane_sum(weight * (0.5 * total))[..., 0]
     if Z.shape[-2] == 1:
         return lane_sum(weight * cross_entropy(Z, Y))[..., 0]
     top, _, total = softmax(Z)
@@ -94,8 +106,10 @@ def compute_cost(Z: Array, Y: Array, weight: Array) -> Array:
     return lane_sum(weight * softmax_cross_entropy(total, top, own))[..., 0]
 
 
-def cost_slope(Z: Array, Y: Array) -> Array:
-    """The derivative of each sample's cross-entropy with respect to its logits, with the shape of Z."""
+def cost_slope(Z: Array, Y: Array, loss: Loss = Loss.CROSS_ENTROPY) -> Array:
+    """The derivative of each sample's loss with respect to the last layer's Z, with the shape of Z."""
+    if loss is Loss.SQUARED:
+        return np.asarray(squared_slope(Z, Y))
     if Z.shape[-2] == 1:
         return np.asarray(cross_entropy_slope(Z, Y))
     _, terms, total = softmax(Z)
@@ -110,10 +124,11 @@ def backward_propagation(
     Y: Array,
     weight: Array,
     activations: Sequence[Activation],
+    loss: Loss = Loss.CROSS_ENTROPY,
 ) -> Parameters:
     """The gradients (dW, db) of the cost in every layer, from Z and A of `forward_propagation`."""
     gradients: Parameters = []
-    dZ = cost_slope(Z[-1], Y) * weight
+    dZ = cost_slope(Z[-1], Y, loss) * weight
     for l in range(len(parameters) - 1, -1, -1):
         dW = lane_sum(dZ[..., :, None, :] * A[l][..., None, :, :])
         db = lane_sum(dZ)[..., None]
@@ -132,10 +147,21 @@ def update_parameters(parameters: Parameters, gradients: Parameters, learning_ra
     ]
 
 
-def cost(parameters: Parameters, S: Samples, activations: Sequence[Activation]) -> Array:
-    """The mean cross-entropy (models,) of the samples, in nats."""
+def require_targets(parameters: Parameters, batches: Sequence[Samples], loss: Loss) -> None:
+    """Raise ValueError unless Y has one row of class numbers, or for the squared loss one row for each output."""
+    n_rows = parameters[-1][0].shape[-2] if loss is Loss.SQUARED else 1
+    for S in batches:
+        if len(S.Y) != n_rows:
+            raise ValueError(f"Y has {len(S.Y)} rows; the loss {loss.name} of this network needs {n_rows}")
+
+
+def cost(
+    parameters: Parameters, S: Samples, activations: Sequence[Activation], loss: Loss = Loss.CROSS_ENTROPY
+) -> Array:
+    """The mean loss (models,) of the samples; the cross-entropy is in nats."""
+    require_targets(parameters, [S], loss)
     Z, _ = forward_propagation(parameters, S.X, activations)
-    return compute_cost(Z[-1], S.Y, S.weight)
+    return compute_cost(Z[-1], S.Y, S.weight, loss)
 
 
 class UpdateRule(NamedTuple):
@@ -158,14 +184,20 @@ def at_rest(parameters: Parameters) -> Models:
 
 
 def descend(
-    models: Models, batches: Sequence[Samples], activations: Sequence[Activation], rule: UpdateRule, steps: int
+    models: Models,
+    batches: Sequence[Samples],
+    activations: Sequence[Activation],
+    rule: UpdateRule,
+    steps: int,
+    loss: Loss = Loss.CROSS_ENTROPY,
 ) -> Models:
     """The models after `steps` steps of gradient descent; step k uses batch k modulo the number of batches."""
+    require_targets(models.parameters, batches, loss)
     parameters, velocity = models
     for step in range(steps):
         X, Y, weight = batches[step % len(batches)]
         Z, A = forward_propagation(parameters, X, activations)
-        gradients = backward_propagation(parameters, Z, A, Y, weight, activations)
+        gradients = backward_propagation(parameters, Z, A, Y, weight, activations, loss)
         if rule.momentum > 0.0:
             gradients = velocity = [
                 (rule.momentum * vW + dW, rule.momentum * vb + db)
@@ -175,9 +207,16 @@ def descend(
     return Models(parameters, velocity)
 
 
-def predict(parameters: Parameters, X: Array, activations: Sequence[Activation]) -> Array:
-    """The probability of class 1 (models, 1, m), or of each class (models, classes, m) if there are more than two."""
+def predict(
+    parameters: Parameters, X: Array, activations: Sequence[Activation], loss: Loss = Loss.CROSS_ENTROPY
+) -> Array:
+    """The probability of class 1 (models, 1, m), or of each class (models, classes, m) if there are more than two.
+
+    For the squared loss, the outputs (models, n_L, m).
+    """
     Z, _ = forward_propagation(parameters, X, activations)
+    if loss is Loss.SQUARED:
+        return Z[-1]
     if Z[-1].shape[-2] == 1:
         return np.asarray(sigmoid(Z[-1]))
     _, terms, total = softmax(Z[-1])

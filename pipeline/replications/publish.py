@@ -12,17 +12,27 @@ from typing import Any
 
 from pipeline.replications import paper, report, run
 from pipeline.replications.report import Section
-from pipeline.stages import run_and_exit
-from pipeline.tracking import provenance, publish, store
+from pipeline.stages import progress, run_and_exit
+from pipeline.tracking import provenance, publish, store, ui_views
 from pipeline.tracking.content import Details, MetricPoint, Run
 from pipeline.tracking.publish import NOTE
 from pipeline.tracking.runs import MAX_NOTE, cut, digest_of, file_digest, leaves
+from pipeline.tracking.ui_views import View
 
 LEVEL = "replications"
 LONGEST = 245  # characters of a metric's name, with a number after it; MLflow's limit is 250
+COLUMNS = [f"tags.`{key}`" for key in ("verdict", "rows", "rows.passed", "rows.failed")]
+VIEWS = {
+    "replications": View("Verdicts", "all", "", COLUMNS),
+    "replications_failed": View(
+        "Failed", "papers with numbers outside their bands", "tags.verdict = 'failed'", COLUMNS
+    ),
+}
 DESCRIPTION = """\
-Results of papers, recomputed: one run for each, with the measured numbers as metrics. The tag `verdict` is `passed` if
-all numbers lie within their bands; `tags.verdict = 'failed'` finds the others. docs/replications.md explains them."""
+Results of papers, recomputed, one run for each: {links}
+
+The metrics are the measured numbers. The tag `verdict` is `passed` if all of them lie within their bands;
+`tags.verdict = 'failed'` finds the others. docs/replications.md explains them."""
 
 
 def publish_all() -> None:
@@ -33,8 +43,10 @@ def publish_all() -> None:
     runs = [content(one, origin) for one in found]
     with store.writing(root, [LEVEL]) as opened:
         n_missing = publish.publish_runs(opened, LEVEL, runs)
-        store.set_experiment_tags(opened, LEVEL, {NOTE: DESCRIPTION})
-    print(f"MLflow: {n_missing} of {len(runs)} replications were published; it had the others.")
+        place = opened.ids[LEVEL]
+        links = " · ".join(f"[{view.name}]({ui_views.page(place, key, False)})" for key, view in VIEWS.items())
+        ui_views.save(opened, LEVEL, VIEWS, DESCRIPTION.format(links=links))
+    print(f"MLflow: {progress.count(n_missing, 'replication')} published, {len(runs) - n_missing} already there.")
     print(report.conclusion(found) if found else "There are no results; `make replications` makes them.")
 
 
@@ -45,7 +57,12 @@ def content(one: Section, origin: Mapping[str, str]) -> Run:
     files = [*made, *(folder / file for file in paper.FILES)]
     params = leaves(str(folder / "params.yaml"))
     n = run.counts(one.rows)
-    verdict = {"verdict": "failed" if n["failed"] else "passed"} | {f"rows.{key}": str(n[key]) for key in n}
+    verdict = {
+        "verdict": "failed" if n["failed"] else "passed",
+        "rows": str(n["rows"]),
+        "rows.passed": str(n["passed"]),
+        "rows.failed": str(n["failed"]),
+    }
     note = f"{one.title}\n\n{one.text}\n\n{report.results_table(one.rows)}"
     return Run(
         one.name,

@@ -46,9 +46,9 @@ def report() -> None:
 
 
 def sections() -> tuple[list[Section], list[str]]:
-    """The results of each replication that has been run, and the names of the others. Raises UserError."""
+    """The results of each replication that has been run, by year, and the names of the others. Raises UserError."""
     found, missing = [], []
-    for name in paper.names():
+    for name in sorted(paper.names(), key=year):
         path = run.RESULTS / f"{name}.csv"
         if not path.is_file():
             missing.append(name)
@@ -60,6 +60,12 @@ def sections() -> tuple[list[Section], list[str]]:
         text = inspect.getdoc(module) or ""
         found.append(Section(name, module.TITLE, text, getattr(module, "ANALYSIS", {}), rows))
     return found, missing
+
+
+def year(name: str) -> str:
+    """The year in the name of a replication; empty, which is sorted first, if there is none."""
+    last = name.rpartition("_")[2]
+    return last if last.isdecimal() else ""
 
 
 def conclusion(found: Sequence[Section]) -> str:
@@ -218,6 +224,8 @@ def page(found: Sequence[Section], missing: Sequence[str]) -> str:
         folder = f"../replications/{one.name}"
         parts += [f"## {one.title}", one.text, f"![{one.title}](../reports/replications/{one.name}.png)"]
         parts.append(results_table(one.rows))
+        n = run.counts(one.rows)
+        parts.append(f"**{n['passed']} of {n['rows']} rows passed.**")
         if lines := failures(one):
             parts.append("\n".join(f"- {line}" for line in lines))
         files = ", ".join(f"[{file}]({folder}/{file})" for file in paper.FILES)

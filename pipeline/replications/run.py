@@ -33,7 +33,7 @@ def results(loaded: paper.Paper, advance: Callable[[int], object]) -> Results:
 def replicate(name: str) -> None:
     """Run a replication and write its files once all of them are made. Raises UserError."""
     loaded = paper.load(name)
-    with progress.task(f"Replicating {name}: {loaded.module.TITLE}.", paper.total(loaded), "model") as advance:
+    with progress.task(f"Replicating {name}.", paper.total(loaded), "model") as advance:
         rows, figure = results(loaded, advance)
     reports.write_table(f"replications/{name}", rows)
     atomic_files.write_bytes(RESULTS / f"{name}.png", figure)

@@ -1,11 +1,11 @@
 """reports/audit.md, reports/audit.csv and reports/audit.json: the audits of the models in audits/."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.audit.command.numbers import listed
 from pipeline.audit.command.text import text
-from pipeline.audit.results import ALARM, AS_INTENDED, NOT_CHECKED, NOT_INITIAL, Audit
+from pipeline.audit.results import ALARM, AS_INTENDED, NOT_CHECKED, NOT_INITIAL, Audit, LayerAudit
 from pipeline.config.audits import AuditSettings
 from pipeline.numerics.sums import integer_sum
 from pipeline.reporting.markdown import table
@@ -68,37 +68,28 @@ def _overview(audits: Mapping[str, Audit], settings: Mapping[str, AuditSettings]
 
 def layer_table(audits: Mapping[str, Audit]) -> dict[str, Sequence[Any]]:
     """The columns of reports/audit.csv, a row per layer: text, integers and floats."""
-    rows = [
-        {
-            "model": name,
-            "verdict": audit.state,
-            "layer": each.layer.name,
-            "kind": each.layer.kind,
-            "shape": "x".join(map(str, each.layer.weight.shape)),
-            "dtype": each.layer.weight.dtype,
-            "weights": each.n,
-            "mean": each.mean,
-            "std": each.std,
-            "largest": each.largest,
-            "structure": each.structure,
-            "expected": " or ".join(each.expected),
-            "p": each.p,
-            "laws": " or ".join(candidate.law for candidate in each.candidates),
-            "findings": " and ".join(
-                dict.fromkeys(found.cause for found in audit.findings if found.layer == each.layer.name)
-            ),
-            "std_factor": each.power.std_factor,
-        }
-        for name, audit in audits.items()
-        for each in audit.layers
-    ]
-    return {column: [row[column] for row in rows] for column in LAYER_COLUMNS}
+    rows = [(name, audit, each) for name, audit in audits.items() for each in audit.layers]
+    return {column: [value(*row) for row in rows] for column, value in LAYER_COLUMNS.items()}
 
 
-LAYER_COLUMNS = (
-    *("model", "verdict", "layer", "kind", "shape", "dtype", "weights", "mean", "std", "largest", "structure"),
-    *("expected", "p", "laws", "findings", "std_factor"),
-)
+LAYER_COLUMNS: dict[str, Callable[[str, Audit, LayerAudit], Any]] = {
+    "model": lambda name, audit, each: name,
+    "verdict": lambda name, audit, each: audit.state,
+    "layer": lambda name, audit, each: each.layer.name,
+    "kind": lambda name, audit, each: each.layer.kind,
+    "shape": lambda name, audit, each: "x".join(map(str, each.layer.weight.shape)),
+    "dtype": lambda name, audit, each: each.layer.weight.dtype,
+    "weights": lambda name, audit, each: each.n,
+    "mean": lambda name, audit, each: each.mean,
+    "std": lambda name, audit, each: each.std,
+    "largest": lambda name, audit, each: each.largest,
+    "structure": lambda name, audit, each: each.structure,
+    "expected": lambda name, audit, each: " or ".join(each.expected),
+    "p": lambda name, audit, each: each.p,
+    "laws": lambda name, audit, each: " or ".join(candidate.law for candidate in each.candidates),
+    "findings": lambda name, audit, each: " and ".join(dict.fromkeys(one.cause for one in each.findings)),
+    "std_factor": lambda name, audit, each: each.power.std_factor,
+}
 
 
 def metrics(audits: Mapping[str, Audit]) -> dict[str, int]:

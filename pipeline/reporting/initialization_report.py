@@ -7,12 +7,7 @@ from typing import Any
 
 from pipeline.analysis.comparison import Table, label_counts
 from pipeline.analysis.estimators import three_sigma_bound
-from pipeline.analysis.initialization_table import (
-    ROUNDING,
-    agreement_bound,
-    compared_with_theory,
-    layers_to_show,
-)
+from pipeline.analysis.initialization_table import ROUNDING, agreement_bound, compared_with_theory, layers_to_show
 from pipeline.diagnostics.labels import LABEL_RULES, Label
 from pipeline.diagnostics.measure import LAYER_QUANTITIES, MODEL_QUANTITIES
 from pipeline.numerics.sums import integer_sum

@@ -116,7 +116,7 @@ def pictured(P: schema.Params, models: dict[str, Parameters], train: Samples, te
 
     if P.data.n_inputs == 2:
         shape = data_figures.GRID, data_figures.GRID
-        square = data_figures.square(plane.extent(train[0]))
+        square = plane.square(plane.extent(train[0]), data_figures.GRID)
         grids = {name: probability.reshape(shape) for name, probability in predicted(square).items()}
         return data_figures.boundaries(grids, *train, seed)
     X, Y = test

@@ -1,7 +1,8 @@
-"""Stage `resolve`: check params.yaml and write the part of it that training and diagnosing depend on.
+"""Stage `resolve`: check params.yaml and write the parts of it that the later stages depend on.
 
-`python -m pipeline.stages.resolve` writes jobs/initializers/<initializer>.json, jobs/training.json and
-jobs/trajectories.json (see `storage.jobs`) and digests of the stages' code to jobs/code/, and prints warnings. Recipes
+`python -m pipeline.stages.resolve` writes jobs/initializers/<initializer>.json, jobs/training.json,
+jobs/trajectories.json and jobs/experiment.json (see `storage.jobs`) and digests of the stages' code to jobs/code/, and
+prints warnings. Recipes
 that use the data and user-defined recipes are tried once. The files in jobs/, runs/, diagnostics/ and trajectories/ of
 initializers that are no longer in params.yaml are deleted.
 """
@@ -24,7 +25,8 @@ from pipeline.tracking import provenance
 
 def resolve() -> None:
     """Write jobs/ and print warnings to stderr. Raises ParamsError if a recipe does not work on the training data."""
-    P = params.load()
+    document = params.read()
+    P = params.check(document)
     for warning in params.warnings(P):
         print(warning, file=sys.stderr)
     if provenance.is_shallow():
@@ -39,6 +41,7 @@ def resolve() -> None:
             raise params.ParamsError("\n".join(messages))
         for name in P.initializers:
             jobs.write_models_job(resolved.models_job(P, name))
+        jobs.write_experiment(document)
         jobs.write_training_job(resolved.training_job(P))
         jobs.write_trajectories_job(TrajectoriesJob(P.comparison.highlight_seed, tuple(P.initializers)))
         for stage in resolved.JOB_STAGES:

@@ -1,12 +1,13 @@
-"""The files of jobs/: the part of params.yaml that training and diagnosing depend on.
+"""The files of jobs/: the parts of params.yaml that the later stages depend on.
 
 Stage `resolve` writes them from the checked parameters; `train`, `trajectories` and `diagnose` read these files and not
-params.yaml, so a change of params.yaml that does not change these files trains nothing.
+params.yaml, so a change of params.yaml that does not change these files trains nothing. The stages that report read
+params.yaml; jobs/experiment.json tells DVC whether its sections have changed.
 """
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +30,8 @@ JOBS = Path("jobs")
 MODELS = JOBS / "initializers"
 TRAINING, TRAJECTORIES = JOBS / "training.json", JOBS / "trajectories.json"
 CODE = JOBS / "code"  # one digest per stage; only DVC reads them, as dependencies
+EXPERIMENT = JOBS / "experiment.json"  # only DVC reads it
+APART = ("audits", "tracking")  # sections of params.yaml on which few stages depend, by their `params` in dvc.yaml
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,12 @@ def read_trajectories_job() -> TrajectoriesJob:
 def write_code_digest(stage: str, digest: str) -> None:
     """Write jobs/code/<stage>.sha256. Raises FileError."""
     write_text(CODE / f"{stage}.sha256", f"{digest}\n")
+
+
+def write_experiment(document: Mapping[str, Any]) -> None:
+    """Write jobs/experiment.json: the sections of a document read from params.yaml, without APART. Raises FileError."""
+    sections = {key: value for key, value in document.items() if key not in APART}
+    write_text(EXPERIMENT, json.dumps(sections, indent=2) + "\n")
 
 
 def _write(path: Path, job: ModelsJob | TrainingJob | TrajectoriesJob) -> None:

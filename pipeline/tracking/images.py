@@ -14,7 +14,7 @@ from pipeline.analysis import comparison, published_results
 from pipeline.config import schema
 from pipeline.figures import style, training_figures
 from pipeline.figures.data_figures import CLASSES, REGIONS
-from pipeline.figures.plane import EXTENT, extent
+from pipeline.figures.plane import extent, square
 from pipeline.networks import reference
 from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array
@@ -24,12 +24,6 @@ GRID = 121  # grid points along a side, at which the network is evaluated
 SIDE = 3 * GRID  # pixels
 FINE = 4  # samples are drawn larger by this factor, then reduced, for smooth edges
 RADIUS = 4.5  # of a sample, in pixels
-
-
-def square(half: float = EXTENT) -> Array:
-    """The points (2, GRID^2) of the square of half side `half` about 0, row after row along x2."""
-    axis = np.linspace(-half, half, GRID)
-    return np.stack([np.tile(axis, GRID), np.repeat(axis, GRID)])
 
 
 def markers(X: Array, Y: Array) -> Image.Image:
@@ -51,7 +45,7 @@ def markers(X: Array, Y: Array) -> Image.Image:
 
 
 def boundary(probability: Array, over: Image.Image) -> Image.Image:
-    """The image of the predicted class, from `probability` (GRID^2,) of class 1 at `square`, with the image `over`.
+    """The image of the predicted class, with the image `over`; `probability` (GRID^2,) is that of class 1 at `square`.
 
     White where the probability is NaN: the model diverged.
     """
@@ -85,7 +79,7 @@ def boundaries(P: schema.Params, name: str, seed: int, model: Parameters) -> Ite
     if P.data.n_inputs != 2:
         return
     X, Y = training_samples(P)
-    over, points = markers(X, Y), square(extent(X))
+    over, points = markers(X, Y), square(extent(X), GRID)
     training = jobs.read_training_job()
     kept = {}
     if seed == P.comparison.highlight_seed:

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.types import Schema, TensorSpec
+from mlflow.utils.uri import append_to_uri_path
 
 __all__ = (
     "MlflowClient",
@@ -24,6 +25,7 @@ __all__ = (
     "Schema",
     "SqlAlchemyStore",
     "TensorSpec",
+    "append_to_uri_path",
     "entities",
     "pyfunc",
 )

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from pipeline.tracking.content import Run, add_details, log
 from pipeline.tracking.mlflow_api import MlflowException
-from pipeline.tracking.store import LEVELS, Store, TrackingError, retry, set_tags
+from pipeline.tracking.store import LEVELS, FinishedRun, Store, TrackingError, insert_runs, retry, set_tags
 
 IDENTITY = "identity"  # tag of a run: the digest of its content
 RESULTS = "results"  # tag of a run: the names of the results that contain it, as |one|other|
@@ -163,6 +163,7 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
     MLflow, which lists the newest first, keeps the order.
     """
     n_changes = 0
+    missing: list[tuple[Run, int]] = []
     renamed: list[tuple[Any, Sequence[str]]] = []
     present = defaultdict(list)
     for each in found:
@@ -171,8 +172,7 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
         same = sorted(present[run.identity], key=lambda each: str(each.info.run_id))
         finished = [each for each in same if each.info.status == "FINISHED"]
         if not finished:
-            _create(store, level, run, names, start - place)
-            n_changes += 1
+            missing.append((run, start - place))
         else:
             wanted = _joined(dict.fromkeys([*names_of(finished[0]), *names]))
             if not store.is_local and (len(finished) > 1 or wanted != finished[0].data.tags.get(RESULTS)):
@@ -187,8 +187,9 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
             if not finished or each.info.run_id != finished[0].info.run_id:
                 delete(store, each)
                 n_changes += 1
+    _create_all(store, level, missing, names)
     _set_names(store, renamed)
-    return n_changes + len(renamed)
+    return n_changes + len(missing) + len(renamed)
 
 
 def _set_names(store: Store, renamed: Sequence[tuple[Any, Sequence[str]]]) -> None:
@@ -252,9 +253,23 @@ def contained(store: Store, level: str, names: Sequence[str], also: str = "") ->
     return [run for run in found.values() if {*names} & {*names_of(run)}]  # LIKE takes _ for any character
 
 
+def _create_all(store: Store, level: str, runs: Sequence[tuple[Run, int]], names: Sequence[str]) -> None:
+    """Create runs, each with the time of its start; in a local store those without details in one transaction."""
+    plain = [(run, start) for run, start in runs if store.is_local and run.detail == 0]
+    rows = [FinishedRun(run.name, start, _tags(run, names), run.params, run.metrics) for run, start in plain]
+    if rows and insert_runs(store, level, rows):
+        runs = [(run, start) for run, start in runs if run.detail != 0]
+    for run, start in runs:
+        _create(store, level, run, names, start)
+
+
+def _tags(run: Run, names: Sequence[str]) -> dict[str, str]:
+    return {IDENTITY: run.identity, RESULTS: _joined(names), DETAIL: _detail(run)} | dict(run.tags)
+
+
 def _create(store: Store, level: str, run: Run, names: Sequence[str], start: int) -> None:
     """Create a run with its content, then finish it."""
-    tags = {IDENTITY: run.identity, RESULTS: _joined(names), DETAIL: _detail(run)} | dict(run.tags)
+    tags = _tags(run, names)
     info = store.client.create_run(store.ids[level], start_time=start, tags=tags, run_name=run.name).info
     with _unless_deleted(store, info.run_id):
         log(store, info, run.metrics, run.params)

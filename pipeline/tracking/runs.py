@@ -27,7 +27,7 @@ SHARED = ("data.", "network.", "training.")  # keys of params.yaml that concern 
 SHOWN = ("comparison.highlight_seed", "comparison.target_accuracy")  # keys that concern what is shown of an initializer
 AUDITS = "audits"  # the section of params.yaml on which no initializer or model depends
 MAX_NOTE = 7000  # characters; MLflow cuts a description at 8000, and links and the verdict of the audit are added
-MEASURED_APART = ("benchmark", "labels", "audit_benchmark", "audit_suitability")  # files of reports/, by no stage
+MEASURED_APART = ("benchmark", "labels", "audit_benchmark", "audit_suitability", "replications")  # in reports/
 LONGEST = 500  # characters of a parameter's value
 
 

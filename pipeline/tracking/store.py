@@ -5,11 +5,14 @@ which the operating system releases when the process ends. A server has no lock:
 """
 
 import contextlib
+import math
 import os
 import random
 import re
 import sqlite3
+import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,13 +23,25 @@ from sqlalchemy.event import listens_for
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import UserError
-from pipeline.tracking.mlflow_api import MlflowClient, MlflowException, SqlAlchemyStore, entities
+from pipeline.tracking.mlflow_api import MlflowClient, MlflowException, SqlAlchemyStore, append_to_uri_path, entities
 
 TRACKED = Path("tracked.json")  # the identity of the result that the repository holds
 SQLITE = "sqlite:///"
 LEVELS = ("models", "initializers", "results")  # MLflow's start page lists the newest experiment first
 TITLE = "weight initialization: {}"  # the name of the MLflow experiment of a level
 EXPERIMENTS = {level: TITLE.format(level) for level in LEVELS}
+METRIC = ("key", "value", "is_nan", "step", "timestamp", "run_uuid")
+TABLES = {  # the tables of MLflow that describe a run, and their columns
+    "runs": (
+        *("run_uuid", "name", "source_type", "source_name", "entry_point_name", "user_id", "status"),
+        *("start_time", "end_time", "deleted_time", "source_version", "lifecycle_stage", "artifact_uri"),
+        "experiment_id",
+    ),
+    "tags": ("key", "value", "run_uuid"),
+    "params": ("key", "value", "run_uuid"),
+    "metrics": METRIC,
+    "latest_metrics": METRIC,
+}
 TRIES = 5  # attempts to write a row that another process may write at the same time
 
 
@@ -139,9 +154,10 @@ def _create_database(path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
     for left in (f"{name}{end}" for name in (part, path) for end in ("", "-journal", "-wal", "-shm")):
         Path(left).unlink(missing_ok=True)  # of a deleted database: SQLite would apply them to the new one
-    SqlAlchemyStore(f"{SQLITE}{part.as_posix()}", (path.parent / "mlruns").as_uri()).engine.dispose()
     with contextlib.closing(sqlite3.connect(part)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")  # concurrent reading and writing; stored in the file
+        SqlAlchemyStore(f"{SQLITE}{part.as_posix()}", (path.parent / "mlruns").as_uri()).engine.dispose()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the other files of `part` keep its name
     part.replace(path)
 
 
@@ -173,6 +189,56 @@ def _experiment(client: MlflowClient, level: str, artifacts: Path | None) -> str
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
+
+
+class FinishedRun(NamedTuple):
+    """A finished run without files, data and models."""
+
+    name: str
+    time: int  # of its start, its end and its metrics, in ms
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Sequence[tuple[str, float, int]]  # name, value, step
+
+
+def insert_runs(store: Store, level: str, runs: Sequence[FinishedRun]) -> bool:
+    """Write the rows that MLflow writes for new runs into a local store; returns False, and writes none, if it cannot.
+
+    It cannot if the tables of MLflow have other columns than TABLES. One transaction writes all runs: MLflow takes
+    several transactions and 12 ms for each.
+    """
+    experiment = store.ids[level]
+    location = store.client.get_experiment(experiment).artifact_location
+    rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
+    for run in runs:
+        run_id = uuid.uuid4().hex
+        files = append_to_uri_path(location, run_id, "artifacts")
+        times = run.time, run.time, None
+        rows["runs"].append(
+            (run_id, run.name, "UNKNOWN", "", "", "unknown", "FINISHED", *times, "", "active", files, experiment)
+        )
+        rows["tags"] += [(key, value, run_id) for key, value in {**run.tags, "mlflow.runName": run.name}.items()]
+        rows["params"] += [(key, value, run_id) for key, value in run.params.items()]
+        points = [(key, *_stored(value), step, run.time, run_id) for key, value, step in run.metrics]
+        rows["metrics"] += points
+        rows["latest_metrics"] += {point[0]: point for point in sorted(points, key=lambda point: point[3])}.values()
+    try:
+        with contextlib.closing(sqlite3.connect(database(store.uri))) as connection, connection:
+            for table, columns in TABLES.items():
+                if {column for _, column, *_ in connection.execute(f"PRAGMA table_info({table})")} != set(columns):
+                    raise sqlite3.DataError(f"the table {table} has other columns")
+                places = ", ".join("?" * len(columns))
+                connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows[table])
+    except sqlite3.Error:
+        return False
+    return True
+
+
+def _stored(value: float) -> tuple[float, bool]:
+    """The columns `value` and `is_nan` of a metric: SQL has neither NaN nor infinity."""
+    if math.isnan(value):
+        return 0.0, True
+    return max(-sys.float_info.max, min(value, sys.float_info.max)), False
 
 
 def set_experiment_tags(store: Store, level: str, tags: dict[str, str]) -> None:

@@ -55,10 +55,14 @@ def update(store: Store, reference: str) -> None:
         "models": model_views(latest, reference, last_step),
     }
     for level, views in every.items():
-        saved = {f"{PREFIX}{key}": state(view, SAVED + place) for place, (key, view) in enumerate(views.items())}
-        kind = {"mlflow.experimentKind": "custom_model_development"}
-        note = {"mlflow.note.content": description(level, views, store.ids)}
-        stores.set_experiment_tags(store, level, kind | note | saved)
+        save(store, level, views, description(level, views, store.ids))
+
+
+def save(store: Store, level: str, views: Mapping[str, View], note: str) -> None:
+    """Write the views of an experiment, and its description."""
+    saved = {f"{PREFIX}{key}": state(view, SAVED + place) for place, (key, view) in enumerate(views.items())}
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    stores.set_experiment_tags(store, level, kind | {"mlflow.note.content": note} | saved)
 
 
 def differing(params: Sequence[Mapping[str, str]]) -> list[str]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import Activation
+from pipeline.networks.losses import Loss
 from pipeline.networks.parameters import Parameters, concatenate, take
 from pipeline.networks.reference import Models, Samples, UpdateRule
 from pipeline.numerics.sums import DOUBLE, Array, integer_sum
@@ -34,8 +35,8 @@ PIECE_FLOPS = 2e9  # per call of the arithmetic, some hundredths of a second; `s
 class Arithmetic(NamedTuple):
     """The two functions of `reference` or `kernel` that training calls."""
 
-    descend: Callable[[Models, Sequence[Samples], Sequence[Activation], UpdateRule, int], Models]
-    cost: Callable[[Parameters, Samples, Sequence[Activation]], Array]
+    descend: Callable[[Models, Sequence[Samples], Sequence[Activation], UpdateRule, int, Loss], Models]
+    cost: Callable[[Parameters, Samples, Sequence[Activation], Loss], Array]
 
 
 REFERENCE = Arithmetic(reference.descend, reference.cost)
@@ -46,7 +47,7 @@ class Trained(NamedTuple):
     """The results of training a stack of models."""
 
     parameters: Parameters
-    costs: Array  # (models, records), in nats
+    costs: Array  # (models, records); the cross-entropy is in nats
     snapshots: list[Parameters]  # the parameters at each record if `keep`, else empty
 
 
@@ -63,6 +64,7 @@ class Job(NamedTuple):
     record_at: NDArray[np.int64]
     arithmetic: Arithmetic
     keep: bool = False  # whether to keep the parameters at each record
+    loss: Loss = Loss.CROSS_ENTROPY
 
 
 def train_slice(job: Job, stop: threading.Event | None = None) -> Trained:
@@ -92,11 +94,11 @@ def descend_slice(
         while step < due:
             steps = min(piece, due - step)
             taken = [next(batches)] if job.batch_size is None else list(itertools.islice(batches, steps))
-            models = job.arithmetic.descend(models, taken, job.activations, job.rule, steps)
+            models = job.arithmetic.descend(models, taken, job.activations, job.rule, steps, job.loss)
             step += steps
             if stop is not None and stop.is_set():
                 raise CancelledError
-        costs[:, record] = job.arithmetic.cost(models.parameters, everything, job.activations)
+        costs[:, record] = job.arithmetic.cost(models.parameters, everything, job.activations, job.loss)
         if job.keep:
             kept.append(with_canonical_nan(models.parameters))
     return Trained(with_canonical_nan(models.parameters), canonical_nan(costs), kept)
@@ -137,6 +139,7 @@ def train(
     batch_size: int | None = None,
     seeds: Sequence[int] = (),
     keep: bool = False,
+    loss: Loss = Loss.CROSS_ENTROPY,
     arithmetic: Arithmetic = COMPILED,
     executor: Executor | None = None,
     n_workers: int | None = None,
@@ -145,13 +148,13 @@ def train(
 ) -> Trained:
     """Train the stack `parameters`, which is not modified, on X (n_0, m) and Y (1, m).
 
-    The cost on all samples is recorded after the numbers of steps in `record_at`, in ascending order; training ends at
-    the last. With `keep`, the parameters at each record are returned too. With a `batch_size` below m each step uses
-    that many samples, shuffled in each epoch by a stream drawn from the model's entry in `seeds`. Without an executor,
-    threads on all cores are used, and an interruption stops them within a second. An executor runs `n_workers` slices
-    at once, each of which may take `memory` bytes if it has more than one model. `progress` is called with the number
-    of models finished since the last call. Models with identical initial parameters follow identical trajectories, so
-    each distinct model is trained once; with mini-batches all are trained.
+    Y is (n_L, m) for the squared loss. The cost on all samples is recorded after the numbers of steps in `record_at`,
+    in ascending order; training ends at the last. With `keep`, the parameters at each record are returned too. With a
+    `batch_size` below m each step uses that many samples, shuffled in each epoch by a stream drawn from the model's
+    entry in `seeds`. Without an executor, threads on all cores are used, and an interruption stops them within a
+    second. An executor runs `n_workers` slices at once, each of which may take `memory` bytes if it has more than one
+    model. `progress` is called with the number of models finished since the last call. Models with identical initial
+    parameters follow identical trajectories, so each distinct model is trained once; with mini-batches all are trained.
     """
     if batch_size is not None and batch_size >= X.shape[1]:
         batch_size = None
@@ -170,7 +173,7 @@ def train(
         Job(
             take(parameters, slice(i, i + size)),
             seeds[i : i + size],
-            *(X, Y, activations, rule, batch_size, records, arithmetic, keep),
+            *(X, Y, activations, rule, batch_size, records, arithmetic, keep, loss),
         )
         for i in range(0, n_models, size)
     ]

@@ -107,6 +107,15 @@ def test_the_name_of_an_initializer_does_not_matter() -> None:
     assert shown(P) == {"first": 0.9933, "spelled_out": 0.9933, "ten": 0.83, "nothing": 0.5}
 
 
+def test_an_installed_package_has_nothing_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is not in the wheel; the tables have the columns that are read."""
+    expected = published_results.published(experiment(), inputs(experiment()))
+    monkeypatch.setattr(reports, "PUBLISHED", tmp_path / "replications" / "tutorial")
+    found = published_results.published(experiment(), inputs(experiment()))
+    assert (len(found.accuracies), len(found.costs)) == (0, 0)
+    assert [list(table.columns) for table in found] == [list(table.columns) for table in expected]
+
+
 def test_the_settings_are_those_of_the_publication() -> None:
     """scikit-learn's circles, 300 and 100 points, noise 0.05, seeds 1 and 2; layers 2, 10, 5, 1; rate 0.01; seed 3."""
     Q = replications.load(reports.PUBLISHED / "params.yaml")

@@ -283,6 +283,6 @@ def test_a_layer_that_many_laws_explain_is_not_named() -> None:
     )
     unknown = dataclasses.replace(many, expected=[])
     shown = text(Audit("m.pt", "", AS_INTENDED, 0.01, [unknown], []))
-    assert "drawn from laws that so few weights do not tell." in " ".join(shown.split())
+    assert "drawn from laws that so few weights do not distinguish." in " ".join(shown.split())
     assert "  6 laws  " in shown
     assert "he_normal" not in shown

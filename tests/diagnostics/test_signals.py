@@ -122,7 +122,7 @@ def test_the_models_beside_it_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> 
 
     def everything() -> list[bytes]:
         S = signals_module.signals(models, points, labels, [TANH, RELU])
-        return bits([*flat(S), *spectra.jacobians(models, points, [TANH, RELU])])
+        return bits([*flat(S), spectra.jacobians(models, points, [TANH, RELU])])
 
     together = everything()
     for size in (1, 13 * 12 * 2):
@@ -297,36 +297,30 @@ def test_the_quarter_circle_law() -> None:
 
 def test_jacobians_against_plain_products() -> None:
     models, points, _ = some_models([3, 6, 5, 2])
-    J = spectra.jacobians(models, points, [TANH, RELU])
-    assert J.hidden.shape == (3, 13, 3)
-    assert J.logits.shape == (3, 13, 2)
+    measured = spectra.jacobians(models, points, [TANH, RELU])
+    assert measured.shape == (3, 13, 3)
     for model in range(3):
-        (W1, b1), (W2, b2), (W3, _) = ((W[model], b[model, :, 0]) for W, b in models)
+        (W1, b1), (W2, b2), _ = ((W[model], b[model, :, 0]) for W, b in models)
         for sample in range(13):
             z1 = W1 @ points[:, sample] + b1
             z2 = W2 @ np.tanh(z1) + b2
             hidden = np.diag(z2 > 0) @ W2 @ np.diag(1 - np.tanh(z1) ** 2) @ W1
-            for measured, matrix in ((J.hidden, hidden), (J.logits, W3 @ hidden)):
-                # 1e-15 of the largest
-                np.testing.assert_allclose(
-                    measured[model, sample], np.linalg.svd(matrix, compute_uv=False), rtol=0, atol=1e-14
-                )
-    nothing_between = spectra.jacobians(models[:1], points, [])
-    assert (nothing_between.hidden == 1.0).all()
+            expected = np.linalg.svd(hidden, compute_uv=False)
+            np.testing.assert_allclose(measured[model, sample], expected, rtol=0, atol=1e-14)  # 1e-15 of the largest
+    assert (spectra.jacobians(models[:1], points, []) == 1.0).all()  # nothing is between
 
 
 def test_he_keeps_small_changes_on_average() -> None:
     models = sample_models(fan_scaling.he_normal(), range(300), [8] * 5 + [1])
     points = np.random.RandomState(0).randn(8, 1)
-    s = spectra.jacobians(models, points, [RELU] * 4).hidden
+    s = spectra.jacobians(models, points, [RELU] * 4)
     assert_within_5_errors((s[:, 0] ** 2).mean(axis=1), 1.0)
 
 
 def test_orthogonal_linear_networks_are_isometries() -> None:
     models = sample_models(structured.orthogonal(), range(3), [20] * 31)
     J = spectra.jacobians(models, np.zeros((20, 2)), [ACTIVATIONS["linear"]] * 29)
-    np.testing.assert_allclose(J.hidden, 1.0, rtol=0, atol=1e-13)
-    np.testing.assert_allclose(J.logits, 1.0, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(J, 1.0, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("n", [300, *slow(1000)])
@@ -449,7 +443,7 @@ def test_a_diverged_model_is_no_error() -> None:
             assert not np.isfinite(S.Z.second[1]).any()
             symmetry.symmetry(parameters)
             signals_module.correlations(parameters, points[:, 0], points[:, 1], activations)
-            assert np.isnan(spectra.jacobians(parameters, points, activations).logits[1]).all()
+            assert np.isnan(spectra.jacobians(parameters, points, activations)[1]).all()
             assert np.isnan(spectra.effective_ranks(parameters)[1]).all()
     alone = signals_module.signals([(W[:1], b[:1]) for W, b in models], points, labels, [TANH] * 2)
     beside = signals_module.signals(broken, points, labels, [TANH] * 2)
@@ -490,7 +484,7 @@ for recipe, layers, name in (
     arrays += [*symmetry.symmetry(models), signals.correlations(models, x, y, activations)]
     print("exact", hashlib.sha256(b"".join(np.asarray(array).tobytes() for array in arrays)).hexdigest())
     J = spectra.jacobians(models, X[:, :4], activations)
-    for values in (spectra.effective_ranks(models), J.hidden.mean(axis=2), J.hidden[..., 0], J.logits[..., 0]):
+    for values in (spectra.effective_ranks(models), J.mean(axis=2), J[..., 0]):
         print("rounded", spectra.rounded(values).tolist())
 """
 

@@ -34,7 +34,7 @@ CURVES = pd.DataFrame(
 )
 PUBLISHED = pd.DataFrame({"initializer": ["he", "x10"], "iteration": [0, 0], "cost_median": [0.88, 9.0]})
 PROBABILITIES = {
-    "he": data_figures.square()[0].reshape(data_figures.GRID, -1),
+    "he": plane.square(plane.EXTENT, data_figures.GRID)[0].reshape(data_figures.GRID, -1),
     "zeros": np.full((data_figures.GRID, data_figures.GRID), 0.5),
 }
 
@@ -374,7 +374,7 @@ NO_INTERVAL = {f"{kind}_accuracy_{end}": NAN for kind in ("train", "test") for e
 
 
 def test_square_is_row_after_row() -> None:
-    points = data_figures.square()
+    points = plane.square(plane.EXTENT, data_figures.GRID)
     assert points.shape == (2, data_figures.GRID**2)
     assert points[:, 0].tolist() == [-1.5, -1.5]
     assert points[:, 1].tolist() == [-1.5 + 3 / (data_figures.GRID - 1), -1.5]
@@ -402,7 +402,9 @@ def regions(ax: Axes) -> list[bool]:
 
 
 def test_a_model_without_finite_outputs_predicts_no_class() -> None:
-    half = np.where(data_figures.square()[0].reshape(data_figures.GRID, -1) > 0.5, NAN, PROBABILITIES["he"])
+    half = np.where(
+        plane.square(plane.EXTENT, data_figures.GRID)[0].reshape(data_figures.GRID, -1) > 0.5, NAN, PROBABILITIES["he"]
+    )
     probabilities = PROBABILITIES | {"none": np.full((data_figures.GRID, data_figures.GRID), NAN), "half": half}
     figure = data_figures.boundaries(probabilities, *TRAIN, 0)
     he, zeros, none, partly = figure.axes
@@ -421,7 +423,7 @@ def test_boundaries_show_every_sample() -> None:
     far = 3.0 * X
     half = plane.extent(far)
     assert np.abs(far).max() < half <= 1.02 * np.abs(far).max() + 0.5
-    assert np.abs(data_figures.square(half)).max() == half
+    assert np.abs(plane.square(half, data_figures.GRID)).max() == half
     for ax in data_figures.boundaries(PROBABILITIES, far, Y, 0).axes:
         assert (ax.get_xlim(), ax.get_ylim()) == ((-half, half),) * 2
         points = np.concatenate([c.get_offsets() for c in ax.collections if isinstance(c, PathCollection)])

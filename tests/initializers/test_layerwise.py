@@ -12,6 +12,8 @@ from sklearn.neural_network import MLPRegressor
 
 from pipeline.initializers import fan_scaling, fixed_scale
 from pipeline.initializers.layerwise import RECIPES
+from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec, critical_variances
+from pipeline.networks.activations import ACTIVATIONS
 from pipeline.numerics import random
 from tests.initializer_cases import FAN_IN, FAN_OUT, assert_law, cases, first_settings, weights
 from tests.sampling import initialize_parameters
@@ -86,9 +88,23 @@ def test_normal_recipes_are_one_draw_rescaled() -> None:
         ("xavier_normal", {}, math.sqrt(2 / 50)),
         ("lecun_normal", {}, math.sqrt(1 / 20)),
         ("variance_scaling", {"scale": 3.0, "mode": "fan_geo_avg"}, math.sqrt(3 / math.sqrt(600))),
+        ("mean_field_normal", {"weight_variance": 2.5}, math.sqrt(2.5 / 20)),
     ]:
         W = weights(name, settings, seed=3, fan_out=30, fan_in=20)
         np.testing.assert_array_equal(W, drawn * std)
+
+
+def test_the_mean_field_recipe_at_the_edge_of_chaos_is_the_critical_one() -> None:
+    """W, then b, layer after layer; sigma_w^2 of tanh at sigma_b^2 = .05 is Schoenholz et al.'s 1.76."""
+    of = NetworkSpec([40, 30, 20], [ACTIVATIONS["tanh"]], np.zeros((40, 1)))
+    sigma_w2 = critical_variances(of, 0.05)[0]
+    assert abs(sigma_w2 - 1.7609546) < 1e-7
+    critical = NETWORK_RECIPES["critical_normal"].factory(bias_variance=0.05)(np.random.RandomState(3), of)
+    init = fan_scaling.mean_field_normal(weight_variance=sigma_w2, bias_variance=0.05)
+    for (W, b), (V, c) in zip(initialize_parameters(init, 3, [40, 30, 20]), critical, strict=True):
+        np.testing.assert_array_equal(W, V)
+        np.testing.assert_array_equal(b, c)
+        assert abs(b.var() / 0.05 - 1) < 5 * math.sqrt(2 / b.size)
 
 
 def test_uniform_recipes_are_one_draw_rescaled() -> None:
@@ -126,6 +142,8 @@ def test_published_unit_values() -> None:
     [
         ("normal", {"std": 0.0}, "std must be greater than 0, not 0.0"),
         ("normal", {"std": math.nan}, "std must be greater than 0"),
+        ("mean_field_normal", {"weight_variance": 0.0}, "weight_variance must be greater than 0, not 0.0"),
+        ("mean_field_normal", {"weight_variance": 1.0, "bias_variance": -0.1}, "bias_variance must be at least 0"),
         ("uniform", {"low": 1.0, "high": 1.0}, "high must be greater than low, not 1.0"),
         ("truncated_normal", {"std": -1.0}, "std must be greater than 0"),
         ("truncated_normal", {"std": 1.0, "low": 2.0, "high": -2.0}, "high must be greater than low"),

@@ -42,6 +42,8 @@ DIGESTS = {
     "digits": "7d20e4a2dd51b3c1",
     "pipeline.networks.reference": "220afce9ac9af789",
     "pipeline.networks.kernel": "220afce9ac9af789",
+    "squared loss of pipeline.networks.reference": "7019e5a14c06090d",
+    "squared loss of pipeline.networks.kernel": "7019e5a14c06090d",
     "theory of relu": "7642dd897b0881b7",
     "theory of tanh": "039d4f5a9dc82495",
     "theory of gelu": "af56e0f9d27dacb7",
@@ -50,6 +52,7 @@ DIGESTS = {
     "theory of hard_sigmoid": "f05fa7a6052cb897",
     "wide orthonormal": "c32146ff1dca61a1",
     "mean_interval": "7ff37ebf498bb2fc",
+    "replications/tutorial": "1edfd5f2225679c4",
     **activation_cases.digests(),
     **initializer_cases.digests(),
 }

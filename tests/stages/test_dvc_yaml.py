@@ -1,12 +1,18 @@
 """dvc.yaml and the digests of code against the real imports and the real parameters."""
 
 import ast
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.config import params, schema
+from pipeline.stages import aggregate, audit, dataset, initialization, page, track
 from pipeline.storage import resolved
+from tests.conftest import Laboratory
 
 ROOT = Path(__file__).parents[2]
 STAGES: dict[str, dict] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
@@ -124,14 +130,47 @@ def test_another_kernel_trains_everything() -> None:
 
 def test_the_highlighted_seed_is_in_the_job_of_trajectories_alone() -> None:
     """No stage that trains depends on the section `comparison`, and only `trajectories` on jobs/trajectories.json."""
-    assert {stage for stage in STAGES if "comparison" in body(stage).get("params", [])} == {
-        "resolve",
-        "initialization",
-        "aggregate",
-        "page",
-        "track",
-    }
+    assert {stage for stage in STAGES if "comparison" in body(stage).get("params", [])} == {"resolve"}
+    assert stages_that_depend_on("jobs/experiment.json") == {"initialization", "aggregate", "page", "track"}
     assert stages_that_depend_on("jobs/trajectories.json") == {"trajectories", "aggregate", "track"}
+
+
+READERS: dict[str, Callable[[], None]] = {
+    "dataset": dataset.dataset,
+    "initialization": initialization.initialization,
+    "aggregate": aggregate.aggregate,
+    "audit": audit.audit,
+    "page": page.write_page,
+    "track": track.track,
+}
+
+
+def test_every_other_stage_reads_jobs_or_checks_params_yaml() -> None:
+    assert set(STAGES) == {*READERS, *JOB_STAGES, "resolve"}
+
+
+@pytest.mark.parametrize("stage", READERS)
+def test_a_stage_depends_on_the_sections_of_params_yaml_that_it_reads(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """By its `params` in dvc.yaml, or by the sections in jobs/experiment.json."""
+    monkeypatch.chdir(laboratory.root)
+    P, used = params.load(), set()
+
+    class Recorded(schema.Params):
+        def __getattribute__(self, name: str) -> Any:
+            if name in schema.Params.model_fields:
+                used.add(name)
+            return super().__getattribute__(name)
+
+    recorded = Recorded.model_construct(**{name: getattr(P, name) for name in schema.Params.model_fields})
+    monkeypatch.setattr(params, "load", lambda: recorded)
+    READERS[stage]()
+    declared = set(body(stage).get("params", []))
+    if stage in stages_that_depend_on("jobs/experiment.json"):
+        declared |= set(json.loads(Path("jobs/experiment.json").read_text()))
+    assert used
+    assert used <= declared
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config import schema
 from pipeline.stages import dataset, resolve
 from pipeline.stages.resolve import delete_dropped
 from tests.conftest import MINIATURE
@@ -69,5 +70,37 @@ def test_the_section_tracking_changes_no_job(tmp_path: Path, monkeypatch: pytest
         dataset.dataset()
         resolve.resolve()
         found.append({path.as_posix(): path.read_bytes() for path in Path("jobs").rglob("*.json")})
-    assert len(found[0]) == 5
+    assert len(found[0]) == 6
     assert found[0] == found[1]
+
+
+CHANGES = {  # a change of each section
+    "data": ("noise: 0.05", "noise: 0.06"),
+    "network": ("relu", "tanh"),
+    "training": ("momentum: 0.0", "momentum: 0.5"),
+    "seeds": ("[3, 5]", "{first: 3, last: 5}"),
+    "initializers": ("std: 0.01", "std: 0.02"),
+    "comparison": ("confidence: 0.95", "confidence: 0.9"),
+    "tracking": ("curve_points: 0", "curve_points: 9"),
+    "audits": ("audits: {}", "audits: {a.pt: {expect: zeros}}"),
+}
+
+
+def test_a_change_of_every_section_but_two_changes_the_file_of_the_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert list(CHANGES) == list(schema.Params.model_fields)
+    changed = []
+    for section, change in {"": ("", ""), **CHANGES}.items():
+        text = MINIATURE.replace(*change)
+        assert (text != MINIATURE) == bool(section)
+        Path("params.yaml").write_text(text)
+        dataset.dataset()
+        resolve.resolve()
+        content = Path("jobs/experiment.json").read_bytes()
+        if not section:
+            before = content
+        elif content != before:
+            changed.append(section)
+    assert changed == [section for section in CHANGES if section not in ("tracking", "audits")]

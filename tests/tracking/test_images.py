@@ -4,11 +4,11 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from pipeline.figures.data_figures import CLASSES, REGIONS
-from pipeline.figures.plane import EXTENT, extent
+from pipeline.figures.plane import EXTENT, extent, square
 from pipeline.tracking import images
 
-RIGHT = (images.square()[0] > 0.0).astype(float)  # class 1 where x1 > 0
-TOP = (images.square()[1] > 0.0).astype(float)
+RIGHT = (square(EXTENT, images.GRID)[0] > 0.0).astype(float)  # class 1 where x1 > 0
+TOP = (square(EXTENT, images.GRID)[1] > 0.0).astype(float)
 
 
 def colour(image: Image.Image, x1: float, x2: float) -> str:
@@ -44,7 +44,7 @@ def test_samples_lie_on_top_in_their_class_colours() -> None:
 def test_samples_beyond_the_usual_square_are_in_the_picture() -> None:
     X = np.array([[-2.0, 0.5], [0.5, 2.0]])
     half = extent(X)
-    right = (images.square(half)[0] > 0.0).astype(float)
+    right = (square(half, images.GRID)[0] > 0.0).astype(float)
     image = images.boundary(right, images.markers(X, np.array([[0.0, 1.0]])))
     found = [ImageColor.getrgb(colour(image, *(x * EXTENT / half))) for x in X.T]
     expected = [ImageColor.getrgb(CLASSES[label][1]) for label in (0, 1)]
@@ -52,7 +52,7 @@ def test_samples_beyond_the_usual_square_are_in_the_picture() -> None:
 
 
 def test_where_a_diverged_model_has_no_output_the_picture_is_white() -> None:
-    half = np.where(images.square()[0] > 0.5, np.nan, RIGHT)
+    half = np.where(square(EXTENT, images.GRID)[0] > 0.5, np.nan, RIGHT)
     empty = images.markers(np.zeros((2, 0)), np.zeros((1, 0)))
     assert [colour(images.boundary(half, empty), x, 0.5) for x in (-1, 0.3, 1)] == [
         REGIONS[0],

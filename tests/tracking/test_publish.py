@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import sqlite3
 import subprocess
 import sys
@@ -126,6 +127,63 @@ def test_more_parameters_and_metrics_than_mlflow_takes_in_one_call(root: Path) -
     history = client(root).get_metric_history(row.info.run_id, "cost")
     assert [(m.step, m.value) for m in history] == [(i, float(i)) for i in range(1200)]
     assert row.data.metrics == {"cost": 1199.0}
+
+
+def rows(root: Path) -> dict[str, list[tuple]]:
+    """The tables of a store with the runs' names for their ids, without times and the ids of experiments' artifacts."""
+    found = {}
+    with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as connection:
+        connection.row_factory = sqlite3.Row
+        names = dict(tuple(row) for row in connection.execute("SELECT run_uuid, name FROM runs"))
+        for table in store.TABLES:
+            found[table] = []
+            for row in connection.execute(f"SELECT * FROM {table}"):
+                values = {key: row[key] for key in row.keys()}  # noqa: SIM118
+                run_id = values["run_uuid"]
+                if table == "runs":
+                    assert values["artifact_uri"].endswith(f"/mlartifacts/models/{run_id}/artifacts")
+                    assert values.pop("artifact_uri").startswith("file:///")
+                    assert values["end_time"] - values["start_time"] == 0
+                found[table].append(sorted((values | {"run_uuid": names[run_id]}).items(), key=str))
+            found[table].sort(key=str)
+    return found
+
+
+METRICS = [
+    ("final_cost", math.inf, 0),
+    ("rise", -math.inf, 0),
+    ("share", math.nan, 0),
+    ("cost", 0.5, 10),
+    ("cost", 2.0, 0),
+]
+
+
+@pytest.mark.parametrize("has_tables", [True, False], ids=["tables as expected", "another column"])
+def test_runs_without_details_are_written_as_mlflow_writes_them(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_tables: bool
+) -> None:
+    """All in one transaction without MLflow, or one by one by MLflow if its tables have another form."""
+    monkeypatch.setattr(publish.time, "time", lambda: 1e9)
+    models = [with_settings(run(f"he seed {seed}")._replace(metrics=METRICS)) for seed in range(3)]
+    calls = []
+    create_run = MlflowClient.create_run
+    monkeypatch.setattr(
+        MlflowClient, "create_run", lambda *given, **named: (calls.append(given), create_run(*given, **named))[1]
+    )
+    if not has_tables:
+        monkeypatch.setitem(store.TABLES, "tags", ("key", "value", "run_uuid", "new"))
+    with store.writing(root) as opened:
+        assert publish._put(opened, "models", [], models, ["one"], 1000) == 3
+    assert len(calls) == (0 if has_tables else 3)
+    other = tmp_path / "other"
+    other.mkdir()
+    with store.writing(other) as opened:
+        for place, model in enumerate(models):
+            publish._create(opened, "models", model, ["one"], 1000 - place)
+    assert rows(root) == rows(other)
+    assert len(rows(root)["metrics"]) == 15
+    found = [(row.info.run_name, row.data.metrics["cost"]) for row in runs(client(root), "models")]
+    assert found == [("he seed 0", 0.5), ("he seed 1", 0.5), ("he seed 2", 0.5)]
 
 
 def test_mlflow_lists_the_models_in_order(root: Path) -> None:

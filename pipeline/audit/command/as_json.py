@@ -32,46 +32,24 @@ def document(audits: Sequence[Audit], errors: Mapping[str, str], **more: Any) ->
 def as_dict(audit: Audit) -> dict[str, Any]:
     """An audit as dictionaries, lists, text and numbers."""
     suitability = audit.suitability
-    return {
-        "source": audit.source,
-        "framework": audit.framework,
-        "state": audit.state,
+    return vars(audit) | {
         "ok": audit.state == AS_INTENDED,
-        "level": audit.level,
         "layers": [_layer(each) for each in audit.layers],
         "findings": [finding._asdict() for finding in audit.findings],
-        "suitability": None if suitability is None else dict(vars(suitability)),
-        "notes": list(audit.notes),
+        "suitability": None if suitability is None else vars(suitability),
     }
 
 
 def _layer(audited: LayerAudit) -> dict[str, Any]:
-    layer = audited.layer
-    return {
-        "name": layer.name,
-        "kind": layer.kind,
-        "shape": list(layer.weight.shape),
-        "dtype": layer.weight.dtype,
-        "fan_in": layer.fan_in,
-        "fan_out": layer.fan_out,
-        "units": layer.units,
-        "layout": layer.layout,
-        "activation": layer.activation,
-        "tied_to": layer.tied_to,
-        "n": audited.n,
-        "mean": audited.mean,
-        "std": audited.std,
-        "largest": audited.largest,
-        "structure": audited.structure,
+    fields = vars(audited) | {
         "candidates": [candidate._asdict() for candidate in audited.candidates],
-        "expected": list(audited.expected),
-        "p": audited.p,
         "findings": [finding._asdict() for finding in audited.findings],
-        "power": {
-            "std_factor": audited.power.std_factor,
-            "separates": [list(pair) for pair in audited.power.separates],
-        },
+        "power": audited.power._asdict(),
     }
+    layer = fields.pop("layer")
+    own = ("name", "kind", "fan_in", "fan_out", "units", "layout", "activation", "tied_to")
+    described = {key: getattr(layer, key) for key in own}
+    return described | {"shape": layer.weight.shape, "dtype": layer.weight.dtype} | fields
 
 
 def finite(value: Any) -> Any:

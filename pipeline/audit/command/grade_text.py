@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from pipeline.audit.command.numbers import deviation, factor, plural, probability, shape, whole
+from pipeline.audit.command.numbers import deviation, factor, plural, probability, shape
 from pipeline.audit.command.table import aligned
 from pipeline.audit.command.text import POWER, sentence, wrapped
 from pipeline.audit.grading.results import Grade
@@ -47,7 +47,7 @@ def _verdict(grade: Grade) -> str:
     reason = grade.reasons[0].text
     said = f"ALARM: {grade.called} does not draw {grade.expected}: {reason}"
     certainty = (
-        "This is certain." if grade.p == 0.0 else f"A right function would show this with probability {_p(grade.p)}."
+        "This is certain." if grade.p == 0.0 else f"A correct function would show this with probability {_p(grade.p)}."
     )
     named = [law for law in grade.laws if law != grade.expected]
     drawn = f" Its weights are those of {named[0]}." if named and named[0] not in reason else ""
@@ -58,7 +58,7 @@ def _cells(grade: Grade, k: int) -> tuple[str, ...]:
     each = grade.shapes[k]
     expected = "–" if math.isnan(each.expected_std) else deviation(each.expected_std, each.n)
     sizes = shape((each.fan_out, each.fan_in))
-    return (sizes, whole(each.n), deviation(each.std, each.n), expected, " or ".join(each.laws) or "none", _p(each.p))
+    return (sizes, f"{each.n:,}", deviation(each.std, each.n), expected, " or ".join(each.laws) or "none", _p(each.p))
 
 
 def _p(p: float) -> str:

@@ -4,9 +4,6 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from pipeline.audit.results import LayerAudit
-
-SHORT_KINDS = {"convolution": "conv", "normalization": "norm", "embedding": "embed"}
 CERTAIN_DIGITS = 5000  # normal weights, of which the standard deviation is known to 1 %
 SMALLEST = 1e-99  # smaller p-values are printed as "<1e-99"
 
@@ -44,19 +41,9 @@ def factor(x: float) -> str:
     return f"{rounded if rounded >= x else rounded + unit:.{digits}f}"
 
 
-def whole(n: int) -> str:
-    """A whole number with separators: 1,048,576."""
-    return f"{n:,}"
-
-
 def plural(n: int, noun: str) -> str:
-    """A number with its noun: 1 layer, 12 layers."""
-    return f"{whole(n)} {noun}{'' if n == 1 else 's'}"
-
-
-def kind(layer: LayerAudit) -> str:
-    """The kind of a layer, shortened."""
-    return SHORT_KINDS.get(layer.layer.kind, layer.layer.kind)
+    """A number with its noun: 1 layer, 1,048,576 weights."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def shape(sizes: Sequence[int]) -> str:

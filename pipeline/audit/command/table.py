@@ -4,27 +4,17 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from pipeline.audit.command.numbers import (
-    deviation,
-    end,
-    factor,
-    joined,
-    kind,
-    middle,
-    pattern,
-    probability,
-    shape,
-    whole,
-)
+from pipeline.audit.command.numbers import deviation, end, factor, joined, middle, pattern, probability, shape
 from pipeline.audit.law_names import documented
 from pipeline.audit.results import Finding, LayerAudit
 from pipeline.distributions.laws import BY_NAME
 from pipeline.numerics.sums import integer_sum
 
 COLUMNS = 100
+SHORT_KINDS = {"convolution": "conv", "normalization": "norm", "embedding": "embed"}
 HEADER = ("layer", "shape", "kind", "std", "law", "p", "finding")
 NARROWEST = (("law", 20), ("layer", 28), ("law", 16), ("layer", 12))  # to which columns are shortened, in turn
-MOST_LAWS = 5  # that are named; if more explain a layer, the weights are too few to tell
+MOST_LAWS = 5  # that are named; if more explain a layer, the weights are too few to distinguish them
 FEWEST = 3  # layers that are put into one row
 FAMILIES = (("normal", "uniform"), ("normal", "truncated"), ("truncated", "uniform"))
 
@@ -113,7 +103,7 @@ def power(found: Sequence[Group]) -> list[str]:
         separated = [set(map(frozenset, each.power.separates)) for each in group.layers]
         missed = [pair for pair in FAMILIES if any(frozenset(pair) not in pairs for pairs in separated)]
         families = "all" if missed == list(FAMILIES) else "; ".join(" / ".join(pair) for pair in missed)
-        rows.append((group.name, whole(n), factor(max(factors)), families or "none"))
+        rows.append((group.name, f"{n:,}", factor(max(factors)), families or "none"))
     if not rows:
         return []
     return aligned(("layer", "weights", "std wrong by less than", "families not distinguished"), rows, "lrrl")
@@ -150,7 +140,7 @@ def _cells(group: Group) -> tuple[str, ...]:
     return (
         group.name + (f" ({len(layers)})" if len(layers) > 1 else ""),
         shape(first.layer.weight.shape),
-        kind(first),
+        SHORT_KINDS.get(first.layer.kind, first.layer.kind),
         _between([deviation(each.std, each.n) for each in layers]),
         _law(layers),
         _smallest([each.p for each in layers]),

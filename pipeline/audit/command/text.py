@@ -4,7 +4,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from pipeline.audit.command.numbers import listed, plural, probability, whole
+from pipeline.audit.command.numbers import listed, plural, probability
 from pipeline.audit.command.table import COLUMNS, MOST_LAWS, groups, is_drawn, names, power, table, unnumbered
 from pipeline.audit.results import ALARM, AS_INTENDED, CAUSES, NOT_INITIAL, Audit, Finding, LayerAudit, Suitability
 from pipeline.numerics.sums import integer_sum
@@ -33,8 +33,8 @@ def verdict(audit: Audit) -> str:
     source = audit.source or "the model"
     drawn = [each for each in audit.layers if is_drawn(each)]
     if audit.state == AS_INTENDED:
-        weights = whole(integer_sum(each.n for each in drawn))
-        size = f"{plural(len(drawn), 'layer')} with {weights} weights, drawn from {_named(drawn)}"
+        weights = integer_sum(each.n for each in drawn)
+        size = f"{plural(len(drawn), 'layer')} with {weights:,} weights, drawn from {_named(drawn)}"
         if any(each.expected for each in drawn):
             said = f"OK: {source} is initialized as intended: {size}."
         else:
@@ -142,7 +142,7 @@ def _named(drawn: Sequence[LayerAudit]) -> str:
         counts[most] = integer_sum(most in layer for layer in remaining)
         remaining = [layer for layer in remaining if most not in layer]
     if remaining:
-        counts["laws that so few weights do not tell"] = len(remaining)
+        counts["laws that so few weights do not distinguish"] = len(remaining)
     if len(counts) == 1:
         return next(iter(counts))
     return ", ".join(f"{law} ({plural(n, 'layer')})" for law, n in counts.items())

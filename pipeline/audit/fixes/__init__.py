@@ -1,1 +1,1 @@
-"""Code that repairs what an audit finds, in the words of the framework."""
+"""Code of the frameworks that repairs what an audit finds."""

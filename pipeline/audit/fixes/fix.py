@@ -1,24 +1,18 @@
-"""The line of code that repairs a layer, in the words of its framework.
+"""The line of code that repairs a layer in its framework.
 
 The lines assume the usual imports: `import torch` and `from torch import nn`, `import keras`, `import flax.linen as nn`
 and `import jax`, or `import numpy as np`; RECIPES is in `pipeline.initializers.layerwise`, and `model` is the network.
 """
 
 import math
-from collections.abc import Sequence
 
 from pipeline.audit.fixes.initializer_calls import draw, module_path, place, shown
 from pipeline.audit.results import CAUSES
 from pipeline.model_files.layers import Layer
 
 RECOMMENDED = {  # laws near the edge of chaos, by activation; He's for others
-    "tanh": "lecun_normal",
-    "hardtanh": "lecun_normal",
-    "linear": "lecun_normal",
-    "elu": "lecun_normal",
-    "selu": "lecun_normal",
-    "sigmoid": "xavier_uniform",
-    "hard_sigmoid": "xavier_uniform",
+    **dict.fromkeys(("tanh", "hardtanh", "linear", "elu", "selu"), "lecun_normal"),
+    **dict.fromkeys(("sigmoid", "hard_sigmoid"), "xavier_uniform"),
 }
 CRITICAL_BIASES = {"gelu": 0.2, "silu": 0.6}  # variances of biases without which these have no edge of chaos
 WITHOUT_EDGE = ("sigmoid", "hard_sigmoid", "softplus")  # deep networks of these require normalization layers
@@ -37,13 +31,19 @@ ONE_STREAM = {
     "flax": "key, layer_key = jax.random.split(key)  # a new key for each layer",
     "": "rng = np.random.default_rng(0)  # once, for all layers",
 }
+BIASES = {  # zeros, and normal draws; of PyTorch with its tensor for `{}`
+    "pytorch": ("nn.init.zeros_({{}})", "nn.init.normal_({{}}, std={std})"),
+    "keras": ("keras.initializers.Zeros()", "keras.initializers.RandomNormal(0.0, {std})"),
+    "flax": ("nn.initializers.zeros", "nn.initializers.normal({std})"),
+    "": ("np.zeros({n})", "np.random.default_rng().normal(0.0, {std}, size={n})"),
+}
 
 
-def fix(cause: str, layer: Layer, expected: Sequence[str], framework: str, activation: str = "") -> str:
+def fix(cause: str, layer: Layer, law: str, framework: str, activation: str = "") -> str:
     """One or two lines of code of the framework that repair a layer with one of CAUSES.
 
-    The weights are drawn from the first law of `expected`, or from one for the activation of the layer, or for
-    `activation` if it has none. `framework` is "pytorch", "keras", "flax", "sklearn", or another one, for which the
+    The weights are drawn from `law`, or if that is "", from one for the activation of the layer, or for `activation`
+    if it has none. `framework` is "pytorch", "keras", "flax", "sklearn", or another one, for which the
     line is NumPy's. For "unsuitable" no weights are drawn if the layer has the recommended law. Raises KeyError for an
     unknown cause.
     """
@@ -53,7 +53,7 @@ def fix(cause: str, layer: Layer, expected: Sequence[str], framework: str, activ
     recommended = RECOMMENDED.get(phi, "he_normal")
     if framework in ("keras", "flax"):  # whose normal initializers are truncated
         recommended = recommended.replace("_normal", "_truncated_normal")
-    name = expected[0].partition(" = ")[0] if expected else recommended
+    name = law or recommended
     if cause == "not_initial":
         return SAVE_INITIAL[framework]
     if cause == "normalization" or layer.kind == "normalization":
@@ -64,7 +64,7 @@ def fix(cause: str, layer: Layer, expected: Sequence[str], framework: str, activ
         line = draw(layer, name, framework).replace("np.random.default_rng()", "rng")
         return f"{ONE_STREAM.get(framework, ONE_STREAM[''])}\n{line}"
     if cause == "unsuitable":
-        lines = [] if name == recommended and expected else [draw(layer, recommended, framework)]
+        lines = [] if law == recommended else [draw(layer, recommended, framework)]
         variance = CRITICAL_BIASES.get(phi, 0.0)
         if phi in WITHOUT_EDGE:
             lines.append(_new_normalization(layer, framework))
@@ -78,19 +78,8 @@ def _biases(layer: Layer, name: str, framework: str, variance: float) -> str:
     """The line that sets the biases to 0, or draws them from N(0, variance), or as the law's default does."""
     if framework == "pytorch" and name in ("pytorch_linear", "pytorch_recurrent"):
         return f"{module_path(layer)}.reset_parameters()"
-    std = shown(math.sqrt(variance))
-    if framework == "pytorch":
-        return place(
-            layer, f"nn.init.normal_({{}}, std={std})" if variance else "nn.init.zeros_({})", framework, "bias"
-        )
-    if framework == "keras":
-        made = f"RandomNormal(0.0, {std})" if variance else "Zeros()"
-        return place(layer, f"keras.initializers.{made}", framework, "bias")
-    if framework == "flax":
-        made = f"normal({std})" if variance else "zeros"
-        return place(layer, f"nn.initializers.{made}", framework, "bias")
-    size = f"size={layer.units}"
-    made = f"np.random.default_rng().normal(0.0, {std}, {size})" if variance else f"np.zeros({layer.units})"
+    zeros, normal = BIASES.get(framework, BIASES[""])
+    made = (normal if variance else zeros).format(std=shown(math.sqrt(variance)), n=layer.units)
     return place(layer, made, framework, "bias")
 
 

@@ -20,9 +20,32 @@ from pipeline.model_files.layers import Layer
 
 FIXED = ("normal", "uniform", "truncated_normal")  # recipes that do not depend on the fans
 OF_MATRICES = ("identity", "sparse")  # recipes that frameworks have for two dimensions only
-WORDS = {  # of families, as the third argument of variance_scaling
+DISTRIBUTIONS = {  # of families, as the third argument of variance_scaling
     "keras": {"normal": "untruncated_normal", "uniform": "uniform", "truncated": "truncated_normal"},
     "flax": {"normal": "normal", "uniform": "uniform", "truncated": "truncated_normal"},
+}
+DRAWS = {  # by the numbers of a law; of PyTorch with its tensor for `{}`
+    "pytorch": {
+        "normal": "nn.init.normal_({{}}, mean={mean}, std={std})",
+        "uniform": "nn.init.uniform_({{}}, {low}, {high})",
+        "truncated": "nn.init.trunc_normal_({{}}, std={std}, a={a}, b={b})",
+    },
+    "keras": {
+        "normal": "keras.initializers.RandomNormal({mean}, {std})",
+        "uniform": "keras.initializers.RandomUniform({low}, {high})",
+        "truncated": "keras.initializers.TruncatedNormal({mean}, {std})",
+    },
+    "flax": {
+        "normal": "lambda key, shape, dtype=jnp.float32: {mean} + {std} * jax.random.normal(key, shape, dtype)",
+        "uniform": "lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, {low}, {high})",
+        "truncated": "lambda key, shape, dtype=jnp.float32: {mean} + {std} * "
+        "jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)",
+    },
+    "": {
+        "normal": "np.random.default_rng().normal({mean}, {std}, size={size})",
+        "uniform": "np.random.default_rng().uniform({low}, {high}, size={size})",
+        "truncated": "scipy.stats.truncnorm.rvs(-2, 2, scale={std}, size={size})",
+    },
 }
 
 
@@ -104,35 +127,14 @@ def _numeric(layer: Layer, name: str, framework: str) -> str:
         found = law(name, fans_of(layer)[0])
     except KeyError:
         return _array(layer, call.name, dict(call.keywords), framework)
-    family, half = found.family, found.family.bound * found.std
-    ends = [found.mean + side * half for side in (-1.0, 1.0)] if family is UNIFORM else [0.0, 0.0]
-    low, high = (shown(end) if abs(end) > 1e-9 * half else "0.0" for end in ends)
-    mean = shown(found.mean)
-    spread = found.std / STD_WITHIN_2 if family is TRUNCATED else found.std
-    std = shown(spread)
-    if framework in WORDS and call.name not in FIXED:
+    if framework in DISTRIBUTIONS and call.name not in FIXED:
         return _scaling(layer, found, call.name, call.keywords, framework)
-    if framework == "pytorch":
-        if family is TRUNCATED:
-            return f"nn.init.trunc_normal_({{}}, std={std}, a={shown(-2 * spread)}, b={shown(2 * spread)})"
-        return (
-            f"nn.init.uniform_({{}}, {low}, {high})"
-            if family is UNIFORM
-            else f"nn.init.normal_({{}}, mean={mean}, std={std})"
-        )
-    if framework == "keras":
-        if family is UNIFORM:
-            return f"keras.initializers.RandomUniform({low}, {high})"
-        return f"keras.initializers.{'TruncatedNormal' if family is TRUNCATED else 'RandomNormal'}({mean}, {std})"
-    if framework == "flax":
-        draws = f"jax.random.uniform(key, shape, dtype, {low}, {high})"
-        if family is not UNIFORM:
-            draws = f"{mean} + {std} * jax.random.normal(key, shape, dtype)"
-        return f"lambda key, shape, dtype=jnp.float32: {draws}"
-    if family is TRUNCATED:
-        return f"scipy.stats.truncnorm.rvs(-2, 2, scale={std}, size={_shape(layer)})"
-    numbers = f"uniform({low}, {high}" if family is UNIFORM else f"normal({mean}, {std}"
-    return f"np.random.default_rng().{numbers}, size={_shape(layer)})"
+    half = found.family.bound * found.std if found.family is UNIFORM else 0.0
+    low, high = (shown(end) if abs(end) > 1e-9 * half else "0.0" for end in (found.mean - half, found.mean + half))
+    std = found.std / STD_WITHIN_2 if found.family is TRUNCATED else found.std
+    limits = {"low": low, "high": high, "a": shown(-2.0 * std), "b": shown(2.0 * std)}
+    draws = DRAWS.get(framework, DRAWS[""])[found.family.name]
+    return draws.format(mean=shown(found.mean), std=shown(std), size=_shape(layer), **limits)
 
 
 def _scaling(layer: Layer, found: Law, recipe: str, settings: Any, framework: str) -> str:
@@ -140,7 +142,7 @@ def _scaling(layer: Layer, found: Law, recipe: str, settings: Any, framework: st
     fan = "fan_avg" if recipe.startswith(("xavier", "sklearn")) else settings.get("mode", "fan_in")
     scale = found.variance * FANS[fan](layer.fan_in, layer.fan_out)
     function = "keras.initializers.VarianceScaling" if framework == "keras" else "nn.initializers.variance_scaling"
-    return f'{function}({shown(scale)}, "{fan}", "{WORDS[framework][found.family.name]}")'
+    return f'{function}({shown(scale)}, "{fan}", "{DISTRIBUTIONS[framework][found.family.name]}")'
 
 
 def _array(layer: Layer, recipe: str, settings: dict[str, Any], framework: str) -> str:
@@ -155,7 +157,8 @@ def _array(layer: Layer, recipe: str, settings: dict[str, Any], framework: str) 
     reshape = f".reshape({_shape(layer)})" if len(layer.weight.shape) != 2 else ""
     if framework == "pytorch":
         return f"{{}}.data.copy_(torch.from_numpy({drawn}){reshape})"
-    drawn = f"({drawn}).T{reshape}" if framework in WORDS or layer.layout == "in, out" else f"({drawn}){reshape}"
+    transposed = framework in DISTRIBUTIONS or layer.layout == "in, out"
+    drawn = f"({drawn}){'.T' if transposed else ''}{reshape}"
     if framework == "keras":
         return f"keras.initializers.Constant({drawn})"
     if framework == "flax":

@@ -18,9 +18,8 @@ SOURCES: dict[str, Callable[[int], Any]] = {
     "RandomState": np.random.RandomState,
     "Generator": np.random.default_rng,
     "random.Random": random.Random,
-    "jax.random.PRNGKey": lambda seed: sys.modules["jax"].random.PRNGKey(
-        seed
-    ),  # tried if the function's module uses JAX
+    # Tried if the function's module uses JAX
+    "jax.random.PRNGKey": lambda seed: sys.modules["jax"].random.PRNGKey(seed),
 }
 RETURNS_NETWORK = "returns network"  # the cause if an argument `shape` proves to be the sizes of a network
 BITS = (np.random.PCG64, np.random.MT19937, np.random.Philox)  # bit generators of Generator
@@ -188,7 +187,8 @@ def caller(function: Function, shape: Shape, transposed: bool) -> Caller:
                 tried([shape], tried.generator(1), 1)
         except Fault as fault:
             if fault.cause == RETURNS_NETWORK:
-                return caller(_of_network(function), shape, transposed)
+                roles = [each._replace(role="dims") if each.role == "shape" else each for each in function.arguments]
+                return caller(function._replace(arguments=roles), shape, transposed)
             if fault.cause != "raises":
                 raise
             faults.append(fault)
@@ -196,12 +196,6 @@ def caller(function: Function, shape: Shape, transposed: bool) -> Caller:
             return tried
     others = [fault for fault in faults if not isinstance(fault.__cause__, AttributeError | TypeError)]
     raise (others or faults)[0]
-
-
-def _of_network(function: Function) -> Function:
-    """The function with its argument `shape` as the sizes of a network."""
-    roles = [each._replace(role="dims") if each.role == "shape" else each for each in function.arguments]
-    return function._replace(arguments=roles)
 
 
 @contextlib.contextmanager

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audit.grading.calls import Caller, Drawn, Fault, Shape, global_seed
-
-COMPARED = 64  # weights of two layers that are compared
-TOLERANCE = 1e-5  # relative; the functions may return float32
+from pipeline.audit.run import SAME
+from pipeline.distributions.streams import matches, prefixes
+from pipeline.distributions.structures import BY_CHANCE
 
 
 def varies(call: Caller, shape: Shape) -> bool:
@@ -62,18 +62,9 @@ def call_of_network(call: Caller, shape: Shape, seed: int) -> list[Drawn]:
 
 
 def same_draws(drawn: Sequence[Drawn]) -> tuple[int, int] | None:
-    """The numbers, from 1, of the first two layers whose first weights are equal up to a factor, if there are any."""
-    starts = [each.W.ravel()[:COMPARED].astype(np.float64) for each in drawn]
-    for j, later in enumerate(starts):
-        for i, earlier in enumerate(starts[:j]):
-            n = min(len(earlier), len(later))
-            a, b = earlier[:n], later[:n]
-            if n < 8 or not np.ptp(a) or not np.ptp(b):  # too few, or constant
-                continue
-            k = int(np.argmax(np.abs(a)))
-            if np.abs(a * b[k] - b * a[k]).max() <= TOLERANCE * np.abs(a[k] * b[k]):
-                return i + 1, j + 1
-    return None
+    """The numbers, from 1, of the first two layers that hold the same draws up to a factor, if there are any."""
+    found = matches([prefixes(each.W) for each in drawn], BY_CHANCE)
+    return next(((one.first + 1, one.second + 1) for one in found if one.correlation > SAME), None)
 
 
 def _equal(one: Sequence[NDArray[np.float64]], other: Sequence[NDArray[np.float64]]) -> bool:

@@ -37,7 +37,6 @@ DETERMINISTIC = {"zeros", "ones", "constant", "identity", "zero_init", "dirac"}
 WITH_BIASES = ("pytorch_linear", "sklearn_mlp")  # recipes that draw biases from the law of the weights
 SHAPE_OF_FIRST_CALLS: Shape = (48, 192)  # not square, so that a transpose is seen
 
-
 ONE_NETWORK = "the function sets a seed and returns the same weights at every call, so that one network was graded"
 
 
@@ -146,7 +145,9 @@ def _graded(place: str, function: Function, expect: str, level: float, drawn: di
 
 def _samples(drawn: dict[Shape, list[Drawn]], expect: str) -> list[Sample]:
     """The weights of each shape, stacked unit by unit if they are independent draws; else those of each call."""
-    if expect.partition("(")[0] in STRUCTURES or not _is_random(next(iter(drawn.values()))[0]):
+    (fan_out, fan_in), (first, *_) = next(iter(drawn.items()))
+    structure = examine_matrix(first.W, str(first.W.dtype), [Fans(fan_in, fan_out)], "").structure
+    if expect.partition("(")[0] in STRUCTURES or structure is not RANDOM:
         return [Sample(each.shape, each.W, each.b) for one in zip(*drawn.values(), strict=False) for each in one]
     return [
         Sample(
@@ -156,11 +157,6 @@ def _samples(drawn: dict[Shape, list[Drawn]], expect: str) -> list[Sample]:
         )
         for shape, one in drawn.items()
     ]
-
-
-def _is_random(drawn: Drawn) -> bool:
-    fan_out, fan_in = drawn.shape
-    return examine_matrix(drawn.W, str(drawn.W.dtype), [Fans(fan_in, fan_out)], "").structure is RANDOM
 
 
 def _reasons(examined: Sequence[tuple[Sample, Weights]], drawn: dict[Shape, list[Drawn]], expect: str) -> list[Reason]:
@@ -186,7 +182,8 @@ def _reasons(examined: Sequence[tuple[Sample, Weights]], drawn: dict[Shape, list
         found_reasons.append(Reason("shifted_mean", reasons.of_mean(measured, wanted.mean)))
     elif not reasons.agree(measured, [each.expected for each in measured], kurtosis):
         found_reasons.append(Reason("wrong_scale", reasons.of_std(measured, family, kurtosis)))
-    if not shifted and family != wanted.family.name and not _explains(examined, wanted.family.name):
+    explains = all(wanted.family.name in _families(weights) for _, weights in examined)
+    if not shifted and family != wanted.family.name and not explains:
         found_reasons.append(Reason("wrong_family", reasons.of_family(measured, wanted.family.name, family)))
     if found_reasons:
         return found_reasons
@@ -223,10 +220,6 @@ def _common(lists: Sequence[list[str]]) -> list[str]:
     """The names that all lists contain, in the order of the shortest."""
     first, *others = sorted(lists, key=len)
     return [name for name in first if all(name in other for other in others)]
-
-
-def _explains(examined: Sequence[tuple[Sample, Weights]], family: str) -> bool:
-    return all(family in _families(weights) for _, weights in examined)
 
 
 def _names(weights: Weights) -> list[str]:

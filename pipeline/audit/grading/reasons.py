@@ -1,7 +1,7 @@
-"""In words why weights are not distributed as expected: the slip in the formula or in the choice of the draws.
+"""Why weights are not distributed as expected: the mistake in the formula or in the choice of the draws.
 
-A slip is a formula for the standard deviation that people write instead of sqrt(s / n), s being the scale of the law
-and n its fan. It is named if it agrees with what was measured for layers of all shapes, within the sampling error.
+A mistake is a formula for the standard deviation other than sqrt(s / n), s being the scale of the law and n its fan. It
+is named if it agrees with what was measured for layers of all shapes, within the sampling error.
 """
 
 import math
@@ -31,11 +31,11 @@ class Measured(NamedTuple):
 
 Formula = Callable[[float, float], float]  # of s and n
 
-SLIPS: tuple[tuple[str, str, Formula], ...] = (  # instead of sqrt(s/n)
+MISTAKES: tuple[tuple[str, str, Formula], ...] = (  # instead of sqrt(s/n)
     ("{s}/{n}", "the square root is missing", lambda s, n: s / n),
     ("sqrt({s})/{n}", "the square root does not include {n}", lambda s, n: math.sqrt(s) / n),
     ("{s}/sqrt({n})", "the square root does not include {s}", lambda s, n: s / math.sqrt(n)),
-    ("sqrt({n}/{s})", "the fraction is upside down", lambda s, n: math.sqrt(n / s)),
+    ("sqrt({n}/{s})", "the fraction is inverted", lambda s, n: math.sqrt(n / s)),
     ("sqrt({s}*{n})", "it is multiplied by {n} instead of divided", lambda s, n: math.sqrt(s * n)),
     ("sqrt({s})*{n}", "it is multiplied by {n} instead of divided", lambda s, n: math.sqrt(s) * n),
     ("({s}/{n})**2", "it is squared instead of its square root taken", lambda s, n: s / n * (s / n)),
@@ -53,7 +53,7 @@ FANS: dict[str, Callable[[float, float], float]] = {  # of fan_out and fan_in
     "max(fan_in, fan_out)": lambda fan_out, fan_in: max(fan_in, fan_out),
     "min(fan_in, fan_out)": lambda fan_out, fan_in: min(fan_in, fan_out),
 }
-FACTORS = (  # of a standard deviation, its formula, the families for which the slip is possible, and the slip
+FACTORS = (  # of a standard deviation, its formula, the families for which the mistake is possible, and the mistake
     (1.0 / ROOT_3, "{}/sqrt(3)", ("uniform",), "U(-a, a) has the standard deviation a/sqrt(3), so a must be larger"),
     (ROOT_3, "sqrt(3)*{}", ("normal", "truncated"), "the factor sqrt(3) is for the limits of uniform draws"),
     (CUT, "0.88*{}", ("truncated",), "cutting at 2 standard deviations reduces the standard deviation to 0.88"),
@@ -79,14 +79,14 @@ def of_mean(measured: Sequence[Measured], expected: float) -> str:
 
 
 def of_std(measured: Sequence[Measured], family: str, kurtosis: float) -> str:
-    """Why the standard deviation is not the expected one: a slip if one agrees with all shapes, else the ratios.
+    """Why the standard deviation is not the expected one: a mistake if one agrees with all shapes, else the ratios.
 
     `family` is that of the draws, "" if it is not known; `kurtosis` is their fourth standardized moment, on which the
     sampling error depends.
     """
     law = scale_and_fan(measured)
     right = formula_of(measured, law)
-    for formula, why, stds in _slips(measured, law, family):
+    for formula, why, stds in _mistakes(measured, law, family):
         if agree(measured, stds, kurtosis):
             return f"the standard deviation is {formula} where {right} was expected: {why}"
     std = _pooled(measured, [each.std for each in measured])
@@ -103,7 +103,7 @@ def of_std(measured: Sequence[Measured], family: str, kurtosis: float) -> str:
 
 
 def formula_of(measured: Sequence[Measured], law: tuple[str, str] | None) -> str:
-    """The expected standard deviation in words."""
+    """The expected standard deviation as a formula."""
     return f"sqrt({law[0]}/{law[1]})" if law else f"{measured[0].expected:.3g}"
 
 
@@ -124,7 +124,7 @@ def of_family(measured: Sequence[Measured], expected: str, found: str) -> str:
 
 
 def scale_and_fan(measured: Sequence[Measured]) -> tuple[str, str] | None:
-    """(s, n) in words such that the expected standard deviations are sqrt(s/n); None if it is not of this form."""
+    """(s, n) as text such that the expected standard deviations are sqrt(s/n); None if it is not of this form."""
     for fan, size in FANS.items():
         scales = [each.expected * each.expected * size(each.fan_out, each.fan_in) for each in measured]
         if all(abs(scale - scales[0]) < 1e-9 * scales[0] for scale in scales):
@@ -133,15 +133,15 @@ def scale_and_fan(measured: Sequence[Measured]) -> tuple[str, str] | None:
     return None
 
 
-def _slips(
+def _mistakes(
     measured: Sequence[Measured], law: tuple[str, str] | None, family: str
 ) -> Iterator[tuple[str, str, list[float]]]:
-    """(formula, reason, standard deviations of the shapes) of slips in the order in which they are tried."""
+    """(formula, reason, standard deviations of the shapes) of mistakes in the order in which they are tried."""
     if law:
         s, fan = law
         scale = SCALES.get(s, 0.0) or float(s)
         sizes = [FANS[fan](each.fan_out, each.fan_in) for each in measured]
-        for formula, why, std in SLIPS:
+        for formula, why, std in MISTAKES:
             yield formula.format(s=s, n=fan), why.format(s=s, n=fan), [std(scale, n) for n in sizes]
         for other, size in FANS.items():
             if other != fan:

@@ -78,7 +78,7 @@ def find(place: str) -> Function:
 
 
 def arguments(function: Callable[..., Any], place: str) -> list[Argument]:
-    """The arguments to pass, with their roles. Raises UserError if the names do not tell them."""
+    """The arguments to pass, with their roles. Raises UserError if the names do not determine them."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError) as error:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.model_files.formats.mapped import DTYPES, Damaged, Region, checked_shape, mapped_tensor, readable
 from pipeline.model_files.names import natural
-from pipeline.model_files.tensors import Model, Tensor, count, from_bfloat16
+from pipeline.model_files.tensors import Model, Tensor, count, from_bfloat16, tensors_of
 
 ITEMS, DEPTH = 1_000_000, 60
 CHUNKED = "__msgpack_chunked_array__"  # the key of a dictionary that stands for an array above 2^30 bytes
@@ -49,7 +49,7 @@ def read_flax(path: Path) -> Model:
             raise Damaged("it does not end after its first dictionary")
     trained = ""
     step = content.get("step")
-    if isinstance(step, Array) and DTYPES.get(step.dtype, "f")[-2:-1] in ("i", "u"):
+    if isinstance(step, Array) and step.dtype in DTYPES and DTYPES[step.dtype].kind in "iu":
         with path.open("rb") as file:
             file.seek(step.offset)
             step = int.from_bytes(file.read(min(step.size, 8)), "little")
@@ -57,13 +57,15 @@ def read_flax(path: Path) -> Model:
         trained = f"step in the file is {step}"
     notes = [f"left out of the file: {key}" for key in content if key in STATES]
     content = {key: value for key, value in content.items() if key not in (*STATES, "step")}
-    tensors: list[Tensor] = []
-    region = Region(path, 0, path.stat().st_size)
     arrays = sorted(_arrays(content, ""), key=lambda pair: natural(pair[0]))
-    for name, array in arrays:
-        name = name.removeprefix("params/").removesuffix("/value")
-        tensors += _chunked(name, array, region) if isinstance(array, dict) else _tensor(name, array, region, notes)
-    return Model(path.name, "flax", tensors, trained=trained, notes=notes)
+    named = ((name.removeprefix("params/").removesuffix("/value"), array) for name, array in arrays)
+
+    def tensor(name: str, array: Any) -> Tensor:
+        if isinstance(array, dict):
+            return _chunked(name, array, path)
+        return mapped_tensor(name, Region(path, array.offset, array.size), array.dtype, array.shape)
+
+    return Model(path.name, "flax", tensors_of(named, tensor, notes), trained=trained, notes=notes)
 
 
 def _arrays(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -77,20 +79,12 @@ def _arrays(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
             yield from _arrays(child, f"{name}/{i}" if name else str(i), depth + 1)
 
 
-def _tensor(name: str, array: Array, region: Region, notes: list[str]) -> list[Tensor]:
-    if array.dtype not in DTYPES:
-        notes.append(f"{name} has the type {array.dtype[:40]}, which is left out")
-        return []
-    part = Region(region.path, array.offset, array.size)
-    return [mapped_tensor(name, part, array.dtype, array.shape)]
-
-
-def _chunked(name: str, value: dict[str, Any], region: Region) -> list[Tensor]:
+def _chunked(name: str, value: dict[str, Any], path: Path) -> Tensor:
     """An array that is stored in pieces, which are copied into one."""
     chunks = [value["chunks"][str(i)] for i in range(len(value["chunks"]))]
     shape = checked_shape(name, [value["shape"][str(i)] for i in range(len(value["shape"]))])
     dtype = chunks[0].dtype
-    kind = np.dtype(DTYPES[dtype])
+    kind = DTYPES[dtype]
     size = count(shape)
     n_bytes = 0
     for chunk in chunks:
@@ -101,7 +95,7 @@ def _chunked(name: str, value: dict[str, Any], region: Region) -> list[Tensor]:
     def values() -> NDArray[Any]:
         array = np.empty(size, kind)
         view, at = array.data.cast("B"), 0
-        with region.path.open("rb") as file:
+        with path.open("rb") as file:
             for chunk in chunks:
                 file.seek(chunk.offset)
                 if file.readinto(view[at : at + chunk.size]) != chunk.size:
@@ -110,7 +104,7 @@ def _chunked(name: str, value: dict[str, Any], region: Region) -> list[Tensor]:
         array = array.reshape(shape)
         return from_bfloat16(array) if dtype == "bfloat16" else array
 
-    return [Tensor(name, shape, dtype, lambda: readable(region.path, "a complete msgpack file of Flax", values))]
+    return Tensor(name, shape, dtype, lambda: readable(path, "a complete msgpack file of Flax", values))
 
 
 # The first byte of values with a length or number after it -> format of that number, what follows

@@ -1,4 +1,4 @@
-"""What a Keras model's configuration says of its layers."""
+"""The layers in the configuration of a Keras model."""
 
 import itertools
 import re
@@ -30,13 +30,12 @@ def layers(config: Any) -> list[KerasLayer]:
         following = _followers(entries, is_sequence)
         for entry in entries:
             kind, own = str(entry.get("class_name")), entry["config"]
-            name = str(own.get("name", entry.get("name", "")))
             snake = snake_case(kind)
             saved = f"{snake}_{counts[snake]}" if counts[snake] else snake
             counts[snake] += 1
             groups = own.get("groups")
             module = Module(kind, _activation(entry, following), groups if type(groups) is int and groups > 0 else 1)
-            found.append(KerasLayer(name, module, saved, own))
+            found.append(KerasLayer(_name(entry), module, saved, own))
     return found
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pipeline.errors import UserError
 from pipeline.model_files.formats import keras_config
 from pipeline.model_files.formats.mapped import (
-    DTYPES,
     EXPANSION,
     SMALL,
     Damaged,
@@ -23,12 +22,13 @@ from pipeline.model_files.formats.mapped import (
     file_region,
     mapped_tensor,
     member,
+    numbers,
     opened_zip,
     readable,
     stored,
 )
 from pipeline.model_files.names import natural
-from pipeline.model_files.tensors import Model, Tensor, count, from_bfloat16
+from pipeline.model_files.tensors import Model, Tensor, count, from_bfloat16, tensors_of
 
 CONFIG = 1 << 28  # bytes of a configuration at most
 ITERATION = ("iteration", "iterations", "iter", "iteration:0", "iterations:0", "iter:0")
@@ -61,10 +61,8 @@ def _read(path: Path, place: Region | zipfile.ZipInfo, config: dict[str, Any]) -
             named = _named_by_attributes(groups, root, datasets)
         else:
             named = _named_by_order(groups, datasets, classes)
-        tensors: list[Tensor] = []
         notes: list[str] = []
-        for name, dataset in named:
-            tensors += _tensor(path, place, name, datasets[dataset], notes)
+        tensors = tensors_of(named, lambda name, dataset: _tensor(path, place, name, datasets[dataset]), notes)
         trained = _trained(datasets)
     return Model(path.name, "keras", tensors, {each.name: each.module for each in classes}, trained, notes)
 
@@ -136,7 +134,7 @@ def _items(file: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return groups, datasets
 
 
-def _tensor(path: Path, place: Region | zipfile.ZipInfo, name: str, dataset: Any, notes: list[str]) -> list[Tensor]:
+def _tensor(path: Path, place: Region | zipfile.ZipInfo, name: str, dataset: Any) -> Tensor:
     if dataset.external or dataset.is_virtual:
         raise Damaged(f"the values of {name} lie in another file")
     kind = dataset.dtype
@@ -145,13 +143,11 @@ def _tensor(path: Path, place: Region | zipfile.ZipInfo, name: str, dataset: Any
     if opaque and kind.itemsize == 2:
         dtype, kind = "bfloat16", np.dtype("<u2")
     shape = tuple(int(n) for n in dataset.shape or ())
-    if dtype not in DTYPES:
-        notes.append(f"{name} has the type {dtype[:40]}, which is left out")
-        return []
+    numbers(name, dtype)
     offset = None if dataset.chunks or dataset.compression else dataset.id.get_offset()
     if offset is not None and isinstance(place, Region):
         big = kind.newbyteorder("=") != kind
-        return [mapped_tensor(name, place, dtype, shape, int(offset), big_endian=big)]
+        return mapped_tensor(name, place, dtype, shape, int(offset), big_endian=big)
     size = count(shape) * kind.itemsize
     if size > max(SMALL, EXPANSION * int(dataset.id.get_storage_size())):
         raise Damaged(f"{name} of shape {shape} expands from {dataset.id.get_storage_size()} bytes")
@@ -162,7 +158,7 @@ def _tensor(path: Path, place: Region | zipfile.ZipInfo, name: str, dataset: Any
             array = np.asarray(file[inside][()])
         return from_bfloat16(array.view(np.uint16)) if dtype == "bfloat16" else array
 
-    return [Tensor(name, shape, dtype, lambda: readable(path, "a complete HDF5 file", values))]
+    return Tensor(name, shape, dtype, lambda: readable(path, "a complete HDF5 file", values))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -229,7 +225,7 @@ def _text(value: Any) -> str:
 
 
 def _trained(datasets: dict[str, Any]) -> str:
-    """What the optimizer's counter of steps says."""
+    """Evidence of training: the optimizer's number of steps."""
     for path, dataset in datasets.items():
         counter = path == "optimizer/vars/0" or (
             path.startswith("optimizer_weights/") and path.rpartition("/")[2] in ITERATION

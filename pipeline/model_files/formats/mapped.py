@@ -10,24 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.model_files.tensors import Tensor, count, from_bfloat16
+from pipeline.model_files.tensors import LeftOut, T, Tensor, count, from_bfloat16
 
-# Number formats that are read, with NumPy's type of their bytes in little-endian order
-DTYPES = {
-    "float64": "<f8",
-    "float32": "<f4",
-    "float16": "<f2",
-    "bfloat16": "<u2",
-    "int64": "<i8",
-    "int32": "<i4",
-    "int16": "<i2",
-    "int8": "i1",
-    "uint64": "<u8",
-    "uint32": "<u4",
-    "uint16": "<u2",
-    "uint8": "u1",
-    "bool": "?",
-}
+NUMPY = ("float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8")
+# Number formats that are read, with the type of their bytes in little-endian order
+DTYPES = {name: np.dtype(name).newbyteorder("<") for name in NUMPY}
+DTYPES |= {"bfloat16": np.dtype("<u2"), "bool": np.dtype(np.bool_)}
 EXPANSION, SMALL = 100, 1 << 26  # a compressed member above SMALL bytes may not expand by more than this factor
 
 
@@ -48,7 +36,7 @@ def file_region(path: Path) -> Region:
     return Region(path, 0, path.stat().st_size)
 
 
-def readable(path: Path, what: str, function: Callable[[], Any]) -> Any:
+def readable(path: Path, what: str, function: Callable[[], T]) -> T:
     """The function's result; its errors of any kind become one that names the file and what it was to be read as."""
     try:
         return function()
@@ -64,6 +52,13 @@ def readable(path: Path, what: str, function: Callable[[], Any]) -> Any:
         raise UserError(f"{path}: damaged, or not {what} ({reason}); save or download it again") from None
 
 
+def numbers(name: str, dtype: str) -> np.dtype[Any]:
+    """NumPy's type of the bytes of a number format. Raises LeftOut."""
+    if dtype not in DTYPES:
+        raise LeftOut(f"{name} has the type {dtype[:40]}, which is left out")
+    return DTYPES[dtype]
+
+
 def mapped_tensor(
     name: str,
     region: Region,
@@ -77,12 +72,13 @@ def mapped_tensor(
     storage: Hashable = None,
     decompressed: Callable[[], bytes] | None = None,
 ) -> Tensor:
-    """A tensor at an offset of a region of a file; `strides` count values. Raises Damaged if it exceeds the region.
+    """A tensor at an offset of a region of a file; `strides` count values.
 
-    `decompressed` returns the bytes of the region if the file holds them compressed.
+    `decompressed` returns the bytes of the region if the file holds them compressed. Raises Damaged if the tensor
+    exceeds the region, and LeftOut if its number format is not read.
     """
+    kind = numbers(name, dtype)
     dims = checked_shape(name, shape)
-    kind = np.dtype(DTYPES[dtype])
     size = count(dims)
     extent = size
     if strides is not None and size:
@@ -136,16 +132,11 @@ def stored(path: Path, info: zipfile.ZipInfo) -> Region | None:
         header = file.read(30)
     if len(header) < 30 or header[:4] != b"PK\x03\x04":
         raise Damaged(f"the member {info.filename} has no header")
-    start = info.header_offset + 30 + sum_of_lengths(header)
+    name, extra = struct.unpack("<HH", header[26:30])  # their lengths
+    start = info.header_offset + 30 + int(name) + int(extra)
     if info.file_size > path.stat().st_size - start:
         raise Damaged(f"the member {info.filename} is cut off")
     return Region(path, start, info.file_size)
-
-
-def sum_of_lengths(header: bytes) -> int:
-    """The length of a member's name and extra field, from its local header."""
-    name, extra = struct.unpack("<HH", header[26:30])
-    return int(name) + int(extra)
 
 
 def member(path: Path, name: str, limit: int) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
+from pipeline.model_files import names
 from pipeline.model_files.formats.mapped import Damaged, Region, file_region, mapped_tensor
 from pipeline.model_files.tensors import FLOATS, Model, Module, Tensor
 
@@ -19,21 +20,7 @@ TYPES = {
 VALUES = {4: "float32", 5: "varying", 7: "varying", 9: "", 10: "float64"}
 EXTERNAL = 1
 
-ACTIVATIONS = {
-    "Relu": "relu", "LeakyRelu": "leaky_relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Elu": "elu", "Selu": "selu",
-    "Gelu": "gelu", "Softplus": "softplus", "HardSigmoid": "hard_sigmoid", "Swish": "silu",
-}  # fmt: skip
 RECURRENT = ("LSTM", "GRU", "RNN")  # whose inputs are x, W, R, B, lengths and states
-PASSED = (
-    "BatchNormalization",
-    "LayerNormalization",
-    "Dropout",
-    "Flatten",
-    "Reshape",
-    "MaxPool",
-    "AveragePool",
-    "Identity",
-)
 
 
 @dataclass
@@ -198,11 +185,9 @@ def _activation(following: list[Node], users: dict[str, list[Node]]) -> str:
             return "gelu"
         if len(ops) != 1:
             return ""
-        if ACTIVATIONS.get(ops[0]):
-            return ACTIVATIONS[ops[0]]
-        if ops[0] in ("Gemm", "Conv", "MatMul"):
-            return "linear"
-        if ops[0] not in PASSED or not following[0].outputs:
+        if not names.BETWEEN.search(ops[0]):
+            return "linear" if ops[0] in ("Gemm", "Conv", "MatMul") else names.activation(ops[0])
+        if not following[0].outputs:
             return ""
         following = users[following[0].outputs[0]]
     return ""

@@ -33,12 +33,7 @@ class Stream(Protocol):
 
 MARK = object()
 SIMPLE = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-EMPTY: dict[str, Any] = {
-    "EMPTY_DICT": dict,
-    "EMPTY_LIST": list,
-    "EMPTY_TUPLE": tuple,
-    "EMPTY_SET": Unknown,
-}
+EMPTY: dict[str, Any] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_SET": Unknown}
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 IGNORED = ("PROTO", "FRAME", "NEXT_BUFFER", "READONLY_BUFFER")
 
@@ -84,27 +79,18 @@ def load(
             items = popped_to_mark()
             stack.append(tuple(items) if code == "TUPLE" else items)
         elif code == "DICT":
-            items = popped_to_mark()
-            stack.append({})
-            _set_items(stack[-1], items)
+            stack.append(_updated({}, popped_to_mark()))
         elif code == "FROZENSET":
             popped_to_mark()
             stack.append(Unknown())
-        elif code in ("APPENDS", "ADDITEMS"):
-            items = popped_to_mark()
+        elif code in ("APPENDS", "ADDITEMS", "APPEND"):
+            items = [stack.pop()] if code == "APPEND" else popped_to_mark()
             if isinstance(stack[-1], list):
                 stack[-1].extend(items)
-        elif code == "APPEND":
-            item = stack.pop()
-            if isinstance(stack[-1], list):
-                stack[-1].append(item)
-        elif code == "SETITEMS":
-            items = popped_to_mark()
-            _set_items(stack[-1], items)
-        elif code == "SETITEM":
-            item, key = stack.pop(), stack.pop()
-            _set_items(stack[-1], [key, item])
-        elif code == "POP":
+        elif code in ("SETITEMS", "SETITEM"):
+            items = [stack.pop(-2), stack.pop()] if code == "SETITEM" else popped_to_mark()
+            _updated(stack[-1], items)
+        elif code in ("POP", "BUILD"):  # BUILD sets the state of an object
             stack.pop()
         elif code == "POP_MARK":
             popped_to_mark()
@@ -117,26 +103,22 @@ def load(
         elif code == "MEMOIZE":
             memo[len(memo)] = stack[-1]
         elif code == "GLOBAL":
-            stack.append(name(Name(".".join(argument.split(" ", 1)))))
+            stack.append(name(Name(argument.replace(" ", ".", 1))))
         elif code == "STACK_GLOBAL":
             last, first = stack.pop(), stack.pop()
             stack.append(name(Name(f"{first}.{last}")))
         elif code in ("EXT1", "EXT2", "EXT4"):
             stack.append(name(Name(f"copyreg extension {argument}")))
         elif code == "INST":
-            stack.append(call(name(Name(".".join(argument.split(" ", 1)))), tuple(popped_to_mark())))
+            stack.append(call(name(Name(argument.replace(" ", ".", 1))), tuple(popped_to_mark())))
         elif code == "OBJ":
             function, *arguments = popped_to_mark()
             stack.append(call(function, tuple(arguments)))
-        elif code in ("REDUCE", "NEWOBJ"):
+        elif code in ("REDUCE", "NEWOBJ", "NEWOBJ_EX"):
+            if code == "NEWOBJ_EX":
+                stack.pop()  # arguments with names
             items = stack.pop()
             stack.append(call(stack.pop(), items))
-        elif code == "NEWOBJ_EX":
-            stack.pop()
-            items = stack.pop()
-            stack.append(call(stack.pop(), items))
-        elif code == "BUILD":
-            stack.pop()  # the state of an object
         elif code in ("PERSID", "BINPERSID"):
             stack.append(persistent(stack.pop() if code == "BINPERSID" else argument))
         elif isinstance(argument, PLAIN):
@@ -146,6 +128,8 @@ def load(
     raise Damaged("its pickle has no end")
 
 
-def _set_items(target: Any, items: list[Any]) -> None:
+def _updated(target: Any, items: list[Any]) -> Any:
+    """The target with items [key, value, key, value, ...] if it is a dictionary."""
     if isinstance(target, dict):
         target.update((key, item) for key, item in zip(items[::2], items[1::2], strict=True) if isinstance(key, PLAIN))
+    return target

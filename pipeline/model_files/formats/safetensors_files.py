@@ -2,29 +2,19 @@
 
 import json
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.model_files.formats.mapped import Damaged, Region, mapped_tensor
 from pipeline.model_files.names import natural
-from pipeline.model_files.tensors import Model, Tensor
+from pipeline.model_files.tensors import LeftOut, Model, Tensor, tensors_of
 
 HEADER = 100_000_000  # bytes, the format's own limit
 NAMES = {
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "I64": "int64",
-    "I32": "int32",
-    "I16": "int16",
-    "I8": "int8",
-    "U64": "uint64",
-    "U32": "uint32",
-    "U16": "uint16",
-    "U8": "uint8",
-    "BOOL": "bool",
-}
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
 FRAMEWORKS = {"pt": "pytorch", "tf": "keras", "flax": "flax"}
 
 
@@ -40,15 +30,14 @@ def read_safetensors(path: Path) -> Model:
         raise Damaged("its header is not a JSON object")
     metadata = header.pop("__metadata__", None) or {}
     values = Region(path, 8 + length, size - 8 - length)
-    tensors: list[Tensor] = []
     notes: list[str] = []
-    for name in sorted(header, key=natural):
-        tensors += _tensor(name, header[name], values, notes)
+    entries = sorted(header.items(), key=lambda pair: natural(pair[0]))
+    tensors = tensors_of(entries, partial(_tensor, values), notes)
     framework = FRAMEWORKS.get(str(metadata.get("format")), "") if isinstance(metadata, dict) else ""
     return Model(path.name, framework, tensors, notes=notes)
 
 
-def _tensor(name: str, entry: Any, values: Region, notes: list[str]) -> list[Tensor]:
+def _tensor(values: Region, name: str, entry: Any) -> Tensor:
     try:
         kind, shape, (start, stop) = str(entry["dtype"]), list(entry["shape"]), entry["data_offsets"]
     except (TypeError, KeyError, ValueError):
@@ -56,7 +45,6 @@ def _tensor(name: str, entry: Any, values: Region, notes: list[str]) -> list[Ten
     if type(start) is not int or type(stop) is not int or not 0 <= start <= stop <= values.size:
         raise Damaged(f"the values of {name[:80]} lie outside the file")
     if kind not in NAMES:
-        notes.append(f"{name} has the type {kind}, which is left out: save it as F32, F16 or BF16")
-        return []
+        raise LeftOut(f"{name} has the type {kind}, which is left out: save it as F32, F16 or BF16")
     region = Region(values.path, values.offset + start, stop - start)
-    return [mapped_tensor(name, region, NAMES[kind], shape)]
+    return mapped_tensor(name, region, NAMES[kind], shape)

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.errors import UserError
 from pipeline.model_files.formats.mapped import (
     DTYPES,
@@ -20,11 +18,12 @@ from pipeline.model_files.formats.mapped import (
     file_region,
     mapped_tensor,
     member,
+    numbers,
     opened_zip,
     stored,
 )
 from pipeline.model_files.formats.torch_pickles import Storage, Stored, refuse, unpickled, walk
-from pipeline.model_files.tensors import Model, Tensor, count
+from pipeline.model_files.tensors import LeftOut, Model, Tensor, count, tensors_of
 
 PICKLE = 1 << 28  # bytes of a pickle at most; the values lie outside it
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -71,7 +70,7 @@ def read_torch_legacy(path: Path) -> Model:
         regions: dict[str, Region] = {}
         for key in keys:
             n = int.from_bytes(stream.read(8), "little")
-            size = n * np.dtype(DTYPES[storages[key].dtype]).itemsize if key in storages else -1
+            size = n * DTYPES[storages[key].dtype].itemsize if key in storages else -1
             if size < 0 or size > whole.size - stream.tell():
                 raise Damaged(f"the values of storage {str(key)[:40]} are missing")
             regions[key] = Region(path, stream.tell(), size)
@@ -82,7 +81,7 @@ def read_torch_legacy(path: Path) -> Model:
 def _mapped(
     name: str, item: Stored, region: Region, big: bool, decompressed: Callable[[], bytes] | None = None
 ) -> Tensor:
-    offset = item.offset * np.dtype(DTYPES[item.dtype]).itemsize
+    offset = item.offset * numbers(name, item.dtype).itemsize
     return mapped_tensor(
         name,
         region,
@@ -104,7 +103,7 @@ STEPS = ("epoch", "epochs", "global_step", "step", "steps", "iteration", "iterat
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
 
 
-def _model(path: Path, value: Any, tensor: Any) -> Model:
+def _model(path: Path, value: Any, tensor: Callable[[str, Stored], Tensor]) -> Model:
     found = list(walk(value))
     notes: list[str] = []
     kept = [(keys, item) for keys, item in found if len(keys) < 2 or not OTHERS.search(keys[0])] or found
@@ -116,17 +115,18 @@ def _model(path: Path, value: Any, tensor: Any) -> Model:
     names = [".".join(keys) or "tensor" for keys, _ in kept]
     while prefix := next((p for p in PREFIXES if names and all(name.startswith(p) for name in names)), ""):
         names = [name.removeprefix(prefix) for name in names]
-    tensors: list[Tensor] = []
-    for name, (_, item) in zip(names, kept, strict=True):
+
+    def read(name: str, item: Stored) -> Tensor:
         if item.problem:
-            notes.append(f"{name} {item.problem}; it is left out")
-        else:
-            tensors.append(tensor(name, item))
+            raise LeftOut(f"{name} {item.problem}; it is left out")
+        return tensor(name, item)
+
+    tensors = tensors_of(zip(names, (item for _, item in kept), strict=True), read, notes)
     return Model(path.name, "pytorch", tensors, trained=_trained(value, found), notes=notes)
 
 
 def _trained(value: Any, found: list[tuple[tuple[str, ...], Stored]]) -> str:
-    """What a checkpoint says of training."""
+    """Evidence of training in a checkpoint."""
     if any("optim" in keys[0] and "state" in keys for keys, _ in found if keys):
         return "the optimizer in the file has made steps"
     counts = [(key, value[key]) for key in STEPS if key in value] if isinstance(value, dict) else []

@@ -7,26 +7,16 @@ from typing import Any, NamedTuple
 
 from pipeline.errors import UserError
 from pipeline.model_files.formats import pickles
-from pipeline.model_files.formats.mapped import DTYPES, Damaged
+from pipeline.model_files.formats.mapped import Damaged
 from pipeline.model_files.formats.pickles import Name, Unknown
 
 SAVE = 'torch.save(model.state_dict(), "weights.pt")'
 ITEMS, DEPTH = 1_000_000, 24  # of nested containers at most
 
-STORAGES = {
-    "DoubleStorage": "float64",
-    "FloatStorage": "float32",
-    "HalfStorage": "float16",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64",
-    "IntStorage": "int32",
-    "ShortStorage": "int16",
-    "CharStorage": "int8",
-    "ByteStorage": "uint8",
-    "BoolStorage": "bool",
-    "UntypedStorage": "uint8",
-}
-TYPES = {"double": "float64", "float": "float32", "half": "float16", "long": "int64", "int": "int32", "short": "int16"}
+TYPES = {  # in the names of storages, as FloatStorage, and of dtypes, as torch.float
+    "double": "float64", "float": "float32", "half": "float16", "long": "int64", "int": "int32", "short": "int16",
+    "char": "int8", "byte": "uint8", "untyped": "uint8",
+}  # fmt: skip
 # Names that stand for data. All others are refused.
 REBUILT = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3")
 PARAMETERS = ("_rebuild_parameter", "_rebuild_parameter_with_state")
@@ -84,10 +74,10 @@ def _storage(key: Any) -> Any:
     """What stands for ("storage", its type, its key, the device, number of values)."""
     if not isinstance(key, tuple) or len(key) < 5 or key[0] != "storage":
         raise Damaged("it refers to an unknown object")
-    kind = str(key[1]).rpartition(".")[2]
+    kind = str(key[1]).rpartition(".")[2].removesuffix("Storage").lower()
     if type(key[4]) is not int or key[4] < 0:
         raise Damaged("the size of a storage is no number")
-    return Storage(str(key[2]), STORAGES.get(kind, kind), key[4])
+    return Storage(str(key[2]), TYPES.get(kind, kind), key[4])
 
 
 def _call(function: Any, arguments: Any) -> Any:
@@ -121,8 +111,7 @@ def _rebuilt(arguments: tuple[Any, ...]) -> Any:
     if len(rest) > 2 and isinstance(rest[2], Name):  # of _rebuild_tensor_v3
         dtype = rest[2].rpartition(".")[2]
     dtype = TYPES.get(dtype, dtype)
-    problem = "" if dtype in DTYPES else f"has the type {dtype}"
-    return Stored(storage, offset, tuple(shape), tuple(strides), dtype, problem)
+    return Stored(storage, offset, tuple(shape), tuple(strides), dtype)
 
 
 def refuse(path: Path, names: list[str]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UserError
-from pipeline.model_files.tensors import Tensor, from_bfloat16
+from pipeline.model_files.tensors import LeftOut, Tensor, from_bfloat16
 
 UNREADABLE = "float8", "complex", "qint", "quint", "float4", "int4"
 
@@ -22,8 +22,8 @@ def is_array(value: Any) -> bool:
     return is_torch(value) or (hasattr(value, "__array__") and hasattr(value, "dtype") and hasattr(value, "shape"))
 
 
-def array_tensor(name: str, value: Any, notes: list[str]) -> list[Tensor]:
-    """The tensor of an array; nothing, and a note, if its type is not read. Raises UserError if it has no values."""
+def array_tensor(name: str, value: Any) -> Tensor:
+    """The tensor of an array. Raises LeftOut if its type is not read, and UserError if it has no values."""
     if type(value).__name__ in ("UninitializedParameter", "UninitializedBuffer"):
         raise UserError(f"{name}: its shape is not known yet; call the model on a batch of data first")
     if getattr(value, "is_meta", False):
@@ -31,10 +31,9 @@ def array_tensor(name: str, value: Any, notes: list[str]) -> list[Tensor]:
         raise UserError(f'{name}: is on the device "meta" and has no values; {action}')
     dtype = str(value.dtype).rpartition(".")[2]
     if getattr(value, "is_quantized", False) or dtype.startswith(UNREADABLE):
-        notes.append(f"{name} has the type {dtype}, which is left out")
-        return []
+        raise LeftOut(f"{name} has the type {dtype}, which is left out")
     shape = tuple(int(n) for n in value.shape)
-    return [Tensor(name, shape, dtype, lambda: _values(value, dtype), _storage(value, shape))]
+    return Tensor(name, shape, dtype, lambda: _values(value, dtype), _storage(value, shape))
 
 
 def _values(value: Any, dtype: str) -> NDArray[Any]:

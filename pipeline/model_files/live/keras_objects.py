@@ -6,7 +6,7 @@ from pipeline.errors import UserError
 from pipeline.model_files import names
 from pipeline.model_files.formats import keras_config
 from pipeline.model_files.live.arrays import array_tensor
-from pipeline.model_files.tensors import Model, Module, Tensor
+from pipeline.model_files.tensors import Model, Module, tensors_of
 
 
 def is_keras(model: Any) -> bool:
@@ -15,24 +15,22 @@ def is_keras(model: Any) -> bool:
 
 
 def from_keras(model: Any) -> Model:
-    """The variables of a Keras model, and what its layers say of them. Raises UserError if it is not built."""
+    """The variables of a Keras model, with what its layers determine. Raises UserError if it is not built."""
     name = type(model).__name__
     if not model.weights:
         raise UserError(
             f"{name}: has no weights yet; build it: model.build(input_shape), or call it on a batch of data"
         )
     classes = _configured(model)
-    tensors: list[Tensor] = []
     notes: list[str] = []
     modules: dict[str, Module] = {}
-    seen: set[int] = set()
+    variables: dict[int, tuple[str, Any]] = {}
     for layer in [*_layers(model), model]:
         modules.setdefault(layer.name, classes.get(layer.name) or Module(type(layer).__name__, _own_activation(layer)))
         for variable in layer.weights:
-            if id(variable) not in seen:
-                seen.add(id(variable))
-                values = variable.numpy() if hasattr(variable, "numpy") else variable
-                tensors += array_tensor(_name(layer.name, variable), values, notes)
+            values = variable.numpy() if hasattr(variable, "numpy") else variable
+            variables.setdefault(id(variable), (_name(layer.name, variable), values))
+    tensors = tensors_of(variables.values(), array_tensor, notes)
     optimizer = getattr(model, "optimizer", None)
     steps = int(getattr(optimizer, "iterations", 0))
     trained = f"its optimizer has made {steps} steps" if steps else ""
@@ -48,7 +46,7 @@ def _layers(model: Any) -> list[Any]:
 
 
 def _configured(model: Any) -> dict[str, Module]:
-    """What the model's configuration says of its layers, by name; nothing of models that have none."""
+    """The modules in the model's configuration by layer name; none for models without one."""
     try:
         config = {"class_name": type(model).__name__, "config": model.get_config()}
         return {each.name: each.module for each in keras_config.layers(config)}

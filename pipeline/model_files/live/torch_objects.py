@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.model_files import names
 from pipeline.model_files.live.arrays import array_tensor, is_torch
-from pipeline.model_files.tensors import Model, Module, Tensor
+from pipeline.model_files.tensors import Model, Module, tensors_of
 
 WRAPPERS = ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel")
 
@@ -16,16 +16,14 @@ def is_module(model: Any) -> bool:
 
 
 def from_module(model: Any) -> Model:
-    """The parameters and buffers of a module, and what its submodules say of them."""
+    """The parameters and buffers of a module, with what its submodules determine."""
     while (inner := _unwrapped(model)) is not None:
         model = inner
     notes: list[str] = []
-    tensors: list[Tensor] = []
-    for name, value in model.state_dict().items():
-        if is_torch(value):
-            tensors += array_tensor(name, value, notes)
-        elif "_packed_params" in name:
-            notes.append(f"{name.partition('._packed_params')[0]} is quantized and left out")
+    state = list(model.state_dict().items())
+    tensors = tensors_of((pair for pair in state if is_torch(pair[1])), array_tensor, notes)
+    packed = (name.split("._packed_params") for name, value in state if not is_torch(value))
+    notes += [f"{own} is quantized and left out" for own, *of_layer in packed if of_layer]
     modules = dict(_modules(model))
     return Model(type(model).__name__, "pytorch", tensors, modules, notes=list(dict.fromkeys(notes)))
 

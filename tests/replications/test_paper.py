@@ -1,0 +1,198 @@
+"""A replication's folder: what is read from it, its table, and one message for whatever is wrong."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.replications import paper, run
+from pipeline.replications.measurement import Measurement, count_over_seeds, mean_over_seeds, median_over_seeds
+from tests.replications import folders
+
+
+def message(name: str) -> str:
+    """What the user is told, on one line; no file is written."""
+    with pytest.raises(UserError) as caught:
+        run.replicate(name)
+    assert "\n" not in str(caught.value)
+    assert not Path("reports").exists()
+    return str(caught.value)
+
+
+def test_the_table_has_the_order_of_published_csv_and_a_result_for_each_band(root: Path) -> None:
+    loaded = paper.load(folders.make(root))
+    table = paper.rows(loaded, paper.measure(loaded, lambda n: None).measurements)
+    assert tuple(table.columns) == paper.COLUMNS
+    assert table["quantity"].tolist() == ["twice, the first", "shown", "upper bound"]
+    assert table["passed"].tolist() == [True, None, True]
+    first = table.iloc[0]
+    assert [first[key] for key in ("theory", "measured", "interval_low", "interval_high")] == [2.0, 2.0, 1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("measured", "band", "passed"),
+    [
+        (1.0, (1.0, 2.0), True),
+        (2.0, (1.0, 2.0), True),
+        (math.nextafter(1.0, 0.0), (1.0, 2.0), False),
+        (math.nextafter(2.0, 3.0), (1.0, 2.0), False),
+        (5.0, (1.0, math.nan), True),
+        (0.5, (1.0, math.nan), False),
+        (-5.0, (math.nan, 2.0), True),
+        (2.5, (math.nan, 2.0), False),
+        (math.nan, (1.0, 2.0), False),
+        (math.nan, (math.nan, 2.0), False),
+        (3.0, (math.nan, math.nan), None),
+    ],
+)
+def test_a_band(measured: float, band: tuple[float, float], passed: bool | None) -> None:
+    assert paper.is_within(measured, *band) is passed
+
+
+def test_measurements_over_seeds() -> None:
+    """Student's interval of 1, 2, 3: 2 ± t / sqrt(3); with 2 degrees of freedom P(|T| < t) = t / sqrt(2 + t²) = 0.95."""
+    one = mean_over_seeds("x", [1.0, 2.0, 3.0], 2.5)
+    assert (one.measured, one.theory) == (2.0, 2.5)
+    half = 0.95 * math.sqrt(2.0 / (1.0 - 0.95**2)) / math.sqrt(3.0)
+    assert (one.low, one.high) == pytest.approx((2.0 - half, 2.0 + half), rel=1e-12)
+    assert math.isnan(mean_over_seeds("x", [1.0]).low)
+    assert median_over_seeds("x", [5.0, 1.0, 2.0])[:4] == ("x", 2.0, 1.0, 5.0)
+    assert count_over_seeds("x", [True, False, True]).measured == 2.0
+
+
+def test_an_unknown_name_lists_the_replications(root: Path) -> None:
+    folders.make(root, "he_2015")
+    (root / "replications" / "__pycache__").mkdir()
+    (root / "replications" / "empty").mkdir()
+    assert message("he_2014") == "There is no replication he_2014; there are he_2015 (did you mean he_2015?)."
+    assert paper.names() == ["he_2015"]
+
+
+@pytest.mark.parametrize("file", paper.FILES)
+def test_a_missing_file(root: Path, file: str) -> None:
+    name = folders.make(root)
+    (root / "replications" / name / file).unlink()
+    assert message(name).startswith(f"replications/{name}/{file} is missing; a replication has")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "figure,quantity",
+            "figure,name",
+            "has the columns figure, name, published, least, most, source; it must have",
+        ),
+        (",1.5,2.5,", ",2.5,1.5,", ": twice, the first: least is 2.5, which is above most, 1.5."),
+        ("shown", "upper bound", ": upper bound: the quantity occurs more than once; each must have one row."),
+        (",7.5,", ",about 7,", ": a field of the column published is not a number; it must be one, or empty."),
+        (",plotted", ",", ": a field of the column source is empty; it must hold text."),
+    ],
+)
+def test_published_csv(root: Path, old: str, new: str, said: str) -> None:
+    assert old in folders.PUBLISHED
+    name = folders.make(root, published=folders.PUBLISHED.replace(old, new))
+    assert said in message(name)
+    assert message(name).startswith(f"replications/{name}/published.csv")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("{factor: 2.0}", "{factor: -2}", "replication.factor holds -2; it must be a number greater than 0."),
+        ("{factor: 2.0}", "{}", "replication.factor is missing; it must be a number greater than 0."),
+        (
+            "{factor: 2.0}",
+            "{factr: 2.0}",
+            "replication.factr is unknown; replication has factor (did you mean factor?).",
+        ),
+        ("seeds: [3, 5]", "seeds: [3, 3]", "seeds holds 3 more than once; seeds must be unique."),
+        ("seeds: [3, 5]", "seeds: 3", "seeds holds 3; it must be a list"),
+        ("n_train: 30, ", "", "data.n_train is missing; it must be a whole number of at least 1."),
+        ("{name: circles, n_train", "{name: square, n_train", "data.name holds the text 'square'; it must be one of"),
+        ("he_normal", "he_norml", "initializers.he.recipe holds the text 'he_norml'; it must be a recipe"),
+        ("seeds:", "audits: {}\nseeds:", "audits is unknown; the file has "),
+        ("replication: {factor: 2.0}\n", "", "replication is missing; it must be a section with the keys factor."),
+    ],
+)
+def test_params_yaml(root: Path, old: str, new: str, said: str) -> None:
+    assert old in folders.PARAMS
+    name = folders.make(root, params=folders.PARAMS.replace(old, new))
+    found = message(name)
+    assert found.startswith(f"replications/{name}/params.yaml: ")
+    assert said in found
+
+
+def test_sections_that_are_absent_are_none(root: Path) -> None:
+    settings = paper.load(folders.make(root, params="replication: {factor: 2.0}\n")).settings
+    assert (settings.data, settings.network, settings.training) == (None, None, None)
+    assert (settings.seeds, settings.initializers) == (None, None)
+    assert paper.load(folders.make(root)).settings.layers_dims == [2, 4, 1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('TITLE = "Doubling"', "", " does not define TITLE."),
+        ("import Figure\n", "import Figur\n", ", line 6: import failed: ImportError: cannot import name 'Figur'"),
+        ("    advance(1)\n", "    1 / 0\n", ": measure failed: ZeroDivisionError: division by zero"),
+        ("    return Figure()", "    return tables['none']", ": draw failed: KeyError: 'none'"),
+        ("    return Figure()", "    return None", ": draw failed: AttributeError: "),
+    ],
+)
+def test_replication_py(root: Path, old: str, new: str, said: str) -> None:
+    """A figure that fails too leaves no file: the rows are written after it is drawn."""
+    assert old in folders.CODE
+    name = folders.make(root, code=folders.CODE.replace(old, new))
+    found = message(name)
+    assert found.startswith(f"replications/{name}/replication.py")
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("measurements", "said"),
+    [
+        ([Measurement("shown", 1.0), Measurement("upper bound", 1.0)], "differ: twice, the first."),
+        ([Measurement(name, 1.0) for name in ("shown", "upper bound", "twice, the first", "other")], "differ: other."),
+        (
+            [Measurement(name, 1.0) for name in ("shown", "shown", "upper bound", "twice, the first")],
+            "differ: a quantity is measured twice.",
+        ),
+    ],
+)
+def test_quantities_that_differ(root: Path, measurements: list[Measurement], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        paper.rows(paper.load(folders.make(root)), measurements)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The command
+
+
+def test_the_command_writes_three_files(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = folders.make(root)
+    run.replicate(name)
+    files = {path.name: path.read_bytes() for path in (root / "reports" / "replications").iterdir()}
+    assert set(files) == {f"{name}.csv", f"{name}.png", f"{name}.json"}
+    lines = files[f"{name}.csv"].decode().splitlines()
+    assert lines[0] == ",".join(paper.COLUMNS)
+    assert lines[1:] == [
+        f'{name},1,"twice, the first",2.0,,2.0,1.5,2.5,1.5,2.5,True',
+        f"{name},1,shown,,7.5,7.0,,,,,",
+        f"{name},2,upper bound,,,2.0,,,,3.0,True",
+    ]
+    assert files[f"{name}.json"].decode() == '{\n  "rows": 2,\n  "passed": 2,\n  "failed": 0\n}\n'
+    assert files[f"{name}.png"].startswith(b"\x89PNG")
+    assert capsys.readouterr().err.endswith(f"{name}: 2 of 2 rows are within their bands.\n")
+
+
+def test_a_row_outside_its_band_is_marked_and_fails_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = folders.make(root, params=folders.PARAMS.replace("2.0", "2.75"))
+    run.replicate(name)
+    folder = root / "reports" / "replications"
+    assert (folder / f"{name}.csv").read_text().splitlines()[1].endswith(",False")
+    assert '"failed": 1' in (folder / f"{name}.json").read_text()
+    said = capsys.readouterr().err
+    assert f"{name}: 1 of 2 rows are within their bands.\n" in said
+    assert said.endswith(f"{name}: failed: twice, the first: 2.75 is not from 1.5 to 2.5.\n")
