@@ -5,6 +5,7 @@ STAMP := .venv/installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
+unexport PYTHONDONTWRITEBYTECODE  # else every process would compile its modules again
 
 .DEFAULT_GOAL := help
 .PHONY: help install repro test quick lint types unit kills cluster mutants ui gc page replications exps study benchmark docs lock clean
