@@ -271,6 +271,7 @@ import asyncio, signal, threading
 from pipeline.cluster import calls, connection
 from pipeline.stages import run_and_exit, train
 connection.TIMEOUT = "120s"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore it
 content, finished = calls.Cluster.content, 0
 
 async def first(cluster, task):
