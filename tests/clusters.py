@@ -79,7 +79,7 @@ def bare_workers(folder: Path, address: str, n: int = 1, **environment: str) -> 
         "--dashboard-address",
         "127.0.0.1:0",
         "--death-timeout",
-        "60",
+        "240",
     ]
     with ExitStack() as stack:
         started = [
@@ -98,7 +98,7 @@ def accepts(port: int) -> bool:
     return False
 
 
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 240.0) -> None:
     """Wait for a condition."""
     end = time.monotonic() + seconds
     while not condition():

@@ -44,8 +44,8 @@ class Loop:
         """The future result of a coroutine."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
-    def result(self, coroutine: Coroutine[Any, Any, Any], seconds: float) -> Any:
-        """The result of a coroutine. Raises TimeoutError after this number of seconds."""
+    def result(self, coroutine: Coroutine[Any, Any, Any], seconds: float | None = None) -> Any:
+        """The result of a coroutine. Raises TimeoutError after this number of seconds, if it is given."""
         future = self.start(coroutine)
         try:
             return future.result(seconds)

@@ -103,7 +103,7 @@ def connected(address: str) -> Iterator[tuple[Any, Loop]]:
     with warnings.catch_warnings(), dask.config.set(SETTINGS), contextlib.closing(Loop()) as loop:
         warnings.filterwarnings("ignore", module="distributed")  # of versions, which are compared here
         try:
-            client = loop.result(connect(), ANSWER)
+            client = loop.result(connect())
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             reason = str(error).splitlines()[:1] or [type(error).__name__]
             raise UserError(

@@ -32,12 +32,14 @@ pytestmark = [
 ]
 
 SMALL = {name: RECIPES[name] for name in ("he", "random_x10", "own")}
-SLICES = CIRCLES | {"seeds": range(8)}  # of one model each, on two threads
+# Slices of one model each on two or three threads; they take longer than it takes to submit all of them
+SLICES = CIRCLES | {"seeds": range(8), "iterations": 10_000}
 
 
 @pytest.fixture(autouse=True)
-def limit() -> Iterator[None]:
+def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A test that waits forever for a cluster fails; a quiet machine needs some seconds."""
+    monkeypatch.setattr(connection, "TIMEOUT", "120s")
     with clusters.limited(300):
         yield
 
@@ -98,9 +100,8 @@ def after_the_first_slice(monkeypatch: pytest.MonkeyPatch, event: Callable[[], A
 def test_the_slices_of_a_killed_worker_run_again(
     cluster: Any, trained: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGKILL to a worker that has slices, of a third more than the other two can have finished."""
+    """SIGKILL to the third worker while it has slices."""
     write_jobs(tmp_path / "he", SLICES, HE)
-    lost: list[int] = []  # the number of slices of the killed worker
     with clusters.bare_workers(tmp_path, cluster.scheduler_address) as (victim,):
         (state,) = [worker for worker in cluster.scheduler.workers.values() if worker.pid == victim.pid]
 
@@ -108,13 +109,11 @@ def test_the_slices_of_a_killed_worker_run_again(
             while not state.processing:
                 await asyncio.sleep(0.01)
             victim.kill()
-            lost.append(len(state.processing))
 
         results = after_the_first_slice(monkeypatch, kill)
         assert train_he(tmp_path / "he", cluster.scheduler_address) == trained
         assert victim.wait(60) == -signal.SIGKILL
     assert len(results) == 8
-    assert lost[0] > 0
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -269,8 +268,10 @@ def test_a_lost_scheduler_keeps_the_finished_slices(
 
 INTERRUPTED = """
 import asyncio, signal, threading
-from pipeline.cluster import calls
+from pipeline.cluster import calls, connection
 from pipeline.stages import run_and_exit, train
+connection.TIMEOUT = "120s"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background ignore it
 content, finished = calls.Cluster.content, 0
 
 async def first(cluster, task):
