@@ -19,13 +19,8 @@ SHALLOW = (
     "warning: this is a shallow clone, in which `dvc exp run` with --queue or --temp loses its results although it "
     "reports success. `git fetch --unshallow` completes the clone; experiments without --queue and --temp are kept."
 )
-OUTPUTS = (
-    "dvc.lock",
-    "replications/dvc.lock",
-    "jobs",
-    "reports",
-    "docs/replications.md",
-)  # that DVC writes before the result is published
+# What DVC writes before the result is published
+OUTPUTS = ("dvc.lock", "replications/dvc.lock", "jobs", "reports", "docs/replications.md")
 NAMED = 3  # differences in the name of a result
 PACKAGES = ("numpy", "numba", "matplotlib", "scikit-learn", "dvc", "mlflow")  # that numbers and figures depend on
 
