@@ -40,14 +40,7 @@ def comparison(
     remarks += _outcome_remarks(runs, outcomes, classes)
     parts = [
         "# Comparison of initializers",
-        conclusions.of_comparison(
-            runs,
-            compared,
-            paired,
-            reference=reference,
-            target_cost=settings.target_cost,
-            confidence=settings.confidence,
-        ),
+        conclusions.of_comparison(settings, runs, compared, paired),
         f"{len(compared)} initializers, {len(runs)} models. The numbers are rounded; runs.csv, comparison.csv and "
         "paired.csv in this folder have all digits.",
         f"## Seed {seed}" if published.empty else f"## Seed {seed}, as in the tutorial",
