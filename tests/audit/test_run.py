@@ -95,6 +95,15 @@ def test_faults(fault: str) -> None:
     assert found.findings[0].cause in CAUSES
 
 
+def test_the_most_certain_finding_comes_first() -> None:
+    weights = he(np.random.default_rng(0))
+    weights[1] = weights[1] * 1.1  # 64 x 64 weights: 9 standard errors
+    weights[4][1, 2] = math.nan
+    found = audit_layers(network(weights), expect="he_normal").findings
+    assert [one.layer for one in found] == ["layer5", "layer2"]
+    assert 0.0 == found[0].p < found[1].p
+
+
 def test_angles_are_computed_only_where_the_distribution_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products of all units for each of the many repairs took a minute for a layer of 5,184 x 64 weights."""
     calls = []
