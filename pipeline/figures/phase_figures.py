@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 COLOURS = "cividis"  # readable in greyscale and for the colour-blind
 LARGEST = 1e6  # layers: infinite depth scales are drawn as this one
-OUTLINE = [withStroke(linewidth=3.2, foreground="black")]
+OUTLINE: Sequence[AbstractPathEffect] = [withStroke(linewidth=3.2, foreground="black")]
 
 
 def edges(values: Sequence[float], logarithmic: bool = False) -> list[float]:
-    """The boundaries of cells around ascending values, in the middle between neighbours."""
-    if logarithmic:
-        return [math.exp(edge) for edge in edges([math.log(value) for value in values])]
+    """The boundaries of cells around ascending values: the means of neighbours, geometric ones if `logarithmic`."""
     if len(values) == 1:
-        return [values[0] - 0.5, values[0] + 0.5]
-    inner = [(a + b) / 2 for a, b in pairwise(values)]
-    return [2 * values[0] - inner[0], *inner, 2 * values[-1] - inner[-1]]
+        return [values[0] * 0.7, values[0] * 1.4] if logarithmic else [values[0] - 0.5, values[0] + 0.5]
+    inner = [math.sqrt(a * b) if logarithmic else (a + b) / 2 for a, b in pairwise(values)]
+    ends = [(values[0], inner[0]), (values[-1], inner[-1])]
+    first, last = (end * end / edge if logarithmic else 2 * end - edge for end, edge in ends)
+    return [first, *inner, last]
 
 
 def accuracy_mesh(ax: Axes, cells: Any, x: str, y: str, logarithmic: bool = False) -> Any:
@@ -39,7 +39,9 @@ def depth_panel(ax: Axes, cells: Any, theory: Any, multiple: float, critical: fl
     """
     mesh = accuracy_mesh(ax, cells, "sigma_w2", "depth", logarithmic=True)
     depths = sorted(set(cells["depth"]))
-    low, high = edges(depths, logarithmic=True)[:: len(depths)]
+    boundaries = edges(depths, logarithmic=True)
+    low, high = boundaries[0], boundaries[-1]
+    across = edges(sorted(set(cells["sigma_w2"])))
     xi = np.minimum(theory["xi_c"].to_numpy(), LARGEST)
     for factor, dashes, label in ((multiple, "-", f"{multiple:.1f} ξ_c (fitted)"), (6.0, ":", "6 ξ_c (published)")):
         line = ax.plot(theory["sigma_w2"], factor * xi, color="white", linestyle=dashes, linewidth=1.8)
@@ -48,9 +50,31 @@ def depth_panel(ax: Axes, cells: Any, theory: Any, multiple: float, critical: fl
     line[0].set(path_effects=OUTLINE, label=r"$\chi_1 = 1$")
     ax.set_yscale("log")
     ax.set_ylim(low, high)
-    ax.set_xlim(*edges(sorted(set(cells["sigma_w2"])))[:: len(set(cells["sigma_w2"]))])
+    ax.set_xlim(across[0], across[-1])
     ax.set_yticks(depths, [f"{depth}" for depth in depths])
     ax.set_yticks([], minor=True)
     ax.set_xlabel(r"variance of the weights $\sigma_w^2$")
     ax.set_ylabel("depth (layers)")
+    return mesh
+
+
+def plane_panel(ax: Axes, cells: Any, edge: Any, multiple: float, depth: int) -> Any:
+    """Accuracy against sigma_w^2 and sigma_b^2, with the edge of chaos and the contour multiple * xi_c = depth.
+
+    `cells` has the columns sigma_w2, sigma_b2, xi_c and accuracy, `edge` sigma_b2 and the critical sigma_w2. Returns
+    the coloured mesh.
+    """
+    mesh = accuracy_mesh(ax, cells, "sigma_w2", "sigma_b2")
+    xi = cells.pivot(index="sigma_b2", columns="sigma_w2", values="xi_c")
+    across, up = list(xi.columns), list(xi.index)
+    ax.contour(across, up, np.minimum(xi.to_numpy(), depth) * multiple, [depth], colors="black", linewidths=3.2)
+    ax.contour(across, up, np.minimum(xi.to_numpy(), depth) * multiple, [depth], colors="white", linewidths=1.8)
+    (line,) = ax.plot([], [], color="white", linewidth=1.8, label=rf"{multiple:.1f} $\xi_c$ = {depth} layers (fitted)")
+    line.set(path_effects=OUTLINE)
+    (line,) = ax.plot(edge["sigma_w2"], edge["sigma_b2"], color="white", linestyle="--", linewidth=1.4)
+    line.set(path_effects=OUTLINE, label=r"$\chi_1 = 1$")
+    ax.set_xlim(edges(across)[0], edges(across)[-1])
+    ax.set_ylim(edges(up)[0], edges(up)[-1])
+    ax.set_xlabel(r"variance of the weights $\sigma_w^2$")
+    ax.set_ylabel(r"variance of the biases $\sigma_b^2$")
     return mesh

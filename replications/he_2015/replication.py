@@ -119,4 +119,4 @@ def draw(tables: dict[str, Any]) -> Figure:
     return figure
 
 
-STYLES = (("xavier", ACCENT, "--"), ("he", DARK, "-"))
+STYLES: tuple[tuple[str, str, Any], ...] = (("xavier", ACCENT, "--"), ("he", DARK, "-"))

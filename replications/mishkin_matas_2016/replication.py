@@ -125,4 +125,4 @@ def draw(tables: dict[str, Any]) -> Figure:
     return figure
 
 
-STYLES = (("lsuv", DARK, "-"), ("he", LIGHT, "-."), ("xavier", ACCENT, "--"))
+STYLES: tuple[tuple[str, str, Any], ...] = (("lsuv", DARK, "-"), ("he", LIGHT, "-."), ("xavier", ACCENT, "--"))
