@@ -79,7 +79,7 @@ page: install ## print where the interactive page lies, and open it in a browser
 SKIP ?=
 REPLICATIONS = $(or $(NAME),$(filter-out $(SKIP),$(patsubst replications/%/replication.py,%,$(wildcard replications/*/replication.py))))
 replications: install scm ## recompute the results of papers: docs/replications.md (NAME=tutorial: one; SKIP=phase_diagram: without it)
-	dvc repro $(patsubst %,replications/dvc.yaml:replicate@%,$(REPLICATIONS))
+	dvc repro $(addprefix replications/dvc.yaml:,$(patsubst replicate@phase_diagram,phase_diagram,$(addprefix replicate@,$(REPLICATIONS))))
 	dvc repro --single-item replications/dvc.yaml:report
 	@python -m pipeline.replications.publish
 

@@ -57,3 +57,19 @@ def sample_mask(rng: np.random.RandomState, rows: int, columns: int, k: int) -> 
     is_chosen = np.zeros((rows, columns), dtype=np.bool_)
     np.put_along_axis(is_chosen, places, True, axis=1)
     return is_chosen
+
+
+def determinant(A: Array) -> float:
+    """The determinant of a square matrix, by Gaussian elimination with partial pivoting in a fixed order."""
+    rows, value = A.tolist(), 1.0
+    for k in range(len(rows)):
+        pivot = max(range(k, len(rows)), key=lambda i: abs(rows[i][k]))
+        if rows[pivot][k] == 0.0:
+            return 0.0
+        if pivot != k:
+            rows[k], rows[pivot], value = rows[pivot], rows[k], -value
+        value *= rows[k][k]
+        for row in rows[k + 1 :]:
+            factor = row[k] / rows[k][k]
+            row[k:] = [a - factor * b for a, b in zip(row[k:], rows[k][k:], strict=True)]
+    return float(value)

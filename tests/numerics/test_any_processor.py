@@ -40,6 +40,7 @@ DIGESTS = {
     "gaussian_quantiles": "5112c19ac31e1d03",
     "breast_cancer": "fde7f7ad501ad424",
     "digits": "7d20e4a2dd51b3c1",
+    "standardized_digits": "9622ef7cec246406",
     "pipeline.networks.reference": "220afce9ac9af789",
     "pipeline.networks.kernel": "220afce9ac9af789",
     "squared loss of pipeline.networks.reference": "7019e5a14c06090d",

@@ -10,7 +10,8 @@ from pipeline.replications import paper
 
 ROOT = Path(__file__).parents[2]
 STAGES = YAML(typ="safe").load(ROOT / "replications" / "dvc.yaml")["stages"]
-NAMES = STAGES["replicate"]["foreach"]
+OWN = [name for name in STAGES if name not in ("replicate", "report")]  # stages of single replications
+NAMES = sorted([*STAGES["replicate"]["foreach"], *OWN])
 PRINTING = {"pipeline/stages/__init__.py", "pipeline/stages/progress.py"}  # no result depends on them
 
 
@@ -43,6 +44,23 @@ def test_every_replication_has_its_stage(monkeypatch: pytest.MonkeyPatch) -> Non
     assert read == [f"replications/{name}/replication.py" for name in NAMES]
 
 
+def stage_of(name: str) -> dict:
+    return STAGES[name if name in OWN else "replicate"]
+
+
+def outs(name: str) -> list[str]:
+    return [path.replace("${item}", name) for path in paths(stage_of(name), "outs", "metrics")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stage_has_the_files_that_the_command_writes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    tables = [f"_{table}.csv" for table in getattr(paper.load_module(name), "TABLES", ())]
+    assert sorted(outs(name)) == sorted(
+        f"reports/replications/{name}{end}" for end in (".csv", ".json", ".png", *tables)
+    )
+
+
 def test_every_stage_runs_in_the_repository() -> None:
     assert all(stage.get("do", stage)["wdir"] == ".." for stage in STAGES.values())
 
@@ -53,7 +71,7 @@ def test_a_stage_depends_on_what_it_imports(name: str) -> None:
     for file in (ROOT / "pipeline/replications/run.py", ROOT / "replications" / name / "replication.py"):
         imported_files(file, found)
     files = {path.relative_to(ROOT).as_posix() for path in found} - PRINTING
-    deps = paths(STAGES["replicate"], "deps")
+    deps = paths(stage_of(name), "deps")
     docstrings = {file for file in files if len(ast.parse((ROOT / file).read_text(encoding="utf-8")).body) == 1}
     assert {
         file for file in files - docstrings if not any(file == dep or file.startswith(f"{dep}/") for dep in deps)
@@ -61,7 +79,7 @@ def test_a_stage_depends_on_what_it_imports(name: str) -> None:
 
 
 def test_no_dependency_is_superfluous() -> None:
-    """Each is imported by some replication, or is the replication itself."""
+    """Each is imported by some replication, or is the replication itself; all stages have the same."""
     found = {ROOT / "pipeline/replications/run.py"}
     for file in [ROOT / "pipeline/replications/run.py", *(ROOT / "replications").glob("*/replication.py")]:
         imported_files(file, found)
@@ -69,16 +87,13 @@ def test_no_dependency_is_superfluous() -> None:
     deps = paths(STAGES["replicate"], "deps")
     unused = {dep for dep in deps if not any(file == dep or file.startswith(f"{dep}/") for file in files)}
     assert unused == {"replications/${item}"}
+    for name in OWN:
+        assert paths(STAGES[name], "deps") == [dep.replace("${item}", name) for dep in deps]
 
 
 def test_the_pipeline_reads_no_file_of_these_stages() -> None:
     """`dvc repro` runs the stages whose outputs its own read: a folder that contains one of these would be read."""
-    made = [
-        path.replace("${item}", name)
-        for stage in STAGES.values()
-        for path in paths(stage, "outs", "metrics")
-        for name in NAMES
-    ]
+    made = [*paths(STAGES["report"], "outs"), *(path for name in NAMES for path in outs(name))]
     pipeline = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"].values()
     assert [
         (dep, out) for stage in pipeline for dep in paths(stage, "deps") for out in made if out.startswith(dep)

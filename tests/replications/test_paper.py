@@ -137,6 +137,7 @@ def test_sections_that_are_absent_are_none(root: Path) -> None:
         ('TITLE = "Doubling"', "", " does not define TITLE."),
         ("import Figure\n", "import Figur\n", ", line 6: import failed: ImportError: cannot import name 'Figur'"),
         ("    advance(1)\n", "    1 / 0\n", ": measure failed: ZeroDivisionError: division by zero"),
+        ("class Settings", "TABLES = ('cells',)\n\n\nclass Settings", ": TABLES failed: KeyError: 'cells'"),
         ("    return Figure()", "    return tables['none']", ": draw failed: KeyError: 'none'"),
         ("    return Figure()", "    return None", ": draw failed: AttributeError: "),
     ],
@@ -185,6 +186,16 @@ def test_the_command_writes_three_files(root: Path, capsys: pytest.CaptureFixtur
     assert files[f"{name}.json"].decode() == '{\n  "rows": 2,\n  "passed": 2,\n  "failed": 0\n}\n'
     assert files[f"{name}.png"].startswith(b"\x89PNG")
     assert capsys.readouterr().err.endswith(f"{name}: 2 of 2 rows are within their bands.\n")
+
+
+def test_tables_are_written_if_the_module_names_them(root: Path) -> None:
+    code = folders.CODE.replace("class Settings", "TABLES = ('cells',)\n\n\nclass Settings")
+    table = "{'cells': pd.DataFrame({'x': [0.1]}), 'other': None}"
+    code = code.replace("], {})", f"], {table})").replace("from matplotlib", "import pandas as pd\nfrom matplotlib")
+    name = folders.make(root, code=code)
+    run.replicate(name)
+    assert (root / "reports" / "replications" / f"{name}_cells.csv").read_text() == "x\n0.1\n"
+    assert len(list((root / "reports" / "replications").iterdir())) == 4
 
 
 def test_a_row_outside_its_band_is_marked_and_fails_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,80 @@
+"""The phase diagram of trained networks: accuracy against the variances of weights and biases, and against depth."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patheffects import AbstractPathEffect, withStroke
+
+COLOURS = "cividis"  # readable in greyscale and for the colour-blind
+LARGEST = 1e6  # layers: infinite depth scales are drawn as this one
+OUTLINE: Sequence[AbstractPathEffect] = [withStroke(linewidth=3.2, foreground="black")]
+
+
+def edges(values: Sequence[float], logarithmic: bool = False) -> list[float]:
+    """The boundaries of cells around ascending values: the means of neighbours, geometric ones if `logarithmic`."""
+    if len(values) == 1:
+        return [values[0] * 0.7, values[0] * 1.4] if logarithmic else [values[0] - 0.5, values[0] + 0.5]
+    inner = [math.sqrt(a * b) if logarithmic else (a + b) / 2 for a, b in pairwise(values)]
+    ends = [(values[0], inner[0]), (values[-1], inner[-1])]
+    first, last = (end * end / edge if logarithmic else 2 * end - edge for end, edge in ends)
+    return [first, *inner, last]
+
+
+def accuracy_mesh(ax: Axes, cells: Any, x: str, y: str, logarithmic: bool = False) -> Any:
+    """Draw the column `accuracy` of a pandas table of cells, one for each x and y, as colours from 0 to 1."""
+    wide = cells.pivot(index=y, columns=x, values="accuracy")
+    across, up = edges(list(wide.columns)), edges(list(wide.index), logarithmic)
+    ax.grid(visible=False)
+    return ax.pcolormesh(across, up, wide.to_numpy(), cmap=COLOURS, vmin=0.0, vmax=1.0, rasterized=True)
+
+
+def depth_panel(ax: Axes, cells: Any, theory: Any, multiple: float, critical: float) -> Any:
+    """Accuracy against sigma_w^2 and depth, with lines at multiples of xi_c and at the critical sigma_w^2.
+
+    `cells` has the columns sigma_w2, depth and accuracy, `theory` sigma_w2 and xi_c. Returns the coloured mesh.
+    """
+    mesh = accuracy_mesh(ax, cells, "sigma_w2", "depth", logarithmic=True)
+    depths = sorted(set(cells["depth"]))
+    boundaries = edges(depths, logarithmic=True)
+    low, high = boundaries[0], boundaries[-1]
+    across = edges(sorted(set(cells["sigma_w2"])))
+    xi = np.minimum(theory["xi_c"].to_numpy(), LARGEST)
+    for factor, dashes, label in ((multiple, "-", f"{multiple:.1f} ξ_c (fitted)"), (6.0, ":", "6 ξ_c (published)")):
+        line = ax.plot(theory["sigma_w2"], factor * xi, color="white", linestyle=dashes, linewidth=1.8)
+        line[0].set(path_effects=OUTLINE, label=label.replace("ξ_c", r"$\xi_c$"))
+    line = ax.plot([critical, critical], [low, high], color="white", linestyle="--", linewidth=1.4)
+    line[0].set(path_effects=OUTLINE, label=r"$\chi_1 = 1$")
+    ax.set_yscale("log")
+    ax.set_ylim(low, high)
+    ax.set_xlim(across[0], across[-1])
+    ax.set_yticks(depths, [f"{depth}" for depth in depths])
+    ax.set_yticks([], minor=True)
+    ax.set_xlabel(r"variance of the weights $\sigma_w^2$")
+    ax.set_ylabel("depth (layers)")
+    return mesh
+
+
+def plane_panel(ax: Axes, cells: Any, edge: Any, multiple: float, depth: int) -> Any:
+    """Accuracy against sigma_w^2 and sigma_b^2, with the edge of chaos and the contour multiple * xi_c = depth.
+
+    `cells` has the columns sigma_w2, sigma_b2, xi_c and accuracy, `edge` sigma_b2 and the critical sigma_w2. Returns
+    the coloured mesh.
+    """
+    mesh = accuracy_mesh(ax, cells, "sigma_w2", "sigma_b2")
+    xi = cells.pivot(index="sigma_b2", columns="sigma_w2", values="xi_c")
+    across, up = list(xi.columns), list(xi.index)
+    ax.contour(across, up, np.minimum(xi.to_numpy(), depth) * multiple, [depth], colors="black", linewidths=3.2)
+    ax.contour(across, up, np.minimum(xi.to_numpy(), depth) * multiple, [depth], colors="white", linewidths=1.8)
+    (line,) = ax.plot([], [], color="white", linewidth=1.8, label=rf"{multiple:.1f} $\xi_c$ = {depth} layers (fitted)")
+    line.set(path_effects=OUTLINE)
+    (line,) = ax.plot(edge["sigma_w2"], edge["sigma_b2"], color="white", linestyle="--", linewidth=1.4)
+    line.set(path_effects=OUTLINE, label=r"$\chi_1 = 1$")
+    ax.set_xlim(edges(across)[0], edges(across)[-1])
+    ax.set_ylim(edges(up)[0], edges(up)[-1])
+    ax.set_xlabel(r"variance of the weights $\sigma_w^2$")
+    ax.set_ylabel(r"variance of the biases $\sigma_b^2$")
+    return mesh

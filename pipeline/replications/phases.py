@@ -1,0 +1,119 @@
+"""Trained networks at points of the phase diagram: weights and biases of chosen variances, and their accuracies."""
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.cluster.connection import Workers
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.initializers.recipes import Recipe
+from pipeline.networks.parameters import Parameters, concatenate
+from pipeline.numerics.sums import DOUBLE, Array
+from pipeline.replications.trained import accuracies, drawn
+from pipeline.training import gradient_descent
+from pipeline.training.executors import SLICES
+
+MODELS_BYTES = 2.5e8  # of the weights that are trained in one call
+PEAK = 1e11  # floating-point operations per second of one core
+STANDARD = Recipe("mean_field_normal", {"weight_variance": 1.0, "bias_variance": 1.0})
+
+
+class Variances(NamedTuple):
+    """A point of the phase diagram: W ~ N(0, weight / fan_in), b ~ N(0, bias)."""
+
+    weight: float  # sigma_w^2
+    bias: float  # sigma_b^2
+
+
+class Descent(NamedTuple):
+    """The settings of training."""
+
+    steps: int
+    batch_size: int
+    momentum: float
+
+
+def networks(points: Sequence[Variances], standard: Parameters) -> Parameters:
+    """A stack of models, for each point one for each seed of `standard`, models whose variances are both 1.
+
+    With one seed all points have the same draws, rescaled; they are those of the recipe `mean_field_normal` up to
+    rounding.
+    """
+    return concatenate(
+        [[(W * math.sqrt(point.weight), b * math.sqrt(point.bias)) for W, b in standard] for point in points]
+    )
+
+
+class Speed:
+    """The arithmetic of training and the time that it took."""
+
+    def __init__(self) -> None:
+        self.flops = self.seconds = 0.0
+
+    @contextlib.contextmanager
+    def training(self, parameters: Parameters, n_samples: int) -> Iterator[None]:
+        """Count six operations for each weight and sample, and the time of the block."""
+        start = time.monotonic()
+        yield
+        self.seconds += time.monotonic() - start
+        for W, _ in parameters:
+            self.flops += 6.0 * W.size * n_samples
+
+    def report(self, n_cores: int) -> None:
+        """Print both on stderr, and the share of the arithmetic limit of `n_cores` cores."""
+        share = self.flops / (self.seconds * PEAK * n_cores)
+        print(
+            f"Training: {self.flops / 1e9:,.0f} Gflop of matrix products in {self.seconds:.1f} s, {share:.0%} of "
+            f"{n_cores} cores at {PEAK / 1e9:.0f} Gflop/s.",
+            file=sys.stderr,
+        )
+
+
+def trained_accuracies(
+    points: Sequence[Variances],
+    seeds: Sequence[int],
+    spec: NetworkSpec,
+    Y: Array,
+    descent: Descent,
+    rates: Sequence[float],
+    workers: Workers,
+    speed: Speed,
+    advance: Callable[[int], object],
+) -> Array:
+    """The accuracy (rates, points, seeds) on the training samples spec.X, Y after training.
+
+    The points are trained in groups, whose weights take MODELS_BYTES, or more if the workers need more models.
+    """
+    standard = drawn(STANDARD, seeds, spec)
+    n_weights = gradient_descent.n_weights(standard)
+    at_once = max(int(MODELS_BYTES / (DOUBLE * n_weights)), SLICES * workers.n_threads)
+    size = max(1, at_once // len(seeds))
+    found = []
+    for start in range(0, len(points), size):
+        group = points[start : start + size]
+        models = networks(group, standard)
+        of_rates = []
+        for rate in rates:
+            with speed.training(models, descent.steps * descent.batch_size):
+                trained = gradient_descent.train(
+                    models,
+                    *(spec.X, Y, spec.activations),
+                    learning_rate=rate,
+                    momentum=descent.momentum,
+                    batch_size=descent.batch_size,
+                    record_at=[descent.steps],
+                    seeds=list(seeds) * len(group),
+                    executor=workers.executor,
+                    n_workers=workers.n_threads,
+                    memory=workers.memory,
+                    progress=advance,
+                )
+            of_models = accuracies(trained.parameters, spec.X, Y, spec.activations)
+            of_rates.append(of_models.reshape(len(group), len(seeds)))
+        found.append(np.stack(of_rates))
+    return np.concatenate(found, axis=1)

@@ -1,0 +1,49 @@
+"""Trained networks of a replication: drawn from recipes, trained on all cores, and their accuracies."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from pipeline.config.schema import Data
+from pipeline.datasets import DATASETS
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.initializers.recipes import Recipe, sample_parameters
+from pipeline.networks import kernel, reference
+from pipeline.networks.activations import Activation
+from pipeline.networks.parameters import Parameters, stack, take
+from pipeline.numerics.sums import Array
+from pipeline.training.executors import SLICES, n_cores
+
+
+def training_set(data: Data) -> tuple[Array, Array]:
+    """X (n_0, m) and the class numbers Y (1, m) of the training samples."""
+    train, _ = DATASETS[data.name].split(data.n_train, data.n_test, data.noise, data.train_seed, data.test_seed)
+    return train
+
+
+def deep(data: Data, depth: int, width: int, activation: Activation, X: Array) -> NetworkSpec:
+    """A classifier with `depth` layers of weights, all hidden layers of one width."""
+    outputs = 1 if data.n_classes == 2 else data.n_classes
+    return NetworkSpec([data.n_inputs, *[width] * (depth - 1), outputs], [activation] * (depth - 1), X)
+
+
+def drawn(recipe: Recipe, seeds: Sequence[int], spec: NetworkSpec) -> Parameters:
+    """A stack of models, one for each seed."""
+    with ThreadPoolExecutor(n_cores()) as threads:
+        return stack(list(threads.map(lambda seed: sample_parameters(recipe, seed, spec), seeds)))
+
+
+def accuracies(parameters: Parameters, X: Array, Y: Array, activations: Sequence[Activation]) -> Array:
+    """The share (models,) of the samples whose class is predicted correctly, computed by one thread per core."""
+    n_models = len(parameters[0][0])
+    size = -(-n_models // (SLICES * n_cores()))
+
+    def part(start: int) -> Any:
+        with np.errstate(over="ignore", invalid="ignore"):  # the weights of a diverged model
+            chosen = take(parameters, slice(start, start + size))
+            return reference.accuracy(kernel.predict(chosen, X, activations), Y)
+
+    with ThreadPoolExecutor(n_cores()) as threads:
+        return np.concatenate(list(threads.map(part, range(0, n_models, size))))

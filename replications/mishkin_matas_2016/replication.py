@@ -1,0 +1,128 @@
+"""Layer-sequential unit-variance (LSUV) initialization gives the outputs of every layer variance 1 on a batch of data
+within ten steps, and very deep networks then learn that do not with Xavier initialization.
+
+Setting: the digits, ReLU layers of 100 units, networks of 10, 22 and 30 layers, 8 seeds. LSUV uses 512 samples, the
+paper's tolerance of 0.1 and at most ten steps per layer; the variance is that of the pre-activations over units and
+the same samples. Training: 5 epochs of batches of 64, momentum 0.9, rate 0.003.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from pydantic import Field
+
+from pipeline.analysis.estimators import quantile
+from pipeline.config.schema import Count
+from pipeline.config.validation import Section
+from pipeline.diagnostics.signals import forward, layer_moments
+from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.numerics.sums import Array
+from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
+from pipeline.replications.trained import deep, drawn, training_set
+from pipeline.training import gradient_descent
+
+TITLE = "Mishkin and Matas 2016, All you need is a good init: layer-sequential unit variance"
+NAMES = {"lsuv": "LSUV", "he": "He", "xavier": "Xavier"}
+
+
+class Settings(Section):
+    """The networks, and the samples of LSUV."""
+
+    width: Count
+    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+    n_samples: Count
+
+
+def total(settings: Any) -> int:
+    """The number of models that are trained."""
+    return len(settings.initializers) * len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
+    """The variances of all depths, then the training of the deepest; `advance` is called with numbers of models."""
+    own, T, phi = settings.replication, settings.training, ACTIVATIONS["relu"]
+    X, Y = training_set(settings.data)
+    batch = X[:, : own.n_samples]
+    measurements, layers, curves = [], [], []
+    for depth in own.depths:
+        spec = deep(settings.data, depth, own.width, phi, batch)
+        chosen = settings.initializers if depth == own.depths[-1] else {"lsuv": settings.initializers["lsuv"]}
+        models = {name: drawn(recipe, settings.seeds, spec) for name, recipe in chosen.items()}
+        for name, stacked in models.items():
+            Z, _ = forward(stacked, batch, spec.activations)
+            variances = [variance(values).tolist() for values in Z]
+            layers += [
+                {"depth": depth, "initializer": name, "layer": l, "variance": value}
+                for l, values in enumerate(variances, 1)
+                for value in values
+            ]
+            if name == "lsuv":
+                everything = [value for values in variances for value in values]
+                for word, value in (("smallest", min(everything)), ("largest", max(everything))):
+                    quantity = f"{word} variance of a layer after LSUV, {depth} layers"
+                    measurements.append(Measurement(quantity, value, theory=1.0))
+    when = range(0, T.iterations + 1, T.record_every)
+    per_epoch = -(-settings.data.n_train // T.samples_per_step)
+    final = {}
+    for name, stacked in models.items():
+        trained = gradient_descent.train(
+            stacked,
+            *(X, Y, spec.activations),
+            learning_rate=T.learning_rate,
+            momentum=T.momentum,
+            batch_size=T.samples_per_step,
+            record_at=when,
+            seeds=settings.seeds,
+            progress=advance,
+        )
+        final[name] = trained.costs[:, -1].tolist()
+        for seed, row in zip(settings.seeds, trained.costs.tolist(), strict=True):
+            labels = {"initializer": name, "seed": seed}
+            curves.append(pd.DataFrame({**labels, "epoch": [step / per_epoch for step in when], "cost": row}))
+        measurements.append(median_over_seeds(f"cost of {NAMES[name]} after training, {depth} layers", final[name]))
+    below = [a < b for a, b in zip(final["lsuv"], final["xavier"], strict=True)]
+    measurements.append(count_over_seeds(f"seeds with a lower cost for LSUV than for Xavier, {depth} layers", below))
+    tables = {"layers": pd.DataFrame(layers), "costs": pd.concat(curves, ignore_index=True)}
+    return Replication(measurements, tables)
+
+
+def variance(Z: Array) -> Array:
+    """The variance (models,) of pre-activations (models, n, m) over units and samples."""
+    std = layer_moments(Z).std
+    return std * std
+
+
+@styled
+def draw(tables: dict[str, Any]) -> Figure:
+    """The variance of each layer of the deepest networks, and the cost in training, with the medians over the seeds."""
+    layers, costs = tables["layers"], tables["costs"]
+    deepest = layers[layers["depth"] == layers["depth"].max()]
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for name, colour, dashes in STYLES:
+        part = deepest[deepest["initializer"] == name]
+        medians = {layer: quantile(one["variance"].tolist(), 0.5) for layer, one in part.groupby("layer")}
+        left.plot(list(medians), list(medians.values()), color=colour, linestyle=dashes, linewidth=2.2)
+        left.plot(part["layer"], part["variance"], ".", color=colour, markersize=3, alpha=0.5)
+        for _, one in costs[costs["initializer"] == name].groupby("seed"):
+            right.plot(one["epoch"], one["cost"], color=colour, linestyle=dashes, linewidth=0.7, alpha=0.45)
+        own = costs[costs["initializer"] == name].groupby("epoch")
+        medians = {epoch: quantile(one["cost"].tolist(), 0.5) for epoch, one in own}
+        right.plot(list(medians), list(medians.values()), color=colour, linestyle=dashes, linewidth=2.2)
+    left.set_yscale("log")
+    left.set_title("Before training")
+    left.set_xlabel("layer")
+    left.set_ylabel("variance of the pre-activations")
+    right.set_title("Training")
+    right.set_xlabel("epoch")
+    right.set_ylabel("training cost (nats)")
+    handles = [Line2D([], [], color=colour, linestyle=dashes, label=NAMES[name]) for name, colour, dashes in STYLES]
+    legend_above(figure, handles, f"{layers['depth'].max()} layers. Thick: median over the seeds.")
+    return figure
+
+
+STYLES: tuple[tuple[str, str, Any], ...] = (("lsuv", DARK, "-"), ("he", LIGHT, "-."), ("xavier", ACCENT, "--"))

@@ -1,0 +1,209 @@
+"""Deep tanh networks can be trained in a wedge of variances of weights and biases around the edge of chaos, χ₁ = 1,
+where the depth scale ξ_c of correlations is at least a fixed share of the depth.
+
+Setting: the standardized digits, 40 layers of 50 units, 100 steps of batches of 50, momentum 0.9, the better of two
+rates, 4 seeds. A cell counts as trained if its training accuracy, the median over the seeds, is at least 0.5. Theory:
+the line χ₁ = 1 and ξ_c by quadrature (Poole et al. 2016; Schoenholz et al. 2017). All cells are in
+[phase_diagram_cells.csv](../reports/replications/phase_diagram_cells.csv).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from pipeline.analysis.estimators import quantile
+from pipeline.analysis.separation import area_under_curve, best_threshold
+from pipeline.cluster import connection
+from pipeline.cluster.connection import Workers
+from pipeline.config.schema import Count, Positive
+from pipeline.config.validation import Allowed, Section, one_of
+from pipeline.figures import phase_figures
+from pipeline.figures.style import styled
+from pipeline.networks.activations import ACTIVATIONS, Activation
+from pipeline.networks.edge_of_chaos import critical_point
+from pipeline.numerics.sums import Array, integer_sum
+from pipeline.replications.measurement import Measurement, Replication
+from pipeline.replications.phases import Descent, Speed, Variances, trained_accuracies
+from pipeline.replications.trained import deep, training_set
+from pipeline.theory.phase_diagram import Point, point
+from pipeline.training.executors import n_cores
+
+TITLE = "The phase diagram of trainability"
+TABLES = ("cells",)  # also written as CSV
+PUBLISHED_MULTIPLE = 6.0
+LINE_POINTS = 101  # of theory's lines in the figure
+
+NotNegative = Annotated[float, Allowed("a number of at least 0", float, lambda x: x >= 0)]
+Rates = Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
+
+
+class Axis(Section):
+    """Evenly spaced values."""
+
+    first: NotNegative
+    last: Positive
+    n: Count
+
+    @property
+    def values(self) -> list[float]:
+        """The values from first to last."""
+        values: list[float] = np.linspace(self.first, self.last, self.n).tolist()
+        return values
+
+
+class Panel(Section):
+    """The grid of depth against sigma_w^2, which has every second sigma_w^2 of the diagram."""
+
+    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+    sigma_b2: NotNegative
+    n_seeds: Count
+
+
+class Settings(Section):
+    """The diagram."""
+
+    activation: Annotated[str, one_of(ACTIVATIONS)]
+    depth: Count
+    width: Count
+    sigma_w2: Axis
+    sigma_b2: Axis
+    steps: Count
+    batch_size: Count
+    momentum: Annotated[float, Allowed("a number of at least 0 and less than 1", float, lambda x: 0 <= x < 1)]
+    rates: Rates
+    trained: Positive
+    ridge_up_to: Positive
+    depth_panel: Panel
+
+
+def total(settings: Any) -> int:
+    """The number of models."""
+    own = settings.replication
+    panel = len(own.sigma_w2.values[::2]) * len(own.depth_panel.depths) * len(panel_seeds(settings))
+    n_models: int = len(own.rates) * (own.sigma_w2.n * own.sigma_b2.n * len(settings.seeds) + panel)
+    return n_models
+
+
+def panel_seeds(settings: Any) -> Sequence[int]:
+    """The first seeds, with which the panel of depths is trained."""
+    seeds: Sequence[int] = settings.seeds[: settings.replication.depth_panel.n_seeds]
+    return seeds
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
+    """Train the grid; `advance` is called with numbers of models."""
+    own, phi = settings.replication, ACTIVATIONS[settings.replication.activation]
+    points = [Variances(w, b) for b in own.sigma_b2.values for w in own.sigma_w2.values]
+    theory = theory_of(points, phi)
+    speed = Speed()
+    with connection.workers("train", "phase_diagram") as workers:
+        found = accuracy(settings, own.depth, points, settings.seeds, workers, speed, advance)
+        cells = table(points, theory, found, own.rates)
+        slice_points = [Variances(w, own.depth_panel.sigma_b2) for w in own.sigma_w2.values[::2]]
+        of_depth = []
+        for depth in own.depth_panel.depths:
+            found = accuracy(settings, depth, slice_points, panel_seeds(settings), workers, speed, advance)
+            of_depth.append(table(slice_points, theory_of(slice_points, phi), found, own.rates).assign(depth=depth))
+        speed.report(workers.n_threads)
+    measurements, multiple = measured(own, cells, phi)
+    lines = np.linspace(own.sigma_w2.first, own.sigma_w2.last, LINE_POINTS).tolist()
+    biases = np.linspace(own.sigma_b2.first, own.sigma_b2.last, LINE_POINTS).tolist()
+    along = theory_of([Variances(w, own.depth_panel.sigma_b2) for w in lines], phi)
+    edge = [critical_point(phi, b).weight_variance for b in biases]
+    at = critical_point(phi, own.depth_panel.sigma_b2).weight_variance
+    tables = {
+        "cells": cells,
+        "depths": pd.concat(of_depth, ignore_index=True),
+        "theory": pd.DataFrame({"sigma_w2": lines, "xi_c": [each.xi_c for each in along]}),
+        "edge": pd.DataFrame({"sigma_b2": biases, "sigma_w2": edge}),
+        "fit": pd.DataFrame({"multiple": [multiple], "critical": [at], "depth": [own.depth]}),
+    }
+    return Replication(measurements, tables)
+
+
+def theory_of(points: Sequence[Variances], phi: Activation) -> list[Point]:
+    """Theory at each point, computed by one thread per core."""
+    with ThreadPoolExecutor(n_cores()) as threads:
+        return list(threads.map(lambda each: point(phi, each.weight, each.bias), points))
+
+
+def accuracy(
+    settings: Any,
+    depth: int,
+    points: Sequence[Variances],
+    seeds: Sequence[int],
+    workers: Workers,
+    speed: Speed,
+    advance: Callable[[int], object],
+) -> Array:
+    """The training accuracy (rates, points, seeds) of networks of `depth` layers.
+
+    The rates are those of the diagram's depth; at another depth they are in inverse proportion to it.
+    """
+    own, phi = settings.replication, ACTIVATIONS[settings.replication.activation]
+    X, Y = training_set(settings.data)
+    spec = deep(settings.data, depth, own.width, phi, X)
+    rates = [rate * (own.depth / depth) for rate in own.rates]
+    descent = Descent(own.steps, own.batch_size, own.momentum)
+    return trained_accuracies(points, seeds, spec, Y, descent, rates, workers, speed, advance)
+
+
+def table(points: Sequence[Variances], theory: Sequence[Point], found: Array, rates: Sequence[float]) -> Any:
+    """The pandas table of cells: theory, and the accuracy with the better rate: the median over seeds, its range."""
+    rows = []
+    for k, (each, expected) in enumerate(zip(points, theory, strict=True)):
+        medians = [quantile(of_rate[k].tolist(), 0.5) for of_rate in found]
+        best = medians.index(max(medians))
+        values = found[best, k].tolist()
+        row = {"sigma_w2": each.weight, "sigma_b2": each.bias, "q": expected.q, "chi_1": expected.chi_1}
+        row |= {"xi_c": expected.xi_c, "learning_rate": rates[best], "accuracy": medians[best]}
+        rows.append({**row, "least": min(values), "most": max(values)})
+    return pd.DataFrame(rows)
+
+
+def measured(own: Settings, cells: Any, phi: Activation) -> tuple[list[Measurement], float]:
+    """The rows of published.csv from the cells, and the fitted multiple of xi_c."""
+    xi, is_trained = cells["xi_c"].tolist(), (cells["accuracy"] >= own.trained).tolist()
+    ratios = [own.depth / each for each in xi]
+    fit = best_threshold(ratios, is_trained)
+    agree = integer_sum((ratio <= PUBLISHED_MULTIPLE) == holds for ratio, holds in zip(ratios, is_trained, strict=True))
+    ridge = []
+    for sigma_b2, row in cells[cells["sigma_b2"] <= own.ridge_up_to].groupby("sigma_b2"):
+        values = row["accuracy"].tolist()
+        best = row["sigma_w2"].tolist()[values.index(max(values))]
+        ridge.append(best - critical_point(phi, float(sigma_b2)).weight_variance)
+    shallow = [holds for each, holds in zip(xi, is_trained, strict=True) if PUBLISHED_MULTIPLE * each < own.depth / 2]
+    share = integer_sum(shallow) / len(shallow) if shallow else math.nan
+    return [
+        Measurement("area under the ROC curve of xi_c", area_under_curve(xi, is_trained)),
+        Measurement("multiple of xi_c that separates trained networks", fit.centre, fit.low, fit.high),
+        Measurement("share of cells that agree with the fitted multiple", fit.n_agree / len(xi)),
+        Measurement("share of cells that agree with 6 xi_c", agree / len(xi)),
+        Measurement("smallest distance of the best sigma_w^2 from the critical one", min(ridge), theory=0.0),
+        Measurement("largest distance of the best sigma_w^2 from the critical one", max(ridge), theory=0.0),
+        Measurement("share of trained cells where 6 xi_c is below half the depth", share),
+        Measurement("share of trained cells", integer_sum(is_trained) / len(xi)),
+    ], fit.centre
+
+
+@styled
+def draw(tables: dict[str, Any]) -> Figure:
+    """Accuracy against both variances, and against the variance of the weights and depth, with theory's lines."""
+    fit = tables["fit"].iloc[0]
+    figure = Figure(figsize=(9.6, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    phase_figures.plane_panel(left, tables["cells"], tables["edge"], fit["multiple"], int(fit["depth"]))
+    mesh = phase_figures.depth_panel(right, tables["depths"], tables["theory"], fit["multiple"], fit["critical"])
+    sigma_b2 = tables["depths"]["sigma_b2"].iloc[0]
+    left.set_title(f"{int(fit['depth'])} layers")
+    right.set_title(rf"$\sigma_b^2$ = {sigma_b2:g}")
+    figure.colorbar(mesh, ax=[left, right], label="training accuracy, median over the seeds")
+    for ax in (left, right):
+        ax.legend(loc="upper right", fontsize=8, frameon=True, facecolor="#777777", labelcolor="white")
+    return figure

@@ -1,0 +1,278 @@
+"""A deep linear network learns the modes of its target one after another, each on a sigmoid curve in time whose length
+is in inverse proportion to the singular value. From orthogonal weights the number of steps does not grow with depth;
+from scaled Gaussian weights it does.
+
+Setting: the engine's gradient descent with squared loss on whitened inputs, with biases that stay exactly 0. Modes:
+4-8-4 units, singular values 4, 3, 2, 1 in random bases, initial strength 0.001 in every mode, time step 0.001, 5 seeds.
+Depth: 2 to 32 layers of 16 units, a rotation as target, at most 1,500 steps, the best of five rates c / depth, 5 seeds;
+a network has learned when its loss is 1 % of the initial one. Gradient flow from orthogonal matrices preserves the sign
+of the determinant of their product, so a row of the first layer is negated where it is negative.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from pydantic import Field
+
+from pipeline.analysis.estimators import quantile
+from pipeline.config.schema import Count, Positive
+from pipeline.config.validation import Section
+from pipeline.figures.style import ACCENT, DARK, styled
+from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.losses import Loss
+from pipeline.networks.parameters import Parameters
+from pipeline.numerics.matmul import product
+from pipeline.numerics.matrices import determinant, orthonormal
+from pipeline.numerics.sums import Array
+from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
+from pipeline.replications.trained import drawn
+from pipeline.theory.linear_networks import half_rise, mode_strength
+from pipeline.training import gradient_descent
+
+TITLE = "Saxe et al. 2013, Exact solutions to the nonlinear dynamics of learning in deep linear neural networks"
+LINEAR = ACTIVATIONS["linear"]
+NAMES = {"orthogonal": "orthogonal", "gaussian": "Gaussian"}
+BASES = 2  # RandomState([seed, BASES]) draws the bases of the modes, and RandomState([BASES]) the target rotation
+LEARNED = 0.01  # of the initial loss
+
+
+class Modes(Section):
+    """The network with one hidden layer."""
+
+    hidden: Count
+    singular_values: Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
+    initial: Positive
+    time_step: Positive
+    steps: Count
+    record_every: Count
+
+
+class Depth(Section):
+    """The networks of equal width."""
+
+    width: Count
+    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+    rates: Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
+    steps: Count
+
+
+class Settings(Section):
+    """Both experiments."""
+
+    modes: Modes
+    depth: Depth
+
+
+def total(settings: Any) -> int:
+    """The number of models."""
+    own = settings.replication
+    grid = len(own.depth.depths) * len(own.depth.rates) * len(settings.initializers)
+    return len(settings.seeds) * (1 + grid)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
+    """Train all networks; `advance` is called with numbers of models."""
+    modes, curves = learn_modes(settings, advance)
+    depths, steps = learn_rotation(settings, advance)
+    return Replication([*modes, *depths], {"modes": curves, "depths": steps})
+
+
+def whitened(n: int) -> Array:
+    """Inputs X (n, 2 n) with mean 0 and X X' = 2 n I, for n a multiple of 4: columns and their negatives.
+
+    Both are in one block of eight samples, over which the sum of what is odd in x is exactly 0: gradients of biases.
+    """
+    X = np.zeros((n, 2 * n))
+    for i in range(n):
+        block, lane = divmod(i, 4)
+        X[i, 8 * block + lane], X[i, 8 * block + lane + 4] = math.sqrt(n), -math.sqrt(n)
+    return X
+
+
+def times(*factors: Array) -> Array:
+    """The product of stacks of matrices."""
+    result = factors[0]
+    for factor in factors[1:]:
+        result = product(result, factor)
+    return result
+
+
+def learn_modes(settings: Any, advance: Callable[[int], object]) -> tuple[list[Measurement], Any]:
+    """The half-rise time of each mode, and the table of its strength over time."""
+    own = settings.replication.modes
+    s = own.singular_values
+    n, when = len(s), range(0, own.steps + 1, own.record_every)
+    X = whitened(n)
+    spec = NetworkSpec([n, own.hidden, n], [LINEAR], X)
+    found: list[list[float]] = [[] for _ in s]
+    tables = []
+    for seed in settings.seeds:
+        rng = np.random.RandomState([seed, BASES])
+        U, V = orthonormal(rng, n, n)[None], orthonormal(rng, n, n)[None]
+        target = times(U * np.array(s), V.swapaxes(1, 2))
+        ((W, b), (_, c)) = drawn(settings.initializers["orthogonal"], [seed], spec)
+        scale = math.sqrt(own.initial)  # of each of the two factors of a mode
+        second = times(U, V.swapaxes(1, 2), W.swapaxes(1, 2))
+        trained = gradient_descent.train(
+            [(scale * W, b), (scale * second, c)],
+            *(X, product(target, X)[0], [LINEAR]),
+            learning_rate=own.time_step,
+            record_at=when,
+            keep=True,
+            loss=Loss.SQUARED,
+            progress=advance,
+        )
+        for k, value in enumerate(s):
+            strength = [mode_of(weights, U, V, k) for weights in trained.snapshots]
+            found[k].append(first_crossing(strength, value / 2.0) * own.record_every * own.time_step)
+            time = [step * own.time_step for step in when]
+            theory = [mode_strength(t, value, own.initial) for t in time]
+            tables.append(pd.DataFrame({"seed": seed, "s": value, "time": time, "u": strength, "theory": theory}))
+    measurements = [
+        median_over_seeds(
+            f"time at which the mode s = {value:g} is half learned", times_, half_rise(value, own.initial)
+        )
+        for value, times_ in zip(s, found, strict=True)
+    ]
+    return measurements, pd.concat(tables, ignore_index=True)
+
+
+def mode_of(weights: Parameters, U: Array, V: Array, k: int) -> float:
+    """u_k' W_2 W_1 v_k of one model, for the columns of U and V (1, n, n)."""
+    (first, _), (second, _) = weights
+    return float(times(U.swapaxes(1, 2)[:, k : k + 1], second, first, V[:, :, k : k + 1])[0, 0, 0])
+
+
+def first_crossing(values: Sequence[float], level: float) -> float:
+    """The place at which ascending values reach a level, by linear interpolation; infinite if they do not."""
+    for k, (before, after) in enumerate(pairwise(values)):
+        if before < level <= after:
+            return k + (level - before) / (after - before)
+    return math.inf
+
+
+def learn_rotation(settings: Any, advance: Callable[[int], object]) -> tuple[list[Measurement], Any]:
+    """The steps that networks of each depth need, and their table."""
+    own = settings.replication.depth
+    X, when = whitened(own.width), [0, *spaced(own.steps)]
+    target = proper(orthonormal(np.random.RandomState([BASES]), own.width, own.width)[None])
+    Y = product(target, X)[0]
+    medians, rows, learned = {}, [], {}
+    for depth in own.depths:
+        spec = NetworkSpec([own.width] * (depth + 1), [LINEAR] * (depth - 1), X)
+        for name, recipe in settings.initializers.items():
+            models = with_determinant_one(drawn(recipe, settings.seeds, spec))
+            best: list[float] = [math.inf] * len(settings.seeds)
+            for rate in own.rates:
+                trained = gradient_descent.train(
+                    models,
+                    *(X, Y, spec.activations),
+                    learning_rate=rate / depth,
+                    record_at=when,
+                    loss=Loss.SQUARED,
+                    progress=advance,
+                )
+                steps = [steps_to_learn(when, costs) for costs in trained.costs.tolist()]
+                best = min(best, steps, key=lambda values: quantile(values, 0.5))
+            medians[name, depth], learned[name, depth] = quantile(best, 0.5), [each < math.inf for each in best]
+            rows += [
+                {"initializer": name, "depth": depth, "seed": seed, "steps": each}
+                for seed, each in zip(settings.seeds, best, strict=True)
+            ]
+    measurements = []
+    for depth in own.depths:
+        steps = [row["steps"] for row in rows if row["initializer"] == "orthogonal" and row["depth"] == depth]
+        measurements.append(median_over_seeds(f"steps of orthogonal weights, {depth} layers", steps))
+        quantity = f"seeds that learn in {own.steps:,} steps, Gaussian weights, {depth} layers"
+        measurements.append(count_over_seeds(quantity, learned["gaussian", depth]))
+    flat = [medians["orthogonal", depth] for depth in own.depths if depth >= FLAT_FROM]
+    slower = medians["gaussian", COMPARED] / medians["orthogonal", COMPARED]
+    quantity = f"largest over smallest number of steps of orthogonal weights, {FLAT_FROM} layers or more"
+    measurements += [
+        Measurement(quantity, max(flat) / min(flat), theory=1.0),
+        Measurement(f"steps of Gaussian over orthogonal weights, {COMPARED} layers", slower),
+    ]
+    return measurements, pd.DataFrame(rows)
+
+
+def spaced(last: int) -> list[int]:
+    """Numbers of steps from 1 to `last`, 5 % apart from 20 on."""
+    steps = [1]
+    while steps[-1] < last:
+        steps.append(min(last, max(steps[-1] + 1, steps[-1] * 21 // 20)))
+    return steps
+
+
+def steps_to_learn(when: Sequence[int], costs: Sequence[float]) -> float:
+    """The first recorded number of steps with a loss of at most LEARNED of the initial one; else infinite."""
+    return next((float(step) for step, cost in zip(when, costs, strict=True) if cost <= LEARNED * costs[0]), math.inf)
+
+
+def proper(Q: Array) -> Array:
+    """Q (1, n, n) with its first row negated if its determinant is negative."""
+    sign = np.ones((1, Q.shape[1], 1))
+    sign[0, 0, 0] = 1.0 if determinant(Q[0]) > 0.0 else -1.0
+    return sign * Q
+
+
+def with_determinant_one(models: Parameters) -> Parameters:
+    """Models with the first row of W_1 negated where the determinant of the product of all layers is negative."""
+    (W, b), *others = models
+    whole = W
+    for V, _ in others:
+        whole = product(V, whole)
+    sign = np.ones((len(W), W.shape[1], 1))
+    sign[:, 0, 0] = [1.0 if determinant(one) > 0.0 else -1.0 for one in whole]
+    return [(sign * W, b), *others]
+
+
+@styled
+def draw(tables: dict[str, Any]) -> Figure:
+    """The strengths of the modes over time (their figure 3), and the steps against depth (after their figure 6)."""
+    modes, depths = tables["modes"], tables["depths"]
+    figure = Figure(figsize=(9.0, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    one = modes[modes["seed"] == modes["seed"].iloc[0]]
+    for value, part in one.groupby("s"):
+        left.plot(part["time"], part["theory"], color=ACCENT, linewidth=1.4)
+        left.plot(part["time"][::10], part["u"][::10], "o", color=DARK, markersize=3)
+        left.annotate(f"s = {value:g}", (part["time"].iloc[-1], value), (-2, 4), "data", "offset points", ha="right")
+    left.set_title("Modes of a network with one hidden layer")
+    left.set_xlabel("time (steps × rate)")
+    left.set_ylabel("strength of the mode")
+    left.legend(
+        handles=[
+            Line2D([], [], color=ACCENT, label="theory"),
+            Line2D([], [], color=DARK, marker="o", linestyle="", markersize=4, label="network"),
+        ],
+        loc="center right",
+    )
+    for name, colour, marker in (("orthogonal", DARK, "o"), ("gaussian", ACCENT, "s")):
+        part = depths[(depths["initializer"] == name) & np.isfinite(depths["steps"])]
+        right.plot(part["depth"], part["steps"], marker, color=colour, markersize=4, alpha=0.5)
+        medians = {depth: quantile(each["steps"].tolist(), 0.5) for depth, each in part.groupby("depth")}
+        right.plot(list(medians), list(medians.values()), color=colour, linewidth=1.8)
+    right.set_xscale("log", base=2)
+    right.set_yscale("log")
+    ticks = sorted(set(depths["depth"]))
+    right.set_xticks(ticks, [f"{depth}" for depth in ticks])
+    right.set_title("Steps to 1 % of the initial loss")
+    right.set_xlabel("depth (layers)")
+    right.set_ylabel("steps, best of five rates")
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markersize=4, label=f"{NAMES[name]} weights")
+        for name, colour, marker in (("orthogonal", DARK, "o"), ("gaussian", ACCENT, "s"))
+    ]
+    right.legend(handles=handles, loc="upper right")
+    return figure
+
+
+FLAT_FROM = 8  # layers from which the number of steps is said not to grow
+COMPARED = 4  # layers at which both initializers learn

@@ -1,0 +1,108 @@
+"""Deep networks can be trained up to a multiple of the depth scale ξ_c of correlations, which diverges at the edge of
+chaos: the best σ_w² of each depth is the critical one.
+
+Setting: the standardized digits, tanh layers of 80 units, σ_b² = 0.05, depths from 20 to 160 layers, 200 steps of
+batches of 50, momentum 0.9, rate 0.05 / depth, 3 seeds. A network counts as trained if its training accuracy is at
+least 0.5. The paper draws 6 ξ_c as the limit on MNIST; here the multiple is fitted, and 6 is not universal: the limit
+depends on the number of steps. Theory: ξ_c by quadrature; the critical σ_w² is 1.7610.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from pipeline.analysis.estimators import quantile
+from pipeline.analysis.separation import area_under_curve, best_threshold
+from pipeline.cluster import connection
+from pipeline.config.schema import Count, Positive
+from pipeline.config.validation import Section
+from pipeline.figures import phase_figures
+from pipeline.figures.style import styled
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.edge_of_chaos import critical_point
+from pipeline.numerics.sums import integer_sum
+from pipeline.replications.measurement import Measurement, Replication
+from pipeline.replications.phases import Descent, Speed, Variances, trained_accuracies
+from pipeline.replications.trained import deep, training_set
+from pipeline.theory.phase_diagram import point
+
+TITLE = "Schoenholz et al. 2017, Deep information propagation: figure 5"
+TANH = ACTIVATIONS["tanh"]
+PUBLISHED_MULTIPLE = 6.0
+LINE_POINTS = 121  # of theory's line in the figure
+
+
+class Settings(Section):
+    """The grid of networks."""
+
+    width: Count
+    sigma_b2: Positive
+    sigma_w2: Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
+    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+    trained: Positive
+
+
+def total(settings: Any) -> int:
+    """The number of models."""
+    own = settings.replication
+    return len(own.sigma_w2) * len(own.depths) * len(settings.seeds)
+
+
+def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
+    """Train the grid of sigma_w^2 and depth; `advance` is called with numbers of models."""
+    own, T = settings.replication, settings.training
+    X, Y = training_set(settings.data)
+    descent = Descent(T.iterations, T.samples_per_step or X.shape[1], T.momentum)
+    points = [Variances(sigma_w2, own.sigma_b2) for sigma_w2 in own.sigma_w2]
+    theory = [point(TANH, *each) for each in points]
+    critical = critical_point(TANH, own.sigma_b2).weight_variance
+    speed, rows, measurements = Speed(), [], []
+    with connection.workers("train", "schoenholz_2017") as workers:
+        for depth in own.depths:
+            spec = deep(settings.data, depth, own.width, TANH, X)
+            rates = [T.learning_rate / depth]
+            (found,) = trained_accuracies(
+                points, settings.seeds, spec, Y, descent, rates, workers, speed, advance
+            ).tolist()
+            medians = [quantile(values, 0.5) for values in found]
+            best = own.sigma_w2[medians.index(max(medians))]
+            measurements.append(Measurement(f"best sigma_w^2, {depth} layers", best, theory=critical))
+            for each, expected, values, median in zip(points, theory, found, medians, strict=True):
+                row = {"depth": depth, "sigma_w2": each.weight, "chi_1": expected.chi_1, "xi_c": expected.xi_c}
+                rows.append({**row, "accuracy": median, "least": min(values), "most": max(values)})
+        speed.report(workers.n_threads)
+    cells = pd.DataFrame(rows)
+    ratios = (cells["depth"] / cells["xi_c"]).tolist()
+    is_trained = (cells["accuracy"] >= own.trained).tolist()
+    fit = best_threshold(ratios, is_trained)
+    agree = integer_sum((ratio <= PUBLISHED_MULTIPLE) == holds for ratio, holds in zip(ratios, is_trained, strict=True))
+    measurements += [
+        Measurement("area under the ROC curve of xi_c / depth", area_under_curve([-r for r in ratios], is_trained)),
+        Measurement("multiple of xi_c that separates trained networks", fit.centre, fit.low, fit.high),
+        Measurement(f"points that agree with the fitted multiple, of {len(ratios)}", float(fit.n_agree)),
+        Measurement(f"points that agree with 6 xi_c, of {len(ratios)}", float(agree)),
+    ]
+    line = np.linspace(min(own.sigma_w2), max(own.sigma_w2), LINE_POINTS).tolist()
+    xi = [point(TANH, sigma_w2, own.sigma_b2).xi_c for sigma_w2 in line]
+    tables = {
+        "cells": cells,
+        "theory": pd.DataFrame({"sigma_w2": line, "xi_c": xi}),
+        "fit": pd.DataFrame({"multiple": [fit.centre], "critical": [critical]}),
+    }
+    return Replication(measurements, tables)
+
+
+@styled
+def draw(tables: dict[str, Any]) -> Figure:
+    """Accuracy against sigma_w^2 and depth, with theory's depth scale (their figure 5)."""
+    figure = Figure(figsize=(6.2, 4.2), layout="constrained")
+    ax = figure.subplots()
+    fit = tables["fit"].iloc[0]
+    mesh = phase_figures.depth_panel(ax, tables["cells"], tables["theory"], fit["multiple"], fit["critical"])
+    figure.colorbar(mesh, ax=ax, label="training accuracy, median over the seeds")
+    ax.legend(loc="upper right", fontsize=8, frameon=True, facecolor="#777777", labelcolor="white")
+    return figure
