@@ -63,7 +63,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         Z, _ = forward(models, BOTH_HALVES, [ACTIVATIONS["relu"]] * (own.n_layers - 1))
         shares = []
         for layer in Z:
-            dead = (layer <= 0.0).all(axis=1)  # after a layer of zeros all are
+            dead = np.asarray(np.all(layer <= 0.0, axis=1))  # after a layer of zeros all are
             counts = np.count_nonzero(dead.all(axis=1)), np.count_nonzero(dead[:, 0])
             shares.append((counts[0] / own.n_networks, counts[1] / own.n_networks))
         return shares

@@ -95,15 +95,15 @@ THEORY: dict[str, dict[str, str]] = {
         "mean singular value of the weights of layer 2, normalized initialization": "0.848826",
     },
     "poole_2016": {
-        "mean square q of the pre-activations of layer 8, sigma_w = 1.3": "0.6070",
-        "mean square q of the pre-activations of layer 8, sigma_w = 2.5": "4.0791",
-        "mean square q of the pre-activations of layer 8, sigma_w = 4": "12.6041",
-        "growth of the length of the curve per layer, sigma_w = 1.3": "0.9694",
-        "growth of the length of the curve per layer, sigma_w = 2.5": "1.2591",
-        "growth of the length of the curve per layer, sigma_w = 4": "1.5386",
+        "mean square q of the pre-activations of layer 8, σ_w = 1.3": "0.6070",
+        "mean square q of the pre-activations of layer 8, σ_w = 2.5": "4.0791",
+        "mean square q of the pre-activations of layer 8, σ_w = 4": "12.6041",
+        "growth of the length of the curve per layer, σ_w = 1.3": "0.9694",
+        "growth of the length of the curve per layer, σ_w = 2.5": "1.2591",
+        "growth of the length of the curve per layer, σ_w = 4": "1.5386",
     },
     "pennington_2017": {
-        f"variance over squared mean of s^2, {name} weights, {depth} layers, (sigma_w^2, sigma_b^2) = ({point})": value
+        f"variance over squared mean of s², {name} weights, {depth} layers, (σ_w², σ_b²) = ({point})": value
         for (name, depth, point), value in {
             ("orthogonal", 10, "1.05, 2.01e-05"): "0.0427",
             ("orthogonal", 30, "1.05, 2.01e-05"): "0.1281",
@@ -120,8 +120,8 @@ THEORY: dict[str, dict[str, str]] = {
         "share of networks that are 0 at the input 1, width 3, 20 hidden layers": "0.93079",
     },
     "hanin_rolnick_2018": {
-        "standard deviation of ln(|z_L|^2 / |z_0|^2), width 20, 20 layers": "2.4970",
-        "standard deviation of ln(|z_L|^2 / |z_0|^2), width 50, 50 layers": "2.3256",
+        "standard deviation of ln(‖z_L‖² / ‖z_0‖²), width 20, 20 layers": "2.4970",
+        "standard deviation of ln(‖z_L‖² / ‖z_0‖²), width 50, 50 layers": "2.3256",
     },
     "klambauer_2017": {
         "mean of the activations of layer 50, inputs of variance 1": "0.00000",
@@ -155,7 +155,7 @@ def test_the_correlation_map_over_its_asymptotic_law() -> None:
             c = (mpmath.sqrt(1 - c * c) + (mpmath.pi - mpmath.acos(c)) * c) / mpmath.pi
             if l in (100, 1000):
                 law = float((1 - c) * 2 * l * l / (9 * mpmath.pi**2))
-                row = found[f"1 - c after {l} iterations of the correlation map over 9 pi^2 / (2 l^2)"]
+                row = found[f"1 - c after {l} iterations of the correlation map over 9π² / (2 l²)"]
                 assert abs(row.measured - law) < 1e-8  # 1000 roundings of c, over 1 - c = 4e-5
 
 
@@ -184,12 +184,12 @@ FAULTS: dict[str, tuple[dict[str, Any], str, float]] = {
     ),
     "poole_2016": (
         {"ordered": Recipe("he_normal", gain=1.3)},
-        "growth of the length of the curve per layer, sigma_w = 1.3",
+        "growth of the length of the curve per layer, σ_w = 1.3",
         1.0,
     ),
     "pennington_2017": (
         {"orthogonal": Recipe("lecun_normal")},
-        "variance over squared mean of s^2, orthogonal weights, 30 layers, (sigma_w^2, sigma_b^2) = (1.05, 2.01e-05)",
+        "variance over squared mean of s², orthogonal weights, 30 layers, (σ_w², σ_b²) = (1.05, 2.01e-05)",
         1.5,
     ),
     "lu_2019": (
@@ -199,7 +199,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, float]] = {
     ),
     "hanin_rolnick_2018": (
         {"he": Recipe("lecun_normal")},
-        "mean of ln(|z_L|^2 / |z_0|^2), width 20, 20 layers",
+        "mean of ln(‖z_L‖² / ‖z_0‖²), width 20, 20 layers",
         10.0,
     ),
     "klambauer_2017": (
@@ -249,7 +249,7 @@ def test_the_growth_of_the_curve_is_that_of_a_layer() -> None:
     result = once("poole_2016")
     layers = result.tables["layers"]
     for gain in (1.3, 2.5, 4.0):
-        growth = by_name(result)[f"growth of the length of the curve per layer, sigma_w = {gain:g}"].measured
+        growth = by_name(result)[f"growth of the length of the curve per layer, σ_w = {gain:g}"].measured
         length = layers[(layers["sigma_w"] == gain) & (layers["layer"] == 8)]["length"].item()
         assert growth**7 == pytest.approx(length, rel=0.01)
 
