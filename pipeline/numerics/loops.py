@@ -11,8 +11,8 @@ from pipeline.numerics.tiles import TILE, emit_lane_sums, emit_product, strip
 @njit
 def strip_height(n_rows: int) -> int:
     """The number of rows of each horizontal strip but the last: at most TILE[0], and nearly equal for all strips."""
-    n_strips = (n_rows + TILE[0] - 1) // TILE[0]
-    return (n_rows + n_strips - 1) // n_strips
+    n_strips = max(1, (n_rows + TILE[0] - 1) // TILE[0])
+    return max(1, (n_rows + n_strips - 1) // n_strips)
 
 
 def product(scaled: bool, function: Any = None) -> Any:
