@@ -1,10 +1,7 @@
 """Trained networks at points of the phase diagram: weights and biases of chosen variances, and their accuracies."""
 
-import contextlib
 import math
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +11,11 @@ from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe
 from pipeline.networks.parameters import Parameters, concatenate
 from pipeline.numerics.sums import DOUBLE, Array
-from pipeline.replications.trained import accuracies, drawn
+from pipeline.replications.trained import Speed, accuracies, drawn
 from pipeline.training import gradient_descent
 from pipeline.training.executors import SLICES
 
 MODELS_BYTES = 2.5e8  # of the weights that are trained in one call
-PEAK = 1e11  # floating-point operations per second of one core
 STANDARD = Recipe("mean_field_normal", {"weight_variance": 1.0, "bias_variance": 1.0})
 
 
@@ -47,31 +43,6 @@ def networks(points: Sequence[Variances], standard: Parameters) -> Parameters:
     return concatenate(
         [[(W * math.sqrt(point.weight), b * math.sqrt(point.bias)) for W, b in standard] for point in points]
     )
-
-
-class Speed:
-    """The arithmetic of training and the time that it took."""
-
-    def __init__(self) -> None:
-        self.flops = self.seconds = 0.0
-
-    @contextlib.contextmanager
-    def training(self, parameters: Parameters, n_samples: int) -> Iterator[None]:
-        """Count six operations for each weight and sample, and the time of the block."""
-        start = time.monotonic()
-        yield
-        self.seconds += time.monotonic() - start
-        for W, _ in parameters:
-            self.flops += 6.0 * W.size * n_samples
-
-    def report(self, n_cores: int) -> None:
-        """Print both on stderr, and the share of the arithmetic limit of `n_cores` cores."""
-        share = self.flops / (self.seconds * PEAK * n_cores)
-        print(
-            f"Training: {self.flops / 1e9:,.0f} Gflop of matrix products in {self.seconds:.1f} s, {share:.0%} of "
-            f"{n_cores} cores at {PEAK / 1e9:.0f} Gflop/s.",
-            file=sys.stderr,
-        )
 
 
 def trained_accuracies(

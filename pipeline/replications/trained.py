@@ -1,6 +1,9 @@
-"""Trained networks of a replication: drawn from recipes, trained on all cores, and their accuracies."""
+"""Trained networks of a replication: drawn from recipes, their accuracies on all cores, and the speed of training."""
 
-from collections.abc import Sequence
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +18,8 @@ from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, stack, take
 from pipeline.numerics.sums import Array
 from pipeline.training.executors import SLICES, n_cores
+
+PEAK = 1e11  # floating-point operations per second of one core
 
 
 def training_set(data: Data) -> tuple[Array, Array]:
@@ -47,3 +52,28 @@ def accuracies(parameters: Parameters, X: Array, Y: Array, activations: Sequence
 
     with ThreadPoolExecutor(n_cores()) as threads:
         return np.concatenate(list(threads.map(part, range(0, n_models, size))))
+
+
+class Speed:
+    """The arithmetic of training and the time that it took."""
+
+    def __init__(self) -> None:
+        self.flops = self.seconds = 0.0
+
+    @contextlib.contextmanager
+    def training(self, parameters: Parameters, n_samples: int) -> Iterator[None]:
+        """Count six operations for each weight and sample, and the time of the block."""
+        start = time.monotonic()
+        yield
+        self.seconds += time.monotonic() - start
+        for W, _ in parameters:
+            self.flops += 6.0 * W.size * n_samples
+
+    def report(self, n_cores: int) -> None:
+        """Print both on stderr, and the share of the arithmetic limit of `n_cores` cores."""
+        share = self.flops / (self.seconds * PEAK * n_cores)
+        print(
+            f"Training: {self.flops / 1e9:,.0f} Gflop of matrix products in {self.seconds:.1f} s, {share:.0%} of "
+            f"{n_cores} cores at {PEAK / 1e9:.0f} Gflop/s.",
+            file=sys.stderr,
+        )

@@ -17,11 +17,13 @@ from matplotlib.lines import Line2D
 from pipeline.analysis.estimators import quantile
 from pipeline.config.schema import Count
 from pipeline.config.validation import Section
+from pipeline.errors import UserError
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
-from pipeline.replications.trained import deep, drawn, training_set
+from pipeline.replications.trained import Speed, deep, drawn, training_set
 from pipeline.training import gradient_descent
+from pipeline.training.executors import n_cores
 
 TITLE = "He et al. 2015, Delving deep into rectifiers: figures 2 and 3"
 NAMES = {"xavier": "Xavier", "he": "He"}
@@ -49,26 +51,35 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     own, T = settings.replication, settings.training
     X, Y = training_set(settings.data)
     when = [*range(0, T.iterations + 1, T.record_every)]
+    batch_size = T.samples_per_step or X.shape[1]
+    if own.early not in when:
+        raise UserError(
+            f"replications/he_2015/params.yaml: replication.early holds {own.early}; it must be a multiple of "
+            f"training.record_every, which is {T.record_every}, up to training.iterations."
+        )
     costs: dict[tuple[int, str], list[list[float]]] = {}
-    tables = []
+    tables, speed = [], Speed()
     for depth in (own.shallow, own.deep):
         spec = deep(settings.data, depth, own.width, ACTIVATIONS["relu"], X)
         for name, recipe in settings.initializers.items():
-            trained = gradient_descent.train(
-                drawn(recipe, settings.seeds, spec),
-                *(X, Y, spec.activations),
-                learning_rate=T.learning_rate,
-                momentum=T.momentum,
-                batch_size=T.samples_per_step,
-                record_at=when,
-                seeds=settings.seeds,
-                progress=advance,
-            )
+            models = drawn(recipe, settings.seeds, spec)
+            with speed.training(models, T.iterations * batch_size):
+                trained = gradient_descent.train(
+                    models,
+                    *(X, Y, spec.activations),
+                    learning_rate=T.learning_rate,
+                    momentum=T.momentum,
+                    batch_size=T.samples_per_step,
+                    record_at=when,
+                    seeds=settings.seeds,
+                    progress=advance,
+                )
             costs[depth, name] = trained.costs.tolist()
-            per_epoch = -(-settings.data.n_train // T.samples_per_step)
+            per_epoch = -(-settings.data.n_train // batch_size)
             for seed, row in zip(settings.seeds, costs[depth, name], strict=True):
                 labels = {"depth": depth, "initializer": name, "seed": seed}
                 tables.append(pd.DataFrame({**labels, "epoch": [step / per_epoch for step in when], "cost": row}))
+    speed.report(n_cores())
     final = {key: [row[-1] for row in rows] for key, rows in costs.items()}
     early = {name: [row[when.index(own.early)] for row in costs[own.shallow, name]] for name in NAMES}
     he, xavier = final[own.deep, "he"], final[own.deep, "xavier"]

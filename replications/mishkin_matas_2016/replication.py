@@ -22,8 +22,9 @@ from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.numerics.sums import Array
 from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
-from pipeline.replications.trained import deep, drawn, training_set
+from pipeline.replications.trained import Speed, deep, drawn, training_set
 from pipeline.training import gradient_descent
+from pipeline.training.executors import n_cores
 
 TITLE = "Mishkin and Matas 2016, All you need is a good init: layer-sequential unit variance"
 NAMES = {"lsuv": "LSUV", "he": "He", "xavier": "Xavier"}
@@ -66,24 +67,27 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
                     quantity = f"{word} variance of a layer after LSUV, {depth} layers"
                     measurements.append(Measurement(quantity, value, theory=1.0))
     when = range(0, T.iterations + 1, T.record_every)
-    per_epoch = -(-settings.data.n_train // T.samples_per_step)
-    final = {}
+    batch_size = T.samples_per_step or X.shape[1]
+    per_epoch = -(-settings.data.n_train // batch_size)
+    final, speed = {}, Speed()
     for name, stacked in models.items():
-        trained = gradient_descent.train(
-            stacked,
-            *(X, Y, spec.activations),
-            learning_rate=T.learning_rate,
-            momentum=T.momentum,
-            batch_size=T.samples_per_step,
-            record_at=when,
-            seeds=settings.seeds,
-            progress=advance,
-        )
+        with speed.training(stacked, T.iterations * batch_size):
+            trained = gradient_descent.train(
+                stacked,
+                *(X, Y, spec.activations),
+                learning_rate=T.learning_rate,
+                momentum=T.momentum,
+                batch_size=T.samples_per_step,
+                record_at=when,
+                seeds=settings.seeds,
+                progress=advance,
+            )
         final[name] = trained.costs[:, -1].tolist()
         for seed, row in zip(settings.seeds, trained.costs.tolist(), strict=True):
             labels = {"initializer": name, "seed": seed}
             curves.append(pd.DataFrame({**labels, "epoch": [step / per_epoch for step in when], "cost": row}))
         measurements.append(median_over_seeds(f"cost of {NAMES[name]} after training, {depth} layers", final[name]))
+    speed.report(n_cores())
     below = [a < b for a, b in zip(final["lsuv"], final["xavier"], strict=True)]
     measurements.append(count_over_seeds(f"seeds with a lower cost for LSUV than for Xavier, {depth} layers", below))
     tables = {"layers": pd.DataFrame(layers), "costs": pd.concat(curves, ignore_index=True)}

@@ -30,8 +30,8 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.edge_of_chaos import critical_point
 from pipeline.numerics.sums import Array, integer_sum
 from pipeline.replications.measurement import Measurement, Replication
-from pipeline.replications.phases import Descent, Speed, Variances, trained_accuracies
-from pipeline.replications.trained import deep, training_set
+from pipeline.replications.phases import Descent, Variances, trained_accuracies
+from pipeline.replications.trained import Speed, deep, training_set
 from pipeline.theory.phase_diagram import Point, point
 from pipeline.training.executors import n_cores
 
@@ -171,7 +171,7 @@ def table(points: Sequence[Variances], theory: Sequence[Point], found: Array, ra
 def measured(own: Settings, cells: Any, phi: Activation) -> tuple[list[Measurement], float]:
     """The rows of published.csv from the cells, and the fitted multiple of xi_c."""
     xi, is_trained = cells["xi_c"].tolist(), (cells["accuracy"] >= own.trained).tolist()
-    ratios = [own.depth / each for each in xi]
+    ratios = [own.depth / each if each > 0.0 else math.inf for each in xi]
     fit = best_threshold(ratios, is_trained)
     agree = integer_sum((ratio <= PUBLISHED_MULTIPLE) == holds for ratio, holds in zip(ratios, is_trained, strict=True))
     ridge = []
@@ -186,8 +186,12 @@ def measured(own: Settings, cells: Any, phi: Activation) -> tuple[list[Measureme
         Measurement("multiple of xi_c that separates trained networks", fit.centre, fit.low, fit.high),
         Measurement("share of cells that agree with the fitted multiple", fit.n_agree / len(xi)),
         Measurement("share of cells that agree with 6 xi_c", agree / len(xi)),
-        Measurement("smallest distance of the best sigma_w^2 from the critical one", min(ridge), theory=0.0),
-        Measurement("largest distance of the best sigma_w^2 from the critical one", max(ridge), theory=0.0),
+        Measurement(
+            "smallest distance of the best sigma_w^2 from the critical one", min(ridge, default=math.nan), theory=0.0
+        ),
+        Measurement(
+            "largest distance of the best sigma_w^2 from the critical one", max(ridge, default=math.nan), theory=0.0
+        ),
         Measurement("share of trained cells where 6 xi_c is below half the depth", share),
         Measurement("share of trained cells", integer_sum(is_trained) / len(xi)),
     ], fit.centre

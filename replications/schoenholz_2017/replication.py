@@ -27,8 +27,8 @@ from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.edge_of_chaos import critical_point
 from pipeline.numerics.sums import integer_sum
 from pipeline.replications.measurement import Measurement, Replication
-from pipeline.replications.phases import Descent, Speed, Variances, trained_accuracies
-from pipeline.replications.trained import deep, training_set
+from pipeline.replications.phases import Descent, Variances, trained_accuracies
+from pipeline.replications.trained import Speed, deep, training_set
 from pipeline.theory.phase_diagram import point
 
 TITLE = "Schoenholz et al. 2017, Deep information propagation: figure 5"

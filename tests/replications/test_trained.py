@@ -11,11 +11,12 @@ import yaml
 
 from pipeline.cluster.connection import Workers
 from pipeline.config import replications as settings_file
+from pipeline.errors import UserError
 from pipeline.initializers.recipes import Recipe, sample_parameters
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import take
 from pipeline.numerics.matrices import determinant
-from pipeline.replications import paper, phases
+from pipeline.replications import paper, phases, trained
 from pipeline.replications.measurement import Replication
 from pipeline.replications.phases import STANDARD, Variances, networks
 from pipeline.replications.trained import deep, drawn, training_set
@@ -145,6 +146,13 @@ def test_he_counts_only_lower_costs(tmp_path: Path) -> None:
     assert values(measured("he_2015", tmp_path, he=Recipe("xavier_normal"))[0])[quantity] == 0.0
 
 
+def test_a_step_that_is_not_recorded(tmp_path: Path) -> None:
+    module, settings = loaded("he_2015", tmp_path)
+    own = settings.replication.model_copy(update={"early": 3})
+    with pytest.raises(UserError, match="replication.early holds 3; it must be a multiple of training.record_every"):
+        module.measure(settings.model_copy(update={"replication": own}), lambda n: None)
+
+
 def test_modes_follow_the_exact_solution(tmp_path: Path) -> None:
     """With steps of 0.02; weights of twice the size, whose modes begin four times as strong, are earlier by ln 4 / (2 s)."""
     one, other = (
@@ -214,7 +222,7 @@ def test_accuracies_do_not_depend_on_groups_or_workers(tmp_path: Path, monkeypat
     with ThreadPoolExecutor(1) as executor:
         for workers, size in ((Workers(None, 2, math.inf, ""), 1e9), (Workers(executor, 1, 1e6, ""), 0.0)):
             monkeypatch.setattr(phases, "MODELS_BYTES", size)
-            speed = phases.Speed()
+            speed = trained.Speed()
             arguments = points, [0, 1], spec, Y, descent, rates, workers, speed, lambda n: None
             found.append(phases.trained_accuracies(*arguments))
             n_weights = 64 * 6 + 2 * 6 * 6 + 6 * 10
