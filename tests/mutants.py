@@ -28,7 +28,7 @@ class Mutation(NamedTuple):
 
 MUTATIONS = (
     # numerics
-    Mutation("numerics/sums.py", "missing = -x.shape[-1] % LANES", "missing = (-x.shape[-1] % LANES) * 0"),
+    Mutation("numerics/sums.py", "n + -n % LANES)", "n)"),
     Mutation("numerics/sums.py", "lanes = lanes[..., :2] + lanes[..., 2:]", "lanes = lanes[..., :2] - lanes[..., 2:]"),
     Mutation("numerics/sums.py", "total = total + value", "total = value + total * 1.0000000000000002"),
     Mutation("numerics/sources.py", "todo += imported_files(path)", "todo += imported_files(path)[:-1]"),
@@ -172,6 +172,7 @@ MUTATIONS = (
     ),
     Mutation("theory/correlation.py", "(math.pi - alpha) * c) / math.pi)", "(math.pi + alpha) * c) / math.pi)"),
     Mutation("numerics/random.py", "max(low, -NORMAL_MAX)", "max(low, -1.0)", "theory"),
+    Mutation("theory/isometry.py", "(1.0 if orthogonal else 0.0)", "(0.0 if orthogonal else 1.0)"),
     Mutation("theory/predictions.py", "float(elementary.log(variance / 2.0))", "float(elementary.log(variance))"),
     # diagnostics
     Mutation("diagnostics/signals.py", "FLAT = 0.1", "FLAT = 0.2"),
@@ -180,6 +181,8 @@ MUTATIONS = (
         "(activation.slope(Z, A) == 0.0).all(axis=2)",
         "(activation.slope(Z, A) == 0.0).any(axis=2)",
     ),
+    Mutation("diagnostics/spectra.py", "min(J.shape[1:]) * of_squares", "J.shape[1] * of_squares"),
+    Mutation("diagnostics/geometry.py", "np.roll(Z, -1, axis=2) - Z", "np.roll(Z, -2, axis=2) - Z"),
     Mutation("diagnostics/symmetry.py", "plain = rows + 0.0", "plain = rows + 0.1"),
     Mutation("diagnostics/outcomes.py", '"train_accuracy": accuracy(*train)', '"train_accuracy": accuracy(*test)'),
     Mutation("diagnostics/labels.py", "COLLAPSED = 0.99", "COLLAPSED = 0.5"),
@@ -252,7 +255,7 @@ MUTATIONS = (
     Mutation("tracking/publish.py", "_delete_models(store, info)  # saved", "pass  # saved"),
     Mutation("tracking/publish.py", "if left := [name", "if left := [] and [name"),
     Mutation("tracking/runs.py", "return seed in {P.comparison", "return seed not in {P.comparison"),
-    Mutation("tracking/provenance.py", 'OUTPUTS = ("dvc.lock", "jobs", "reports")', 'OUTPUTS = ("dvc.lock", "jobs")'),
+    Mutation("tracking/provenance.py", '"jobs", "reports", "docs', '"jobs", "docs'),
     Mutation("tracking/provenance.py", '"--is-shallow-repository") == "true"', '"--is-shallow-repository") != "true"'),
 )
 

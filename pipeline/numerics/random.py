@@ -35,7 +35,9 @@ def normal(rng: np.random.RandomState, shape: tuple[int, ...]) -> Array:
         pairs = _pairs_in_disc(rng, min(PAIRS, (missing + 1) // 2))
         square = pairs[:, 0] * pairs[:, 0] + pairs[:, 1] * pairs[:, 1]
         factor = np.sqrt(-2.0 * log(square) / square)
-        values = (pairs[:, ::-1] * factor[:, None]).ravel()  # the second of each pair comes first, as in NumPy
+        turned = np.empty_like(pairs)  # the second of each pair comes first, as in NumPy
+        turned[:, 0], turned[:, 1] = pairs[:, 1] * factor, pairs[:, 0] * factor
+        values = turned.ravel()
         drawn[place : place + len(values)] = values[:missing]
         spare = values[-1] if len(values) > missing else None
     if n > 0:

@@ -29,8 +29,8 @@ from pipeline.theory.finite_width import log_signal
 
 TITLE = "Hanin & Rolnick 2018, How to start training: the effect of initialization and architecture"
 
-STD = "standard deviation of ln(|z_L|^2 / |z_0|^2), width {}, {} layers"
-MEAN = "mean of ln(|z_L|^2 / |z_0|^2), width {}, {} layers"
+STD = "standard deviation of ln(‖z_L‖² / ‖z_0‖²), width {}, {} layers"
+MEAN = "mean of ln(‖z_L‖² / ‖z_0‖²), width {}, {} layers"
 RATIO = "standard deviation, {} layers of width {} over {} layers of width {}, which have the same sum of 1 / width"
 
 
@@ -126,7 +126,7 @@ def draw(tables: dict[str, Any]) -> Figure:
     left.set_xlabel("sum of 1 / width over the layers")
     left.set_ylabel("standard deviation of $\\ln(|z_l|^2 / |z_0|^2)$")
     left.set_title("Fluctuation")
-    right.set_xlabel("$\\ln(|z_L|^2 / |z_0|^2)$")
+    right.set_xlabel("$\\ln(‖z_L‖² / ‖z_0‖²)$")
     right.set_ylabel("density")
     right.set_title("After the last layer")
     legend_above(

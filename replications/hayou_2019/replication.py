@@ -32,7 +32,7 @@ from pipeline.theory.correlation import relu_correlation
 TITLE = "Hayou et al. 2019, On the impact of the activation function on deep neural networks training"
 
 NETWORKS = "correlation of the pre-activations of two orthogonal inputs in layer {}"
-MAP = "1 - c after {} iterations of the correlation map over 9 pi^2 / (2 l^2)"
+MAP = "1 - c after {} iterations of the correlation map over 9π² / (2 l²)"
 
 Counts = Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
 

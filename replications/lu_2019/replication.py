@@ -61,10 +61,9 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         sizes = [1, *[width] * own.n_layers]
         models = small_networks(recipe, rng, own.n_networks, sizes)
         Z, _ = forward(models, BOTH_HALVES, [ACTIVATIONS["relu"]] * (own.n_layers - 1))
-        dead = np.zeros((own.n_networks, 2), dtype=np.bool_)
         shares = []
         for layer in Z:
-            dead |= (layer <= 0.0).all(axis=1)
+            dead = np.asarray(np.all(layer <= 0.0, axis=1))  # after a layer of zeros all are
             counts = np.count_nonzero(dead.all(axis=1)), np.count_nonzero(dead[:, 0])
             shares.append((counts[0] / own.n_networks, counts[1] / own.n_networks))
         return shares

@@ -30,7 +30,7 @@ from pipeline.theory.mean_field import fixed_points
 
 TITLE = "Pennington et al. 2017, Resurrecting the sigmoid in deep learning through dynamical isometry"
 
-QUANTITY = "variance over squared mean of s^2, {} weights, {} layers, (sigma_w^2, sigma_b^2) = ({:g}, {:g})"
+QUANTITY = "variance over squared mean of s², {} weights, {} layers, (σ_w², σ_b²) = ({:g}, {:g})"
 
 
 Counts = Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]

@@ -33,9 +33,9 @@ from pipeline.theory.mean_field import chi_1, fixed_points, length_map
 
 TITLE = "Poole et al. 2016, Exponential expressivity in deep neural networks through transient chaos"
 
-SQUARE = "mean square q of the pre-activations of layer {}, sigma_w = {:g}"
-REACHED = "mean square q of the pre-activations of layer {}, sigma_w = {:g}, from {:g} q* in layer 1"
-GROWTH = "growth of the length of the curve per layer, sigma_w = {:g}"
+SQUARE = "mean square q of the pre-activations of layer {}, σ_w = {:g}"
+REACHED = "mean square q of the pre-activations of layer {}, σ_w = {:g}, from {:g} q* in layer 1"
+GROWTH = "growth of the length of the curve per layer, σ_w = {:g}"
 
 
 class Settings(Section):
