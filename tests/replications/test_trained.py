@@ -1,6 +1,7 @@
 """Replications with trained networks: tiny settings, theory against published numbers, and faults that fail a row."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
+from pipeline.cluster.connection import Workers
 from pipeline.config import replications as settings_file
 from pipeline.initializers.recipes import Recipe, sample_parameters
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import take
 from pipeline.numerics.matrices import determinant
-from pipeline.replications import paper
+from pipeline.replications import paper, phases
 from pipeline.replications.measurement import Replication
 from pipeline.replications.phases import STANDARD, Variances, networks
 from pipeline.replications.trained import deep, drawn, training_set
@@ -88,6 +90,13 @@ def measured(name: str, folder: Path, **recipes: Recipe) -> tuple[Replication, i
         settings = settings.model_copy(update={"initializers": settings.initializers | recipes})
     finished: list[int] = []
     return module.measure(settings, finished.append), sum(finished), module.total(settings)
+
+
+@pytest.fixture(autouse=True)
+def _short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Theory's lines in figures have few points."""
+    for name in ("schoenholz_2017", "phase_diagram"):
+        monkeypatch.setattr(paper.load_module(name), "LINE_POINTS", 5)
 
 
 def values(result: Replication) -> dict[str, float]:
@@ -192,6 +201,27 @@ def test_networks_at_a_point_are_those_of_the_recipe(tmp_path: Path) -> None:
         np.testing.assert_allclose(W, V, rtol=5e-16)  # a product of two square roots and the square root of a quotient
         np.testing.assert_allclose(b, c, rtol=5e-16)
     assert not any(b[:2].any() for _, b in models)
+
+
+def test_accuracies_do_not_depend_on_groups_or_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All points in one call of training with threads, and one point at a time on an executor as of a cluster."""
+    _, settings = loaded("phase_diagram", tmp_path)
+    X, Y = training_set(settings.data)
+    spec = deep(settings.data, 4, 6, ACTIVATIONS["tanh"], X)
+    points = [Variances(w, 0.05) for w in (0.5, 1.0, 2.0)]
+    descent, rates = phases.Descent(30, 20, 0.9), [0.01, 0.05]
+    found = []
+    with ThreadPoolExecutor(1) as executor:
+        for workers, size in ((Workers(None, 2, math.inf, ""), 1e9), (Workers(executor, 1, 1e6, ""), 0.0)):
+            monkeypatch.setattr(phases, "MODELS_BYTES", size)
+            speed = phases.Speed()
+            arguments = points, [0, 1], spec, Y, descent, rates, workers, speed, lambda n: None
+            found.append(phases.trained_accuracies(*arguments))
+            n_weights = 64 * 6 + 2 * 6 * 6 + 6 * 10
+            assert speed.flops == 6.0 * n_weights * 30 * 20 * 2 * len(points) * len(rates)
+    assert found[0].shape == (2, 3, 2)
+    assert found[0].tobytes() == found[1].tobytes()
+    assert (found[0] > 0.12).any()  # a constant output is right for a tenth
 
 
 def cells(module: Any, settings: Any, accuracy: Any) -> dict[str, float]:
