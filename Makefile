@@ -5,6 +5,7 @@ STAMP := .venv/installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
+unexport PYTHONDONTWRITEBYTECODE  # else every process would compile its modules again
 
 .DEFAULT_GOAL := help
 .PHONY: help install repro test quick lint types unit kills cluster mutants ui gc page replications exps study benchmark docs lock clean
@@ -59,8 +60,8 @@ kills: install ## kill the pipeline and the publishing fifty times (a quarter of
 	KILLS=50 pytest -q -s tests/stages/test_kills.py
 
 PORT ?= 5000
-cluster: install ## train on Dask workers of this machine, some of which are killed (a minute or two)
-	pytest -q -m cluster tests/cluster
+cluster: install ## train on more Dask workers than the suite does; ten are killed (a minute or two)
+	pytest -q -m "cluster or not cluster" tests/cluster
 
 mutants: install ## break one line at a time and see a test fail (half an hour)
 	python -m tests.mutants
@@ -92,9 +93,10 @@ FIGURE ?= docs/learning_rates.png
 study: install ## find the best value of a parameter for each initializer: docs/learning_rates.png
 	@python -m pipeline.experiments.sweep $(PARAMETER) --figure $(FIGURE)
 
-benchmark: .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX: reports/benchmark.md
+benchmark: install .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX, and the stages: reports/benchmark*
 	.venv-benchmark/bin/python -m benchmarks.laws
 	.venv-benchmark/bin/python -m benchmarks
+	python -m benchmarks.stages
 
 .venv-benchmark/installed: requirements-benchmark.lock
 	$(PYTHON) -m venv .venv-benchmark

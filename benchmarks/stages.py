@@ -134,6 +134,7 @@ def queue(folder: Path) -> Measurement:
     delete(folder, ".dvc/cache/runs", *STORE)
     queued = run(folder, "dvc", "exp", "run", "--queue", *QUEUE).lines[-1][0]
     seconds = run(folder, "dvc", "exp", "run", "--run-all", "--jobs", "2").lines[-1][0]
+    run(folder, "dvc", "queue", "stop")  # its processes would wait for further experiments
     names = [line for _, line in run(folder, "dvc", "exp", "list", "--name-only").lines if line]
     assert len(names) == len(RATES.split(",")), f"{len(names)} experiments have a result"
     return Measurement({"experiments": [0.0, seconds, queued]}, math.nan)
@@ -193,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         clones = {path: Path(name) / str(place) for place, path in enumerate(chosen.repositories)}
         for path, folder in clones.items():
-            subprocess.run(["git", "clone", "--quiet", path.resolve(), folder], check=True)
+            subprocess.run(["git", "clone", "--quiet", "--no-local", path.resolve(), folder], check=True)  # one pack
             change(folder, SMALL)
             run(folder, "dvc", "repro")
         for case in chosen.cases:

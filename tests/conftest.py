@@ -1,12 +1,13 @@
 """A miniature laboratory: the project in a repository of its own, with an empty home and small parameters."""
 
+import gc
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +39,26 @@ LONGEST = (  # the first three need no experiments; the fourth makes them
     *("any_processor", "pipeline", "in_browser", "listing"),
     *("reproduction", "connection", "servers", "reliability", "browser", "kills", "publish", "loading"),
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect the tests without collecting garbage; what they consist of is then left alone by later collections."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Whether -m excludes a mark of the whole module, which is then not imported: servers and Dask take seconds."""
+    if collection_path.suffix != ".py" or not re.fullmatch(r"not \w+( and not \w+)*", config.option.markexpr):
+        return None
+    marks = re.search(r"(?m)^pytestmark = (.*)$", collection_path.read_text(encoding="utf-8"))
+    excluded = re.findall(r"not (\w+)", config.option.markexpr)
+    return True if marks and {*excluded} & {*re.findall(r"pytest\.mark\.(\w+)", marks[1])} else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,7 +28,7 @@ class Mutation(NamedTuple):
 
 MUTATIONS = (
     # numerics
-    Mutation("numerics/sums.py", "missing = -x.shape[-1] % LANES", "missing = (-x.shape[-1] % LANES) * 0"),
+    Mutation("numerics/sums.py", "n + -n % LANES)", "n)"),
     Mutation("numerics/sums.py", "lanes = lanes[..., :2] + lanes[..., 2:]", "lanes = lanes[..., :2] - lanes[..., 2:]"),
     Mutation("numerics/sums.py", "total = total + value", "total = value + total * 1.0000000000000002"),
     Mutation("numerics/sources.py", "todo += imported_files(path)", "todo += imported_files(path)[:-1]"),
@@ -257,7 +257,7 @@ MUTATIONS = (
     Mutation("tracking/publish.py", "_delete_models(store, info)  # saved", "pass  # saved"),
     Mutation("tracking/publish.py", "if left := [name", "if left := [] and [name"),
     Mutation("tracking/runs.py", "return seed in {P.comparison", "return seed not in {P.comparison"),
-    Mutation("tracking/provenance.py", 'OUTPUTS = ("dvc.lock", "jobs", "reports")', 'OUTPUTS = ("dvc.lock", "jobs")'),
+    Mutation("tracking/provenance.py", '"jobs", "reports", "docs', '"jobs", "docs'),
     Mutation("tracking/provenance.py", '"--is-shallow-repository") == "true"', '"--is-shallow-repository") != "true"'),
 )
 

@@ -19,8 +19,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import boto3
-from moto.server import ThreadedMotoServer
 from ruamel.yaml import YAML
 
 from tests.browser import free_port
@@ -85,6 +83,8 @@ def postgres(password: str) -> Iterator[int]:
 @contextmanager
 def s3() -> Iterator[str]:
     """An S3 with one empty bucket; gives its address."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -98,6 +98,8 @@ def s3() -> Iterator[str]:
 
 def bucket(address: str) -> Any:
     """boto3's own view of the bucket."""
+    import boto3
+
     keys = {"aws_access_key_id": SECRETS["S3_ACCESS_KEY"], "aws_secret_access_key": SECRETS["S3_SECRET_KEY"]}
     return boto3.resource("s3", endpoint_url=address, region_name="us-east-1", **keys).Bucket(BUCKET)
 

@@ -79,7 +79,7 @@ def test_faults_are_what_they_say() -> None:
         assert first.faulty
 
 
-@pytest.mark.parametrize("n", [2, *slow(12)])
+@pytest.mark.parametrize("n", [2, *slow(5)])
 def test_small_benchmark(n: int) -> None:
     """Networks that are as intended, some kinds of faults, a layer of some laws: a report of all parts."""
     good = [audit.run_healthy(index) for index in range(n)]

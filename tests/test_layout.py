@@ -1,10 +1,10 @@
 """The layout of pipeline/: which folder may import which, how long a module may be, and who imports MLflow."""
 
 import ast
+import functools
 import re
+from collections import Counter
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pipeline"
@@ -49,6 +49,7 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     """The dotted names that a file imports anywhere in it, and of those the names imported from them."""
     names: set[str] = set()
@@ -60,6 +61,11 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def ours(path: Path) -> set[str]:
+    """Of the names that a file imports those of the package."""
+    return {name for name in imported(path) if name.startswith("pipeline.")}
+
+
 def layer(name: str) -> int:
     """The place in LAYERS of a dotted name of the package."""
     return LAYERS.index(name.split(".")[1])
@@ -69,11 +75,13 @@ def test_every_folder_and_module_has_its_layer() -> None:
     assert {name_of(path).split(".")[1] for path in MODULES} == set(LAYERS)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_point_down(path: Path) -> None:
-    own = layer(name_of(path))
-    upward = {name for name in imported(path) if name.startswith("pipeline.") and layer(name) > own}
-    assert upward == set()
+def test_imports_point_down() -> None:
+    upward = {
+        name_of(path): names
+        for path in MODULES
+        if (names := {name for name in ours(path) if layer(name) > layer(name_of(path))})
+    }
+    assert upward == {}
 
 
 def test_there_is_no_cycle_of_modules() -> None:
@@ -84,38 +92,39 @@ def test_there_is_no_cycle_of_modules() -> None:
     assert graph == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_long_module_gives_its_reason(path: Path) -> None:
+def test_a_long_module_gives_its_reason() -> None:
     """A module above LINES lines says in its docstring why it is one: "Long because ..."."""
-    text = path.read_text(encoding="utf-8")
-    if len(text.splitlines()) > LINES:
-        assert re.search(r"\bLong because\b", ast.get_docstring(ast.parse(text)) or "")
+    texts = {name_of(path): path.read_text(encoding="utf-8") for path in MODULES}
+    long = {name: ast.get_docstring(ast.parse(text)) for name, text in texts.items() if text.count("\n") > LINES}
+    assert [name for name, text in long.items() if not re.search(r"\bLong because\b", text or "")] == []
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_a_folder_has_few_modules(name: str) -> None:
-    folder = PACKAGE / name
-    assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= FILES
+def test_a_folder_has_few_modules() -> None:
+    sizes = Counter(path.parent.name for path in MODULES if path.name != "__init__.py" and path.parent != PACKAGE)
+    assert {name: size for name, size in sizes.items() if size > FILES} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_mlflow_is_imported_by_one_module_alone(path: Path) -> None:
+def test_mlflow_is_imported_by_one_module_alone() -> None:
     """It sets the environment before; `model_code`, which is stored with models, is imported by no module."""
-    names = imported(path)
-    if any(name.split(".")[0] == "mlflow" for name in names):
-        assert name_of(path) in ("pipeline.tracking.mlflow_api", "pipeline.tracking.model_code")
-    assert "pipeline.tracking.model_code" not in names
+    files = {name_of(path): imported(path) for path in MODULES}
+    importers = {name for name, names in files.items() if any(other.split(".")[0] == "mlflow" for other in names)}
+    assert importers == {"pipeline.tracking.mlflow_api", "pipeline.tracking.model_code"}
+    assert [name for name, names in files.items() if "pipeline.tracking.model_code" in names] == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_sources_use_technical_terms(path: Path) -> None:
+def test_sources_use_technical_terms() -> None:
     """Of the words of WORDS only "born dead" is a term (Lu et al. 2019)."""
-    assert re.findall(WORDS, path.read_text(encoding="utf-8"), re.IGNORECASE) == []
+    found = {
+        name_of(path): words
+        for path in MODULES
+        if (words := re.findall(WORDS, path.read_text(encoding="utf-8"), re.IGNORECASE))
+    }
+    assert found == {}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=name_of)
-def test_a_package_says_what_it_holds(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+def test_a_package_says_what_it_holds() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("__init__.py")}
+    assert [path for path, text in texts.items() if not ast.get_docstring(ast.parse(text))] == []
 
 
 def test_the_tests_mirror_the_folders() -> None:

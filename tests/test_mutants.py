@@ -2,17 +2,28 @@
 
 import ast
 
-import pytest
-
 from tests.mutants import MUTATIONS, ROOT, Mutation
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: f"{mutation.file}: {mutation.new}")
-def test_the_text_stands_once_in_its_file(mutation: Mutation) -> None:
-    text = (ROOT / "pipeline" / mutation.file).read_text(encoding="utf-8")
-    assert text.count(mutation.old) == 1
-    before, after = ast.parse(text), ast.parse(text.replace(mutation.old, mutation.new))
-    assert ast.dump(before) != ast.dump(after)  # the mutant is Python, and another program
+def is_possible(mutation: Mutation, text: str) -> bool:
+    """Whether the mutation changes one place of `text`, and gives Python, and another program."""
+    try:
+        mutant = ast.parse(text.replace(mutation.old, mutation.new))
+    except SyntaxError:
+        return False
+    return text.count(mutation.old) == 1 and ast.dump(mutant) != ast.dump(ast.parse(text))
+
+
+def test_each_mutation_changes_one_place() -> None:
+    texts = {mutation.file: (ROOT / "pipeline" / mutation.file).read_text(encoding="utf-8") for mutation in MUTATIONS}
+    assert [mutation for mutation in MUTATIONS if not is_possible(mutation, texts[mutation.file])] == []
+
+
+def test_what_is_no_mutation() -> None:
+    text = "a = 1 + 2\nb = 3 + 2\n"
+    assert is_possible(Mutation("", "1 + 2", "1 - 2"), text)
+    for old, new in (("+ 2", "- 2"), ("absent", "a"), ("1 + 2", "1 +"), ("1 + 2", "(1 + 2)")):
+        assert not is_possible(Mutation("", old, new), text)
 
 
 def test_there_are_mutations_in_every_folder() -> None:

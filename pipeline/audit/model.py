@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.audit.command.numbers import listed
 from pipeline.audit.command.text import text
 from pipeline.audit.law_names import documented, law_of
-from pipeline.audit.results import AS_INTENDED, Audit
+from pipeline.audit.results import Audit
 from pipeline.audit.run import JUDGED, audit_layers
 from pipeline.config.messages import hint, nearest
 from pipeline.config.recipe_names import ALSO_CALLED
@@ -32,11 +32,6 @@ DISTRIBUTION = "weight-initialization-laboratory"
 
 class ModelAudit(Audit):
     """The audit of a model; `str` is the text that the command prints."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the model is initialized as intended."""
-        return self.state == AS_INTENDED
 
     def __str__(self) -> str:
         return text(self)

@@ -101,3 +101,8 @@ class Audit:
     findings: list[Finding]  # of all layers and of pairs, most certain first
     suitability: Suitability | None = None
     notes: list[str] = field(default_factory=list)  # what was not checked, and why
+
+    @property
+    def ok(self) -> bool:
+        """Whether the model is initialized as intended."""
+        return self.state == AS_INTENDED

@@ -70,13 +70,13 @@ def largest_cosine(rows: NDArray[Any]) -> Pair:
                 best = max(best, top)
                 first, second = np.nonzero(cosines >= best - 2.0 * ERROR)
                 found += [(start + int(i), other + int(j)) for i, j in zip(first[:BLOCK], second[:BLOCK], strict=True)]
-    exact = [(round(abs(_cosine(W[i], W[j])), 12), -i, -j) for i, j in found[-4 * BLOCK :]]
+    exact = [(round(abs(_dot(W[i], W[j])), 12), -i, -j) for i, j in found[-4 * BLOCK :]]
     cosine, i, j = max(exact)
     n_pairs = len(kept) * (len(kept) - 1) // 2
     return Pair(min(cosine, 1.0), int(chosen[kept[-i]]), int(chosen[kept[-j]]), n_pairs)
 
 
-def _cosine(x: Array, y: Array) -> float:
+def _dot(x: Array, y: Array) -> float:
     return float(lane_sum(x * y))
 
 
@@ -102,14 +102,10 @@ def largest_singular_value(rows: NDArray[Any]) -> Spectrum:
     x = np.where(np.arange(len(W)) % 3 == 1, -1.0, 1.0) + 0.5 * W[:, 0]  # neither constant nor alternating
     size = 0.0
     for _ in range(POWER_STEPS):
-        x = x / np.sqrt(_square(x))
+        x = x / np.sqrt(_dot(x, x))
         y = np.add.reduce(W * x[:, None], axis=0, initial=0.0)
-        size = np.sqrt(_square(y))
+        size = np.sqrt(_dot(y, y))
         if size == 0.0:
             return Spectrum(0.0, *part.shape)
         x = lane_sum(W * (y / size))
-    return Spectrum(float(np.sqrt(_square(x))) * scale, *part.shape)
-
-
-def _square(x: Array) -> float:
-    return float(lane_sum(x * x))
+    return Spectrum(float(np.sqrt(_dot(x, x))) * scale, *part.shape)

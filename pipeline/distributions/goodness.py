@@ -56,7 +56,7 @@ def p_values(summary: Summary, dependence: Dependence, law: Law) -> dict[str, fl
     family, variance = law.family, law.variance
     n, mean = summary.n, law.mean
     squares = max(0.0, summary.squares - 2.0 * mean * summary.total + n * (mean * mean)) / variance
-    found = {"scale": _square_sum(squares, n, family)}
+    found = {"scale": min(1.0, 2.0 * min(_square_tails(squares, n, family)))}
     if not found["scale"] > HOPELESS:
         return found
     found["mean"] = normal_two_sided((summary.total - n * mean) / math.sqrt(n * variance))
@@ -90,13 +90,8 @@ def combined(p: Mapping[str, float]) -> float:
     return min(1.0, len(p) * min(p.values()))
 
 
-def _square_sum(total: float, n: int, family: Family) -> float:
-    """Two-sided p-value of a sum of n squares x^2."""
-    lower, upper = _square_tails(total, n, family)
-    return min(1.0, 2.0 * min(lower, upper))
-
-
 def _square_tails(total: float, n: int, family: Family) -> tuple[float, float]:
+    """The p-values of a sum of n squares x^2, for too small and for too large a sum."""
     if not total < math.inf:
         return 1.0, 0.0
     std = math.sqrt(n * family.square_variance)

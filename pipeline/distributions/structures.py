@@ -45,7 +45,7 @@ def structure(matrix: NDArray[Any], summary: Summary, dependence: Dependence) ->
             return found
     if _looks_linear(matrix, summary.dtype):
         return Structure("looks_linear")
-    if _equal_up_to_sign(matrix, summary, RECIPES["zero_init"].factory()):
+    if _is_zero_init(matrix, summary):
         return Structure("zero_init")
     return _orthogonal(summary, dependence) or RANDOM
 
@@ -85,7 +85,7 @@ def _with_zeros(matrix: NDArray[Any], summary: Summary) -> Structure | None:
         value = f"{float(core[0, 0]):.6g}"
         whole = len(used) == summary.fan_in or not taps or bool((used == np.arange(len(used))).all())
         return Structure("identity" if whole else "dirac", "" if value == "1" else f"value {value}")
-    if _equal_up_to_sign(matrix, summary, RECIPES["zero_init"].factory()):
+    if _is_zero_init(matrix, summary):
         return Structure("zero_init")
     if taps and summary.fan_in // len(used) >= 3 and _rows_orthogonal(core, summary.dtype):
         return Structure("delta_orthogonal", "orthogonal at one position of the kernel, zero elsewhere")
@@ -105,11 +105,11 @@ def _is_multiple_of_identity(W: NDArray[Any]) -> bool:
     return bool(W.size and W[0, 0] != 0.0 and (W == np.eye(*W.shape) * W[0, 0]).all())
 
 
-def _equal_up_to_sign(matrix: NDArray[Any], summary: Summary, recipe: Any) -> bool:
-    """Whether the weights are those of a recipe without randomness, to rounding; not for matrices of one row."""
+def _is_zero_init(matrix: NDArray[Any], summary: Summary) -> bool:
+    """Whether the weights are those of the recipe zero_init, to rounding; not for matrices of one row or column."""
     if summary.n > LARGEST_COMPARED or min(matrix.shape) < 2:
         return False
-    made = recipe(np.random.RandomState(0), *matrix.shape)
+    made = RECIPES["zero_init"].factory()(np.random.RandomState(0), *matrix.shape)
     return bool((np.abs(np.asarray(matrix, dtype=np.float64) - made) <= tolerance(summary.dtype) * np.abs(made)).all())
 
 

@@ -102,16 +102,10 @@ def panels(audits: Mapping[str, Audit]) -> tuple[list[Panel], str]:
     weights = {
         name: [each for each in audit.layers if each.layer.kind != "normalization"] for name, audit in audits.items()
     }
-    alarms = {name: {found.layer for found in audit.findings} for name, audit in audits.items()}
-    marked = [[each.layer.name in alarms[name] for each in layers] for name, layers in weights.items()]
+    marked = [[bool(each.findings) for each in layers] for layers in weights.values()]
     found = []
     for (name, layers), places in zip(weights.items(), chosen(marked), strict=True):
-        for each in (layers[place] for place in places):
-            file = [name] if len(audits) > 1 else []
-            causes = [
-                found.cause.replace("_", " ") for found in audits[name].findings if found.layer == each.layer.name
-            ]
-            found.append(_panel_of(each, file, list(dict.fromkeys(causes))))
+        found += [_panel_of(layers[place], [name] if len(audits) > 1 else []) for place in places]
     n_layers = integer_sum(map(len, weights.values()))
     if not n_layers:
         return [], "audits/ holds no models." if not audits else "No model in audits/ has weights that could be read."
@@ -120,16 +114,14 @@ def panels(audits: Mapping[str, Audit]) -> tuple[list[Panel], str]:
     return found, f"{n_layers} layers" if n_layers > 1 else "1 layer"
 
 
-def _panel_of(each: LayerAudit, file: Sequence[str], causes: Sequence[str]) -> Panel:
-    layer = each.layer
+def _panel_of(each: LayerAudit, file: Sequence[str]) -> Panel:
+    layer, causes = each.layer, dict.fromkeys(one.cause.replace("_", " ") for one in each.findings)
     expected = _law(each.expected[0], each) if each.expected else None
     explains = [name for candidate in each.candidates for name in candidate.law.split(" = ")]
     named = None if {*each.expected} & {*explains} or not explains else _law(explains[0], each)
     scale = next((std for std in (expected and expected.std, named and named.std, each.std) if std and std > 0.0), 1.0)
     sizes = " × ".join(map(str, layer.weight.shape))
-    text = f"{sizes}, std {number(each.std)}"
-    if expected:
-        text += f", expected {number(expected.std)}"
+    text = f"{sizes}, std {number(each.std)}" + (f", expected {number(expected.std)}" if expected else "")
     what = ", ".join(causes) or (each.structure.replace("_", " ") if each.structure != "random" else "")
     return Panel(
         title=layer.name,

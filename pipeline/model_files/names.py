@@ -2,25 +2,13 @@
 
 import re
 
-# The frameworks' names of activations, in lower case without underscores -> the laboratory's
-ACTIVATIONS = {
-    "relu": "relu",
-    "leakyrelu": "leaky_relu",
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
-    "logistic": "sigmoid",  # scikit-learn's
-    "linear": "linear",
-    "identity": "linear",
-    "elu": "elu",
-    "selu": "selu",
-    "gelu": "gelu",
-    "silu": "silu",
-    "swish": "silu",
-    "softplus": "softplus",
-    "hardtanh": "hardtanh",
-    "relu6": "relu6",
-    "hardsigmoid": "hard_sigmoid",
-}
+NAMES = (  # of activations, the laboratory's names
+    *("relu", "leaky_relu", "tanh", "sigmoid", "linear", "elu", "selu", "gelu", "silu", "softplus", "hardtanh"),
+    *("relu6", "hard_sigmoid"),
+)
+# The frameworks' names, in lower case without underscores -> the laboratory's
+ACTIVATIONS = {name.replace("_", ""): name for name in NAMES}
+ACTIVATIONS |= {"logistic": "sigmoid", "identity": "linear", "swish": "silu"}
 # Modules between a layer and its activation that leave the weights' activation as it is
 BETWEEN = re.compile(
     r"BatchNorm|LayerNorm|RMSNorm|GroupNorm|InstanceNorm|Normalization|Dropout|Flatten|Reshape|Pool|Identity$"

@@ -2,6 +2,7 @@
 
 from pipeline.analysis.comparison import BEHAVIOURS, Table
 from pipeline.analysis.estimators import seeds_needed, smallest_holm_p, smallest_p
+from pipeline.config.schema import Comparison
 from pipeline.diagnostics.classes import Classes
 from pipeline.reporting import conclusions
 from pipeline.reporting.formatting import (
@@ -18,6 +19,7 @@ from pipeline.reporting.remarks import _outcome_remarks, _published_remarks
 
 
 def comparison(
+    settings: Comparison,
     runs: Table,
     compared: Table,
     paired: Table,
@@ -25,42 +27,34 @@ def comparison(
     copies: Table,
     outcomes: Table,
     classes: Classes,
-    *,
-    highlight_seed: int,
-    reference: str,
-    target_cost: float,
-    target_accuracy: float,
-    confidence: float,
 ) -> str:
-    """The text of reports/comparison.md.
+    """The text of reports/comparison.md with the section `comparison` of params.yaml as `settings`.
 
     `runs`, `compared` and `paired` are the tables of runs.csv, comparison.csv and paired.csv; `published` has the
-    published accuracies of models of `highlight_seed` and may be empty; `copies` is the second table of
-    `diagnostics.trajectory.follow`, of the models of `highlight_seed`; `outcomes` is the table of
+    published accuracies of models of the highlighted seed and may be empty; `copies` is the second table of
+    `diagnostics.trajectory.follow`, of the models of that seed; `outcomes` is the table of
     `diagnostics.outcomes.outcomes` in the order of `runs`; `classes` counts the training samples of each class.
-    `target_cost` is in nats; `target_accuracy` and `confidence` are shares.
     """
-    remarks = _published_remarks(runs, compared, published, highlight_seed, target_accuracy)
+    seed, reference = settings.highlight_seed, settings.reference
+    remarks = _published_remarks(runs, compared, published, seed, settings.target_accuracy)
     remarks += _outcome_remarks(runs, outcomes, classes)
     parts = [
         "# Comparison of initializers",
-        conclusions.of_comparison(
-            runs, compared, paired, reference=reference, target_cost=target_cost, confidence=confidence
-        ),
+        conclusions.of_comparison(settings, runs, compared, paired),
         f"{len(compared)} initializers, {len(runs)} models. The numbers are rounded; runs.csv, comparison.csv and "
         "paired.csv in this folder have all digits.",
-        f"## Seed {highlight_seed}" if published.empty else f"## Seed {highlight_seed}, as in the tutorial",
-        _one_seed(runs, published, highlight_seed, target_cost),
+        f"## Seed {seed}" if published.empty else f"## Seed {seed}, as in the tutorial",
+        _one_seed(runs, published, seed, settings.target_cost),
         "## All seeds",
-        _distribution(compared, target_accuracy, target_cost, confidence),
+        _distribution(compared, settings.target_accuracy, settings.target_cost, settings.confidence),
         f"## Paired differences from {reference}",
-        _paired(paired, reference, reference in compared["initializer"].tolist(), confidence),
+        _paired(paired, reference, reference in compared["initializer"].tolist(), settings.confidence),
         *(["## Remarks", "\n".join(remarks)] if remarks else []),
-        f"## Effect of a perturbation by 1 ulp, seed {highlight_seed}",
+        f"## Effect of a perturbation by 1 ulp, seed {seed}",
         _perturbation(copies),
         "## Figures",
         "![Cost against iterations](figures/cost_curves.png)",
-        f"![Predicted classes, seed {highlight_seed}](figures/boundaries.png)",
+        f"![Predicted classes, seed {seed}](figures/boundaries.png)",
         "![Accuracy of every model](figures/accuracy.png)",
         "![Symmetry and saturation during training](figures/along_training.png)",
         "![Differences from the perturbed copies](figures/reproducibility.png)",

@@ -10,23 +10,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pipeline.analysis.comparison import Table
 from pipeline.analysis.estimators import smallest_holm_p
 from pipeline.analysis.initialization_table import agreement_bound, compared_with_theory
+from pipeline.config.schema import Comparison
 from pipeline.diagnostics.labels import LABEL_RULES, Label
 from pipeline.reporting.formatting import format_interval, format_number, format_percent, format_share
 
 HEALTHY = LABEL_RULES[-1].name
 
 
-def of_comparison(
-    runs: Table, compared: Table, paired: Table, *, reference: str, target_cost: float, confidence: float
-) -> str:
+def of_comparison(settings: Comparison, runs: Table, compared: Table, paired: Table) -> str:
     """Four sentences: the target cost and divergence, test accuracy, differences from the reference, labels.
 
     `runs`, `compared` and `paired` are the tables of runs.csv, comparison.csv and paired.csv.
     """
     sentences = [
-        _target(runs, compared, target_cost),
-        _test_accuracy(compared, confidence),
-        _differences(compared, paired, reference, 1.0 - confidence),
+        _target(runs, compared, settings.target_cost),
+        _test_accuracy(compared, settings.confidence),
+        _differences(compared, paired, settings.reference, 1.0 - settings.confidence),
         _labels_and_outcomes(runs),
     ]
     return " ".join(sentences)

@@ -34,8 +34,7 @@ def _outcome_remarks(runs: Table, outcomes: Table, classes: Classes) -> list[str
     """The remarks on each initializer that the measurements of its trained models support."""
     remarks = []
     every = runs.merge(outcomes, on=["initializer", "seed"], validate="one_to_one")
-    for name in every["initializer"].unique():
-        group = every[every["initializer"] == name]
+    for name, group in every.groupby("initializer", sort=False):
         for of in (_frozen, _constant_output, _symmetric_units, _diverged):
             if remark := of(group, classes):
                 remarks.append(f"- **{name}: {remark}")

@@ -84,9 +84,7 @@ def write_reports(P: schema.Params, advance: progress.Advance) -> None:
     bands = comparison.cost_bands(curves)
     printed = published_results.published(P, train[0])
     classes = class_counts(train[1], P.data.n_classes)
-    text = comparison_report.comparison(
-        runs, compared, paired, printed.accuracies, copies, ended, classes, **C.model_dump()
-    )
+    text = comparison_report.comparison(C, runs, compared, paired, printed.accuracies, copies, ended, classes)
     drawn = {
         "accuracy": training_figures.accuracy(runs, compared, shown, C.target_accuracy, C.confidence),
         "boundaries": pictured(P, models, train, test, shown),

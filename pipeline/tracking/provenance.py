@@ -19,25 +19,22 @@ SHALLOW = (
     "warning: this is a shallow clone, in which `dvc exp run` with --queue or --temp loses its results although it "
     "reports success. `git fetch --unshallow` completes the clone; experiments without --queue and --temp are kept."
 )
-OUTPUTS = (
-    "dvc.lock",
-    "replications/dvc.lock",
-    "jobs",
-    "reports",
-    "docs/replications.md",
-)  # that DVC writes before the result is published
+# What DVC writes before the result is published
+OUTPUTS = ("dvc.lock", "replications/dvc.lock", "jobs", "reports", "docs/replications.md")
 NAMED = 3  # differences in the name of a result
 PACKAGES = ("numpy", "numba", "matplotlib", "scikit-learn", "dvc", "mlflow")  # that numbers and figures depend on
 
 
 def origin() -> dict[str, str]:
     """Tags: commit, whether files differ from it, user, computer and versions. Prints why a commit is missing."""
-    tags = {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL", "processor": processor(), "os": system()}
+    tags = {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL", "processor": processor()}
+    tags["os"] = f"{platform.system()} {platform.release()} {platform.machine()}"  # such as Linux 6.1 x86_64
     tags |= {"version.python": platform.python_version()} | {f"version.{name}": version(name) for name in PACKAGES}
     if who := user():
         tags["mlflow.user"] = who
     if commit := git("rev-parse", "HEAD"):
-        tags |= {"mlflow.source.git.commit": commit, "git.dirty": str(is_dirty()).lower()}
+        changed = git("status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in OUTPUTS))
+        tags |= {"mlflow.source.git.commit": commit, "git.dirty": str(bool(changed)).lower()}
     else:
         print(f"The git commit is not recorded with this result: {git_problem()}", file=sys.stderr)
     return tags
@@ -46,11 +43,6 @@ def origin() -> dict[str, str]:
 def experiment() -> str:
     """The name of the DVC experiment that runs the pipeline; empty outside experiments."""
     return os.environ.get("DVC_EXP_NAME", "")
-
-
-def is_dirty() -> bool:
-    """Whether files other than those that DVC has just written differ from the commit."""
-    return bool(git("status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in OUTPUTS)))
 
 
 def name(leaves: Mapping[str, str], committed: Mapping[str, str]) -> str:
@@ -140,11 +132,6 @@ def user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return ""
-
-
-def system() -> str:
-    """The operating system with release and architecture, such as Linux 6.1 x86_64."""
-    return f"{platform.system()} {platform.release()} {platform.machine()}"
 
 
 def processor() -> str:

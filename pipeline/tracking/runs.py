@@ -27,7 +27,9 @@ SHARED = ("data.", "network.", "training.")  # keys of params.yaml that concern 
 SHOWN = ("comparison.highlight_seed", "comparison.target_accuracy")  # keys that concern what is shown of an initializer
 AUDITS = "audits"  # the section of params.yaml on which no initializer or model depends
 MAX_NOTE = 7000  # characters; MLflow cuts a description at 8000, and links and the verdict of the audit are added
-MEASURED_APART = ("benchmark", "labels", "audit_benchmark", "audit_suitability", "replications")  # in reports/
+MEASURED_APART = (  # in reports/, by no stage of dvc.yaml
+    *("audit_benchmark", "audit_suitability", "benchmark", "benchmark_stages", "labels", "replications"),
+)
 LONGEST = 500  # characters of a parameter's value
 
 

@@ -163,19 +163,20 @@ def train(
     progress(n_all - len(chosen))
     parameters, seeds = take(parameters, chosen), [seeds[i] for i in chosen] if seeds else ()
     n_models, n_workers = len(chosen), n_workers or n_cores()
-    size = -(-n_models // (SLICES * n_workers))
+    n_slices = min(n_models, SLICES * n_workers)
     if memory < math.inf:
         copies = COPIES + (momentum > 0.0) + KEPT_COPIES * len(record_at) * keep
-        size = min(size, int((memory / (DOUBLE * n_weights(parameters)) - WORK_COPIES) / copies))
-    size = max(1, size)
+        most = int((memory / (DOUBLE * n_weights(parameters)) - WORK_COPIES) / copies)
+        n_slices = max(n_slices, -(-n_models // max(1, most)))
     rule, records = UpdateRule(learning_rate, momentum), np.asarray(record_at, dtype=np.int64)
+    ends = [n_models * i // n_slices for i in range(n_slices + 1)]  # sizes that differ by 1 at most
     jobs = [
         Job(
-            take(parameters, slice(i, i + size)),
-            seeds[i : i + size],
+            take(parameters, slice(begin, end)),
+            seeds[begin:end],
             *(X, Y, activations, rule, batch_size, records, arithmetic, keep, loss),
         )
-        for i in range(0, n_models, size)
+        for begin, end in itertools.pairwise(ends)
     ]
     if executor is not None:
         return gather([executor.submit(train_slice, job) for job in jobs], progress, inverse)

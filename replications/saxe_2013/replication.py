@@ -183,7 +183,7 @@ def learn_rotation(settings: Any, advance: Callable[[int], object]) -> tuple[lis
                 best = min(best, steps, key=lambda values: quantile(values, 0.5))
             medians[name, depth], learned[name, depth] = quantile(best, 0.5), [each < math.inf for each in best]
             rows += [
-                {"initializer": name, "depth": depth, "seed": seed, "steps": each}
+                {"initializer": name, "depth": depth, "seed": seed, "steps": each, "limit": own.steps}
                 for seed, each in zip(settings.seeds, best, strict=True)
             ]
     measurements = []
@@ -243,7 +243,9 @@ def draw(tables: dict[str, Any]) -> Figure:
     for value, part in one.groupby("s"):
         left.plot(part["time"], part["theory"], color=ACCENT, linewidth=1.4)
         left.plot(part["time"][::10], part["u"][::10], "o", color=DARK, markersize=3)
-        left.annotate(f"s = {value:g}", (part["time"].iloc[-1], value), (-2, 4), "data", "offset points", ha="right")
+        left.annotate(
+            f"s = {value:g}", (part["time"].iloc[-1], part["u"].iloc[-1]), (-2, 5), "data", "offset points", ha="right"
+        )
     left.set_title("Modes of a network with one hidden layer")
     left.set_xlabel("time (steps × rate)")
     left.set_ylabel("strength of the mode")
@@ -252,10 +254,12 @@ def draw(tables: dict[str, Any]) -> Figure:
             Line2D([], [], color=ACCENT, label="theory"),
             Line2D([], [], color=DARK, marker="o", linestyle="", markersize=4, label="network"),
         ],
-        loc="center right",
+        loc="upper left",
     )
     for name, colour, marker in (("orthogonal", DARK, "o"), ("gaussian", ACCENT, "s")):
-        part = depths[(depths["initializer"] == name) & np.isfinite(depths["steps"])]
+        every = depths[depths["initializer"] == name]
+        part, never = every[np.isfinite(every["steps"])], every[~np.isfinite(every["steps"])]
+        right.plot(never["depth"], never["limit"], marker, color=colour, markersize=5, fillstyle="none")
         right.plot(part["depth"], part["steps"], marker, color=colour, markersize=4, alpha=0.5)
         medians = {depth: quantile(each["steps"].tolist(), 0.5) for depth, each in part.groupby("depth")}
         right.plot(list(medians), list(medians.values()), color=colour, linewidth=1.8)
@@ -270,7 +274,10 @@ def draw(tables: dict[str, Any]) -> Figure:
         Line2D([], [], color=colour, marker=marker, markersize=4, label=f"{NAMES[name]} weights")
         for name, colour, marker in (("orthogonal", DARK, "o"), ("gaussian", ACCENT, "s"))
     ]
-    right.legend(handles=handles, loc="upper right")
+    handles.append(
+        Line2D([], [], color=ACCENT, marker="s", markersize=5, fillstyle="none", linestyle="", label="not learned")
+    )
+    right.legend(handles=handles, loc="center right")
     return figure
 
 

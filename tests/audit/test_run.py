@@ -83,17 +83,25 @@ FAULTS: dict[str, tuple[str, Callable[[list[Any], Generator], None]]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults(fault: str) -> None:
-    """In three networks each; benchmarks/audit.py has a hundred."""
+    """In a network each; benchmarks/audit.py has a hundred."""
     cause, change = FAULTS[fault]
-    for seed in range(3):
-        rng = np.random.default_rng(seed)
-        weights = he(rng)
-        change(weights, rng)
-        found = audit_layers(network(weights), expect="he_normal")
-        assert found.state == ALARM
-        assert {(one.layer, one.cause) for one in found.findings} == {(f"layer{LAYER + 1}", cause)}, found.findings
-        assert found.findings[0].p < 0.01
-        assert found.findings[0].cause in CAUSES
+    rng = np.random.default_rng(0)
+    weights = he(rng)
+    change(weights, rng)
+    found = audit_layers(network(weights), expect="he_normal")
+    assert found.state == ALARM
+    assert {(one.layer, one.cause) for one in found.findings} == {(f"layer{LAYER + 1}", cause)}, found.findings
+    assert found.findings[0].p < 0.01
+    assert found.findings[0].cause in CAUSES
+
+
+def test_the_most_certain_finding_comes_first() -> None:
+    weights = he(np.random.default_rng(0))
+    weights[1] = weights[1] * 1.1  # 64 x 64 weights: 9 standard errors
+    weights[4][1, 2] = math.nan
+    found = audit_layers(network(weights), expect="he_normal").findings
+    assert [one.layer for one in found] == ["layer5", "layer2"]
+    assert 0.0 == found[0].p < found[1].p
 
 
 def test_angles_are_computed_only_where_the_distribution_fits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,14 +136,17 @@ def test_the_p_value_of_reused_draws_is_corrected_for_the_network() -> None:
 
 
 def test_correct_networks() -> None:
-    """Of 100 networks of 6 layers at .01, at most as many alarms as come up once in 100,000 times."""
+    """Of 40 networks of 6 layers at .01, at most as many alarms as come up once in 100,000 times.
+
+    That is 5; with a probability of .3 of an alarm there would be more in 99 of 100 cases.
+    """
     alarms = [0, 0]
-    for seed in range(100):
+    for seed in range(40):
         rng = np.random.default_rng(seed)
         layers = network(he(rng, width=24), [np.zeros(24)] * 6)
         for k, expect in enumerate(("he_normal", "")):
             alarms[k] += audit_layers(layers, expect=expect).state != AS_INTENDED
-    assert max(alarms) <= stats.binom.ppf(1 - 1e-5, 100, 0.01)
+    assert max(alarms) <= stats.binom.ppf(1 - 1e-5, 40, 0.01)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])

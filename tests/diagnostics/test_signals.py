@@ -22,7 +22,7 @@ from pipeline.numerics.sums import Array, lane_sum, pad
 from pipeline.training import gradient_descent
 from tests.activation_cases import CASES
 from tests.marks import slow
-from tests.numerics.test_any_processor import IMITATIONS, run
+from tests.numerics.test_any_processor import IMITATIONS, OLD, run
 from tests.sampling import sample_models
 
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
@@ -500,7 +500,8 @@ def here(cache: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", IMITATIONS)
-def test_the_same_on_another_processor(name: str, here: str, cache: Path) -> None:
+@pytest.mark.parametrize("names", [OLD, ("openblas_haswell",)], ids=["old", "haswell"])
+def test_the_same_on_another_processor(names: tuple[str, ...], here: str, cache: Path) -> None:
     assert here.count("exact") == 5
-    assert run(SCRIPT, cache, **IMITATIONS[name]) == here
+    environment = {key: value for name in names for key, value in IMITATIONS[name].items()}
+    assert run(SCRIPT, cache, **environment) == here

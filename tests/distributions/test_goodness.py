@@ -14,6 +14,7 @@ from pipeline.distributions.goodness import NOT_TESTED, TESTS, combined, normal_
 from pipeline.distributions.laws import BY_NAME, Fans, Law, law
 from pipeline.distributions.power import POWER, SEPARATED, std_factor
 from pipeline.distributions.summary import summarize
+from tests.marks import slow
 from tests.weights import bfloat16, draws
 
 DTYPES = {"float32": lambda W: W.astype(np.float32), "float16": lambda W: W.astype(np.float16), "bfloat16": bfloat16}
@@ -29,7 +30,7 @@ def highest(n: int, level: float) -> int:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("shape", [(16, 16), (3, 40), (24, 48)])
+@pytest.mark.parametrize("shape", [(16, 16), *slow(((3, 40),), ((24, 48),))])
 def test_level(family: str, shape: tuple[int, int]) -> None:
     """No test refuses right weights more often than its level; those without approximation about as often.
 

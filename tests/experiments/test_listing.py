@@ -204,9 +204,10 @@ def test_what_was_not_made_from_what_lies_beside_it(laboratory: Laboratory, monk
 def test_models_trained_from_other_parameters_than_the_table(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`dvc repro --single-item aggregate` records the new parameters, and tables of the old models."""
+    """`dvc repro --single-item --force aggregate` writes tables of the old models with the new parameters."""
     laboratory.change("params.yaml", "learning_rate: 0.1", "learning_rate: 0.2")
-    assert laboratory.repro("--single-item", "aggregate") == ["aggregate"]
+    assert laboratory.repro("--single-item", "aggregate") == []
+    assert laboratory.repro("--single-item", "--force", "aggregate") == ["aggregate"]
     monkeypatch.chdir(laboratory.root)
     assert mismatches("workspace") == ["training.learning_rate: 0.2 in params.yaml, 0.1 in dvc.lock"]
 

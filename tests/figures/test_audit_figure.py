@@ -106,7 +106,7 @@ MANY = "W" * 40 + ".self_attention.in_proj"
 
 @pytest.mark.parametrize(
     ("n_layers", "n_files", "name"),
-    [(1, 1, "fc"), *slow((6, 1, "features"), (2, 3, "block"), (50, 1, "layers"), (20, 3, MANY))],
+    [(1, 1, "fc"), *slow((6, 1, "features"), (2, 3, "block"), (20, 3, MANY))],
 )
 def test_every_text_can_be_read_and_the_bytes_are_the_same(n_layers: int, n_files: int, name: str) -> None:
     rng = np.random.RandomState(0)

@@ -396,6 +396,27 @@ def test_onnx_with_external_and_typed_data(tmp_path: Path) -> None:
         assert np.array_equal(tensor.read(), W)
 
 
+@pytest.mark.parametrize(
+    ("ops", "activation"),
+    [
+        (["BatchNormalization", "Relu"], "relu"),
+        (["Dropout", "HardSigmoid"], "hard_sigmoid"),
+        (["Identity", "Gemm"], "linear"),
+        (["Cos", "Relu"], ""),  # Relu is not applied to the outputs of the layer
+    ],
+)
+def test_the_activation_of_an_onnx_layer_follows_normalizations(
+    ops: list[str], activation: str, tmp_path: Path
+) -> None:
+    weight = field(1, b"\x03\x04") + field(2, 1) + field(8, b"w") + field(9, W.tobytes())
+    graph = field(1, field(1, b"x") + field(1, b"w") + field(2, b"0") + field(4, b"MatMul")) + field(5, weight)
+    for i, op in enumerate(ops):
+        graph += field(1, field(1, b"%d" % i) + field(2, b"%d" % (i + 1)) + field(4, op.encode()))
+    content = field(1, 8) + b"\x3a" + bytes([len(graph) & 127 | 128, len(graph) >> 7]) + graph
+    (tmp_path / "a.onnx").write_bytes(content)
+    assert read(tmp_path / "a.onnx").modules["w"].activation == activation
+
+
 @pytest.mark.parametrize("location", ["../w.bin", "/etc/passwd", ""])
 def test_onnx_reads_no_file_outside_its_folder(location: str, tmp_path: Path) -> None:
     path = tmp_path / "inner" / "a.onnx"

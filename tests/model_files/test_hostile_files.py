@@ -12,6 +12,7 @@ import sys
 import time
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def tensor_pickle(shape: str, strides: str, n: int = 16, offset: int = 0) -> byt
 
 TUPLE = "(I{}\nI{}\nt"
 BIG = 1 << 60
-SIZES = {
+SIZES: dict[str, tuple[bytes | Callable[[], bytes], str]] = {  # large contents are made by the test alone
     "safetensors header": (struct.pack("<Q", BIG) + b'{"a":1}', "is in no format that is read"),
     "safetensors shape": (safetensors(json.dumps({"a": {"dtype": "F32", "shape": [BIG, BIG], "data_offsets": [0, 64]}}).encode()), "needs more bytes than the file has"),
     "safetensors negative": (safetensors(json.dumps({"a": {"dtype": "F32", "shape": [-4, -4], "data_offsets": [0, 64]}}).encode()), r"the shape of a is \[-4, -4\]"),
@@ -165,7 +166,7 @@ SIZES = {
     "safetensors number": (safetensors(b'{"a": ' + b"9" * 10_000 + b"}"), "Exceeds the limit"),
     "npy shape": (npy((BIG, 3)), "needs more bytes than the file has"),
     "npz shape": (archive({"a.npy": npy((BIG, 3))}), "needs more bytes than the file has"),
-    "npz expansion": (archive({"a.npy": npy((1 << 28,))[:-64] + bytes(1 << 27)}), "the member a.npy expands from"),
+    "npz expansion": (lambda: archive({"a.npy": npy((1 << 28,))[:-64] + bytes(1 << 27)}), "the member a.npy expands from"),
     "torch shape": (archive({"a/data.pkl": tensor_pickle(TUPLE.format(BIG, 3), TUPLE.format(3, 1)), "a/data/0": bytes(64)}), "needs more bytes than the file has"),
     "torch strides 0": (archive({"a/data.pkl": tensor_pickle(TUPLE.format(BIG, 3), TUPLE.format(0, 0)), "a/data/0": bytes(64)}), "needs more bytes than the file has"),
     "torch strides": (archive({"a/data.pkl": tensor_pickle(TUPLE.format(4, 4), TUPLE.format(BIG, 1)), "a/data/0": bytes(64)}), "needs more bytes than the file has"),
@@ -178,7 +179,7 @@ SIZES = {
     "torch cycle": (archive({"a/data.pkl": b"\x80\x02]q\0h\0a."}), "nested without end"),
     "torch depth": (archive({"a/data.pkl": b"\x80\x02]" + b"\x85" * 50_000 + b"."}), "nested without end"),
     "torch keys": (archive({"a/data.pkl": b"\x80\x02}]" + b"\x85" * 50_000 + b"Ns."}), "contains no weights"),
-    "torch bomb": (archive({"a/data.pkl": bytes(1 << 27)}), "the member a/data.pkl expands from"),
+    "torch bomb": (lambda: archive({"a/data.pkl": bytes(1 << 27)}), "the member a/data.pkl expands from"),
     "flax list": (b"\x81\xa1a\xdd\xff\xff\xff\xff" + b"\xc0" * 100, "it is cut off"),
     "flax bytes": (b"\x81\xa1a\xc6\xff\xff\xff\xff", "it is cut off"),
     "flax depth": (b"\x81\xa1a" + b"\x91" * 100_000, "nested without end"),
@@ -194,7 +195,7 @@ SIZES = {
 def test_sizes_that_are_not_there(name: str, tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     data, reason = SIZES[name]
-    path.write_bytes(data)
+    path.write_bytes(data() if callable(data) else data)
     message = limited(path)
     assert message.startswith(f"{path}: ")
     assert re.search(reason, message)

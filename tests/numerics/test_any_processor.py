@@ -58,11 +58,8 @@ DIGESTS = {
     **initializer_cases.digests(),
 }
 
-OTHERS = {
-    "x86_64": {"haswell": "avx2", "skylake-avx512": "avx512f"},  # generic has no SSE4 and no AVX
-    "aarch64": {"cortex-a72": ""},
-}
-NAMES = ["generic", *(cpu for cpu, needs in OTHERS.get(platform.machine(), {}).items() if not needs or HOST.get(needs))]
+# Beside the host itself: generic, which has no SSE4 and no AVX, and where the host has AVX-512 a processor without it.
+NAMES = ["generic", *(["haswell"] if platform.machine() == "x86_64" and HOST.get("avx512f") else [])]
 IMITATIONS = {
     "openblas_nehalem": {"OPENBLAS_CORETYPE": "Nehalem"},
     "openblas_haswell": {"OPENBLAS_CORETYPE": "Haswell"},

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.analysis import comparison
+from pipeline.config.schema import Comparison
 from pipeline.diagnostics.classes import Classes
 from pipeline.reporting import comparison_report
 from tests.analysis.test_comparison import models, outcomes
@@ -37,7 +38,7 @@ def written(
         ended = pd.concat([outcomes(name, len(group)) for name, group in runs.groupby("initializer")])
     compared = comparison.compare(runs, C["confidence"], C["target_accuracy"])
     paired = comparison.paired(runs, C["reference"], 10, 4)
-    return comparison_report.comparison(runs, compared, paired, published, COPIES, ended, classes, **C)
+    return comparison_report.comparison(Comparison(**C), runs, compared, paired, published, COPIES, ended, classes)
 
 
 def row(text: str, heading: str, name: str) -> list[str]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from pipeline.analysis import comparison
+from pipeline.config.schema import Comparison
 from pipeline.diagnostics.labels import Label
 from pipeline.reporting import conclusions
 from tests.analysis.test_comparison import models
@@ -17,8 +18,10 @@ NAN = math.nan
 def sentences(runs: pd.DataFrame, reference: str = "b") -> list[str]:
     """The conclusions of a comparison with target cost 0.15 at 95 % confidence, one by one."""
     compared, paired = comparison.compare(runs, 0.95, 0.9), comparison.paired(runs, reference, 10, 4)
-    text = conclusions.of_comparison(runs, compared, paired, reference=reference, target_cost=0.15, confidence=0.95)
-    return split(text)
+    targets = {"target_cost": 0.15, "target_accuracy": 0.9, "confidence": 0.95}
+    return split(
+        conclusions.of_comparison(Comparison(highlight_seed=0, reference=reference, **targets), runs, compared, paired)
+    )
 
 
 def split(text: str) -> list[str]:

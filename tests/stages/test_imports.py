@@ -1,7 +1,9 @@
 """Which large packages the process of each stage imports: each takes a fraction of a second, for every stage."""
 
+import re
 import subprocess
 import sys
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
@@ -38,29 +40,47 @@ ALLOWED = {
 
 
 def test_every_stage_has_its_list() -> None:
-    assert set(ALLOWED) == {path.stem for path in STAGES.glob("*.py")} - {"__init__", "progress"}
+    assert set(ALLOWED) == set(chain(*ORDER)) == {path.stem for path in STAGES.glob("*.py")} - {"__init__", "progress"}
 
 
-@pytest.mark.parametrize("stage", ALLOWED)
-def test_a_stage_imports_what_it_uses(stage: str) -> None:
+# In each line a stage may import what the stages before it may, so one process imports them in this order.
+ORDER = (
+    ("train", "trajectories", "diagnose", "resolve", "page", "initialization", "aggregate"),
+    ("audit", "dataset"),
+    ("track",),
+)
+
+
+@pytest.mark.parametrize("stages", ORDER, ids=lambda stages: stages[0])
+def test_a_stage_imports_what_it_uses(stages: tuple[str, ...]) -> None:
     """Before its work begins; packages that only some params.yaml need are imported later."""
-    code = f"import sys, pipeline.stages.{stage}; print(*{LARGE} & set(sys.modules))"
+    assert all(ALLOWED[before] <= ALLOWED[after] for before, after in pairwise(stages))
+    code = f"import importlib, sys\nfor name in {stages}:\n    importlib.import_module('pipeline.stages.' + name)\n"
+    code += f"    print(*{LARGE} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=STAGES.parents[1], check=True, capture_output=True, text=True
     )
-    assert set(done.stdout.split()) <= ALLOWED[stage]
+    imported = [set(line.split()) for line in done.stdout.splitlines()]
+    assert {stage: names - ALLOWED[stage] for stage, names in zip(stages, imported, strict=True)} == {
+        stage: set() for stage in stages
+    }
+
+
+WORK = """
+import sys
+from importlib import import_module
+for stage in STAGES:
+    function = {"train": "main", "page": "write_page"}.get(stage, stage)
+    getattr(import_module(f"pipeline.stages.{stage}"), function)(*[["--initializer", "he"]] * (stage == "train"))
+    print("imported by", stage, *{"numba", "sklearn", "joblib"} & set(sys.modules))
+"""
 
 
 @pytest.mark.dvc
-@pytest.mark.parametrize("stage", ALLOWED)
-def test_the_work_of_a_stage_imports_no_compiler(stage: str, laboratory) -> None:  # type: ignore[no-untyped-def]
-    """From the compiled code in the laboratory, every stage works without Numba."""
-    function = "write_page" if stage == "page" else stage
-    arguments = '["--initializer", "he"]' if stage == "train" else ""
-    code = f"import sys; from pipeline.stages.{stage} import {'main' if stage == 'train' else function} as work; "
-    code += f"work({arguments}); print(*{{'numba', 'sklearn', 'joblib'}} & set(sys.modules), sep=',')"
-    done = laboratory.run("python", "-c", code)
-    assert done.stdout.splitlines()[-1] == ""
+def test_the_work_of_the_stages_imports_no_compiler(laboratory) -> None:  # type: ignore[no-untyped-def]
+    """From the compiled code in the laboratory, every stage works without Numba: here one after another in a process."""
+    said = laboratory.run("python", "-c", WORK.replace("STAGES", str(tuple(ALLOWED)))).stdout
+    assert re.findall(r"(?m)^imported by .*", said) == [f"imported by {stage}" for stage in ALLOWED]
 
 
 @pytest.mark.parametrize(("program", "expected"), [("-m", "False"), ("-c", "True")])

@@ -16,6 +16,7 @@ MEASURED_APART = sorted(  # by the scripts in benchmarks/ and the stages of repl
         "audit_benchmark.*",
         "audit_suitability.*",
         "benchmark.*",
+        "benchmark_stages.*",
         "labels.*",
         "replications.*",
         "replications/*",

@@ -95,7 +95,7 @@ def pairs(f: Callable[[float], float], q: float, c: float) -> float:
     return sum(integrate.quad(outer, *piece, epsabs=1e-11)[0] for piece in [(-9, 0), (0, 9)])
 
 
-@pytest.mark.parametrize("q", WIDE)
+@pytest.mark.parametrize("q", [0.01, 1.0, 100.0, *slow(1e-4, 1e4)])
 @pytest.mark.parametrize("name", COVERED)
 def test_moments(name: str, q: float) -> None:
     """Of the definitions, by another rule."""
@@ -389,7 +389,7 @@ def test_pairs_against_quadrature(name: str, q: float, c: float, phi: Any, slope
 
 
 @pytest.mark.parametrize("name", COVERED)
-@pytest.mark.parametrize("q", [0.3, *slow(1e-4, 4.0, 1e4)])
+@pytest.mark.parametrize("q", [0.3, *slow(1e-4, 1e4)])
 def test_pairs_against_hermite_series(name: str, q: float) -> None:
     """Of 100 terms, at |c| <= 0.6 where the rest is below 100 * 0.6^100 = 7e-21."""
     a, n = hermite(name, q, 100), np.arange(100)
@@ -404,8 +404,8 @@ def test_pairs_against_hermite_series(name: str, q: float) -> None:
 
 
 @pytest.mark.parametrize("name", CLIPPED)
-@pytest.mark.parametrize("q", [1.0, *slow(0.01, 30.0, 1e4)])
-@pytest.mark.parametrize("c", [-0.99, 0.3, *slow(-1 + 1e-6, -0.5, 0.9, 0.999, 1 - 1e-6)])
+@pytest.mark.parametrize("q", [1.0, *slow(0.01, 1e4)])
+@pytest.mark.parametrize("c", [0.3, *slow(-1 + 1e-6, 0.999)])
 def test_pairs_of_clipped_lines(name: str, q: float, c: float) -> None:
     """Given u, E[phi(v)] has a closed form; u by SciPy, in pieces where that bends. Slopes: a rectangle's probability."""
     low, high, scale, offset = CLIPPED[name]

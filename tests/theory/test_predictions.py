@@ -310,14 +310,14 @@ def test_the_names_are_those_of_births() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["tanh", "sigmoid", "gelu", "hardtanh", "relu6"])
+@pytest.mark.parametrize("name", ["tanh", "gelu", "relu6"])
 def test_the_jacobian_of_two_inputs(name: str) -> None:
     """Half of all directions are along the input, where slopes and derivatives are not independent: at any width."""
     activations = [ACTIVATIONS[name]] * 2
     X, Y = circles(40, 0.05, 1)
     law = [Law(4.0, 0.2, True), Law(4.0 / 150, 0.1, True), Law(1.0, 0.0, True)]
     P = predict(law, [2, 150, 150, 1], X, activations)
-    _, by_model = measured(drawn(law, [2, 150, 150, 1], 60), X, Y, activations)
+    _, by_model = measured(drawn(law, [2, 150, 150, 1], 20), X, Y, activations)
     expected = P.models["jacobian_mean_square"]
     assert_predicted(by_model["jacobian_mean_square"], expected, 0.03 * expected)  # 2 / n a layer for finite width
 

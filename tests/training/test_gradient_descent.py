@@ -157,10 +157,10 @@ class Slices(Counting):
         return done
 
 
-# 20 models, 4 slices per worker unless fewer models fit into the memory of a slice
+# 20 models, 4 slices per worker unless fewer models fit into the memory of a slice; as equal as possible
 @pytest.mark.parametrize(
     ("n_workers", "models_at_once", "sizes"),
-    [(1, None, [5] * 4), (2, None, [3] * 6 + [2]), (5, None, [1] * 20), (1, 3, [3] * 6 + [2]), (1, 0, [1] * 20)],
+    [(1, None, [5] * 4), (2, None, [2, 3] * 4), (5, None, [1] * 20), (1, 3, [2] + [3] * 6), (1, 0, [1] * 20)],
 )
 def test_slices_follow_the_workers_and_their_memory(
     n_workers: int, models_at_once: int | None, sizes: list[int]

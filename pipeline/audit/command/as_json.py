@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.audit.results import AS_INTENDED, Audit, LayerAudit
+from pipeline.audit.results import Audit, LayerAudit
 
 VERSION = 1
 
@@ -33,7 +33,7 @@ def as_dict(audit: Audit) -> dict[str, Any]:
     """An audit as dictionaries, lists, text and numbers."""
     suitability = audit.suitability
     return vars(audit) | {
-        "ok": audit.state == AS_INTENDED,
+        "ok": audit.ok,
         "layers": [_layer(each) for each in audit.layers],
         "findings": [finding._asdict() for finding in audit.findings],
         "suitability": None if suitability is None else vars(suitability),

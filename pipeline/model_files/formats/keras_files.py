@@ -71,35 +71,19 @@ def _read(path: Path, place: Region | zipfile.ZipInfo, config: dict[str, Any]) -
 # HDF5
 
 
-class _Window(io.RawIOBase):
+class _Window(io.FileIO):
     """A part of a file as a file, for h5py."""
 
     def __init__(self, region: Region) -> None:
-        self.file, self.region, self.at = region.path.open("rb"), region, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
+        super().__init__(region.path)
+        self.region = region
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self.at = offset + (0, self.at, self.region.size)[whence]
-        return self.at
+        start = self.region.offset
+        return super().seek((start, super().tell(), start + self.region.size)[whence] + offset) - start
 
     def tell(self) -> int:
-        return self.at
-
-    def readinto(self, buffer: Any) -> int:
-        n = max(0, min(len(buffer), self.region.size - self.at))
-        self.file.seek(self.region.offset + self.at)
-        n = self.file.readinto(memoryview(buffer)[:n])
-        self.at += n
-        return n
-
-    def close(self) -> None:
-        self.file.close()
-        super().close()
+        return super().tell() - self.region.offset
 
 
 def _opened(path: Path, place: Region | zipfile.ZipInfo) -> Any:

@@ -1,30 +1,30 @@
 """Arrays of NumPy's .npy and .npz files."""
 
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.model_files.formats.mapped import (
-    Damaged,
     Region,
     check_expansion,
     file_region,
     mapped_tensor,
+    member,
     numbers,
     opened_zip,
-    readable,
     stored,
 )
-from pipeline.model_files.tensors import LeftOut, Model, Tensor, count, tensors_of
+from pipeline.model_files.tensors import LeftOut, Model, Tensor, tensors_of
 
 
 def read_npy(path: Path) -> Model:
     """The array of a .npy file, under the file's name without its suffix."""
     notes: list[str] = []
-    return Model(path.name, "", tensors_of([(path.stem, file_region(path))], _array, notes), notes=notes)
+    return Model(path.name, "", tensors_of([(path.stem, file_region(path))], _stored, notes), notes=notes)
 
 
 def read_npz(path: Path) -> Model:
@@ -33,33 +33,28 @@ def read_npz(path: Path) -> Model:
     members = ((name.removesuffix(".npy"), info) for name, info in opened_zip(path).items() if name.endswith(".npy"))
 
     def tensor(name: str, info: zipfile.ZipInfo) -> Tensor:
-        region = stored(path, info)
-        return _array(name, region) if region else _compressed(path, name, info)
+        if region := stored(path, info):
+            return _stored(name, region)
+        check_expansion(info)
+        read = partial(member, path, info.filename, info.file_size)
+        with zipfile.ZipFile(path) as archive, archive.open(info) as file:
+            return _array(name, file, Region(path, 0, info.file_size), read)
 
     return Model(path.name, "", tensors_of(members, tensor, notes), notes=notes)
 
 
-def _array(name: str, region: Region) -> Tensor:
+def _stored(name: str, region: Region) -> Tensor:
     with region.path.open("rb") as file:
         file.seek(region.offset)
-        shape, fortran, dtype = _header(name, file)
-        offset = file.tell() - region.offset
-    big = dtype.newbyteorder("=") != dtype
-    return mapped_tensor(name, region, dtype.name, shape, offset, order="F" if fortran else "C", big_endian=big)
+        return _array(name, file, region)
 
 
-def _compressed(path: Path, name: str, info: zipfile.ZipInfo) -> Tensor:
-    check_expansion(info)
-    with zipfile.ZipFile(path) as archive, archive.open(info) as file:
-        shape, _, dtype = _header(name, file)
-        if count(shape) * dtype.itemsize > info.file_size:
-            raise Damaged(f"{name} of shape {shape} needs more bytes than the file has")
-
-    def values() -> NDArray[Any]:
-        with zipfile.ZipFile(path) as archive, archive.open(info.filename) as file:
-            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
-
-    return Tensor(name, shape, dtype.name, lambda: readable(path, "a complete .npz file", values))
+def _array(name: str, file: IO[bytes], region: Region, decompressed: Callable[[], bytes] | None = None) -> Tensor:
+    """The tensor of the array that begins at the file's position, in a region of which `decompressed` has the bytes."""
+    start = file.tell()
+    shape, fortran, dtype = _header(name, file)
+    layout: dict[str, Any] = {"order": "F" if fortran else "C", "big_endian": dtype.newbyteorder("=") != dtype}
+    return mapped_tensor(name, region, dtype.name, shape, file.tell() - start, decompressed=decompressed, **layout)
 
 
 def _header(name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

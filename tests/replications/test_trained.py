@@ -1,0 +1,227 @@
+"""Replications with trained networks: tiny settings, theory against published numbers, and faults that fail a row."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.config import replications as settings_file
+from pipeline.initializers.recipes import Recipe, sample_parameters
+from pipeline.networks.activations import ACTIVATIONS
+from pipeline.networks.parameters import take
+from pipeline.numerics.matrices import determinant
+from pipeline.replications import paper
+from pipeline.replications.measurement import Replication
+from pipeline.replications.phases import STANDARD, Variances, networks
+from pipeline.replications.trained import deep, drawn, training_set
+
+FOLDER = Path(__file__).parents[2] / "replications"
+TINY: dict[str, dict[str, Any]] = {
+    "he_2015": {
+        "data": {"n_train": 60, "n_test": 5},
+        "training": {"iterations": 4, "batch_size": 20, "record_every": 2},
+        "seeds": [0, 1],
+        "replication": {"width": 8, "shallow": 3, "deep": 5, "early": 2},
+    },
+    "mishkin_matas_2016": {
+        "data": {"n_train": 60, "n_test": 5},
+        "training": {"iterations": 4, "batch_size": 20, "record_every": 2},
+        "seeds": [0, 1],
+        "replication": {"width": 12, "depths": [3, 5], "n_samples": 40},
+    },
+    "saxe_2013": {
+        "seeds": [0, 1],
+        "replication": {
+            "modes": {"time_step": 0.02, "steps": 200, "record_every": 4},
+            "depth": {"width": 4, "depths": [2, 4, 8], "rates": [0.2], "steps": 60},
+        },
+    },
+    "schoenholz_2017": {
+        "data": {"n_train": 60, "n_test": 5},
+        "training": {"iterations": 4, "batch_size": 20, "record_every": 4},
+        "seeds": [0, 1],
+        "replication": {"width": 6, "sigma_w2": [1.0, 1.761], "depths": [3, 5]},
+    },
+    "phase_diagram": {
+        "data": {"n_train": 60, "n_test": 5},
+        "seeds": [0, 1],
+        "replication": {
+            "depth": 4,
+            "width": 6,
+            "steps": 4,
+            "batch_size": 20,
+            "sigma_w2": {"n": 3},
+            "sigma_b2": {"n": 2},
+            "depth_panel": {"depths": [3, 4], "n_seeds": 1},
+        },
+    },
+}
+
+
+def merged(whole: Any, changes: dict[str, Any]) -> Any:
+    """A nested dictionary with changed leaves."""
+    result = dict(whole)
+    for key, value in changes.items():
+        result[key] = merged(result[key], value) if isinstance(value, dict) else value
+    return result
+
+
+def loaded(name: str, folder: Path) -> tuple[Any, Any]:
+    """The module of a replication, and its settings with the changes of TINY."""
+    module = paper.load_module(name)
+    document = yaml.safe_load((FOLDER / name / "params.yaml").read_text(encoding="utf-8"))
+    file = folder / "params.yaml"
+    file.write_text(yaml.safe_dump(merged(document, TINY[name])), encoding="utf-8")
+    return module, settings_file.load(file, module.Settings)
+
+
+def measured(name: str, folder: Path, **recipes: Recipe) -> tuple[Replication, int, int]:
+    """The results with tiny settings, the number of models reported as finished, and the number announced.
+
+    `recipes` take the place of initializers.
+    """
+    module, settings = loaded(name, folder)
+    if recipes:
+        settings = settings.model_copy(update={"initializers": settings.initializers | recipes})
+    finished: list[int] = []
+    return module.measure(settings, finished.append), sum(finished), module.total(settings)
+
+
+def values(result: Replication) -> dict[str, float]:
+    """The measured numbers by their quantities."""
+    return {one.quantity: one.measured for one in result.measurements}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_tiny_settings_twice(name: str, tmp_path: Path) -> None:
+    first, finished, announced = measured(name, tmp_path)
+    second, _, _ = measured(name, tmp_path)
+    assert finished == announced
+    assert repr(first.measurements) == repr(second.measurements)
+    for key, table in first.tables.items():
+        assert table.to_csv() == second.tables[key].to_csv()
+    assert len(values(first)) == len(first.measurements)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_its_figure_is_drawn(name: str, tmp_path: Path) -> None:
+    module, settings = loaded(name, tmp_path)
+    figure = module.draw(module.measure(settings, lambda n: None).tables)
+    for ax in figure.axes:
+        assert ax.get_xlabel() or ax.get_ylabel()
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_quantities_of_the_committed_settings_are_published(name: str) -> None:
+    """Names follow from the settings; each committed row has its source."""
+    assert paper.read_published(FOLDER / name / "published.csv")["source"].notna().all()
+
+
+def test_lsuv_is_needed_for_unit_variance(tmp_path: Path) -> None:
+    """With He initialization in its place the variances leave the band from 0.9 to 1.1."""
+    variances = [
+        [value for key, value in values(measured("mishkin_matas_2016", tmp_path, **recipes)[0]).items() if "var" in key]
+        for recipes in ({}, {"lsuv": Recipe("he_normal")})
+    ]
+    assert all(0.9 <= value <= 1.1 for value in variances[0])
+    assert any(not 0.9 <= value <= 1.1 for value in variances[1])
+
+
+def test_he_counts_only_lower_costs(tmp_path: Path) -> None:
+    """With Xavier initialization in both places no seed has a lower cost, which the band of 8 seeds refuses."""
+    quantity = "seeds with a lower final cost for He than for Xavier, 5 layers"
+    assert values(measured("he_2015", tmp_path, he=Recipe("xavier_normal"))[0])[quantity] == 0.0
+
+
+def test_modes_follow_the_exact_solution(tmp_path: Path) -> None:
+    """With steps of 0.02; weights of twice the size, whose modes begin four times as strong, are earlier by ln 4 / (2 s)."""
+    one, other = (
+        [row for row in measured("saxe_2013", tmp_path, **recipes)[0].measurements if "half learned" in row.quantity]
+        for recipes in ({}, {"orthogonal": Recipe("orthogonal", gain=2.0)})
+    )
+    assert [row.theory for row in one] == pytest.approx([1.0367, 1.3343, 1.9001, 3.4534], abs=5.1e-5)
+    # Euler's method is late by about half a step for each e-folding of 1 / (2 s): 8 of them
+    assert [row.measured for row in one] == pytest.approx([row.theory for row in one], abs=0.04)
+    earlier = [row.theory - row.measured for row in other]
+    assert earlier == pytest.approx([math.log(4) / (2 * s) for s in (4, 3, 2, 1)], abs=0.04)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 16])
+def test_determinants_are_numpys(n: int) -> None:
+    for seed in range(5):
+        A = np.random.RandomState(seed).randn(n, n)
+        assert determinant(A) == pytest.approx(np.linalg.det(A), rel=1e-10)  # condition numbers of some hundreds
+    assert determinant(np.zeros((n, n))) == 0.0
+
+
+def test_rotations_are_proper(tmp_path: Path) -> None:
+    module, settings = loaded("saxe_2013", tmp_path)
+    X = module.whitened(8)
+    np.testing.assert_allclose(X @ X.T, 16 * np.eye(8), rtol=1e-15)
+    spec = module.NetworkSpec([8] * 5, [module.LINEAR] * 3, X)
+    models = drawn(settings.initializers["orthogonal"], range(8), spec)
+    signs = [[np.sign(np.linalg.det(whole(each, k))) for k in range(8)] for each in (models, turned(module, models))]
+    assert set(signs[0]) == {-1.0, 1.0}
+    assert set(signs[1]) == {1.0}
+
+
+def turned(module: Any, models: Any) -> Any:
+    """The models whose products have determinant 1."""
+    return module.with_determinant_one(models)
+
+
+def whole(models: Any, k: int) -> Any:
+    """The product of all layers of model k."""
+    result = np.eye(8)
+    for W, _ in models:
+        result = W[k] @ result
+    return result
+
+
+def test_networks_at_a_point_are_those_of_the_recipe(tmp_path: Path) -> None:
+    _, settings = loaded("phase_diagram", tmp_path)
+    X, _ = training_set(settings.data)
+    spec = deep(settings.data, 4, 6, ACTIVATIONS["tanh"], X)
+    assert list(spec.layers_dims) == [64, 6, 6, 6, 10]
+    models = networks([Variances(1.3, 0.0), Variances(2.0, 0.05)], drawn(STANDARD, [3, 4], spec))
+    recipe = Recipe("mean_field_normal", {"weight_variance": 2.0, "bias_variance": 0.05})
+    for ((W,), (b,)), (V, c) in zip(take(models, [3]), sample_parameters(recipe, 4, spec), strict=True):
+        np.testing.assert_allclose(W, V, rtol=5e-16)  # a product of two square roots and the square root of a quotient
+        np.testing.assert_allclose(b, c, rtol=5e-16)
+    assert not any(b[:2].any() for _, b in models)
+
+
+def cells(module: Any, settings: Any, accuracy: Any) -> dict[str, float]:
+    """The rows of the diagram for a given accuracy as a function of xi_c and sigma_w^2 minus the critical one."""
+    tanh, own = ACTIVATIONS["tanh"], settings.replication
+    points = [Variances(w, b) for b in (0.05, 0.1) for w in np.linspace(0.8, 4.0, 17).tolist()]
+    theory = module.theory_of(points, tanh)
+    edge = {b: module.critical_point(tanh, b).weight_variance for b in (0.05, 0.1)}
+    found = [accuracy(at.xi_c, each.weight - edge[each.bias]) for each, at in zip(points, theory, strict=True)]
+    table = module.table(points, theory, np.array(found).reshape(1, -1, 1), own.rates[:1])
+    measurements, _ = module.measured(own.model_copy(update={"depth": 40}), table, tanh)
+    return {one.quantity: one.measured for one in measurements}
+
+
+def test_the_diagram_recovers_a_known_multiple(tmp_path: Path) -> None:
+    """Networks that train exactly up to 4 xi_c, best 0.3 above the edge; then the opposite of it."""
+    module, settings = loaded("phase_diagram", tmp_path)
+    rows = cells(module, settings, lambda xi, d: (0.9 if 4.0 * xi >= 40.0 else 0.3) - 0.02 * abs(d - 0.3))
+    assert rows["area under the ROC curve of xi_c"] == 1.0
+    assert rows["multiple of xi_c that separates trained networks"] == pytest.approx(4.0, rel=0.15)  # the grid's gaps
+    assert rows["share of cells that agree with the fitted multiple"] == 1.0
+    assert rows["share of cells that agree with 6 xi_c"] < 1.0
+    ends = [rows[f"{end} distance of the best sigma_w^2 from the critical one"] for end in ("smallest", "largest")]
+    assert all(abs(end - 0.3) <= 0.1 + 1e-12 for end in ends)  # half a cell
+    assert rows["share of trained cells where 6 xi_c is below half the depth"] == 0.0
+    opposite = cells(module, settings, lambda xi, d: 0.3 if 4.0 * xi >= 40.0 else 0.9)
+    assert opposite["area under the ROC curve of xi_c"] == 0.0
+    assert opposite["share of trained cells where 6 xi_c is below half the depth"] == 1.0
+
+
+def test_critical_variance_of_the_replication(tmp_path: Path) -> None:
+    result, _, _ = measured("schoenholz_2017", tmp_path)
+    assert math.isclose(result.measurements[0].theory, 1.7609546, rel_tol=1e-7)
