@@ -214,6 +214,8 @@ MUTATIONS = (
         'f"z{l}" for l in range(1, n_layers)',
     ),
     Mutation("figures/plane.py", "math.ceil(2.04", "math.floor(2.04"),
+    # replications
+    Mutation("replications/networks.py", "fan_in) * recipe.gain", "fan_in)"),
     # reporting
     Mutation("reporting/markdown.py", "max(", "min("),
     Mutation("reporting/remarks.py", "EQUAL = 0.001", "EQUAL = 0.1"),
