@@ -2,13 +2,24 @@
 
 Like the functions of `elementary`, from which they are composed, they accept NumPy arrays and the kernel's vectors. A
 derivative computed from a = phi(z) costs almost nothing, but its error of about 1e-15 is absolute, not relative. A
-derivative that needs functions of z repeats the expressions of its phi, and the compiler evaluates them once.
+derivative that needs functions of z repeats the expressions of its phi, and the compiler evaluates them once; the
+kernel then keeps it beside a, otherwise only a.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pipeline.numerics.elementary import Operand, exp, expm1, normal_cdf, normal_pdf, select, sigmoid, softplus, tanh
+from pipeline.numerics.elementary import (
+    Operand,
+    exp_of_negative,
+    expm1,
+    normal_cdf,
+    normal_pdf,
+    select,
+    sigmoid,
+    softplus,
+    tanh,
+)
 
 LEAK = 0.01
 RELU6_TOP = 6.0
@@ -23,8 +34,8 @@ def relu(z: Operand) -> Operand:
 
 
 def relu_slope(z: Operand, a: Operand) -> Operand:
-    """1 where z > 0, else 0."""
-    return select(z > 0.0, 1.0, 0.0)
+    """1 where z > 0, else 0; a > 0 in the same places."""
+    return select(a > 0.0, 1.0, 0.0)
 
 
 def leaky_relu(z: Operand) -> Operand:
@@ -34,7 +45,7 @@ def leaky_relu(z: Operand) -> Operand:
 
 def leaky_relu_slope(z: Operand, a: Operand) -> Operand:
     """1 where z > 0, else 0.01; at z = 0 this agrees with PyTorch, while JAX has 1."""
-    return select(z > 0.0, 1.0, LEAK)
+    return select(a > 0.0, 1.0, LEAK)
 
 
 def tanh_slope(z: Operand, a: Operand) -> Operand:
@@ -53,8 +64,8 @@ def linear(z: Operand) -> Operand:
 
 
 def linear_slope(z: Operand, a: Operand) -> Operand:
-    """1, with the shape of z."""
-    return select(z > 0.0, 1.0, 1.0)
+    """1, with the shape of a."""
+    return select(a > 0.0, 1.0, 1.0)
 
 
 def elu(z: Operand) -> Operand:
@@ -64,7 +75,7 @@ def elu(z: Operand) -> Operand:
 
 def elu_slope(z: Operand, a: Operand) -> Operand:
     """1, or e**z where z <= 0, from a = e**z - 1."""
-    return select(z > 0.0, 1.0, a + 1.0)
+    return select(a > 0.0, 1.0, a + 1.0)
 
 
 def selu(z: Operand) -> Operand:
@@ -74,7 +85,7 @@ def selu(z: Operand) -> Operand:
 
 def selu_slope(z: Operand, a: Operand) -> Operand:
     """lambda, or lambda alpha e**z where z <= 0, from a = lambda alpha (e**z - 1)."""
-    return select(z > 0.0, SELU_SCALE, a + SELU_NEGATIVE)
+    return select(a > 0.0, SELU_SCALE, a + SELU_NEGATIVE)
 
 
 def gelu(z: Operand) -> Operand:
@@ -101,7 +112,7 @@ def silu_slope(z: Operand, a: Operand) -> Operand:
 
     With e = e**-|z| this is (1 + e + z e) / (1 + e)**2 for z >= 0 and (e (1 + e) + z e) / (1 + e)**2 for z < 0.
     """
-    e = exp(-abs(z))
+    e = exp_of_negative(-abs(z))
     y = select(z < -750.0, -750.0, select(z > 750.0, 750.0, z))  # where e is 0
     return (select(z < 0.0, e, 1.0) * (e + 1.0) + y * e) / ((e + 1.0) * (e + 1.0))
 
@@ -118,7 +129,7 @@ def hardtanh(z: Operand) -> Operand:
 
 def hardtanh_slope(z: Operand, a: Operand) -> Operand:
     """1 where -1 < z < 1, else 0; at z = -1 and 1 it is 0, as in PyTorch."""
-    return select(z > -1.0, select(z < 1.0, 1.0, 0.0), 0.0)
+    return select(a > -1.0, select(a < 1.0, 1.0, 0.0), 0.0)
 
 
 def relu6(z: Operand) -> Operand:
@@ -128,7 +139,7 @@ def relu6(z: Operand) -> Operand:
 
 def relu6_slope(z: Operand, a: Operand) -> Operand:
     """1 where 0 < z < 6, else 0; at z = 0 and 6 it is 0, as in PyTorch."""
-    return select(z > 0.0, select(z < RELU6_TOP, 1.0, 0.0), 0.0)
+    return select(a > 0.0, select(a < RELU6_TOP, 1.0, 0.0), 0.0)
 
 
 def hard_sigmoid(z: Operand) -> Operand:
@@ -151,6 +162,7 @@ class Activation(NamedTuple):
     slope: Callable[[Operand, Operand], Operand]  # phi'(z), from z and a = phi(z)
     kinks: tuple[float, ...] = ()  # points where phi is continuous but not analytic
     without_theory: str = ""  # the reason if `theory` does not cover the activation
+    slope_needs_z: bool = False  # False: the slope does not depend on its argument z, only on a
 
     @property
     def name(self) -> str:
@@ -166,10 +178,12 @@ ACTIVATIONS: dict[str, Activation] = {
     "linear": Activation(linear, linear_slope),
     "elu": Activation(elu, elu_slope, kinks=(0.0,)),
     "selu": Activation(selu, selu_slope, kinks=(0.0,)),
-    "gelu": Activation(gelu, gelu_slope),
-    "silu": Activation(silu, silu_slope),
-    "softplus": Activation(softplus, softplus_slope),
+    "gelu": Activation(gelu, gelu_slope, slope_needs_z=True),
+    "silu": Activation(silu, silu_slope, slope_needs_z=True),
+    "softplus": Activation(softplus, softplus_slope, slope_needs_z=True),
     "hardtanh": Activation(hardtanh, hardtanh_slope, kinks=(-1.0, 1.0)),
     "relu6": Activation(relu6, relu6_slope, kinks=(0.0, RELU6_TOP)),
-    "hard_sigmoid": Activation(hard_sigmoid, hard_sigmoid_slope, kinks=(-HARD_SIGMOID_EDGE, HARD_SIGMOID_EDGE)),
+    "hard_sigmoid": Activation(
+        hard_sigmoid, hard_sigmoid_slope, kinks=(-HARD_SIGMOID_EDGE, HARD_SIGMOID_EDGE), slope_needs_z=True
+    ),
 }

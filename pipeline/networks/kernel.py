@@ -8,8 +8,9 @@ the order of every sum, and therefore the bits:
 - Samples are processed in chunks, forward and backward through all layers (`kernel_passes`), so that the output of a
   layer is still in the cache when the next layer reads it. Sums over samples continue from chunk to chunk; their lanes
   are added, and the layer is updated, after the last chunk.
-- The bias of a layer is the last column of its weights, for an input that is always 1: dZ * 1.0 equals dZ, so the
-  gradient of the bias is one more column of the same sums.
+- The bias of a layer is the last column of its weights; its gradient is one more column of the same sums.
+- ReLU and its derivative are computed in the registers of the tiles; the other functions on vectors of many lanes. What
+  replaces an array's content is written to its place, so that fewer arrays compete for the cache.
 
 Threads share no memory: the compiled functions release the GIL, and each call has its own buffers.
 """
@@ -30,6 +31,7 @@ from pipeline.numerics import machine_code
 from pipeline.numerics.sums import BLOCK, DOUBLE, LANES, Array, integer_sum, pad
 
 CHUNK_BYTES = 256 * 1024  # size of the intermediate results of a chunk of samples: a part of the second-level cache
+SLACK = 64  # doubles behind an array that may be read and written: the largest WIDE of `tiles`
 CHUNK_MIN = 32  # blocks of eight samples; with fewer, wide layers reload their sums over samples too often
 
 
@@ -47,7 +49,7 @@ class Prepared(NamedTuple):
     """The arguments of a compiled call; holds references to all buffers whose addresses are passed."""
 
     packed: Array  # (models, n_parameters), layer by layer the matrix [W b] in row-major order
-    X: Array  # (n_0 + 1, m), the last row is ones
+    X: Array  # (n_0, m)
     Y: Array
     weight: Array
     work: Array
@@ -68,22 +70,25 @@ def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Seq
     n_0 = parameters[0][0].shape[2]
     widths = [n_0, *(W.shape[1] for W, _ in parameters)]
     n_blocks = max(S.X.shape[1] for S in batches) // LANES
-    held = BLOCK * integer_sum(2 * n + 1 for n in widths[1:])
-    chunk = min(n_blocks, max(CHUNK_MIN, CHUNK_BYTES // held))
+    needs_z = [activation.slope_needs_z for activation in activations]
+    held = BLOCK * (widths[-1] + integer_sum(n * (1 + z) for n, z in zip(widths[1:-1], needs_z, strict=True)))
+    n_chunks = -(-n_blocks // max(CHUNK_MIN, CHUNK_BYTES // held))
+    chunk = -(-n_blocks // n_chunks)
     codes = [list(ACTIVATIONS.values()).index(activation) for activation in activations]
     layers, n_parameters = [], 0
     for (n_in, n_out), code in zip(pairwise(widths), [*codes, -1], strict=True):
         layers.append([n_in, n_out, n_parameters, 0, 0, code])
         n_parameters += n_out * (n_in + 1)
     place = LANES * n_parameters
-    for layer in layers:
+    for layer, needs in zip(layers, [*needs_z, False], strict=True):
+        size = LANES * chunk * layer[1] + SLACK
         layer[3] = place
-        layer[4] = place + LANES * chunk * layer[1]
-        place = layer[4] + LANES * chunk * (layer[1] + 1)
+        layer[4] = place + size * needs
+        place = layer[4] + size
     X, Y, weight = (np.concatenate(parts, axis=-1) for parts in zip(*batches, strict=True))
     return Prepared(
         pack(parameters),
-        aligned_copy(np.concatenate([X, np.ones((1, X.shape[1]))])),
+        aligned_copy(X),
         aligned_copy(Y),
         aligned_copy(weight),
         aligned_empty(place),
@@ -117,9 +122,9 @@ def aligned_copy(values: Array) -> Array:
 
 
 def aligned_empty(*shape: int) -> Array:
-    """An array without values, aligned to the size of a vector, so that no vector crosses a cache line."""
+    """An array without values, aligned so that no vector crosses a cache line, followed by SLACK doubles."""
     size = math.prod(shape)
-    room = np.empty(size + LANES)
+    room = np.empty(size + LANES + SLACK)
     start = -room.ctypes.data % BLOCK // DOUBLE
     return room[start : start + size].reshape(shape)
 

@@ -2,20 +2,19 @@
 
 An address is that of the first double of an array; offsets within arrays are in doubles. `layers` is the address of a
 table of integers with one row per layer: n_in, n_out, the offset of [W b] among a model's parameters, the offsets in
-`work` of D (Z, then phi'(Z), then dZ) and A (phi(Z), then a row of ones), and the code of the activation. `work` begins
-with the sums over samples, eight lanes for each parameter.
+`work` of D (Z, then phi'(Z), then dZ) and A (phi(Z)), and the code of the activation. If phi' is computed from phi(Z),
+both are at the same place, which holds one after another Z, phi(Z), phi'(Z) and dZ. `work` begins with the sums over
+samples, eight lanes for each parameter.
 """
 
 from typing import Any
 
 from numba import njit
 
-from pipeline.networks import activations, losses
-from pipeline.networks.activations import ACTIVATIONS, Activation
+from pipeline.networks.kernel_activations import RELU, activate, derive, relu_product, relu_scaled_product
 from pipeline.networks.losses import (
     Loss,
     cross_entropy,
-    cross_entropy_slope,
     exp_below,
     if_reached,
     larger,
@@ -24,49 +23,23 @@ from pipeline.networks.losses import (
     squared_distance,
     squared_slope,
 )
-from pipeline.numerics import elementary, simd
 from pipeline.numerics.elementary import sigmoid
-from pipeline.numerics.loops import biased_product, lane_sums, scaled_product
+from pipeline.numerics.loops import biased_product, lane_sums_with_bias, scaled_product
 from pipeline.numerics.simd import everywhere, lane_total
 from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
-from pipeline.numerics.tiles import eight_totals, load_double, load_integer, load_vector, store, store_double
+from pipeline.numerics.tiles import (
+    WIDE,
+    eight_totals,
+    load_double,
+    load_integer,
+    load_vector,
+    load_wide,
+    store,
+    store_double,
+)
 
 COLUMNS = 6  # of the table of layers
 SQUARED = int(Loss.SQUARED)
-
-for module in (elementary, activations, losses):
-    simd.compile_for_lanes(module)
-
-
-def dispatch(code: int, activation: Activation, otherwise: Any) -> Any:
-    """A compiled function apply(given, Z, A, n): if given == code, A = phi(Z) and Z = phi'(Z) over n vectors.
-
-    For any other code it calls `otherwise` with the same arguments.
-    """
-    phi, slope = activation.phi, activation.slope
-
-    @njit
-    def apply(given: int, Z: int, A: int, n: int) -> None:
-        if given != code:
-            otherwise(given, Z, A, n)
-            return
-        for place in range(0, n * LANES, LANES):
-            z = load_vector(Z, place)
-            a = phi(z)
-            store(a, A, place)
-            store(slope(z, a), Z, place)
-
-    return apply
-
-
-@njit
-def unknown_code(given: int, Z: int, A: int, n: int) -> None:
-    """The end of the chain of activations, which is never reached."""
-
-
-activate = unknown_code
-for code, activation in enumerate(ACTIVATIONS.values()):
-    activate = dispatch(code, activation, activate)
 
 
 @njit
@@ -82,12 +55,15 @@ def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: int, 
     for l in range(n_layers):
         n_in, n_out = entry(layers, l, 0), entry(layers, l, 1)
         W, Z = P + DOUBLE * entry(layers, l, 2), work + DOUBLE * entry(layers, l, 3)
-        biased_product(W, n_in + 1, 1, n_out, n_in, inputs, step, Z, own_step, n_blocks)
+        code = entry(layers, l, 5)
+        if code == RELU:
+            relu_product(W, n_in + 1, 1, n_out, n_in, inputs, step, Z, own_step, n_blocks)
+        else:
+            biased_product(W, n_in + 1, 1, n_out, n_in, inputs, step, Z, own_step, n_blocks)
         if l + 1 < n_layers:
             inputs, step = work + DOUBLE * entry(layers, l, 4), own_step
-            activate(entry(layers, l, 5), Z, inputs, n_out * n_blocks)
-            for place in range(n_out * own_step, (n_out + 1) * own_step, LANES):
-                store(everywhere(1.0), inputs, place)
+            if code != RELU:
+                activate(code, Z, inputs, n_out * n_blocks)
 
 
 @njit
@@ -100,8 +76,10 @@ def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, m
             step = momentum * load_vector(V, k) + step
             store(step, V, k)
         store(load_vector(P, k) - learning_rate * step, P, k)
+    if n_whole < n_parameters:  # the vectors behind the end are those of other arrays, and their totals are not used
+        store(eight_totals(sums, LANES * n_whole), sums, LANES * n_whole)
     for k in range(n_whole, n_parameters):
-        gradient = lane_total(load_vector(sums, LANES * k))
+        gradient = load_double(sums, LANES * n_whole + k - n_whole)
         if momentum > 0.0:
             gradient = momentum * load_double(V, k) + gradient
             store_double(gradient, V, k)
@@ -139,10 +117,14 @@ def backward(
         if is_first:
             for k in range(n_parameters):
                 store(everywhere(0.0), sums, LANES * k)
-        lane_sums(dZ, own_step, n_out, inputs, step, n_in + 1, n_blocks, sums)
+        lane_sums_with_bias(dZ, own_step, n_out, inputs, step, n_in, n_blocks, sums)
         if l > 0:
-            below = work + DOUBLE * entry(layers, l - 1, 3)
-            scaled_product(W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
+            below, code = work + DOUBLE * entry(layers, l - 1, 3), entry(layers, l - 1, 5)
+            if code == RELU:
+                relu_scaled_product(W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
+            else:
+                derive(code, below, n_in * n_blocks)
+                scaled_product(W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
         if is_last:
             update(W, V + DOUBLE * place, sums, n_parameters, learning_rate, momentum)
 
@@ -151,6 +133,12 @@ def backward(
 def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, row_step: int, weight: int, loss: int) -> None:
     """Replace Z of the last layer by dZ: the weighted derivative of each sample's loss."""
     step = n_blocks * LANES
+    if n_out == 1 and loss != SQUARED:
+        for place in range(0, step, WIDE):
+            store(sigmoid(load_wide(Z, place)), Z, place)
+            for here in range(place, place + WIDE, LANES):  # the registers do not hold three operands of WIDE lanes
+                store((load_vector(Z, here) - load_vector(Y, here)) * load_vector(weight, here), Z, here)
+        return
     if loss == SQUARED:
         for k in range(n_out):
             for place in range(0, step, LANES):
@@ -159,9 +147,6 @@ def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, row_step: int, weig
         return
     for place in range(0, step, LANES):
         y, w = load_vector(Y, place), load_vector(weight, place)
-        if n_out == 1:
-            store(cross_entropy_slope(load_vector(Z, place), y) * w, Z, place)
-            continue
         _, total = softmax_terms(Z, n_out, step, place)
         for k in range(n_out):
             here = k * step + place
@@ -239,18 +224,15 @@ def descend_models(
     last, n_out = work + DOUBLE * entry(layers, n_layers - 1, 3), entry(layers, n_layers - 1, 1)
     for model in range(n_models):
         own, velocity = P + DOUBLE * n_parameters * model, V + DOUBLE * n_parameters * model
-        for step in range(steps):
-            batch = step % n_batches
-            first = load_integer(batches, batch)
-            n_blocks = load_integer(batches, batch + 1) - first
-            n_chunks = (n_blocks + chunk - 1) // chunk
-            for c in range(n_chunks):
-                b = c * n_blocks // n_chunks
-                n = (c + 1) * n_blocks // n_chunks - b
-                start = BLOCK * (first + b)
+        batch = 0
+        for _ in range(steps):
+            first, end = load_integer(batches, batch), load_integer(batches, batch + 1)
+            batch = batch + 1 if batch + 1 < n_batches else 0
+            for b in range(first, end, chunk):
+                n, start = min(chunk, end - b), BLOCK * b
                 forward(own, X + start, X_step, n, work, layers, n_layers)
                 output_slopes(last, n_out, n, Y + start, X_step, weight + start, loss)
-                ends = c == 0, c == n_chunks - 1
+                ends = b == first, b + n == end
                 backward(own, velocity, X + start, X_step, n, work, layers, n_layers, *ends, learning_rate, momentum)
 
 

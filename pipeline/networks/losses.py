@@ -7,7 +7,7 @@ each and a softmax, whose maximum and sum are taken over the classes in order.
 
 import enum
 
-from pipeline.numerics.elementary import Operand, exp, log_of_sum, select, sigmoid, softplus
+from pipeline.numerics.elementary import Operand, exp_of_negative, log_of_sum, select, sigmoid, softplus
 
 
 class Loss(enum.IntEnum):
@@ -37,7 +37,7 @@ def larger(x: Operand, y: Operand) -> Operand:
 
 def exp_below(z: Operand, top: Operand) -> Operand:
     """e**(z - top), the term of a logit z in the sum of the softmax; `top` is the largest logit."""
-    return exp(z - top)
+    return exp_of_negative(z - top)
 
 
 def if_reached(label: Operand, k: Operand, z: Operand, before: Operand) -> Operand:

@@ -31,9 +31,8 @@ NORMAL_PEAK_LOW = -2.49232720227773e-17  # 1 / sqrt(2 pi) - NORMAL_PEAK
 TAIL_OFFSET = 0.8125  # about sqrt(2 / pi), so that the function approximated by TAIL stays between 0.40 and 0.48
 TAIL_CENTRE = 6.09375  # near the optimum for 22 terms, and such that rounding TAIL[0] costs only 2e-18
 TAIL_GRID = 50331648.0  # 1.5 * 2**25: adding it rounds to a multiple of 2**-27
-# The coefficients of the polynomial of degree 22 in s of `tail_ratio`: interpolation at 23 Chebyshev points of
-# [-1, (39 - TAIL_CENTRE) / (39 + TAIL_CENTRE)], end points included. Error below 1e-17; recomputed by
-# tests/numerics/test_elementary.py.
+# The coefficients of the polynomial of degree 22 in s of `tail_ratio`: interpolation at 23 Chebyshev points of [-1,
+# (39 - TAIL_CENTRE) / (39 + TAIL_CENTRE)], ends included. Error below 1e-17; tests/numerics/test_elementary.py has it.
 TAIL = (
     0.44083023746897676,
     -0.06161075975285123,
@@ -105,6 +104,15 @@ def exp(x: Operand) -> Operand:
     return select(x > EXP_MAX, math.inf, scaled)
 
 
+def exp_of_negative(x: Operand) -> Operand:
+    """e**x for x <= 0, with the bits of `exp`: of the two factors of 2**k, 2**-128 is fixed, and only it can round."""
+    y = select(x < EXP_MIN, EXP_MIN, x)
+    shifted = y * LOG2_E + ROUNDER
+    k = shifted - ROUNDER
+    r = (y - k * LN2_HIGH) - k * LN2_LOW
+    return ((1.0 + expm1_series(r)) * power_of_two(shifted + 128.0)) * (1 / 340282366920938463463374607431768211456)
+
+
 def expm1(x: Operand) -> Operand:
     """e**x - 1 (-0 for -0), computed as 2**k (e**r - 1) + (2**k - 1) with x = k ln 2 + r. Error below 2.5 ulp."""
     y = select(x > EXP_MAX, EXP_MAX, select(x < -40.0, -40.0, x))  # e**-40 - 1 rounds to -1
@@ -160,19 +168,18 @@ def log_of_sum(x: Operand) -> Operand:
 
 def softplus(x: Operand) -> Operand:
     """ln(1 + e**x), finite for every finite x. Error below 2.5 ulp."""
-    return select(x < 0.0, 0.0, x) + log1p_unit(exp(-abs(x)))
+    return select(x < 0.0, 0.0, x) + log1p_unit(exp_of_negative(-abs(x)))
 
 
 def sigmoid(x: Operand) -> Operand:
     """1 / (1 + e**-x). Error below 2.5 ulp."""
-    e = exp(-abs(x))
+    e = exp_of_negative(-abs(x))
     return select(x < 0.0, e, 1.0) / (e + 1.0)
 
 
 def tanh(x: Operand) -> Operand:
     """tanh x, computed as t / (t + 2) with t = e**(2 |x|) - 1 and the sign of x. Error below 2.5 ulp."""
-    y = abs(x)
-    y = select(y > 22.0, 22.0, y) * 2.0  # tanh 22 rounds to 1
+    y = select(abs(x) > 22.0, 22.0, abs(x)) * 2.0  # tanh 22 rounds to 1
     k = (y * LOG2_E + ROUNDER) - ROUNDER
     r = (y - k * LN2_HIGH) - k * LN2_LOW
     scale = power_of_two(k + ROUNDER)

@@ -5,17 +5,23 @@ from typing import Any
 from numba import njit
 
 from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
-from pipeline.numerics.tiles import TILE, biased_product_strip, lane_sums_strip, scaled_product_strip
-
-STRIP = TILE[0]  # rows
+from pipeline.numerics.tiles import TILE, emit_lane_sums, emit_product, strip
 
 
-def strip_by_strip(strip: Any) -> Any:
-    """A compiled function run(...) that applies `strip` to horizontal strips of nearly equal height.
+@njit
+def strip_height(n_rows: int) -> int:
+    """The number of rows of each horizontal strip but the last: at most TILE[0], and nearly equal for all strips."""
+    n_strips = max(1, (n_rows + TILE[0] - 1) // TILE[0])
+    return max(1, (n_rows + n_strips - 1) // n_strips)
 
-    It computes Z = W A + b or Z = (W A) * Z for W (n_rows, n_terms) with any row and column strides, and A and Z of
-    n_blocks blocks of eight samples. Addresses are in bytes, strides in doubles.
+
+def product(scaled: bool, function: Any = None) -> Any:
+    """A compiled function that computes Z = f(W A + b), or Z = (W A) * f(Z) if `scaled`, with f(x) = x by default.
+
+    W is (n_rows, n_terms) with any row and column strides; A and Z have n_blocks blocks of eight samples. Addresses are
+    in bytes, strides in doubles. Horizontal strips of nearly equal height are computed one after another.
     """
+    product_strip = strip(emit_product(scaled, function), 8)
 
     @njit
     def run(
@@ -30,25 +36,35 @@ def strip_by_strip(strip: Any) -> Any:
         Z_step: int,
         n_blocks: int,
     ) -> None:
-        n_strips = (n_rows + STRIP - 1) // STRIP
-        for s in range(n_strips):
-            i = s * n_rows // n_strips
-            rows = (s + 1) * n_rows // n_strips - i
+        height = strip_height(n_rows)
+        for i in range(0, n_rows, height):
+            rows = min(height, n_rows - i)
             w, z = W + DOUBLE * i * row_step, Z + DOUBLE * i * Z_step
-            strip(rows, n_blocks, (w, row_step, term_step, n_terms, A, A_step, z, Z_step))
+            product_strip(rows, n_blocks, (w, row_step, term_step, n_terms, A, A_step, z, Z_step))
 
     return run
 
 
-biased_product, scaled_product = strip_by_strip(biased_product_strip), strip_by_strip(scaled_product_strip)
+biased_product, scaled_product = product(scaled=False), product(scaled=True)
 
 
-@njit
-def lane_sums(D: int, D_step: int, n_rows: int, A: int, A_step: int, n_columns: int, n_blocks: int, G: int) -> None:
-    """Add D A', as eight lanes per entry, to G (n_rows, n_columns, 8)."""
-    n_strips = (n_rows + STRIP - 1) // STRIP
-    for s in range(n_strips):
-        i = s * n_rows // n_strips
-        rows = (s + 1) * n_rows // n_strips - i
-        d, g = D + DOUBLE * i * D_step, G + BLOCK * i * n_columns
-        lane_sums_strip(rows, n_columns, (d, D_step, A, A_step, n_blocks, g, LANES * n_columns))
+def sums_over_samples(with_bias: bool) -> Any:
+    """A compiled function that adds D A', as eight lanes per entry, to G (n_rows, n_columns, 8).
+
+    If `with_bias`, G is (n_rows, n_columns + 1, 8), and the sums of D are added to its last column.
+    """
+    sums_strip = strip(emit_lane_sums(False), 7, emit_lane_sums(True) if with_bias else None)
+    width = int(with_bias)
+
+    @njit
+    def run(D: int, D_step: int, n_rows: int, A: int, A_step: int, n_columns: int, n_blocks: int, G: int) -> None:
+        height, G_step = strip_height(n_rows), n_columns + width
+        for i in range(0, n_rows, height):
+            rows = min(height, n_rows - i)
+            d, g = D + DOUBLE * i * D_step, G + BLOCK * i * G_step
+            sums_strip(rows, n_columns, (d, D_step, A, A_step, n_blocks, g, LANES * G_step))
+
+    return run
+
+
+lane_sums, lane_sums_with_bias = sums_over_samples(with_bias=False), sums_over_samples(with_bias=True)

@@ -1,14 +1,15 @@
-"""A Numba type for vectors of eight doubles, so that one source serves both NumPy and the compiled kernel.
+"""Numba types for vectors of doubles, so that one source serves both NumPy and the compiled kernel.
 
 `elementary` and `activations` use only the four arithmetic operators, comparisons, abs, and the primitives `select`,
-`copysign` and `power_of_two`. This module implements these for the LLVM vector <8 x double>, which LLVM lowers to the
-vector width of the processor (eight, four, two lanes or one) with the same bits. Operations carry no fast-math flag, so
-LLVM neither reorders nor fuses them.
+`copysign` and `power_of_two`. This module implements these for LLVM's vectors, <8 x double> for the eight lanes of a
+sum, which LLVM lowers to the vector width of the processor (eight, four, two lanes or one) with the same bits.
+Operations carry no fast-math flag, so LLVM neither reorders nor fuses them. LLVM divides each operation on a wider
+vector into several instructions that do not depend on each other, so that one need not wait for another's result.
 """
 
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -20,44 +21,58 @@ from pipeline.numerics import elementary
 from pipeline.numerics.sums import LANES
 
 DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
-BITS = ir.VectorType(ir.IntType(64), LANES)
 
 
 class Lanes(types.Type):
-    """The Numba type of eight float64 values."""
+    """The Numba type of `count` float64 values."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(name=f"lanes{count}")
+        self.count = count
 
 
 class Mask(types.Type):
-    """The Numba type of eight truth values, the result of a comparison of lanes."""
+    """The Numba type of `count` truth values, the result of a comparison of lanes."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(name=f"mask{count}")
+        self.count = count
 
 
 PRIMITIVES = (elementary.select, elementary.copysign, elementary.power_of_two)
 
-lanes, mask = Lanes(name="lanes"), Mask(name="mask")
+lanes = Lanes(LANES)
 
 
 @register_model(Lanes)
 class LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, fe_type: Any) -> None:
-        super().__init__(manager, fe_type, DOUBLES)
+        super().__init__(manager, fe_type, ir.VectorType(ir.DoubleType(), fe_type.count))
 
 
 @register_model(Mask)
 class MaskModel(models.PrimitiveModel):
     def __init__(self, manager: Any, fe_type: Any) -> None:
-        super().__init__(manager, fe_type, ir.VectorType(ir.IntType(1), LANES))
+        super().__init__(manager, fe_type, ir.VectorType(ir.IntType(1), fe_type.count))
 
 
-def spread(builder: Any, scalar: Any) -> Any:
-    """Emit a vector with the double `scalar` in every lane."""
-    first = builder.insert_element(ir.Constant(DOUBLES, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-    order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(first, ir.Constant(DOUBLES, ir.Undefined), order)
+def spread(builder: Any, scalar: Any, count: int = LANES) -> Any:
+    """Emit a vector with the double `scalar` in each of `count` lanes."""
+    undefined = ir.Constant(ir.VectorType(ir.DoubleType(), count), ir.Undefined)
+    first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), count), [0] * count))
 
 
-def as_lanes(context: Any, builder: Any, value: Any, kind: Any) -> Any:
-    """Emit `value` of Numba type `kind` as <8 x double>; a number is broadcast to all lanes."""
-    return value if kind == lanes else spread(builder, context.cast(builder, value, kind, types.float64))
+def as_vector(context: Any, builder: Any, value: Any, kind: Any, count: int) -> Any:
+    """Emit `value` of Numba type `kind` as a vector; a number is broadcast to `count` lanes."""
+    if isinstance(kind, types.Number):
+        return spread(builder, context.cast(builder, value, kind, types.float64), count)
+    return value
+
+
+def count_of(kinds: Sequence[Any]) -> int:
+    """The number of lanes of the vectors among Numba types; eight if all are numbers."""
+    return max((kind.count for kind in kinds if isinstance(kind, Lanes | Mask)), default=LANES)
 
 
 def lanes_intrinsics(result: Any, emit: Callable[..., Any]) -> Any:
@@ -67,11 +82,9 @@ def lanes_intrinsics(result: Any, emit: Callable[..., Any]) -> Any:
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        vectors = [
-            value if kind == mask else as_lanes(context, builder, value, kind)
-            for value, kind in zip(arguments, signature.args, strict=True)
-        ]
-        return emit(builder, *vectors)
+        count = count_of(signature.args)
+        pairs = zip(arguments, signature.args, strict=True)
+        return emit(builder, *(as_vector(context, builder, value, kind, count) for value, kind in pairs))
 
     # One function per number of arguments: Numba takes that number from the Python signature.
     @intrinsic
@@ -93,8 +106,9 @@ def llvm_function(name: str) -> Callable[..., Any]:
     """A function that emits a call of the LLVM intrinsic `name` for vectors of doubles."""
 
     def emit(builder: Any, *vectors: Any) -> Any:
-        kind = ir.FunctionType(DOUBLES, [DOUBLES] * len(vectors))
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f64")
+        kind = vectors[0].type
+        whole = f"llvm.{name}.v{kind.count}f64"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(vectors)), whole)
         return builder.call(function, vectors)
 
     return emit
@@ -102,9 +116,10 @@ def llvm_function(name: str) -> Callable[..., Any]:
 
 def shift_to_exponent(builder: Any, vector: Any) -> Any:
     """Emit `elementary.power_of_two` for a vector."""
-    bits = builder.bitcast(vector, BITS)
-    exponent = builder.add(bits, ir.Constant(BITS, [1023] * LANES))
-    return builder.bitcast(builder.shl(exponent, ir.Constant(BITS, [52] * LANES)), DOUBLES)
+    count = vector.type.count
+    bits = ir.VectorType(ir.IntType(64), count)
+    exponent = builder.add(builder.bitcast(vector, bits), ir.Constant(bits, [1023] * count))
+    return builder.bitcast(builder.shl(exponent, ir.Constant(bits, [52] * count)), vector.type)
 
 
 def is_lanes(kind: Any) -> bool:
@@ -114,16 +129,21 @@ def is_lanes(kind: Any) -> bool:
 
 def unary(function: Any, emit: Callable[..., Any]) -> None:
     """Register the implementation of a function of one argument for lanes."""
-    intrinsics = lanes_intrinsics(lanes, emit)[1]
+    intrinsics = lanes_intrinsics(same_count(Lanes), emit)[1]
 
     @overload(function, strict=False)
     def of_lanes(x: Any) -> Any:
         return (lambda x: intrinsics(x)) if is_lanes(x) else None
 
 
-def define_binary(function: Any, emit: Callable[..., Any], result: Any = lanes) -> None:
+def same_count(kind: Any) -> Callable[..., Any]:
+    """The signatures whose result is of the class `kind`, with as many lanes as the arguments."""
+    return lambda *kinds: kind(count_of(kinds))(*kinds)
+
+
+def define_binary(function: Any, emit: Callable[..., Any], result: Any = Lanes) -> None:
     """Register the implementation of a function of two arguments, lanes or numbers, at least one of them lanes."""
-    intrinsics = lanes_intrinsics(result, emit)[2]
+    intrinsics = lanes_intrinsics(same_count(result), emit)[2]
 
     @overload(function, strict=False)
     def of_lanes(x: Any, y: Any) -> Any:
@@ -161,13 +181,15 @@ def register_types() -> None:
     }.items():
         define_binary(function, lambda builder, x, y, sign=sign: getattr(builder, sign)(x, y))
     for sign, function in {"<": operator.lt, ">": operator.gt}.items():
-        define_binary(function, lambda builder, x, y, sign=sign: builder.fcmp_ordered(sign, x, y), mask)
+        define_binary(function, lambda builder, x, y, sign=sign: builder.fcmp_ordered(sign, x, y), Mask)
     unary(operator.neg, lambda builder, x: builder.fneg(x))
     unary(abs, llvm_function("fabs"))
     unary(elementary.power_of_two, shift_to_exponent)
     define_binary(elementary.copysign, llvm_function("copysign"))
 
-    choose = lanes_intrinsics(lanes, lambda builder, condition, yes, no: builder.select(condition, yes, no))[3]
+    choose = lanes_intrinsics(
+        same_count(Lanes), lambda builder, condition, yes, no: builder.select(condition, yes, no)
+    )[3]
 
     @overload(elementary.select, strict=False)
     def of_lanes(condition: Any, yes: Any, no: Any) -> Any:

@@ -14,13 +14,15 @@ from numba import types
 from numba.core import config
 from numba.extending import intrinsic
 
-from pipeline.numerics.simd import DOUBLES, lanes, spread
-from pipeline.numerics.sums import LANES
+from pipeline.numerics.simd import DOUBLES, Lanes, lanes, spread
+from pipeline.numerics.sums import DOUBLE, LANES
 
 INDEX = ir.IntType(64)
 OTHER_PROCESSOR = config.CPU_NAME or config.CPU_FEATURES is not None  # Numba compiles for another processor than this
 # Rows and columns of a tile, whose sums fill the registers: 32 of eight lanes with AVX-512, otherwise 16 or 32 shorter.
-TILE = (6, 4) if not OTHER_PROCESSOR and llvmlite.binding.get_host_cpu_features().get("avx512f") else (3, 2)
+LARGE = not OTHER_PROCESSOR and llvmlite.binding.get_host_cpu_features().get("avx512f")
+TILE = (6, 4) if LARGE else (3, 2)
+WIDE = 8 * LANES if LARGE else 2 * LANES  # lanes of a vector on which activations are computed
 
 
 def ir_constant(value: int) -> Any:
@@ -33,26 +35,33 @@ def double_at(builder: Any, address: Any, offset: Any) -> Any:
     return builder.gep(builder.inttoptr(address, ir.DoubleType().as_pointer()), [offset])
 
 
-def load_lanes(builder: Any, address: Any, offset: Any) -> Any:
-    """Emit a load of the eight doubles `offset` doubles after `address`."""
-    vector = builder.load(builder.bitcast(double_at(builder, address, offset), DOUBLES.as_pointer()))
-    vector.align = LANES  # bytes: the alignment of a double
+def load_lanes(builder: Any, address: Any, offset: Any, count: int = LANES) -> Any:
+    """Emit a load of the `count` doubles `offset` doubles after `address`."""
+    kind = ir.VectorType(ir.DoubleType(), count)
+    vector = builder.load(builder.bitcast(double_at(builder, address, offset), kind.as_pointer()))
+    vector.align = DOUBLE
     return vector
 
 
 def store_lanes(builder: Any, vector: Any, address: Any, offset: Any) -> None:
-    """Emit a store of eight doubles `offset` doubles after `address`."""
-    builder.store(vector, builder.bitcast(double_at(builder, address, offset), DOUBLES.as_pointer()), align=LANES)
+    """Emit a store of a vector `offset` doubles after `address`."""
+    builder.store(vector, builder.bitcast(double_at(builder, address, offset), vector.type.as_pointer()), align=DOUBLE)
 
 
-@intrinsic
-def load_vector(typing_context: Any, address: Any, offset: Any) -> Any:
-    """Load the lanes `offset` doubles after `address`."""
+def loader(count: int) -> Any:
+    """An intrinsic (address, offset) that loads the `count` lanes `offset` doubles after `address`."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return load_lanes(builder, *arguments)
+    @intrinsic
+    def load(typing_context: Any, address: Any, offset: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return load_lanes(builder, arguments[0], arguments[1], count)
 
-    return lanes(types.intp, types.intp), codegen
+        return Lanes(count)(types.intp, types.intp), codegen
+
+    return load
+
+
+load_vector, load_wide = loader(LANES), loader(WIDE)
 
 
 @intrinsic
@@ -63,7 +72,7 @@ def store(typing_context: Any, value: Any, address: Any, offset: Any) -> Any:
         store_lanes(builder, *arguments)
         return context.get_dummy_value()
 
-    return types.none(lanes, types.intp, types.intp), codegen
+    return types.none(value, types.intp, types.intp), codegen
 
 
 @intrinsic
@@ -128,13 +137,14 @@ def lane_numbers(order: Sequence[int]) -> Any:
     return ir.Constant(ir.VectorType(ir.IntType(32), LANES), list(order))
 
 
-Emit = Callable[[Any, int, int, Any, Sequence[Any]], None]
+Emit = Callable[[Any, Any, int, int, Any, Sequence[Any]], None]
 
 
-def strip(emit: Emit, n_arguments: int) -> Any:
+def strip(emit: Emit, n_arguments: int, emit_last: Emit | None = None) -> Any:
     """An intrinsic (n_rows, n_columns, arguments) for a strip of tiles, at most TILE[0] rows high.
 
-    `emit(builder, rows, columns, start, arguments)` emits one tile, whose first column is `start`.
+    `emit(context, builder, rows, columns, start, arguments)` emits one tile, whose first column is `start`. If
+    `emit_last` is given, it emits the last tile, which has fewer columns than others, possibly none.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -143,15 +153,15 @@ def strip(emit: Emit, n_arguments: int) -> Any:
         n_whole = builder.udiv(n_columns, ir_constant(TILE[1]))
         rest = builder.mul(n_whole, ir_constant(TILE[1]))
         n_rest = builder.sub(n_columns, rest)
-        for rows in switch_cases(builder, n_rows, TILE[0]):
+        for rows in switch_cases(builder, n_rows, range(1, TILE[0] + 1)):
 
             def whole(tile: Any, sums: Sequence[Any], rows: int = rows) -> list[Any]:
-                emit(builder, rows, TILE[1], builder.mul(tile, ir_constant(TILE[1])), arguments)
+                emit(context, builder, rows, TILE[1], builder.mul(tile, ir_constant(TILE[1])), arguments)
                 return []
 
             loop(builder, ir_constant(0), n_whole, [], whole)
-            for columns in switch_cases(builder, n_rest, TILE[1] - 1):
-                emit(builder, rows, columns, rest, arguments)
+            for columns in switch_cases(builder, n_rest, range(0 if emit_last else 1, TILE[1])):
+                (emit_last or emit)(context, builder, rows, columns, rest, arguments)
         return context.get_dummy_value()
 
     @intrinsic
@@ -161,11 +171,11 @@ def strip(emit: Emit, n_arguments: int) -> Any:
     return tiles
 
 
-def switch_cases(builder: Any, number: Any, largest: int) -> Iterator[int]:
-    """Emit a switch: code emitted while the iterator yields k, for k = 1 ... `largest`, runs if `number` equals k."""
+def switch_cases(builder: Any, number: Any, cases: Sequence[int]) -> Iterator[int]:
+    """Emit a switch: code emitted while the iterator yields k, one of `cases`, runs if `number` equals k."""
     end = builder.append_basic_block("end")
     chosen = builder.switch(number, end)
-    for case in range(1, largest + 1):
+    for case in cases:
         block = builder.append_basic_block(f"case_{case}")
         chosen.add_case(ir_constant(case), block)
         builder.position_at_end(block)
@@ -198,13 +208,17 @@ def loop(
     return sums
 
 
-def emit_product(scaled: bool) -> Emit:
+def emit_product(scaled: bool, function: Any = None) -> Emit:
     """A function that emits Z[i, b] = W[i, 0] A[0, b] + W[i, 1] A[1, b] + ... over n terms for one tile.
 
-    If `scaled`, the sum is multiplied by the previous Z[i, b]; otherwise the bias W[i, n] is added.
+    If `scaled`, the sum is multiplied by the previous Z[i, b], or its `function`; otherwise the bias W[i, n] is added,
+    and Z is the `function` of this. A function has one argument, eight lanes, and returns as many.
     """
 
-    def emit(builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
+    def apply(context: Any, builder: Any, value: Any) -> Any:
+        return context.compile_internal(builder, function, lanes(lanes), [value]) if function else value
+
+    def emit(context: Any, builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
         W, row_step, term_step, n_terms, A, A_step, Z, Z_step = arguments
         first = builder.mul(start, ir_constant(LANES))
 
@@ -229,35 +243,40 @@ def emit_product(scaled: bool) -> Emit:
         for index, total in enumerate(sums):
             i, b = divmod(index, columns)
             place = builder.add(builder.add(first, builder.mul(ir_constant(i), Z_step)), ir_constant(LANES * b))
-            value = builder.fmul(total, load_lanes(builder, Z, place)) if scaled else builder.fadd(total, biases[i])
+            if scaled:
+                value = builder.fmul(total, apply(context, builder, load_lanes(builder, Z, place)))
+            else:
+                value = apply(context, builder, builder.fadd(total, biases[i]))
             store_lanes(builder, value, Z, place)
 
     return emit
 
 
-def emit_lane_sums(builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
-    """Emit G[i, j] += D[i, 0] A[j, 0] + D[i, 1] A[j, 1] + ... for one tile, lane by lane; G[i, j] has eight lanes."""
-    D, D_step, A, A_step, n_blocks, G, G_step = arguments
-    first = builder.mul(start, ir_constant(LANES))
-    places = [
-        builder.add(builder.add(first, builder.mul(ir_constant(i), G_step)), ir_constant(LANES * j))
-        for i in range(rows)
-        for j in range(columns)
-    ]
+def emit_lane_sums(with_bias: bool) -> Emit:
+    """A function that emits G[i, j] += D[i, 0] A[j, 0] + D[i, 1] A[j, 1] + ... for one tile, lane by lane.
 
-    def body(block: Any, sums: Sequence[Any]) -> list[Any]:
-        place = builder.mul(block, ir_constant(LANES))
-        a_rows = [builder.add(start, ir_constant(j)) for j in range(columns)]
-        d = [load_lanes(builder, D, builder.add(place, builder.mul(ir_constant(i), D_step))) for i in range(rows)]
-        a = [load_lanes(builder, A, builder.add(place, builder.mul(row, A_step))) for row in a_rows]
-        terms = [builder.fmul(x, y) for x in d for y in a]
-        return [builder.fadd(total, term) for total, term in zip(sums, terms, strict=True)]
+    G[i, j] has eight lanes. If `with_bias`, the column after those of the tile is the sum of D[i, 0], D[i, 1], ...
+    """
 
-    sums = loop(builder, ir_constant(0), n_blocks, [load_lanes(builder, G, place) for place in places], body)
-    for place, total in zip(places, sums, strict=True):
-        store_lanes(builder, total, G, place)
+    def emit(context: Any, builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
+        D, D_step, A, A_step, n_blocks, G, G_step = arguments
+        first = builder.mul(start, ir_constant(LANES))
+        places = [
+            builder.add(builder.add(first, builder.mul(ir_constant(i), G_step)), ir_constant(LANES * j))
+            for i in range(rows)
+            for j in range(columns + with_bias)
+        ]
 
+        def body(block: Any, sums: Sequence[Any]) -> list[Any]:
+            place = builder.mul(block, ir_constant(LANES))
+            a_rows = [builder.add(start, ir_constant(j)) for j in range(columns)]
+            d = [load_lanes(builder, D, builder.add(place, builder.mul(ir_constant(i), D_step))) for i in range(rows)]
+            a = [load_lanes(builder, A, builder.add(place, builder.mul(row, A_step))) for row in a_rows]
+            terms = [term for x in d for term in [*(builder.fmul(x, y) for y in a), *([x] if with_bias else [])]]
+            return [builder.fadd(total, term) for total, term in zip(sums, terms, strict=True)]
 
-biased_product_strip = strip(emit_product(scaled=False), 8)
-scaled_product_strip = strip(emit_product(scaled=True), 8)
-lane_sums_strip = strip(emit_lane_sums, 7)
+        sums = loop(builder, ir_constant(0), n_blocks, [load_lanes(builder, G, place) for place in places], body)
+        for place, total in zip(places, sums, strict=True):
+            store_lanes(builder, total, G, place)
+
+    return emit

@@ -132,3 +132,14 @@ def test_selu_keeps_mean_0_and_variance_1() -> None:
 def test_gelu_is_the_exact_one() -> None:
     """PyTorch's gelu(1) and not JAX's default 0.8411919906, the approximation by tanh."""
     assert abs(float(ACTIVATIONS["gelu"].phi(1.0)) - 0.8413447460685429) < 1e-15
+
+
+@pytest.mark.parametrize("name", [name for name, each in ACTIVATIONS.items() if not each.slope_needs_z])
+def test_the_slope_depends_on_phi_alone(name: str) -> None:
+    """The kernel, which then does not keep z, gives a in its place."""
+    activation = ACTIVATIONS[name]
+    z = np.concatenate([Z, [0.0, -0.0, 5e-324, -5e-324, 1.0, -1.0, 3.0, 6.0, np.nextafter(6.0, 0.0)]])
+    a = np.asarray(activation.phi(z))
+    expected = activation.slope(z, a).tobytes()
+    assert activation.slope(a, a).tobytes() == expected
+    assert activation.slope(np.full_like(z, np.nan), a).tobytes() == expected

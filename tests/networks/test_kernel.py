@@ -18,6 +18,7 @@ from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
+from pipeline.numerics.tiles import WIDE
 from pipeline.training import gradient_descent
 from tests.marks import slow
 from tests.sampling import bits, sample_models
@@ -141,6 +142,11 @@ def test_same_bits_where_it_is_chaotic() -> None:
     perturbed[0][0][:] = np.nextafter(perturbed[0][0], np.inf)
     moved = descend(kernel, perturbed, S, activations, 0.01, 1500)
     assert np.abs(moved[0][0] - slow[0][0]).max() > 1e-6
+
+
+def test_room_behind_arrays() -> None:
+    """The compiled functions of single elements read and write at most WIDE - 8 doubles behind the end of an array."""
+    assert kernel.SLACK >= WIDE
 
 
 def test_wide_and_deep_networks_and_many_chunks() -> None:

@@ -148,3 +148,12 @@ def test_coefficients_of_the_normal_tail() -> None:
         assert elementary.TAIL == tuple(float(c) for c in exact)
         for s in mpmath.linspace(-1, end, 200):
             assert abs(sum(c * s**j for j, c in enumerate(exact)) / tail(s) - 1) < 1e-17
+
+
+def test_exp_of_negative_has_the_bits_of_exp() -> None:
+    """Also where the result is subnormal or 0: there the final product of both rounds once, elsewhere not at all."""
+    x = -np.concatenate(
+        [abs(NEAR), rng.uniform(0, 750, 20000), rng.uniform(700, 746, 20000), [0.0, 745.13, 746, np.inf]]
+    )
+    assert elementary.exp_of_negative(x).tobytes() == elementary.exp(x).tobytes()
+    assert np.isnan(elementary.exp_of_negative(np.array([np.nan]))).all()
