@@ -249,6 +249,11 @@ MUTATIONS = (
         "page/content.py", "if value is not None and math.isfinite(value) else None", "if value is not None else None"
     ),
     Mutation("page/content.py", "part[place]", "part[0]"),
+    # replications
+    Mutation("replications/paper.py", "measured > most or math.isnan(measured)", "measured > most"),
+    Mutation("replications/paper.py", "measured < least or", "measured <= least or"),
+    Mutation("replications/run.py", '"failed": passed.count("False")', '"failed": 0'),
+    Mutation("replications/report.py", 'if row.passed == "False"', 'if row.passed == "no"'),
     # tracking
     Mutation(
         "tracking/publish.py",
