@@ -110,7 +110,7 @@ def test_every_initializer_is_named(name: str, n: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
-@pytest.mark.parametrize("n", [1, 2, 3, 12])
+@pytest.mark.parametrize("n", [1, 3, 12])
 def test_texts_can_be_read(name: str, n: int) -> None:
     assert unreadable(DRAWN[name](["x"] if n == 1 else MANY[:n])) == []
 
