@@ -1,6 +1,7 @@
 """Benchmark the kernel against other libraries in one process, in alternation, and write reports/benchmark.md.
 
-The comparison runs on one core, and all libraries are configured to use one thread.
+The comparison runs on one core, and all libraries are configured to use one thread. The report has each result beside
+that of the previous run, from reports/benchmark.csv, which is then replaced.
 """
 
 import importlib.metadata
@@ -20,8 +21,10 @@ if any(os.environ.get(key) != value for key, value in ONE_THREAD.items()) or len
 
 import numpy as np
 
+from benchmarks import previous
 from benchmarks.measure import best, flops, in_turns, peak, phases, processor, seconds, spread_of
 from benchmarks.peers import PEERS, compiled, installed, stacked_numpy
+from benchmarks.previous import Measured
 from pipeline.datasets import circles
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe, sample_parameters
@@ -32,7 +35,10 @@ from pipeline.training import gradient_descent
 
 SEED_NETWORK, SAMPLES = [2, 10, 5, 1], 300
 ROUNDS, ROUND = 9, 0.25  # rounds of a comparison, and seconds per peer in a round
-REPORT = Path("reports/benchmark.md")
+REPORT, PREVIOUS = Path("reports/benchmark.md"), Path("reports/benchmark.csv")
+ACTIVATIONS_MEASURED = ("relu", "tanh", "sigmoid", "gelu")
+
+Results = dict[str, Measured]
 
 
 def he(widths: Sequence[int], n_models: int) -> Parameters:
@@ -47,8 +53,8 @@ def cost(models: Parameters, X: Any, Y: Any) -> float:
     return float(reference.cost(parameters.take(models, [0]), reference.samples(X, Y), activations)[0])
 
 
-def comparison() -> tuple[list[str], float]:
-    """The Markdown table of all peers, each checked for the same cost first, and the kernel's seconds per step."""
+def comparison() -> tuple[list[str], Results]:
+    """The Markdown table of all peers, each checked for the same cost first, and their microseconds per step."""
     X, Y = circles(SAMPLES, 0.05, 1)
     expected = cost(compiled(he(SEED_NETWORK, 1), X, Y)(1000), X, Y)
     works: dict[str, Callable[[], object]] = {}
@@ -77,11 +83,11 @@ def comparison() -> tuple[list[str], float]:
     missing = [peer.name for peer in PEERS if peer.name not in step]
     if missing:
         lines += ["", f"Not measured, because not installed or not working here: {', '.join(missing)}."]
-    return lines, spread_of(own).median
+    return lines, {f"a step, {name}": Measured(spread_of(v).median * 1e6, "µs") for name, v in step.items()}
 
 
-def limit(step: float) -> list[str]:
-    """Markdown lines: the time of a step relative to the arithmetic limit, and its parts."""
+def limit(step: float) -> tuple[list[str], Results]:
+    """Markdown lines: the time of a step, in seconds, relative to the arithmetic limit, and its parts."""
     work, apart, fused = flops(SEED_NETWORK, SAMPLES), peak(fused=False), peak(fused=True)
     X, Y = circles(SAMPLES, 0.05, 1)
     parts = phases(he(SEED_NETWORK, 1), X, Y)
@@ -94,30 +100,45 @@ def limit(step: float) -> list[str]:
         "| part of a step | µs |",
         "|---|--:|",
     ]
-    return lines + [f"| {name} | {value * 1e6:.2f} |" for name, value in parts.items()]
+    results = {f"part of a step: {name}": Measured(value * 1e6, "µs") for name, value in parts.items()}
+    return lines + [f"| {name} | {value * 1e6:.2f} |" for name, value in parts.items()], results
 
 
-def two_cores() -> list[str]:
+def activations() -> tuple[list[str], Results]:
+    """A Markdown table: the time of a step with several activations."""
+    X, Y = circles(SAMPLES, 0.05, 1)
+    works: dict[str, Callable[[], object]] = {}
+    for name in ACTIVATIONS_MEASURED:
+        run = compiled(he(SEED_NETWORK, 1), X, Y, name)
+        run(10)
+        works[name] = partial(run, 10_000)
+    taken = {name: spread_of(values).median / 10_000 * 1e6 for name, values in in_turns(works, ROUNDS).items()}
+    lines = ["| activation | µs a step |", "|---|--:|", *(f"| {name} | {time:.2f} |" for name, time in taken.items())]
+    return lines, {f"a step with {name}": Measured(time, "µs") for name, time in taken.items()}
+
+
+def two_cores() -> tuple[list[str], Results]:
     """Markdown lines: the speed-up of training 80 models on two cores."""
     if not hasattr(os, "sched_setaffinity") or len(ALL_CORES) < 2:
-        return ["Not measured: this system has one core, or does not support CPU affinity."]
+        return ["Not measured: this system has one core, or does not support CPU affinity."], {}
     X, Y = circles(SAMPLES, 0.05, 1)
-    models, activations = he(SEED_NETWORK, 80), [ACTIVATIONS["relu"]] * 2
+    models, relu = he(SEED_NETWORK, 80), [ACTIVATIONS["relu"]] * 2
 
     def on(cores: set[int]) -> Callable[[], object]:
         def work() -> None:
             os.sched_setaffinity(0, cores)
-            gradient_descent.train(models, X, Y, activations, learning_rate=0.01, record_at=range(0, 2001, 100))
+            gradient_descent.train(models, X, Y, relu, learning_rate=0.01, record_at=range(0, 2001, 100))
 
         return work
 
     one, two = sorted(ALL_CORES)[:1], sorted(ALL_CORES)[:2]
     taken = in_turns({"one": on(set(one)), "two": on(set(two))}, ROUNDS)
     ratio = spread_of([a / b for a, b in zip(taken["one"], taken["two"], strict=True)])
-    return [f"Two cores are {ratio.median:.2f} times as fast as one ({ratio.low:.2f} to {ratio.high:.2f}), 80 models."]
+    line = f"Two cores are {ratio.median:.2f} times as fast as one ({ratio.low:.2f} to {ratio.high:.2f}), 80 models."
+    return [line], {"two cores, 80 models": Measured(ratio.median, "times one core")}
 
 
-def growth() -> list[str]:
+def growth() -> tuple[list[str], Results]:
     """Markdown tables: time of a step by number of models, width (also NumPy with BLAS), depth and samples."""
 
     def step(widths: Sequence[int], m: int, n_models: int = 1, prepare: Any = compiled) -> float:
@@ -126,26 +147,31 @@ def growth() -> list[str]:
         steps = max(1, int(0.1 / seconds(lambda: run(1))))
         return best(lambda: run(steps), 3) / steps
 
+    results: Results = {}
     lines = ["| models | µs a step | µs a step a model |", "|--:|--:|--:|"]
     for n in (1, 10, 100, 1000):
         time = step(SEED_NETWORK, SAMPLES, n) * 1e6
         lines.append(f"| {n:,} | {time:,.1f} | {time / n:.2f} |")
+        results[f"a step, {n:,} models"] = Measured(time, "µs")
     lines += ["", "| two hidden layers of | µs a step | billion flops a second | NumPy with BLAS, µs | ratio |"]
     lines += ["|--:|--:|--:|--:|--:|"]
     for width in (10, 32, 64, 128, 256):
         widths = [2, width, width, 1]
         time, numpys = step(widths, 1000), step(widths, 1000, prepare=stacked_numpy)
         rate = flops(widths, 1000) / time / 1e9
+        results[f"a step, two layers of {width}"] = Measured(time * 1e6, "µs")
         lines.append(f"| {width} | {time * 1e6:,.1f} | {rate:.0f} | {numpys * 1e6:,.1f} | {time / numpys:.2f} |")
     lines += ["", "| hidden layers of 10 units | µs a step | µs a layer |", "|--:|--:|--:|"]
     for depth in (2, 5, 10, 20, 50):
         time = step([2, *[10] * depth, 1], SAMPLES) * 1e6
         lines.append(f"| {depth} | {time:,.1f} | {time / depth:.2f} |")
+        results[f"a step, {depth} layers of 10"] = Measured(time, "µs")
     lines += ["", "| samples | µs a step | ns a sample |", "|--:|--:|--:|"]
     for m in (100, 1000, 10_000, 100_000):
         time = step(SEED_NETWORK, m) * 1e6
         lines.append(f"| {m:,} | {time:,.1f} | {time / m * 1e3:.1f} |")
-    return lines
+        results[f"a step, {m:,} samples"] = Measured(time, "µs")
+    return lines, results
 
 
 def versions() -> str:
@@ -164,7 +190,14 @@ def main() -> None:
     """Run all benchmarks, print the report and write it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(ALL_CORES)[:1])
-    peers, step = comparison()
+    peers, results = comparison()
+    distance, parts_of_step = limit(results[f"a step, {PEERS[0].name}"].value / 1e6)
+    others, by_activation = activations()
+    cores, on_two = two_cores()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(ALL_CORES)[:1])
+    sizes, by_size = growth()
+    results |= parts_of_step | by_activation | on_two | by_size
     parts = [
         "# How fast the kernel is",
         f"Written by `make benchmark` on one core of: {processor()}; {versions()}.",
@@ -173,18 +206,21 @@ def main() -> None:
         f"peers reach this kernel's cost after 1,000 steps to 1e-9. {ROUNDS} rounds, in turns; median, least and most.",
         "\n".join(peers),
         "## How far from the limit",
-        "\n".join(limit(step)),
+        "\n".join(distance),
+        "## Activations",
+        "\n".join(others),
         "## Cores",
-        "\n".join(two_cores()),
+        "\n".join(cores),
         "## Growth",
+        "\n".join(sizes),
+        "## Beside the previous run",
+        previous.beside(PREVIOUS, results),
     ]
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(ALL_CORES)[:1])
-    parts.append("\n".join(growth()))
     text = "\n\n".join(parts) + "\n"
     part = REPORT.with_name(f"{REPORT.name}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(REPORT)
+    previous.write(PREVIOUS, results)
     print(text)
 
 

@@ -28,9 +28,9 @@ class Peer(NamedTuple):
     needs: str = "numpy"
 
 
-def compiled(models: Parameters, X: Any, Y: Any) -> Callable[[int], Parameters]:
-    """The kernel of this project."""
-    batch, activations = [reference.samples(X, Y)], [ACTIVATIONS["relu"]] * (len(models) - 1)
+def compiled(models: Parameters, X: Any, Y: Any, name: str = "relu") -> Callable[[int], Parameters]:
+    """The kernel of this project, with the activation of this name."""
+    batch, activations = [reference.samples(X, Y)], [ACTIVATIONS[name]] * (len(models) - 1)
     start, rule = reference.at_rest(models), reference.UpdateRule(RATE)
     return lambda steps: kernel.descend(start, batch, activations, rule, steps).parameters
 

@@ -216,6 +216,8 @@ MUTATIONS = (
         'f"z{l}" for l in range(1, n_layers)',
     ),
     Mutation("figures/plane.py", "math.ceil(2.04", "math.floor(2.04"),
+    # replications
+    Mutation("replications/networks.py", "fan_in) * recipe.gain", "fan_in)"),
     # reporting
     Mutation("reporting/markdown.py", "max(", "min("),
     Mutation("reporting/remarks.py", "EQUAL = 0.001", "EQUAL = 0.1"),
@@ -247,6 +249,11 @@ MUTATIONS = (
         "page/content.py", "if value is not None and math.isfinite(value) else None", "if value is not None else None"
     ),
     Mutation("page/content.py", "part[place]", "part[0]"),
+    # replications
+    Mutation("replications/paper.py", "measured > most or math.isnan(measured)", "measured > most"),
+    Mutation("replications/paper.py", "measured < least or", "measured <= least or"),
+    Mutation("replications/run.py", '"failed": passed.count("False")', '"failed": 0'),
+    Mutation("replications/report.py", 'if row.passed == "False"', 'if row.passed == "no"'),
     # tracking
     Mutation(
         "tracking/publish.py",

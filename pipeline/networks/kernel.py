@@ -48,7 +48,7 @@ compiled = machine_code.Library("pipeline.networks.kernel_passes", entry_points)
 class Prepared(NamedTuple):
     """The arguments of a compiled call; holds references to all buffers whose addresses are passed."""
 
-    packed: Array  # (models, n_parameters), layer by layer the matrix [W b] in row-major order
+    packed: Array  # (models, n_parameters), see `pack`
     X: Array  # (n_0, m)
     Y: Array
     weight: Array
@@ -78,7 +78,7 @@ def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Seq
     layers, n_parameters = [], 0
     for (n_in, n_out), code in zip(pairwise(widths), [*codes, -1], strict=True):
         layers.append([n_in, n_out, n_parameters, 0, 0, code])
-        n_parameters += n_out * (n_in + 1)
+        n_parameters += -(-n_out * (n_in + 1) // LANES) * LANES
     place = LANES * n_parameters
     for layer, needs in zip(layers, [*needs_z, False], strict=True):
         size = LANES * chunk * layer[1] + SLACK
@@ -98,8 +98,8 @@ def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Seq
 
 
 def pack(parameters: Parameters) -> Array:
-    """Parameters as (models, n_parameters): layer by layer the matrix [W b] in row-major order."""
-    layers = [np.concatenate([W, b], axis=2).reshape(len(W), -1) for W, b in parameters]
+    """Parameters as (models, n_parameters): of each layer the matrix [W b] in row-major order, padded by `sums.pad`."""
+    layers = [pad(np.concatenate([W, b], axis=2).reshape(len(W), -1)) for W, b in parameters]
     return np.concatenate(layers, axis=1)
 
 
@@ -110,7 +110,7 @@ def unpack(packed: Array, like: Parameters) -> Parameters:
         stop = start + W[0].size + b[0].size
         both = packed[:, start:stop].reshape(len(W), b.shape[1], -1)
         layers.append((both[:, :, :-1].copy(), both[:, :, -1:].copy()))
-        start = stop
+        start = -(-stop // LANES) * LANES
     return layers
 
 

@@ -30,7 +30,6 @@ from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
 from pipeline.numerics.tiles import (
     WIDE,
     eight_totals,
-    load_double,
     load_integer,
     load_vector,
     load_wide,
@@ -68,22 +67,16 @@ def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: int, 
 
 @njit
 def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, momentum: float) -> None:
-    """One step of gradient descent, with momentum if > 0, from the lanes of the gradient in `sums`."""
-    n_whole = n_parameters // LANES * LANES
-    for k in range(0, n_whole, LANES):
+    """One step of gradient descent, with momentum if > 0, from the lanes of the gradient in `sums`.
+
+    The parameters of a layer are padded to whole vectors; the values of the padding are not used.
+    """
+    for k in range(0, n_parameters, LANES):
         step = eight_totals(sums, LANES * k)
         if momentum > 0.0:
             step = momentum * load_vector(V, k) + step
             store(step, V, k)
         store(load_vector(P, k) - learning_rate * step, P, k)
-    if n_whole < n_parameters:  # the vectors behind the end are those of other arrays, and their totals are not used
-        store(eight_totals(sums, LANES * n_whole), sums, LANES * n_whole)
-    for k in range(n_whole, n_parameters):
-        gradient = load_double(sums, LANES * n_whole + k - n_whole)
-        if momentum > 0.0:
-            gradient = momentum * load_double(V, k) + gradient
-            store_double(gradient, V, k)
-        store_double(load_double(P, k) - learning_rate * gradient, P, k)
 
 
 @njit

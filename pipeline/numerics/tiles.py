@@ -76,16 +76,6 @@ def store(typing_context: Any, value: Any, address: Any, offset: Any) -> Any:
 
 
 @intrinsic
-def load_double(typing_context: Any, address: Any, offset: Any) -> Any:
-    """Load the double `offset` doubles after `address`."""
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(double_at(builder, *arguments))
-
-    return types.float64(types.intp, types.intp), codegen
-
-
-@intrinsic
 def load_integer(typing_context: Any, address: Any, offset: Any) -> Any:
     """Load the integer of 64 bits `offset` integers after `address`."""
 

@@ -114,15 +114,9 @@ def result_run(inputs: Inputs) -> Run:
         report += "\n\n#" + "\n\n".join(audit.split("\n\n")[:2])
     content = digest_of([(path.as_posix(), file_digest(path)) for path in files])
     files += [path for path in (Path("params.yaml"), Path("dvc.lock")) if path.is_file()]
-    return Run(
-        provenance.name(inputs.leaves, inputs.committed),
-        identity,
-        cut(inputs.leaves),
-        {"mlflow.note.content": report} | provenance.origin(),
-        metrics,
-        content,
-        lambda folder: Details(files=[(path, path.as_posix()) for path in files], data=inputs.data),
-    )
+    details = Details(files=[(path, path.as_posix()) for path in files], data=inputs.data)
+    name, tags = provenance.name(inputs.leaves, inputs.committed), {"mlflow.note.content": report} | provenance.origin()
+    return Run(name, identity, cut(inputs.leaves), tags, metrics, content, lambda folder: details)
 
 
 def first_sections(report: str) -> str:
@@ -174,15 +168,8 @@ def initializer_runs(inputs: Inputs) -> Iterator[Run]:
         tags = {each: str(row[each]) for each in COUNTED}
         files = [trained.RUNS / name / file for file in ("weights.npz", "costs.csv")]
         identity = digest_of(params, tags, metrics, [file_digest(path) for path in files])
-        yield Run(
-            f"{name}{difference(inputs, name)}",
-            identity,
-            params,
-            tags,
-            metrics,
-            "",
-            functools.partial(initializer_details, P, name, band),
-        )
+        details = functools.partial(initializer_details, P, name, band)
+        yield Run(f"{name}{difference(inputs, name)}", identity, params, tags, metrics, "", details)
 
 
 def initializer_details(P: schema.Params, name: str, band: pd.DataFrame, folder: Path) -> Details:

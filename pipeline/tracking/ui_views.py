@@ -100,13 +100,8 @@ def initializer_views(latest: str, reference: str) -> dict[str, View]:
     quartiles = ("cost_median", "cost_q25", "cost_q75")
     charts = [line("cost: median", ["cost_median"]), images("costs"), line("cost: quartiles", quartiles)]
     charts += [bar(key) for key in NUMBERS]
-    every = View(
-        f"{reference} in all results",
-        f"all settings of {reference}",
-        f'params.initializer = "{reference}"',
-        columns,
-        charts=charts,
-    )
+    of_reference = f'params.initializer = "{reference}"'
+    every = View(f"{reference} in all results", f"all settings of {reference}", of_reference, columns, charts=charts)
     return {
         "latest": View("Latest result", "the newest result", contains(latest), columns, charts=charts),
         "reference": every,

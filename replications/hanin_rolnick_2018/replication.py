@@ -126,7 +126,7 @@ def draw(tables: dict[str, Any]) -> Figure:
     left.set_xlabel("sum of 1 / width over the layers")
     left.set_ylabel("standard deviation of $\\ln(|z_l|^2 / |z_0|^2)$")
     left.set_title("Fluctuation")
-    right.set_xlabel("$\\ln(‖z_L‖² / ‖z_0‖²)$")
+    right.set_xlabel("$\\ln(|z_L|^2 / |z_0|^2)$")
     right.set_ylabel("density")
     right.set_title("After the last layer")
     legend_above(

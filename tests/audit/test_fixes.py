@@ -134,7 +134,7 @@ def test_every_documented_law_has_its_name() -> None:
     )
     assert fixed("pytorch", "pytorch_linear") == "model.features[0].reset_parameters()"
     assert fixed("pytorch", "he_truncated_normal") == (  # sqrt(2 / 48) / .8796256610342398
-        "nn.init.trunc_normal_(model.features[0].weight, std=0.232058, a=-0.464116, b=0.464116)"
+        "nn.init.trunc_normal_(model.features[0].weight, mean=0.0, std=0.232058, a=-0.464116, b=0.464116)"
     )
     assert fixed("keras", "he_truncated_normal") == (
         "keras.layers.Dense(96, kernel_initializer=keras.initializers.HeNormal())  # dense"
@@ -181,7 +181,17 @@ def drawn(code: str) -> Any:
     return names["W"]
 
 
-@pytest.mark.parametrize("name", [name for name in BY_NAME if " " not in name and "recurrent" not in name])
+def test_the_bounds_of_a_truncated_law_move_with_its_mean() -> None:
+    line = fixed("pytorch", "truncated_normal(mean=0.1, std=0.2)")  # within two standard deviations of the mean
+    assert line == "nn.init.trunc_normal_(model.features[0].weight, mean=0.1, std=0.2, a=-0.3, b=0.5)"
+
+
+WITH_MEAN = ["truncated_normal(mean=0.1, std=0.2)", "normal(mean=0.1, std=0.2)", "uniform(low=-0.1, high=0.2)"]
+
+
+@pytest.mark.parametrize(
+    "name", [*(name for name in BY_NAME if " " not in name and "recurrent" not in name), *WITH_MEAN]
+)
 def test_numpy_lines_draw_the_law(name: str) -> None:
     """Kolmogorov-Smirnov on 4,608 draws: a p-value above 1e-6, with no seed to fix."""
     W, expected = drawn(fixed("onnx", name)), law(name, Fans(48, 96))

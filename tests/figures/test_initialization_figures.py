@@ -110,7 +110,7 @@ def test_every_initializer_is_named(name: str, n: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
-@pytest.mark.parametrize("n", [1, 2, 3, 12])
+@pytest.mark.parametrize("n", [1, 3, 12])
 def test_texts_can_be_read(name: str, n: int) -> None:
     assert unreadable(DRAWN[name](["x"] if n == 1 else MANY[:n])) == []
 
@@ -366,7 +366,7 @@ def test_deep_networks_show_eight_ridges_and_every_layer_as_a_line() -> None:
     assert drawn(figure)
 
 
-@pytest.mark.parametrize("layers_dims", [[2, 1], [2, 1, 1, 1], *slow([2, 3])])
+@pytest.mark.parametrize("layers_dims", [[2, 1], *slow([2, 1, 1, 1], [2, 3])])
 def test_networks_without_hidden_layers_or_of_single_units(layers_dims: list[int]) -> None:
     made, _, histograms = drawn_models(INITS, layers_dims)
     for figure in (initialization_figures.depth(made), initialization_figures.activations(histograms)):

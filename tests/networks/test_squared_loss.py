@@ -124,7 +124,7 @@ def test_same_bits_as_the_reference(
             X,
             Y,
             activations,
-            learning_rate=0.01,
+            learning_rate=0.001,
             momentum=momentum,
             batch_size=batch_size,
             seeds=range(2),
@@ -137,7 +137,11 @@ def test_same_bits_as_the_reference(
     )
     assert bits(fast.parameters) == bits(slow.parameters)
     assert fast.costs.tobytes() == slow.costs.tobytes()
-    slow_outputs, fast_outputs = (a.predict(slow.parameters, X, activations, Loss.SQUARED) for a in (reference, kernel))
+    with np.errstate(all="ignore"):  # some of the linear networks diverge, and whose nan it is depends on the processor
+        slow_outputs, fast_outputs = (
+            gradient_descent.canonical_nan(a.predict(slow.parameters, X, activations, Loss.SQUARED))
+            for a in (reference, kernel)
+        )
     assert fast_outputs.tobytes() == slow_outputs.tobytes()
 
 

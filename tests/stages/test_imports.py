@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.marks import slow
+
 STAGES = Path(__file__).parents[2] / "pipeline" / "stages"
 LARGE = {
     "asyncio",
@@ -45,13 +47,13 @@ def test_every_stage_has_its_list() -> None:
 
 # In each line a stage may import what the stages before it may, so one process imports them in this order.
 ORDER = (
-    ("train", "trajectories", "diagnose", "resolve", "page", "initialization", "aggregate"),
     ("audit", "dataset"),
+    ("train", "trajectories", "diagnose", "resolve", "page", "initialization", "aggregate"),
     ("track",),
 )
 
 
-@pytest.mark.parametrize("stages", ORDER, ids=lambda stages: stages[0])
+@pytest.mark.parametrize("stages", [ORDER[0], *slow(*((line,) for line in ORDER[1:]))], ids=lambda stages: stages[0])
 def test_a_stage_imports_what_it_uses(stages: tuple[str, ...]) -> None:
     """Before its work begins; packages that only some params.yaml need are imported later."""
     assert all(ALLOWED[before] <= ALLOWED[after] for before, after in pairwise(stages))

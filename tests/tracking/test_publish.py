@@ -23,6 +23,7 @@ from pipeline.tracking import publish, store
 from pipeline.tracking.content import Details, Network, Run
 from pipeline.tracking.publish import FULL, Result
 from pipeline.tracking.store import LEVELS, TrackingError
+from tests.marks import slow
 from tests.stores import artifacts, logged_models, runs
 
 DATA = [DatasetInput(Dataset("circles train", "a" * 32, "local", "{}"), [InputTag("mlflow.data.context", "train")])]
@@ -255,7 +256,7 @@ def test_an_underscore_in_a_name_is_no_other_character(root: Path) -> None:
     assert set(state(root)["models"].values()) == {"|rate-5|"}
 
 
-@pytest.mark.parametrize("name", ["it's", 'a"b|c', "100%", "naïve"])
+@pytest.mark.parametrize("name", ["it's", 'a"b|c', *slow("100%", "naïve")])
 def test_names_with_quotes_and_bars(root: Path, name: str) -> None:
     put(root, result(experiment=name))
     put(root, result(experiment=name))
@@ -323,7 +324,10 @@ def test_a_curve_with_more_points_is_added(root: Path) -> None:
 CALLS = ("before", "create_logged_model", "log_model_artifacts", "log_outputs", "update_run")
 
 
-@pytest.mark.parametrize(("when", "exists"), [*itertools.product(CALLS, (False, True)), ("set_terminated", False)])
+@pytest.mark.parametrize(
+    ("when", "exists"),
+    [*itertools.product(CALLS, [False]), ("set_terminated", False), *slow(*itertools.product(CALLS, [True]))],
+)
 def test_an_interrupted_publishing_is_completed(
     root: Path, monkeypatch: pytest.MonkeyPatch, when: str, exists: bool
 ) -> None:
@@ -653,7 +657,7 @@ def test_a_store_that_does_not_respond_is_reported_in_one_line(
     assert time.monotonic() - start < 60  # MLflow itself would try again for several minutes
 
 
-@pytest.mark.parametrize("name", ["a b", "ünï", "100 %", "a#b", "a&b=c;d"])
+@pytest.mark.parametrize("name", ["ünï 100 %", *slow("a b", "a#b", "a&b=c;d")])
 def test_folders_with_characters_that_mean_something_in_a_url(root: Path, name: str) -> None:
     folder = root / name
     folder.mkdir()

@@ -25,6 +25,7 @@ from pipeline.initializers import fan_scaling, fixed_scale, registry
 from pipeline.networks import parameters, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.training import executors, gradient_descent
+from tests.marks import slow
 from tests.sampling import initialize_parameters, sample_models
 
 PUBLISHED = Path(__file__).parents[2] / "replications" / "tutorial" / "cost_curves.csv"
@@ -175,7 +176,9 @@ def test_slices_follow_the_workers_and_their_memory(
     assert executor.sizes == sizes
 
 
-@pytest.mark.parametrize(("momentum", "batch_size", "keep"), [(0.0, None, False), (0.9, 20, False), (0.9, None, True)])
+@pytest.mark.parametrize(
+    ("momentum", "batch_size", "keep"), [(0.9, None, True), *slow((0.0, None, False), (0.9, 20, False))]
+)
 def test_a_slice_takes_at_most_the_memory_that_it_may(momentum: float, batch_size: int | None, keep: bool) -> None:
     """Measured by tracemalloc, to which NumPy reports its arrays; the samples take another 100 kB, the code 300 kB."""
     dims, samples = [64, 200, 200, 10], np.random.RandomState(0)

@@ -41,15 +41,9 @@ def groups(layers: Sequence[LayerAudit], findings: Iterable[Finding]) -> list[Gr
         causes.setdefault(finding.layer, []).append(finding.cause)
     found: dict[tuple[object, ...], Group] = {}
     for each in layers:
-        own = tuple(dict.fromkeys(causes.get(each.layer.name, [])))
-        key: tuple[object, ...] = (
-            pattern(each.layer.name),
-            each.layer.kind,
-            each.layer.weight.shape,
-            each.structure,
-            own,
-        )
-        key += () if is_drawn(each) else tuple(names(each))
+        layer, own = each.layer, tuple(dict.fromkeys(causes.get(each.layer.name, [])))
+        constants = () if is_drawn(each) else tuple(names(each))
+        key = (pattern(layer.name), layer.kind, layer.weight.shape, each.structure, own, constants)
         found.setdefault(key, Group([], own)).layers.append(each)
     split = [
         part

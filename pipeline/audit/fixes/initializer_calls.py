@@ -28,7 +28,7 @@ DRAWS = {  # by the numbers of a law; of PyTorch with its tensor for `{}`
     "pytorch": {
         "normal": "nn.init.normal_({{}}, mean={mean}, std={std})",
         "uniform": "nn.init.uniform_({{}}, {low}, {high})",
-        "truncated": "nn.init.trunc_normal_({{}}, std={std}, a={a}, b={b})",
+        "truncated": "nn.init.trunc_normal_({{}}, mean={mean}, std={std}, a={a}, b={b})",
     },
     "keras": {
         "normal": "keras.initializers.RandomNormal({mean}, {std})",
@@ -44,7 +44,7 @@ DRAWS = {  # by the numbers of a law; of PyTorch with its tensor for `{}`
     "": {
         "normal": "np.random.default_rng().normal({mean}, {std}, size={size})",
         "uniform": "np.random.default_rng().uniform({low}, {high}, size={size})",
-        "truncated": "scipy.stats.truncnorm.rvs(-2, 2, scale={std}, size={size})",
+        "truncated": "scipy.stats.truncnorm.rvs(-2, 2, loc={mean}, scale={std}, size={size})",
     },
 }
 
@@ -132,7 +132,7 @@ def _numeric(layer: Layer, name: str, framework: str) -> str:
     half = found.family.bound * found.std if found.family is UNIFORM else 0.0
     low, high = (shown(end) if abs(end) > 1e-9 * half else "0.0" for end in (found.mean - half, found.mean + half))
     std = found.std / STD_WITHIN_2 if found.family is TRUNCATED else found.std
-    limits = {"low": low, "high": high, "a": shown(-2.0 * std), "b": shown(2.0 * std)}
+    limits = {"low": low, "high": high, "a": shown(found.mean - 2.0 * std), "b": shown(found.mean + 2.0 * std)}
     draws = DRAWS.get(framework, DRAWS[""])[found.family.name]
     return draws.format(mean=shown(found.mean), std=shown(std), size=_shape(layer), **limits)
 

@@ -195,20 +195,10 @@ def _reasons(examined: Sequence[tuple[Sample, Weights]], drawn: dict[Shape, list
 def _measured(sample: Sample, weights: Weights, expect: str) -> reasons.Measured:
     summary = weights.summary
     fan_out, fan_in = sample.shape
-    variance = max(0.0, summary.mean_square - summary.mean * summary.mean)
-    distinct = len(np.unique(summary.sample))
-    std = law(expect, Fans(fan_in, fan_out)).std
-    return reasons.Measured(
-        fan_out,
-        fan_in,
-        summary.n,
-        summary.mean,
-        float(np.sqrt(variance)),
-        summary.low,
-        distinct,
-        len(summary.sample),
-        std,
-    )
+    std = float(np.sqrt(max(0.0, summary.mean_square - summary.mean * summary.mean)))
+    moments = summary.n, summary.mean, std, summary.low
+    distinct = len(np.unique(summary.sample)), len(summary.sample)
+    return reasons.Measured(fan_out, fan_in, *moments, *distinct, law(expect, Fans(fan_in, fan_out)).std)
 
 
 def _families(weights: Weights) -> list[str]:

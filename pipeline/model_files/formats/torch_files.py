@@ -78,21 +78,11 @@ def read_torch_legacy(path: Path) -> Model:
     return _model(path, value, lambda name, item: _mapped(name, item, regions[item.storage.key], False))
 
 
-def _mapped(
-    name: str, item: Stored, region: Region, big: bool, decompressed: Callable[[], bytes] | None = None
-) -> Tensor:
+def _mapped(name: str, item: Stored, region: Region, big: bool, read: Callable[[], bytes] | None = None) -> Tensor:
     offset = item.offset * numbers(name, item.dtype).itemsize
-    return mapped_tensor(
-        name,
-        region,
-        item.dtype,
-        item.shape,
-        offset,
-        strides=item.strides,
-        big_endian=big,
-        storage=(item.storage.key, offset, count(checked_shape(name, item.shape))),
-        decompressed=decompressed,
-    )
+    storage = (item.storage.key, offset, count(checked_shape(name, item.shape)))
+    places: dict[str, Any] = {"offset": offset, "strides": item.strides, "storage": storage}
+    return mapped_tensor(name, region, item.dtype, item.shape, big_endian=big, decompressed=read, **places)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
