@@ -149,7 +149,7 @@ def test_he_counts_only_lower_costs(tmp_path: Path) -> None:
 def test_a_step_that_is_not_recorded(tmp_path: Path) -> None:
     module, settings = loaded("he_2015", tmp_path)
     own = settings.replication.model_copy(update={"early": 3})
-    with pytest.raises(UserError, match="replication.early holds 3; it must be a multiple of training.record_every"):
+    with pytest.raises(UserError, match=r"early holds 3; it must be a multiple of training\.record_every, which is 2"):
         module.measure(settings.model_copy(update={"replication": own}), lambda n: None)
 
 
