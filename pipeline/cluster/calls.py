@@ -14,10 +14,10 @@ from importlib.metadata import version
 from typing import Any
 
 from pipeline.cluster import remote
+from pipeline.cluster.package import PACKAGES
 from pipeline.cluster.slices import Slices
 from pipeline.errors import UserError
 
-PACKAGES = ("distributed", "numpy", "numba", "llvmlite")  # their versions must be equal on all computers
 END = 5.0  # seconds that the end of the connection may take; Dask takes 2 if the scheduler is lost
 POLL = 2.0  # seconds between two looks at the workers
 NOTE = 10.0  # seconds without workers after which a note is printed

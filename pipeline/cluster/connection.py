@@ -12,14 +12,16 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline.cluster.calls import END, PACKAGES, Cluster, Loop
-from pipeline.cluster.package import package_of
+from pipeline.cluster.package import PACKAGES, package_of
 from pipeline.cluster.slices import Slices
 from pipeline.errors import UserError
 from pipeline.numerics.sums import integer_sum
 from pipeline.training.executors import n_cores
+
+if TYPE_CHECKING:
+    from pipeline.cluster.calls import Loop  # imports asyncio, which threads do not need
 
 ADDRESS = "DASK_SCHEDULER_ADDRESS"  # Dask's own name
 TIMEOUT = "10s"  # for the connection to the scheduler
@@ -52,6 +54,8 @@ def workers(stage: str, initializer: str = "") -> Iterator[Workers]:
     if not address:
         yield Workers(None, n_cores(), math.inf, "")
         return
+    from pipeline.cluster.calls import Cluster
+
     with connected(address) as (client, loop):
         info, found = described(address, client, loop)
         require_versions(address, found)
@@ -72,7 +76,7 @@ def workers(stage: str, initializer: str = "") -> Iterator[Workers]:
 
 
 @contextlib.contextmanager
-def connected(address: str) -> Iterator[tuple[Any, Loop]]:
+def connected(address: str) -> Iterator[tuple[Any, "Loop"]]:
     """A client of the scheduler at an address, and the loop in which it runs.
 
     Its tasks are cancelled at the end of the block. Raises UserError if there is no scheduler, or Dask is not
@@ -85,6 +89,8 @@ def connected(address: str) -> Iterator[tuple[Any, Loop]]:
         raise UserError(
             f"{ADDRESS} is set, but Dask is not installed ({error}); run pip install -e '.[cluster]', or unset it."
         ) from error
+    from pipeline.cluster.calls import END, Loop
+
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in ("distributed", "tornado"):  # each failure becomes one message of ours
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -119,7 +125,7 @@ def connected(address: str) -> Iterator[tuple[Any, Loop]]:
                 client.status = "closed"
 
 
-def described(address: str, client: Any, loop: Loop) -> tuple[dict[str, Any], dict[str, Any]]:
+def described(address: str, client: Any, loop: "Loop") -> tuple[dict[str, Any], dict[str, Any]]:
     """What the scheduler knows of each worker, and the result of `Client.get_versions`. Raises UserError."""
 
     async def ask() -> tuple[dict[str, Any], dict[str, Any]]:

@@ -7,6 +7,8 @@ import zipfile
 
 from pipeline.numerics import sources
 
+PACKAGES = ("distributed", "numpy", "numba", "llvmlite")  # their versions must be equal on all computers
+
 
 @functools.cache
 def package_of(module: str) -> tuple[bytes, str]:
