@@ -1,5 +1,6 @@
 """One replication: its folder, and the table of its results."""
 
+import csv
 import importlib
 import math
 import sys
@@ -66,8 +67,12 @@ def load_module(name: str) -> ModuleType:
 
 def read_published(path: Path) -> Any:
     """The pandas table in published.csv. Raises UserError for columns, quantities or bands that are not valid."""
-    table = atomic_files.read_table(path)
     file = path.as_posix()
+    try:
+        table = atomic_files.parse_table(atomic_files.read_bytes(path).decode())
+    except (ValueError, csv.Error) as error:
+        reason = "it is not a table in CSV; a field that contains a comma must be in double quotes"
+        raise UserError(f"{file}: {reason}.") from error
     if tuple(table.columns) != PUBLISHED:
         raise UserError(f"{file} has the columns {', '.join(table.columns)}; it must have {', '.join(PUBLISHED)}.")
     for column in ("figure", "quantity", "source"):
@@ -95,7 +100,12 @@ def measure(paper: Paper, advance: Callable[[int], object]) -> Replication:
 
     Raises UserError.
     """
-    result: Replication = call(paper.name, "measure", paper.module.measure, paper.settings, advance)
+    result = call(paper.name, "measure", paper.module.measure, paper.settings, advance)
+    if not isinstance(result, Replication):
+        kind = type(result).__name__
+        raise UserError(
+            f"replications/{paper.name}/replication.py: measure returned a {kind}; it must return a Replication."
+        )
     return result
 
 
@@ -132,8 +142,15 @@ def rows(paper: Paper, measurements: list[Measurement]) -> Any:
     measured = {one.quantity: one for one in measurements}
     expected = list(paper.published["quantity"])
     if sorted(measured) != sorted(expected) or len(expected) != len(measurements):
-        different = sorted(set(measured).symmetric_difference(expected)) or ["a quantity is measured twice"]
-        raise UserError(f"replications/{paper.name}: published.csv and measure() differ: {'; '.join(different)}.")
+        parts = [
+            ("only in published.csv", sorted(set(expected) - set(measured))),
+            ("only measured", sorted(set(measured) - set(expected))),
+        ]
+        text = "; ".join(f"{where}: {', '.join(which)}" for where, which in parts if which)
+        raise UserError(
+            f"replications/{paper.name}: published.csv and the quantities that measure returns differ: "
+            f"{text or 'a quantity is measured twice'}. Quantities may depend on params.yaml."
+        )
     table = []
     for one in paper.published.itertuples():
         found = measured[one.quantity]

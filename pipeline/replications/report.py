@@ -74,7 +74,7 @@ def conclusion(found: Sequence[Section]) -> str:
     rows, passed = (integer_sum(each[key] for each in counts) for key in ("rows", "passed"))
     whole = len([each for each in counts if not each["failed"]])
     bands = "lies within its band" if rows == 1 else "lie within their bands"
-    return f"{passed} of {rows} measured numbers {bands}; in {whole} of {len(found)} papers all do."
+    return f"{passed} of {rows} measured numbers {bands}; in {whole} of {len(found)} replications all do."
 
 
 def failures(one: Section) -> list[str]:
@@ -164,10 +164,11 @@ def markdown(found: Sequence[Section], missing: Sequence[str]) -> str:
 INTRODUCTION = """\
 # Replications
 
-Headline results of papers on initialization, recomputed over several seeds with the laboratory's own networks, and each
-number compared with theory, with the number that the paper prints, and with a band that was fixed before. This page is
-written by `make replications`, which trains and measures everything in minutes. A number outside its band stays in the
-table as failed."""
+Main results of papers on initialization, recomputed over several seeds. Each number stands beside theory, where there
+is one, beside the published number, where the paper prints or plots it, and beside the band in which it must lie.
+This page is written by `make replications`. A number outside its band stays in the table as failed. Theory is that of
+wide layers: the mean over seeds of a finite network can differ from it by more than its interval, which the bands
+allow for."""
 
 HOW = """\
 ## Run them
@@ -212,8 +213,10 @@ A folder `replications/NAME` with three files:
   the second the setting.
 
 Draw weights, propagate, train and predict with `pipeline`, so that the numbers keep their bits:
-[measurement.py](../pipeline/replications/measurement.py) describes the contract, and
-[replications/tutorial](../replications/tutorial/replication.py) is an example. Add the name to the two lists of
+[measurement.py](../pipeline/replications/measurement.py) describes these functions;
+[klambauer_2017](../replications/klambauer_2017/replication.py) is a short example without training, and
+[mishkin_matas_2016](../replications/mishkin_matas_2016/replication.py) one with training. Bands are set for the
+settings in `params.yaml`: with others, rows may fail. Add the name to the two lists of
 [replications/dvc.yaml](../replications/dvc.yaml) and a test to `tests/replications/`, then run `make replications`."""
 
 

@@ -1,7 +1,7 @@
 """Under the standard initialization, activations of tanh layers decrease from layer to layer and back-propagated
 gradients decrease towards the inputs; under the normalized one, both keep a similar size. The gradients of the
-weights, products of both, have nearly equal sizes in all layers in either case. The mean singular value of a layer
-is 0.5 and 0.8.
+weights, products of both, have nearly equal sizes in all layers in either case. The paper gives about 0.5 and 0.8 for
+the mean singular value of a layer's Jacobian; the weights alone, which are measured here, have 0.490 and 0.849.
 
 Setting: five hidden layers of 1,000 tanh units, 1,000 inputs from N(0, 1), cross-entropy of 10 random classes, 300
 samples, 10 seeds, no training. Standard: U(-1/√n, 1/√n), of variance 1 / (3 n). Normalized: U(-√(6/(n_in + n_out)),

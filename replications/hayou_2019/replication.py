@@ -72,7 +72,11 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         values = [correlations[layer - 1] for correlations in found]
         measurements.append(mean_over_seeds(NETWORKS.format(layer), values, path[layer - 1]))
     for depth in own.map_depths:
-        measurements.append(Measurement(MAP.format(depth), (1.0 - path[depth]) / asymptotic(depth), theory=1.0))
+        measurements.append(
+            Measurement(
+                MAP.format(depth), (1.0 - path[depth]) / asymptotic(depth), theory=1.0 if depth >= 1000 else math.nan
+            )
+        )
     depths = [l for l in range(1, len(path)) if l % _step(l) == 0]
     law = pd.DataFrame([(l, 1.0 - path[l], asymptotic(l)) for l in depths], columns=["depth", "map", "asymptotic"])
     layers = [(l, mean([c[l] for c in found])) for l in range(1, len(dims) - 1)]

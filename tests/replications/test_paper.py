@@ -154,8 +154,14 @@ def test_replication_py(root: Path, old: str, new: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("measurements", "said"),
     [
-        ([Measurement("shown", 1.0), Measurement("upper bound", 1.0)], "differ: twice, the first."),
-        ([Measurement(name, 1.0) for name in ("shown", "upper bound", "twice, the first", "other")], "differ: other."),
+        (
+            [Measurement("shown", 1.0), Measurement("upper bound", 1.0)],
+            "differ: only in published.csv: twice, the first.",
+        ),
+        (
+            [Measurement(name, 1.0) for name in ("shown", "upper bound", "twice, the first", "other")],
+            "differ: only measured: other.",
+        ),
         (
             [Measurement(name, 1.0) for name in ("shown", "shown", "upper bound", "twice, the first")],
             "differ: a quantity is measured twice.",

@@ -34,7 +34,7 @@ def test_the_report_begins_with_what_fails_and_why(root: Path, capsys: pytest.Ca
     assert table == rows[0] + rows[1].partition("\n")[2]
     for text in (markdown, page):
         first = text.partition("\n## ")[0]
-        assert "**3 of 4 measured numbers lie within their bands; in 1 of 2 papers all do.**" in first
+        assert "**3 of 4 measured numbers lie within their bands; in 1 of 2 replications all do.**" in first
         assert "\n- `left`, **twice, the first**: measured 2.75, band 1.5 to 2.5. The factor is 2.75.\n" in first
         assert "\nNot run: later.\n" in first
         assert re.search(r"\| `left` +\| Doubling +\| +2 \| +1 \| +1 \|", first)
@@ -46,7 +46,7 @@ def test_the_report_begins_with_what_fails_and_why(root: Path, capsys: pytest.Ca
     assert "## Doubling\n\nNumbers are doubled.\n\nSetting: no network.\n" in page
     assert "](../reports/replications/right.png)" in page
     assert "](replications/right.png)" in markdown
-    assert capsys.readouterr().err.endswith("in 1 of 2 papers all do.\n")
+    assert capsys.readouterr().err.endswith("in 1 of 2 replications all do.\n")
 
 
 def test_the_papers_are_ordered_by_year(root: Path) -> None:
@@ -60,7 +60,7 @@ def test_nothing_fails(root: Path) -> None:
     _, markdown, page = written(root)
     assert "What fails" not in markdown + page
     assert "Not run" not in markdown + page
-    assert "2 of 2 measured numbers lie within their bands; in 1 of 1 papers all do" in page
+    assert "2 of 2 measured numbers lie within their bands; in 1 of 1 replications all do" in page
 
 
 def test_a_row_that_fails_without_a_reason_says_so(root: Path) -> None:
