@@ -3,13 +3,13 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from pipeline.config.schema import Data
+from pipeline.config.schema import Data, Training
 from pipeline.datasets import DATASETS
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe, sample_parameters
@@ -17,6 +17,7 @@ from pipeline.networks import kernel, reference
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, stack, take
 from pipeline.numerics.sums import Array
+from pipeline.training import gradient_descent
 from pipeline.training.executors import SLICES, n_cores
 
 PEAK = 1e11  # floating-point operations per second of one core
@@ -77,3 +78,27 @@ class Speed:
             f"{n_cores} cores at {PEAK / 1e9:.0f} Gflop/s.",
             file=sys.stderr,
         )
+
+
+def costs_of_training(
+    models: Parameters,
+    spec: NetworkSpec,
+    Y: Array,
+    settings: Training,
+    record_at: Sequence[int],
+    seeds: Sequence[int],
+    speed: Speed,
+    advance: Callable[[int], object],
+) -> Array:
+    """The costs (models, records) of a stack of models trained on spec.X, Y by the section `training`, in nats."""
+    with speed.training(models, settings.iterations * (settings.samples_per_step or Y.shape[1])):
+        return gradient_descent.train(
+            models,
+            *(spec.X, Y, spec.activations),
+            learning_rate=settings.learning_rate,
+            momentum=settings.momentum,
+            batch_size=settings.samples_per_step,
+            record_at=record_at,
+            seeds=seeds,
+            progress=advance,
+        ).costs

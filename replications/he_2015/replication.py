@@ -22,8 +22,7 @@ from pipeline.errors import UserError
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
-from pipeline.replications.trained import Speed, deep, drawn, training_set
-from pipeline.training import gradient_descent
+from pipeline.replications.trained import Speed, costs_of_training, deep, drawn, training_set
 from pipeline.training.executors import n_cores
 
 TITLE = "He et al. 2015, Delving deep into rectifiers: figures 2 and 3"
@@ -64,18 +63,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         spec = deep(settings.data, depth, own.width, ACTIVATIONS["relu"], X)
         for name, recipe in settings.initializers.items():
             models = drawn(recipe, settings.seeds, spec)
-            with speed.training(models, T.iterations * batch_size):
-                trained = gradient_descent.train(
-                    models,
-                    *(X, Y, spec.activations),
-                    learning_rate=T.learning_rate,
-                    momentum=T.momentum,
-                    batch_size=T.samples_per_step,
-                    record_at=when,
-                    seeds=settings.seeds,
-                    progress=advance,
-                )
-            costs[depth, name] = trained.costs.tolist()
+            costs[depth, name] = costs_of_training(models, spec, Y, T, when, settings.seeds, speed, advance).tolist()
             per_epoch = -(-settings.data.n_train // batch_size)
             for seed, row in zip(settings.seeds, costs[depth, name], strict=True):
                 labels = {"depth": depth, "initializer": name, "seed": seed}

@@ -1,4 +1,4 @@
-"""A deep narrow ReLU network is likely to be "born dead", constant from the start because all units of a layer are 0.
+"""A deep narrow ReLU network is likely to be constant from the start because all units of a layer are 0 at every input.
 The probability goes to 1 with the number of layers. At a single input it is 1 - ∏(1 - 2⁻ⁿ) exactly.
 
 Setting: networks of one input, widths 2 to 5, up to 20 hidden layers, He's weights, no biases, 20,000 networks of

@@ -22,8 +22,7 @@ from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.numerics.sums import Array
 from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
-from pipeline.replications.trained import Speed, deep, drawn, training_set
-from pipeline.training import gradient_descent
+from pipeline.replications.trained import Speed, costs_of_training, deep, drawn, training_set
 from pipeline.training.executors import n_cores
 
 TITLE = "Mishkin and Matas 2016, All you need is a good init: layer-sequential unit variance"
@@ -71,19 +70,9 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     per_epoch = -(-settings.data.n_train // batch_size)
     final, speed = {}, Speed()
     for name, stacked in models.items():
-        with speed.training(stacked, T.iterations * batch_size):
-            trained = gradient_descent.train(
-                stacked,
-                *(X, Y, spec.activations),
-                learning_rate=T.learning_rate,
-                momentum=T.momentum,
-                batch_size=T.samples_per_step,
-                record_at=when,
-                seeds=settings.seeds,
-                progress=advance,
-            )
-        final[name] = trained.costs[:, -1].tolist()
-        for seed, row in zip(settings.seeds, trained.costs.tolist(), strict=True):
+        costs = costs_of_training(stacked, spec, Y, T, when, settings.seeds, speed, advance)
+        final[name] = costs[:, -1].tolist()
+        for seed, row in zip(settings.seeds, costs.tolist(), strict=True):
             labels = {"initializer": name, "seed": seed}
             curves.append(pd.DataFrame({**labels, "epoch": [step / per_epoch for step in when], "cost": row}))
         measurements.append(median_over_seeds(f"cost of {NAMES[name]} after training, {depth} layers", final[name]))

@@ -277,7 +277,7 @@ def draw(tables: dict[str, Any]) -> Figure:
     handles.append(
         Line2D([], [], color=ACCENT, marker="s", markersize=5, fillstyle="none", linestyle="", label="not learned")
     )
-    right.legend(handles=handles, loc="center right")
+    right.legend(handles=handles, loc="lower right")
     return figure
 
 
