@@ -82,19 +82,20 @@ class Speed:
 
 def costs_of_training(
     models: Parameters,
-    spec: NetworkSpec,
+    X: Array,
     Y: Array,
+    activations: Sequence[Activation],
     settings: Training,
     record_at: Sequence[int],
     seeds: Sequence[int],
     speed: Speed,
     advance: Callable[[int], object],
 ) -> Array:
-    """The costs (models, records) of a stack of models trained on spec.X, Y by the section `training`, in nats."""
+    """The costs (models, records) of a stack of models trained on X, Y by the section `training`, in nats."""
     with speed.training(models, settings.iterations * (settings.samples_per_step or Y.shape[1])):
         return gradient_descent.train(
             models,
-            *(spec.X, Y, spec.activations),
+            *(X, Y, activations),
             learning_rate=settings.learning_rate,
             momentum=settings.momentum,
             batch_size=settings.samples_per_step,

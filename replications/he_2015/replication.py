@@ -63,7 +63,9 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         spec = deep(settings.data, depth, own.width, ACTIVATIONS["relu"], X)
         for name, recipe in settings.initializers.items():
             models = drawn(recipe, settings.seeds, spec)
-            costs[depth, name] = costs_of_training(models, spec, Y, T, when, settings.seeds, speed, advance).tolist()
+            costs[depth, name] = costs_of_training(
+                models, X, Y, spec.activations, T, when, settings.seeds, speed, advance
+            ).tolist()
             per_epoch = -(-settings.data.n_train // batch_size)
             for seed, row in zip(settings.seeds, costs[depth, name], strict=True):
                 labels = {"depth": depth, "initializer": name, "seed": seed}

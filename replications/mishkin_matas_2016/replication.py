@@ -70,7 +70,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     per_epoch = -(-settings.data.n_train // batch_size)
     final, speed = {}, Speed()
     for name, stacked in models.items():
-        costs = costs_of_training(stacked, spec, Y, T, when, settings.seeds, speed, advance)
+        costs = costs_of_training(stacked, X, Y, spec.activations, T, when, settings.seeds, speed, advance)
         final[name] = costs[:, -1].tolist()
         for seed, row in zip(settings.seeds, costs.tolist(), strict=True):
             labels = {"initializer": name, "seed": seed}

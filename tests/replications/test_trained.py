@@ -13,6 +13,7 @@ from pipeline.cluster.connection import Workers
 from pipeline.config import replications as settings_file
 from pipeline.errors import UserError
 from pipeline.initializers.recipes import Recipe, sample_parameters
+from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.parameters import take
 from pipeline.numerics.matrices import determinant
@@ -263,3 +264,22 @@ def test_the_diagram_recovers_a_known_multiple(tmp_path: Path) -> None:
 def test_critical_variance_of_the_replication(tmp_path: Path) -> None:
     result, _, _ = measured("schoenholz_2017", tmp_path)
     assert math.isclose(result.measurements[0].theory, 1.7609546, rel_tol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["he_2015", "mishkin_matas_2016"])
+def test_costs_are_those_of_all_training_samples(name: str, tmp_path: Path) -> None:
+    """LSUV looks at fewer samples than the networks are trained on. The cost before training, of Xavier's weights."""
+    module, settings = loaded(name, tmp_path)
+    X, Y = training_set(settings.data)
+    own = settings.replication
+    depth = own.deep if name == "he_2015" else own.depths[-1]
+    spec = deep(settings.data, depth, own.width, ACTIVATIONS["relu"], X)
+    expected = [
+        float(reference.cost([(W[None], b[None]) for W, b in model], reference.samples(X, Y), spec.activations)[0])
+        for model in (sample_parameters(settings.initializers["xavier"], seed, spec) for seed in settings.seeds)
+    ]
+    costs = module.measure(settings, lambda n: None).tables["costs"]
+    first = costs[(costs["initializer"] == "xavier") & (costs["epoch"] == 0.0)]
+    if "depth" in costs:
+        first = first[first["depth"] == depth]
+    assert first["cost"].tolist() == expected
