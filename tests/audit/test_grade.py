@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -316,6 +317,28 @@ def test_the_expected_formula_is_found_from_its_values(rule: object, words: str)
     std = {shape: 7.7 * value for shape, value in expected.items()}
     found = reasons.of_std(measured(std, expected), "normal", 3.0)
     assert found.replace("times the expected ", "").endswith(words.removesuffix(" was expected")) or words in found
+
+
+@pytest.mark.parametrize(
+    ("rule", "formula"),
+    [
+        (lambda n: 2 / n, "2/fan_in"),
+        (lambda n: math.sqrt(2) / n, "sqrt(2)/fan_in"),
+        (lambda n: 2 / math.sqrt(n), "2/sqrt(fan_in)"),
+        (lambda n: math.sqrt(n / 2), "sqrt(fan_in/2)"),
+        (lambda n: math.sqrt(2 * n), "sqrt(2*fan_in)"),
+        (lambda n: math.sqrt(2) * n, "sqrt(2)*fan_in"),
+        (lambda n: (2 / n) ** 2, "(2/fan_in)**2"),
+        (lambda n: 1.0, "1"),
+        (lambda n: math.sqrt(2), "sqrt(2)"),
+        (lambda n: 2.0, "2"),
+    ],
+)
+def test_a_wrong_formula_is_found_from_its_values(rule: Callable[[int], float], formula: str) -> None:
+    expected = {(m, n): math.sqrt(2 / n) for m, n in SHAPES}
+    std = {(m, n): rule(n) for m, n in SHAPES}
+    found = reasons.of_std(measured(std, expected), "normal", 3.0)
+    assert f"the standard deviation is {formula} where sqrt(2/fan_in) was expected" in found
 
 
 def test_a_scale_that_no_slip_explains_is_given_as_ratios() -> None:
