@@ -64,7 +64,7 @@ PORT ?= 5000
 cluster: install ## train on more Dask workers than the suite does; ten are killed (a minute or two)
 	pytest -q -m "cluster or not cluster" tests/cluster
 
-mutants: install ## break one line at a time and see a test fail (half an hour)
+mutants: install ## break one line at a time and see a test fail (ten minutes)
 	python -m tests.mutants
 
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001: on another port)
