@@ -26,7 +26,7 @@ class ParamsError(UserError):
 
 def load(path: Path | str = "params.yaml") -> Params:
     """The checked parameters of a file. Raises ParamsError with one line for each problem."""
-    return check(read(path), Path(path).name)
+    return check(read(path), Path(path).as_posix())
 
 
 def read(path: Path | str = "params.yaml") -> Any:
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ParamsError as error:
         print(error, file=sys.stderr)
         return 1
-    for warning in warnings(params, Path(path).name):
+    for warning in warnings(params, Path(path).as_posix()):
         print(warning, file=sys.stderr)
     print(f"{path} is valid: {len(params.initializers)} initializers x {len(params.seeds)} seeds.")
     return 0

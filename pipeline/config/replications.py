@@ -22,6 +22,11 @@ class Shared(Section):
     initializers: Initializers | None = None
 
     @property
+    def absent(self) -> list[str]:
+        """The names of the sections that the file does not have."""
+        return [name for name in Shared.model_fields if getattr(self, name) is None]
+
+    @property
     def layers_dims(self) -> list[int]:
         """The sizes of all layers, from the sections data and network, which must be there."""
         assert self.data is not None

@@ -1,4 +1,4 @@
-"""Read params.yaml with the parser that DVC uses: YAML 1.2, by ruamel.yaml. `1e-5`, `1e-05` and `0.00001` are equal.
+"""Read a params.yaml with the parser that DVC uses: YAML 1.2, by ruamel.yaml. `1e-5`, `1e-05` and `0.00001` are equal.
 
 Besides invalid YAML, aliases and merged sections are rejected: `dvc exp run -S` cannot set a value that two keys share.
 """
@@ -20,15 +20,16 @@ class YamlFileError(UserError):
 
 
 def read(path: Path) -> Any:
-    """The document in a YAML file, as DVC reads it. Raises YamlFileError with one line for each problem."""
+    """The document in a YAML file, as DVC reads it. Raises YamlFileError: a line with the path for each problem."""
+    file = path.as_posix()
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise YamlFileError(f"{path} does not exist; run the command in the folder that contains it.") from error
+        raise YamlFileError(f"{file} does not exist; run the command in the folder that contains it.") from error
     except OSError as error:
-        raise YamlFileError(f"{path} cannot be read: {error.strerror}.") from error
+        raise YamlFileError(f"{file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise YamlFileError(f"{path.name} is not UTF-8 text.") from error
+        raise YamlFileError(f"{file} is not UTF-8 text.") from error
     except ValueError as error:
         raise YamlFileError(f"{str(path)!r} is not a valid file name.") from error
     problems: list[str] = []
@@ -40,22 +41,20 @@ def read(path: Path) -> Any:
         if not problems:
             return YAML(typ="safe").load(text)  # as DVC does: in C, where it is installed
     except RecursionError as error:
-        raise _error(path.name, ["the file is nested too deeply."]) from error
+        raise _error(file, ["the file is nested too deeply."]) from error
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise _error(
-            path.name, [f"line {line} is not valid YAML: it contains a character that is not allowed."]
-        ) from error
+        raise _error(file, [f"line {line} is not valid YAML: it contains a character that is not allowed."]) from error
     except YAMLError as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         where = f"line {mark.line + 1}" if mark else "the file"
         context = str(getattr(error, "context", None) or "")
         reason = f"{context}, " if context.startswith("expected") else ""
         reason += " ".join(str(getattr(error, "problem", None) or error).split())
-        raise _error(path.name, [f"{where} is not valid YAML: {reason}."]) from error
+        raise _error(file, [f"{where} is not valid YAML: {reason}."]) from error
     except Exception as error:  # errors of the parser's own code, of any type
-        raise _error(path.name, ["the file cannot be parsed as YAML."]) from error
-    raise _error(path.name, problems)
+        raise _error(file, ["the file cannot be parsed as YAML."]) from error
+    raise _error(file, problems)
 
 
 def _error(file: str, problems: Iterable[str]) -> YamlFileError:

@@ -5,13 +5,15 @@ import importlib
 import math
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from pipeline.config import replications
-from pipeline.config.messages import hint, nearest
+from pipeline.config.messages import hint, nearest, shown
+from pipeline.config.schema import NAMED, is_file_name
+from pipeline.config.validation import Section
 from pipeline.errors import UserError
 from pipeline.replications.measurement import Measurement, Replication
 from pipeline.storage import atomic_files
@@ -46,6 +48,8 @@ def load(name: str) -> Paper:
     if name not in names():
         close = hint(nearest(name, names()))
         raise UserError(f"There is no replication {name}; there are {', '.join(names()) or 'none'}{close}.")
+    if not is_file_name(name):
+        raise UserError(f"replications/{name}: the folder's name is not valid; it must be {NAMED}.")
     folder = FOLDER / name
     for file in FILES:
         if not (folder / file).is_file():
@@ -62,6 +66,15 @@ def load_module(name: str) -> ModuleType:
     module: ModuleType = call(name, "import", importlib.import_module, f"replications.{name}.replication")
     if missing := [each for each in REQUIRED if not hasattr(module, each)]:
         raise UserError(f"replications/{name}/replication.py does not define {', '.join(missing)}.")
+    for what, holds, allowed in (
+        ("TITLE", isinstance(module.TITLE, str), "a text"),
+        ("Settings", isinstance(module.Settings, type) and issubclass(module.Settings, Section), "a class of Section"),
+        ("measure", callable(module.measure), "a function"),
+        ("draw", callable(module.draw), "a function"),
+    ):
+        if not holds:
+            given = shown(getattr(module, what))
+            raise UserError(f"replications/{name}/replication.py: {what} is {given}; it must be {allowed}.")
     return module
 
 
@@ -74,13 +87,18 @@ def read_published(path: Path) -> Any:
         reason = "it is not a table in CSV; a field that contains a comma must be in double quotes"
         raise UserError(f"{file}: {reason}.") from error
     if tuple(table.columns) != PUBLISHED:
-        raise UserError(f"{file} has the columns {', '.join(table.columns)}; it must have {', '.join(PUBLISHED)}.")
+        raise UserError(
+            f"{file} has the columns {', '.join(table.columns) or 'none'}; it must have {', '.join(PUBLISHED)}."
+        )
+    if not len(table):
+        raise UserError(f"{file} has no rows; it must have one for each quantity that replication.py measures.")
     for column in ("figure", "quantity", "source"):
         if table[column].isna().any():
             raise UserError(f"{file}: a field of the column {column} is empty; it must hold text.")
     for column in NUMBERS:
-        if table[column].dtype.kind not in "if":
-            raise UserError(f"{file}: a field of the column {column} is not a number; it must be one, or empty.")
+        for one, value in zip(table["quantity"], table[column].tolist(), strict=True):
+            if is_no_number(value):
+                raise UserError(f"{file}: {one}: {column} is {value}; it must be a finite number, or empty.")
     for one in table.itertuples():
         if one.least > one.most:
             raise UserError(f"{file}: {one.quantity}: least is {one.least}, which is above most, {one.most}.")
@@ -89,10 +107,18 @@ def read_published(path: Path) -> Any:
     return table
 
 
+def is_no_number(field: Any) -> bool:
+    """Whether a field of a table is neither empty nor a finite number."""
+    try:
+        return field is not None and math.isinf(float(field))
+    except ValueError:
+        return True
+
+
 def total(paper: Paper) -> int:
     """The number with which `measure` calls `advance` in all, for a progress bar; 0 if there is no `total`."""
     function = getattr(paper.module, "total", None)
-    return int(call(paper.name, "total", function, paper.settings)) if function else 0
+    return int(call(paper.name, "total", lambda settings: int(function(settings)), paper.settings)) if function else 0
 
 
 def measure(paper: Paper, advance: Callable[[int], object]) -> Replication:
@@ -106,28 +132,47 @@ def measure(paper: Paper, advance: Callable[[int], object]) -> Replication:
         raise UserError(
             f"replications/{paper.name}/replication.py: measure returned a {kind}; it must return a Replication."
         )
+    for one in result.measurements:
+        if not isinstance(one, Measurement) or not all(isinstance(value, int | float) for value in one[1:]):
+            raise UserError(
+                f"replications/{paper.name}/replication.py: measure returned {shown(one)} among the measurements; "
+                "each must be a Measurement of a quantity and numbers."
+            )
     return result
 
 
 def draw(paper: Paper, tables: Mapping[str, Any]) -> bytes:
     """The figure of a replication as PNG. Raises UserError."""
+    from matplotlib.figure import Figure
+
     from pipeline.figures import style  # imports Matplotlib
 
-    drawn: bytes = call(paper.name, "draw", lambda: style.png(paper.module.draw(tables)))
+    figure = call(paper.name, "draw", paper.module.draw, tables)
+    if not isinstance(figure, Figure):
+        kind = type(figure).__name__
+        raise UserError(f"replications/{paper.name}/replication.py: draw returned a {kind}; it must return a Figure.")
+    drawn: bytes = call(paper.name, "draw", style.png, figure)
     return drawn
 
 
 def call(name: str, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function of a replication returns. Raises UserError with its exception and the line that raised it."""
+    """What a function of a replication returns.
+
+    Raises UserError with its exception and the line that raised it, and with sections that settings among the arguments
+    do not have if a missing value caused it.
+    """
     try:
         return function(*arguments)
     except (UserError, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         folder = (Path.cwd() / FOLDER).resolve()
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
         line = f", line {frames[-1].lineno}" if frames else ""
         reason = " ".join(f"{type(error).__name__}: {error}".split())
+        absent = [each for one in arguments if isinstance(one, replications.Shared) for each in one.absent]
+        if "NoneType" in reason and absent:
+            reason += f"; params.yaml does not have the sections {', '.join(absent)}"
         raise UserError(f"replications/{name}/replication.py{line}: {what} failed: {reason}") from error
 
 
@@ -143,10 +188,10 @@ def rows(paper: Paper, measurements: list[Measurement]) -> Any:
     expected = list(paper.published["quantity"])
     if sorted(measured) != sorted(expected) or len(expected) != len(measurements):
         parts = [
-            ("only in published.csv", sorted(set(expected) - set(measured))),
-            ("only measured", sorted(set(measured) - set(expected))),
+            ("only in published.csv", [each for each in expected if each not in measured]),
+            ("only measured", [each for each in measured if each not in set(expected)]),
         ]
-        text = "; ".join(f"{where}: {', '.join(which)}" for where, which in parts if which)
+        text = "; ".join(f"{where}: {first_few(which)}" for where, which in parts if which)
         raise UserError(
             f"replications/{paper.name}: published.csv and the quantities that measure returns differ: "
             f"{text or 'a quantity is measured twice'}. Quantities may depend on params.yaml."
@@ -158,6 +203,13 @@ def rows(paper: Paper, measurements: list[Measurement]) -> Any:
         passed = is_within(found.measured, one.least, one.most)
         table.append((*here, found.low, found.high, one.least, one.most, passed))
     return pd.DataFrame(table, columns=list(COLUMNS)).astype({"passed": object})
+
+
+def first_few(quantities: Sequence[str]) -> str:
+    """Quantities for a message: all of three or fewer, else two and the number of the others."""
+    n = 3 if len(quantities) <= 3 else 2
+    others = f" and {len(quantities) - n} others" if len(quantities) > n else ""
+    return "; ".join(quantities[:n]) + others
 
 
 def is_within(measured: float, least: float, most: float) -> bool | None:

@@ -61,13 +61,15 @@ def changed(old: str, new: str) -> str:
 
 
 def messages(text: str, folder: Path) -> list[str]:
-    """The messages for an invalid file, without the file name with which each begins."""
+    """The messages for an invalid file, without the path with which each begins."""
     with pytest.raises(ParamsError) as raised:
         load(text, folder)
+    start = f"{(folder / 'params.yaml').as_posix()}: "
     lines = str(raised.value).split("\n")
-    assert all(line.startswith("params.yaml: ") and line.endswith(".") for line in lines)
-    assert not JARGON.search(str(raised.value))
-    return [line.removeprefix("params.yaml: ") for line in lines]
+    assert all(line.startswith(start) and line.endswith(".") for line in lines)
+    sentences = [line.removeprefix(start) for line in lines]
+    assert not JARGON.search("\n".join(sentences))
+    return sentences
 
 
 def kind_and_key(message: str) -> tuple[str, str]:
@@ -452,7 +454,7 @@ def test_a_learning_rate_that_dvc_sets_is_read_back(tmp_path: Path, rate: str) -
 def test_what_is_no_mapping(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ParamsError) as raised:
         load(text, tmp_path)
-    assert str(raised.value) == message
+    assert str(raised.value) == f"{tmp_path.as_posix()}/{message}"
 
 
 @pytest.mark.parametrize(
@@ -482,7 +484,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r" is not a valid file name\.$"):
         params.load("params\0.yaml")
     (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(ParamsError, match=r"^params\.yaml is not UTF-8 text\.$"):
+    with pytest.raises(ParamsError, match=r"^\S+/params\.yaml is not UTF-8 text\.$"):
         params.load(tmp_path / "params.yaml")
 
 
@@ -511,16 +513,18 @@ def one_change(document: object, path: list[str], value: object) -> None:
     document[last] = value  # type: ignore[index]
 
 
-def refusal(read: Callable[[], schema.Params]) -> str | None:
-    """The messages for a document, each on its line; None if it is valid."""
+def refusal(read: Callable[[], schema.Params], file: str = "params.yaml") -> str | None:
+    """The messages for a document, each on its line, without the name of the file; None if it is valid."""
     try:
         read()
     except ParamsError as error:
         lines = str(error).split("\n")
     else:
         return None
-    assert all(line.startswith("params.yaml") and line.endswith(".") and len(line) < 400 for line in lines)
-    return "\n".join(lines)
+    assert all(line.startswith(file) and line.endswith(".") for line in lines)
+    sentences = [line.removeprefix(file) for line in lines]
+    assert all(len(sentence) < 400 for sentence in sentences)
+    return "\n".join(sentences)
 
 
 @given(DOCUMENTS)
@@ -548,7 +552,7 @@ def test_no_text_raises_anything_else(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "params.yaml"
         path.write_text(text, encoding="utf-8", newline="")
-        refusal(lambda: params.load(path))
+        refusal(lambda: params.load(path), path.as_posix())
 
 
 def test_the_command_prints_a_summary_or_the_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -558,7 +562,7 @@ def test_the_command_prints_a_summary_or_the_problems(tmp_path: Path, capsys: py
     assert capsys.readouterr().out == f"{path} is valid: 8 initializers x 100 seeds.\n"
     path.write_text(changed(NOISE, "noise: -1"), encoding="utf-8")
     assert params.main([str(path)]) == 1
-    assert capsys.readouterr() == ("", "params.yaml: data.noise holds -1; it must be a number of at least 0.\n")
+    assert capsys.readouterr() == ("", f"{path.as_posix()}: data.noise holds -1; it must be a number of at least 0.\n")
 
 
 def test_reading_params_imports_nothing_heavy() -> None:
@@ -625,9 +629,8 @@ def test_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, 
     path.write_text(changed(old, new), encoding="utf-8")
     assert params.main([str(path)]) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert [line.partition(": warning: ")[2].startswith(words) for line, words in zip(lines, warned, strict=True)] == [
-        True
-    ] * len(warned)
+    start = f"{path.as_posix()}: warning: "
+    assert [line.startswith(start + words) for line, words in zip(lines, warned, strict=True)] == [True] * len(warned)
 
 
 def test_seeds_of_measured_data_may_be_equal(tmp_path: Path) -> None:

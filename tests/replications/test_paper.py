@@ -1,6 +1,7 @@
 """A replication's folder: what is read from it, its table, and one message for whatever is wrong."""
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,17 @@ def test_a_missing_file(root: Path, file: str) -> None:
         ),
         (",1.5,2.5,", ",2.5,1.5,", ": twice, the first: least is 2.5, which is above most, 1.5."),
         ("shown", "upper bound", ": upper bound: the quantity occurs more than once; each must have one row."),
-        (",7.5,", ",about 7,", ": a field of the column published is not a number; it must be one, or empty."),
+        (",7.5,", ",about 7,", ": shown: published is about 7; it must be a finite number, or empty."),
+        (",1.5,", ",-inf,", ": twice, the first: least is -inf; it must be a finite number, or empty."),
+        (",1.5,", ",low,", ": twice, the first: least is low; it must be a finite number, or empty."),
+        ('"twice, the first"', "twice, the first", ": it is not a table in CSV; a field that contains a comma"),
+        (",source", "", ": it is not a table in CSV"),
+        (
+            folders.PUBLISHED,
+            "",
+            " has the columns none; it must have figure, quantity, published, least, most, source.",
+        ),
+        (folders.PUBLISHED.partition("\n")[2], "", " has no rows; it must have one for each quantity"),
         (",plotted", ",", ": a field of the column source is empty; it must hold text."),
     ],
 )
@@ -124,6 +135,58 @@ def test_params_yaml(root: Path, old: str, new: str, said: str) -> None:
     assert said in found
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", " holds nothing; it must hold the section replication, and may hold data, network, training, seeds,"),
+        ("- 1\n", " holds [1]; it must hold the section replication"),
+        ("seeds: [1\n", ": line 2 is not valid YAML: expected ',' or ']'"),
+        (f"{folders.PARAMS}seeds: [1]\n", ": seeds is a duplicate key, on lines 4 and 7; remove one."),
+        ("a: &x {b: 1}\nc: *x\n", ": c is an alias; write the value in its place."),
+        ("a: \1\n", ": line 1 is not valid YAML: it contains a character that is not allowed."),
+        ("[" * 100_000, ": the file is nested too deeply."),
+        ("a: 1_0_e\nb: 2020-13-40\n", ": b holds 2020-13-40, which is not a valid timestamp."),
+    ],
+)
+def test_every_message_about_params_yaml_names_its_folder(root: Path, text: str, said: str) -> None:
+    name = folders.make(root, params=text)
+    assert message(name).startswith(f"replications/{name}/params.yaml{said}")
+
+
+def test_files_that_are_not_utf_8(root: Path) -> None:
+    name = folders.make(root)
+    (root / "replications" / name / "params.yaml").write_bytes(b"\xff")
+    assert message(name) == f"replications/{name}/params.yaml is not UTF-8 text."
+    (root / "replications" / name / "published.csv").write_bytes(b"\xff")
+    assert message(name).startswith(f"replications/{name}/published.csv: it is not a table in CSV")
+
+
+def test_a_folder_whose_name_is_not_valid(root: Path) -> None:
+    folders.make(root, "paper.v2")
+    assert message("paper.v2").startswith("replications/paper.v2: the folder's name is not valid; it must be a letter")
+
+
+def test_a_copy_under_another_name_is_a_replication_of_its_own(root: Path) -> None:
+    folders.make(root, "first")
+    shutil.copytree(root / "replications" / "first", root / "replications" / "second")
+    run.replicate("first")
+    run.replicate("second")
+    tables = [(root / "reports" / "replications" / f"{name}.csv").read_text() for name in ("first", "second")]
+    assert tables[1] == tables[0].replace("first,", "second,").replace("the second,", "the first,")
+
+
+def test_a_section_that_replication_py_needs(root: Path) -> None:
+    name = folders.make(
+        root,
+        params="replication: {factor: 2.0}\n",
+        code=folders.CODE.replace("    advance(1)\n", "    len(settings.seeds)\n"),
+    )
+    assert message(name).endswith(
+        "measure failed: TypeError: object of type 'NoneType' has no len(); params.yaml does not have the sections "
+        "data, network, training, seeds, initializers"
+    )
+
+
 def test_sections_that_are_absent_are_none(root: Path) -> None:
     settings = paper.load(folders.make(root, params="replication: {factor: 2.0}\n")).settings
     assert (settings.data, settings.network, settings.training) == (None, None, None)
@@ -139,7 +202,15 @@ def test_sections_that_are_absent_are_none(root: Path) -> None:
         ("    advance(1)\n", "    1 / 0\n", ": measure failed: ZeroDivisionError: division by zero"),
         ("class Settings", "TABLES = ('cells',)\n\n\nclass Settings", ": TABLES failed: KeyError: 'cells'"),
         ("    return Figure()", "    return tables['none']", ": draw failed: KeyError: 'none'"),
-        ("    return Figure()", "    return None", ": draw failed: AttributeError: "),
+        ("    return Figure()", "    return None", ": draw returned a NoneType; it must return a Figure."),
+        ("    return Figure()", "    raise SystemExit(3)", ": draw failed: SystemExit: 3"),
+        ("import Figure\n", "import Figure\nraise SystemExit(3)\n", ": import failed: SystemExit: 3"),
+        ('"Doubling"', "3", ": TITLE is 3; it must be a text."),
+        ("class Settings(Section)", "class Settings", ": Settings is <class '"),
+        ("def draw", "measure = 1\n\n\ndef draw", ": measure is 1; it must be a function."),
+        ("[Measurement(", "[1.0, Measurement(", ": measure returned 1.0 among the measurements; each must be a"),
+        ('"shown", 7.0', '"shown", "7"', ": measure returned Measurement(quantity='shown', measured='7'"),
+        ("def draw", "def total(settings):\n    return None\n\n\ndef draw", ": total failed: TypeError: int()"),
     ],
 )
 def test_replication_py(root: Path, old: str, new: str, said: str) -> None:
@@ -156,11 +227,15 @@ def test_replication_py(root: Path, old: str, new: str, said: str) -> None:
     [
         (
             [Measurement("shown", 1.0), Measurement("upper bound", 1.0)],
-            "differ: only in published.csv: twice, the first.",
+            r"differ: only in published.csv: twice, the first\.",
         ),
         (
             [Measurement(name, 1.0) for name in ("shown", "upper bound", "twice, the first", "other")],
-            "differ: only measured: other.",
+            r"differ: only measured: other\.",
+        ),
+        (
+            [Measurement(name, 1.0) for name in "abcd"],
+            r"published.csv: twice, the first; shown; upper bound; only measured: a; b and 2 others\.",
         ),
         (
             [Measurement(name, 1.0) for name in ("shown", "shown", "upper bound", "twice, the first")],
