@@ -70,7 +70,8 @@ mutants: install ## break one line at a time and see a test fail (ten minutes)
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001: on another port)
 	@python -m pipeline.tracking.serve --port $(PORT)
 
-NAME ?=
+# NAME and SKIP are not taken from the environment, where WSL has the computer's name
+NAME =
 gc: install ## delete a result from MLflow (NAME=rate-5; without NAME: list the results)
 	@python -m pipeline.tracking.delete "$(NAME)"
 
@@ -78,10 +79,9 @@ page: install ## print where the interactive page lies, and open it in a browser
 	@dvc repro page
 	@python -c 'import pathlib, webbrowser; page = pathlib.Path("reports/laboratory.html").resolve().as_uri(); print(page); webbrowser.open(page)'
 
-SKIP ?=
-REPLICATIONS = $(or $(NAME),$(filter-out $(SKIP),$(patsubst replications/%/replication.py,%,$(wildcard replications/*/replication.py))))
+SKIP =
 replications: install scm ## recompute the results of papers: docs/replications.md (NAME=tutorial: one; SKIP=phase_diagram: without it)
-	dvc repro $(addprefix replications/dvc.yaml:,$(patsubst replicate@phase_diagram,phase_diagram,$(addprefix replicate@,$(REPLICATIONS))))
+	@targets=$$(python -m pipeline.replications.targets --name "$(NAME)" --skip "$(SKIP)") && dvc repro $$targets
 	dvc repro --single-item replications/dvc.yaml:report
 	@python -m pipeline.replications.publish
 

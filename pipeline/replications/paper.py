@@ -43,11 +43,16 @@ def names() -> list[str]:
     return sorted({path.parent.name for file in FILES for path in FOLDER.glob(f"*/{file}")})
 
 
-def load(name: str) -> Paper:
-    """The replication in the folder replications/NAME. Raises UserError."""
+def check_name(name: str) -> None:
+    """Raise UserError with the names of all replications unless there is a replication NAME."""
     if name not in names():
         close = hint(nearest(name, names()))
         raise UserError(f"There is no replication {name}; there are {', '.join(names()) or 'none'}{close}.")
+
+
+def load(name: str) -> Paper:
+    """The replication in the folder replications/NAME. Raises UserError."""
+    check_name(name)
     if not is_file_name(name):
         raise UserError(f"replications/{name}: the folder's name is not valid; it must be {NAMED}.")
     folder = FOLDER / name
