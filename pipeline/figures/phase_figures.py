@@ -1,4 +1,4 @@
-"""The phase diagram of trained networks: accuracy against the variances of weights and biases, and against depth."""
+"""Accuracy of trained networks against the variances of weights and biases, and against depth, with theory's lines."""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
 COLOURS = "cividis"  # readable in greyscale and for the colour-blind
 LARGEST = 1e6  # layers: infinite depth scales are drawn as this one
 OUTLINE: Sequence[AbstractPathEffect] = [withStroke(linewidth=3.2, foreground="black")]
+LINES: dict[str, Any] = {"color": "white", "linewidth": 1.8, "path_effects": OUTLINE}
+PUBLISHED = 6.0  # the multiple of xi_c in Schoenholz et al. 2017, figure 5
 
 
 def edges(values: Sequence[float], logarithmic: bool = False) -> list[float]:
@@ -22,6 +25,21 @@ def edges(values: Sequence[float], logarithmic: bool = False) -> list[float]:
     ends = [(values[0], inner[0]), (values[-1], inner[-1])]
     first, last = (end * end / edge if logarithmic else 2 * end - edge for end, edge in ends)
     return [first, *inner, last]
+
+
+def handles(multiple: float) -> list[Line2D]:
+    """The handles of a legend of the lines in both panels, `multiple` being the fitted one."""
+    labels: dict[Any, str] = {
+        "-": rf"{multiple:.1f} $\xi_c$ = depth (fitted)",
+        ":": rf"{PUBLISHED:g} $\xi_c$ = depth (published)",
+        "--": r"$\chi_1 = 1$ (edge of chaos)",
+    }
+    return [Line2D([], [], linestyle=dashes, label=label, **LINES) for dashes, label in labels.items()]
+
+
+def limits(values: Sequence[float]) -> tuple[float, float]:
+    """The first and last of ascending values, or the boundaries of the cell if there is only one."""
+    return (values[0], values[-1]) if len(values) > 1 else (edges(values)[0], edges(values)[1])
 
 
 def accuracy_mesh(ax: Axes, cells: Any, x: str, y: str, logarithmic: bool = False) -> Any:
@@ -41,16 +59,13 @@ def depth_panel(ax: Axes, cells: Any, theory: Any, multiple: float, critical: fl
     depths = sorted(set(cells["depth"]))
     boundaries = edges(depths, logarithmic=True)
     low, high = boundaries[0], boundaries[-1]
-    across = edges(sorted(set(cells["sigma_w2"])))
     xi = np.minimum(theory["xi_c"].to_numpy(), LARGEST)
-    for factor, dashes, label in ((multiple, "-", f"{multiple:.1f} ξ_c (fitted)"), (6.0, ":", "6 ξ_c (published)")):
-        line = ax.plot(theory["sigma_w2"], factor * xi, color="white", linestyle=dashes, linewidth=1.8)
-        line[0].set(path_effects=OUTLINE, label=label.replace("ξ_c", r"$\xi_c$"))
-    line = ax.plot([critical, critical], [low, high], color="white", linestyle="--", linewidth=1.4)
-    line[0].set(path_effects=OUTLINE, label=r"$\chi_1 = 1$")
+    for factor, dashes in ((multiple, "-"), (PUBLISHED, ":")):
+        ax.plot(theory["sigma_w2"], factor * xi, linestyle=dashes, **LINES)
+    ax.plot([critical, critical], [low, high], linestyle="--", **LINES)
     ax.set_yscale("log")
     ax.set_ylim(low, high)
-    ax.set_xlim(across[0], across[-1])
+    ax.set_xlim(limits(sorted(set(cells["sigma_w2"]))))
     ax.set_yticks(depths, [f"{depth}" for depth in depths])
     ax.set_yticks([], minor=True)
     ax.set_xlabel(r"variance of the weights $\sigma_w^2$")
@@ -59,7 +74,7 @@ def depth_panel(ax: Axes, cells: Any, theory: Any, multiple: float, critical: fl
 
 
 def plane_panel(ax: Axes, cells: Any, edge: Any, multiple: float, depth: int) -> Any:
-    """Accuracy against sigma_w^2 and sigma_b^2, with the edge of chaos and the contour multiple * xi_c = depth.
+    """Accuracy against sigma_w^2 and sigma_b^2, with the edge of chaos and contours of multiples of xi_c at the depth.
 
     `cells` has the columns sigma_w2, sigma_b2, xi_c and accuracy, `edge` sigma_b2 and the critical sigma_w2. Returns
     the coloured mesh.
@@ -67,14 +82,13 @@ def plane_panel(ax: Axes, cells: Any, edge: Any, multiple: float, depth: int) ->
     mesh = accuracy_mesh(ax, cells, "sigma_w2", "sigma_b2")
     xi = cells.pivot(index="sigma_b2", columns="sigma_w2", values="xi_c")
     across, up = list(xi.columns), list(xi.index)
-    ax.contour(across, up, np.minimum(xi.to_numpy(), depth) * multiple, [depth], colors="black", linewidths=3.2)
-    ax.contour(across, up, np.minimum(xi.to_numpy(), depth) * multiple, [depth], colors="white", linewidths=1.8)
-    (line,) = ax.plot([], [], color="white", linewidth=1.8, label=rf"{multiple:.1f} $\xi_c$ = {depth} layers (fitted)")
-    line.set(path_effects=OUTLINE)
-    (line,) = ax.plot(edge["sigma_w2"], edge["sigma_b2"], color="white", linestyle="--", linewidth=1.4)
-    line.set(path_effects=OUTLINE, label=r"$\chi_1 = 1$")
-    ax.set_xlim(edges(across)[0], edges(across)[-1])
-    ax.set_ylim(edges(up)[0], edges(up)[-1])
+    scaled = np.minimum(xi.to_numpy(), depth)
+    for factor, dashes in ((multiple, "-"), (PUBLISHED, ":")):
+        contour = ax.contour(across, up, scaled * factor, [depth], colors="white", linestyles=dashes, linewidths=1.8)
+        contour.set(path_effects=OUTLINE)
+    ax.plot(edge["sigma_w2"], edge["sigma_b2"], linestyle="--", **LINES)
+    ax.set_xlim(limits(across))
+    ax.set_ylim(limits(up))
     ax.set_xlabel(r"variance of the weights $\sigma_w^2$")
     ax.set_ylabel(r"variance of the biases $\sigma_b^2$")
     return mesh

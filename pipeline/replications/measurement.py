@@ -32,6 +32,17 @@ class Measurement(NamedTuple):
     theory: float = math.nan
 
 
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def written(value: float, n_digits: int = 6) -> str:
+    """A number with up to `n_digits` digits as in names of quantities, figures and tables: 0.05, 2.01·10⁻⁵, 10⁻¹²."""
+    digits, _, power = f"{value:.{n_digits}g}".partition("e")
+    if not power:
+        return digits
+    return f"{digits}·10{str(int(power)).translate(SUPERSCRIPTS)}".removeprefix("1·")
+
+
 class Replication(NamedTuple):
     """The results of a replication: its measurements, and the pandas tables from which its figure is drawn."""
 

@@ -63,7 +63,7 @@ def content(one: Section, origin: Mapping[str, str]) -> Run:
         "rows.passed": str(n["passed"]),
         "rows.failed": str(n["failed"]),
     }
-    note = f"{one.title}\n\n{one.text}\n\n{report.results_table(one.rows)}"
+    note = f"{one.title}\n\n{one.claim}\n\n{one.setting}\n\n{report.results_table(one.rows)}"
     return Run(
         one.name,
         digest_of(one.name, params, [file_digest(path) for path in made]),

@@ -6,18 +6,22 @@ docs/replications.md, the page of results with claims and settings.
 
 import inspect
 import math
+import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.numerics.sums import integer_sum
 from pipeline.replications import paper, run
+from pipeline.replications.measurement import written
 from pipeline.reporting.markdown import table
 from pipeline.stages import run_and_exit
 from pipeline.storage import atomic_files, reports
 
 PAGE = Path("docs/replications.md")
+ROUNDING = 2.0**-50  # four units in the last place of 1: differences that rounding makes
 
 
 class Section(NamedTuple):
@@ -25,7 +29,9 @@ class Section(NamedTuple):
 
     name: str
     title: str
-    text: str  # the docstring of replication.py: the claim, the setting
+    claim: str  # the first paragraph of the docstring of replication.py
+    setting: str  # the other paragraphs
+    figure: str  # what the paper's figure shows, and how the one here differs
     analysis: dict[str, str]  # of rows that fail
     rows: Any  # pandas table
 
@@ -57,8 +63,9 @@ def sections() -> tuple[list[Section], list[str]]:
         if tuple(rows.columns) != paper.COLUMNS:
             raise atomic_files.FileError(f"{path} is damaged; delete it and run `make replications NAME={name}`.")
         module = paper.load_module(name)
-        text = inspect.getdoc(module) or ""
-        found.append(Section(name, module.TITLE, text, getattr(module, "ANALYSIS", {}), rows))
+        claim, _, setting = (inspect.getdoc(module) or "").partition("\n\n")
+        texts = claim, setting.strip(), getattr(module, "FIGURE", "")
+        found.append(Section(name, module.TITLE, *texts, getattr(module, "ANALYSIS", {}), rows))
     return found, missing
 
 
@@ -91,8 +98,8 @@ def number(value: float) -> str:
     """Five significant digits; – for NaN."""
     if math.isnan(value):
         return "–"
-    text = f"{value:,.0f}" if value == math.floor(value) and abs(value) < 1e9 else f"{value:.5g}"
-    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e").replace("-", "−")
+    text = f"{value:,.0f}" if value == math.floor(value) and abs(value) < 1e9 else written(value, 5)
+    return text.replace("-", "−")
 
 
 def limits(low: float, high: float) -> str:
@@ -101,8 +108,8 @@ def limits(low: float, high: float) -> str:
         return "–" if math.isnan(high) else f"≤ {number(high)}"
     if math.isnan(high):
         return f"≥ {number(low)}"
-    if low == high:
-        return number(low)
+    if high - low <= 2.0 * ROUNDING * abs(high):  # both ends are one number, to rounding
+        return number(high)
     if number(low) == number(high):  # narrower than what is shown
         return f"{number(low)} ± {number(float(f'{(high - low) / 2.0:.1e}'))}"
     return f"{number(low)} to {number(high)}"
@@ -114,7 +121,7 @@ VERDICTS = {"True": "passed", "False": "**failed**"}
 def results_table(rows: Any) -> str:
     """The rows of a paper in Markdown, without columns that are empty."""
     optional = {
-        "theory": [number(value) for value in rows["theory"]],
+        "theory": [number(0.0 if abs(value) < ROUNDING else value) for value in rows["theory"]],
         "published": [number(value) for value in rows["published"]],
         "measured": [number(value) for value in rows["measured"]],
         "over seeds": [limits(row.interval_low, row.interval_high) for row in rows.itertuples()],
@@ -131,26 +138,37 @@ def results_table(rows: Any) -> str:
 
 
 def overview(found: Sequence[Section]) -> str:
-    """One row for each paper: how many rows have a band, and how many lie within it."""
+    """One row for each paper, with a link to its section: what it claims, and how many rows lie within their bands."""
     lines = []
     for one in found:
         n = run.counts(one.rows)
-        lines.append([f"`{one.name}`", one.title, *(str(n[key]) for key in ("rows", "passed", "failed"))])
-    return table(["folder", "paper", "rows", "passed", "failed"], lines, left=(0, 1))
+        verdict = f"{n['passed']} of {n['rows']}" if not n["failed"] else f"**{n['passed']} of {n['rows']}**"
+        lines.append([f"[`{one.name}`](#{anchor(one.title)})", first_sentence(one.claim), verdict])
+    return table(["folder", "claim", "rows passed"], lines, left=(0, 1))
+
+
+def anchor(title: str) -> str:
+    """The name by which a link on the page refers to the heading `title`, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text, on one line."""
+    return re.split(r"(?<=[^.]\.) (?=[A-Z])", " ".join(text.split()))[0]
 
 
 def opening(found: Sequence[Section], missing: Sequence[str]) -> list[str]:
-    """The conclusion, what fails and why, and the overview."""
+    """The conclusion, and what fails and why."""
     failed = [f"- `{one.name}`, {line}" for one in found for line in failures(one)]
     parts = [f"**{conclusion(found)}**"]
     parts += ["What fails:\n\n" + "\n".join(failed)] if failed else []
     parts += [f"Not run: {', '.join(missing)}."] if missing else []
-    return [*parts, overview(found)]
+    return parts
 
 
 def markdown(found: Sequence[Section], missing: Sequence[str]) -> str:
     """The text of reports/replications.md."""
-    parts = ["# Replications of published results", *opening(found, missing)]
+    parts = ["# Replications of published results", *opening(found, missing), overview(found)]
     parts.append(
         "Numbers are rounded; [replications.csv](replications.csv) has all digits. The bands and their sources are in "
         "`published.csv` of each folder in replications/; [docs/replications.md](../docs/replications.md) has the "
@@ -165,12 +183,9 @@ INTRODUCTION = """\
 # Replications
 
 Main results of papers on initialization, recomputed over several seeds. Each number stands beside theory, where there
-is one, beside the published number, where the paper prints or plots it, and beside the band in which it must lie.
-This page is written by `make replications`. A number outside its band stays in the table as failed. Theory is that of
-wide layers: the mean over seeds of a finite network can differ from it by more than its interval, which the bands
-allow for."""
+is one, beside the published number, where the paper prints or plots it, and beside the band in which it must lie."""
 
-HOW = """\
+RUN = """\
 ## Run them
 
 ```console
@@ -178,14 +193,17 @@ $ make replications                      # all, then reports/replications.md, th
 $ make replications NAME=tutorial        # one
 $ make replications SKIP=phase_diagram   # all but one
 $ dvc metrics diff                       # numbers of rows that pass, compared with the commit
+$ dvc dag replications/dvc.yaml --mermaid
 ```
 
 `dvc repro` alone does not run them: their stages are in [replications/dvc.yaml](../replications/dvc.yaml). A stage
-runs again if its folder, or a module that measures, changes. Each paper is a run in MLflow (`make ui`), in the
+runs again if its folder, or a module that measures, changes. `dvc dag` draws the graph of the stages: with `--mermaid`
+as a diagram for Markdown, without it wider than a terminal. Each paper is a run in MLflow (`make ui`), in the
 experiment *weight initialization: replications*, with its settings, measured numbers, rows and figure. A row outside
-its band fails no stage; it is marked in the tables, in the numbers of `dvc metrics show`, in the tag `verdict` in
-MLflow, and printed.
+its band fails no stage; it stays in the tables as failed, and is marked in the numbers of `dvc metrics show`, in the
+tag `verdict` in MLflow, and printed."""
 
+HOW = """\
 ## Read the tables
 
 | column | meaning |
@@ -196,8 +214,10 @@ MLflow, and printed.
 | over seeds | the 95 % interval of a mean; for a median the smallest and largest value |
 | band | where the measured number must lie; `published.csv` says how it follows from theory or the paper |
 
-All numbers have the same bits on every computer ([numerics](numerics.md)): the tests compute the fast papers again and
-compare bytes.
+Theory is that of wide layers unless a section says otherwise: the mean over seeds of a finite network can differ from
+it by more than its interval, which the bands allow for. Numbers are rounded to five digits, and theory that differs
+from 0 by rounding only is 0; [reports/replications.csv](../reports/replications.csv) has all digits. All numbers have
+the same bits on every computer ([numerics](numerics.md)): the tests compute the fast papers again and compare bytes.
 
 ## Add one
 
@@ -221,19 +241,36 @@ settings in `params.yaml`: with others, rows may fail. Add the name to the two l
 
 
 def page(found: Sequence[Section], missing: Sequence[str]) -> str:
-    """The text of docs/replications.md."""
-    parts = [INTRODUCTION, *opening(found, missing)]
+    """The text of docs/replications.md: conclusions and the first figure, the commands, then each paper."""
+    parts = [INTRODUCTION, *opening(found, missing), figure(found[0]), overview(found), RUN]
     for one in found:
-        folder = f"../replications/{one.name}"
-        parts += [f"## {one.title}", one.text, f"![{one.title}](../reports/replications/{one.name}.png)"]
-        parts.append(results_table(one.rows))
-        n = run.counts(one.rows)
-        parts.append(f"**{n['passed']} of {n['rows']} rows passed.**")
+        parts += [
+            f"## {one.title}",
+            one.claim,
+            figure(one),
+            textwrap.fill(one.figure, 118),
+            one.setting,
+            collapsed(one),
+        ]
         if lines := failures(one):
             parts.append("\n".join(f"- {line}" for line in lines))
-        files = ", ".join(f"[{file}]({folder}/{file})" for file in paper.FILES)
+        files = ", ".join(f"[{file}](../replications/{one.name}/{file})" for file in paper.FILES)
         parts.append(f"Settings, bands with their sources, and code: {files}.")
-    return "\n\n".join([*parts, HOW]) + "\n"
+    return "\n\n".join(part for part in [*parts, HOW] if part) + "\n"
+
+
+def figure(one: Section) -> str:
+    """The figure of a replication in docs/replications.md."""
+    return f"![{one.title}](../reports/replications/{one.name}.png)"
+
+
+def collapsed(one: Section) -> str:
+    """The table of a paper, which GitHub shows after a click on the numbers of rows."""
+    n = run.counts(one.rows)
+    without = len(one.rows) - n["rows"]
+    more = f"; {without} without a band" if without else ""
+    summary = f"<b>{n['passed']} of {n['rows']} rows passed</b>{more}: all numbers"
+    return f"<details><summary>{summary}</summary>\n\n{results_table(one.rows)}\n\n</details>"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The exact learning curve of a mode of a linear network with one hidden layer (Saxe et al. 2013, equation 9)."""
+"""The exact learning curve of a mode of a linear network with one hidden layer (Saxe et al. 2013, equation 12)."""
 
 from pipeline.numerics.elementary import exp, log
 

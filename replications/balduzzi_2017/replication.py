@@ -20,7 +20,7 @@ from pipeline.config.schema import Count
 from pipeline.config.validation import Section
 from pipeline.diagnostics.geometry import cosines, input_gradients
 from pipeline.diagnostics.signals import forward
-from pipeline.figures.style import ACCENT, DARK, LIGHT, MIDDLE, styled
+from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.elementary import circle
@@ -33,9 +33,16 @@ from pipeline.replications.networks import measured, network
 from pipeline.theory.correlation import relu_gradient_correlation
 
 TITLE = "Balduzzi et al. 2017, The shattered gradients problem: if resnets are the answer, then what is the question?"
+FIGURE = (
+    "The paper shows gradients of networks of a single input along a grid of inputs, their covariance matrices "
+    "(figure 1) and their autocorrelation over the distance between inputs, also for residual networks (figure 2). "
+    "Here the inputs lie on an arc in many dimensions, where theory predicts the cosine; there are no residual "
+    "networks, and looks-linear ones are added."
+)
 
 LINEAR = "largest difference of the outputs from the linear map, over the largest output, looks-linear initialization"
 COSINE = "cosine of the gradients at two inputs at an angle of {:g} degrees, {}, {} ReLU layers"
+NAMES = {"he": "He", "looks_linear": "looks-linear"}
 REPORTED = 4  # the angle of the two inputs whose gradients are reported is 90 degrees over this
 
 
@@ -95,7 +102,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
                 theory = relu_gradient_correlation(c, depth) if name != "looks_linear" else 1.0
                 table.append((name, depth, 360.0 * turn, mean(values), theory))
                 if i * REPORTED == own.n_points - 1:
-                    text = COSINE.format(360.0 * turn, name, depth)
+                    text = COSINE.format(360.0 * turn, NAMES.get(name, name), depth)
                     measurements.append(mean_over_seeds(text, values, theory))
         if name == "looks_linear":
             worst = max(difference for _, difference in of_seeds)
@@ -123,16 +130,20 @@ def linear_map(models: Parameters) -> Array:
 def draw(tables: dict[str, Any]) -> Figure:
     """The cosine of the gradients over the angle between the inputs, with theory's lines."""
     rows = tables["cosines"]
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(8.6, 4.0), layout="constrained")
     ax = figure.subplots()
     curves = list(dict.fromkeys(zip(rows["initializer"], rows["depth"], strict=True)))
-    for (name, depth), colour, marker in zip(curves, (DARK, LIGHT, ACCENT, MIDDLE), "osD^", strict=False):
+    for (name, depth), colour, marker in zip(curves, (DARK, LIGHT, ACCENT, GREY), "osD^", strict=False):
         part = rows[(rows["initializer"] == name) & (rows["depth"] == depth)]
         ax.plot(part["degrees"], part["theory"], color=colour, linewidth=1.2)
         style: dict[str, Any] = {"color": colour, "linestyle": "", "marker": marker, "markersize": 3.5, "markevery": 2}
-        ax.plot(part["degrees"], part["cosine"], **style, label=f"{name}, {depth} ReLU layers")
+        ax.plot(part["degrees"], part["cosine"], **style, label=f"{NAMES.get(name, name)}, {depth} ReLU layers")
     ax.set_xlabel("angle between the two inputs, degrees")
     ax.set_ylabel("cosine of the two gradients")
-    ax.set_title("Gradients at two inputs (lines: wide networks)")
-    ax.legend(loc="upper right", bbox_to_anchor=(1.0, 0.95))
+    ax.set_title("Gradients at two inputs")
+    note = "Lines: theory of wide layers. Points: networks, mean over the seeds."
+    legend_above(figure, ax.get_lines()[1::2], note)
     return figure
+
+
+GREY = "#555555"

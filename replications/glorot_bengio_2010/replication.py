@@ -38,6 +38,11 @@ from pipeline.theory.mean_field import moments, predicted_gradient, predicted_si
 TITLE = (
     "Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks, figures 6 and 7"
 )
+FIGURE = (
+    "The paper shows the same histograms, standard above normalized, with one curve for each layer, for images of "
+    "Shapeset-3×2. Here inputs are normal and labels random, gradients are divided by the standard deviation of the "
+    "last hidden layer, and triangles mark the standard deviations that theory predicts."
+)
 
 A_STD = "standard deviation of the activations of layer {}, {} initialization"
 DZ_STD = "back-propagated gradients of layer {} over layer {}, standard deviations, {} initialization"
@@ -154,11 +159,13 @@ def draw(tables: dict[str, Any]) -> Figure:
                 colour = tuple((1.0 - share) * low + share * high for low, high in zip(FIRST, LAST, strict=True))
                 ax.plot(shape["value"], shape["density"], color=colour, linewidth=1.4, label=f"layer {l}")
                 ax.plot(shape["theory"].iloc[:1], [0.0], marker="^", color=colour, clip_on=False, zorder=5)
-            ax.set_title(f"{name}: {'activations' if what == 'activation' else 'back-propagated gradients'}")
+            ax.set_title(
+                f"{name.capitalize()}: {'activations' if what == 'activation' else 'back-propagated gradients'}"
+            )
             ax.set_ylabel("density")
             ax.set_ylim(bottom=0.0)
     panels[-1][0].set_xlabel("activation")
-    panels[-1][1].set_xlabel("gradient over the standard deviation of layer 5")
+    panels[-1][1].set_xlabel(f"gradient over the standard deviation of layer {rows['layer'].max()}")
     handles = panels[0][0].get_lines()[::2]
     theory_mark = Line2D([], [], color="black", marker="^", linestyle="", label="theory: standard deviation")
     legend_above(figure, [*handles, theory_mark])

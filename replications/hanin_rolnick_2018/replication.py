@@ -28,6 +28,11 @@ from pipeline.replications.networks import measured, small_networks, unit_column
 from pipeline.theory.finite_width import log_signal
 
 TITLE = "Hanin & Rolnick 2018, How to start training: the effect of initialization and architecture"
+FIGURE = (
+    "The paper shows the mean length of the output against depth for several initializations (figure 1), and the "
+    "epochs until networks learn MNIST against depth and against the sum of 1 / width (figure 2). Here no network is "
+    "trained: the fluctuation of the length is drawn against the same sum."
+)
 
 STD = "standard deviation of ln(‖z_L‖² / ‖z_0‖²), width {}, {} layers"
 MEAN = "mean of ln(‖z_L‖² / ‖z_0‖²), width {}, {} layers"
@@ -124,9 +129,9 @@ def draw(tables: dict[str, Any]) -> Figure:
         right.axvline(part["mean_theory"].iloc[-1], color=colour, linestyle=":", linewidth=1.2)
         handles.append(Line2D([], [], color=colour, marker=marker, label=f"width {width}, {n_layers} layers"))
     left.set_xlabel("sum of 1 / width over the layers")
-    left.set_ylabel("standard deviation of $\\ln(|z_l|^2 / |z_0|^2)$")
+    left.set_ylabel("standard deviation of $\\ln(\\Vert z_l\\Vert^2 / \\Vert z_0\\Vert^2)$")
     left.set_title("Fluctuation")
-    right.set_xlabel("$\\ln(|z_L|^2 / |z_0|^2)$")
+    right.set_xlabel("$\\ln(\\Vert z_L\\Vert^2 / \\Vert z_0\\Vert^2)$")
     right.set_ylabel("density")
     right.set_title("After the last layer")
     legend_above(

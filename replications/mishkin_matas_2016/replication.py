@@ -26,6 +26,11 @@ from pipeline.replications.trained import Speed, costs_of_training, deep, drawn,
 from pipeline.training.executors import n_cores
 
 TITLE = "Mishkin and Matas 2016, All you need is a good init: layer-sequential unit variance"
+FIGURE = (
+    "The paper has algorithm 1 and the accuracies of convolutional networks, and no figure of these quantities. Here "
+    "the left panel shows what the algorithm does, the variance of each layer before training, and the right one the "
+    "training cost of fully connected networks on the digits."
+)
 NAMES = {"lsuv": "LSUV", "he": "He", "xavier": "Xavier"}
 
 
@@ -114,7 +119,9 @@ def draw(tables: dict[str, Any]) -> Figure:
     right.set_xlabel("epoch")
     right.set_ylabel("training cost (nats)")
     handles = [Line2D([], [], color=colour, linestyle=dashes, label=NAMES[name]) for name, colour, dashes in STYLES]
-    legend_above(figure, handles, f"{layers['depth'].max()} layers. Thick: median over the seeds.")
+    legend_above(
+        figure, handles, f"{layers['depth'].max()} layers. Thick: median over the seeds. Thin and points: single seeds."
+    )
     return figure
 
 

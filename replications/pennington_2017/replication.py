@@ -4,7 +4,7 @@ so that all singular values of a deep network can be close to 1 (dynamical isome
 
 Setting: 30 tanh layers of 300 units, 8 seeds, no training, at two points of the critical line, where the mean of s²
 is 1. The Jacobian is that of a layer's activations by the inputs, at one random input of the fixed point's variance;
-its spread is measured by traces, n |J Jᵀ|² / |J|⁴ - 1. Theory is that of infinitely wide layers.
+its spread is measured by traces, n ‖J Jᵀ‖² / ‖J‖⁴ - 1. Theory is that of infinitely wide layers.
 """
 
 import math
@@ -23,14 +23,20 @@ from pipeline.config.validation import Section
 from pipeline.diagnostics.spectra import layer_jacobians, squared_spread
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.initializers.networkwise import NetworkSpec
-from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
+from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds, written
 from pipeline.replications.networks import measured, network, unit_columns
 from pipeline.theory.isometry import squared_spread as expected_spread
 from pipeline.theory.mean_field import fixed_points
 
 TITLE = "Pennington et al. 2017, Resurrecting the sigmoid in deep learning through dynamical isometry"
+FIGURE = (
+    "The paper shows the distribution of the singular values at single depths, for theory and networks of 1,000 "
+    "units. Here it is the relative variance of their squares, for which the paper has a formula, against depth, with "
+    "narrower networks."
+)
 
-QUANTITY = "variance over squared mean of s², {} weights, {} layers, (σ_w², σ_b²) = ({:g}, {:g})"
+QUANTITY = "variance over squared mean of s², {} weights, {} layers, (σ_w², σ_b²) = ({}, {})"
+NAMES = {"gaussian": "Gaussian"}
 
 
 Counts = Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
@@ -89,7 +95,9 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
                 values = [spreads[k][i] for spreads in of_seeds]
                 theory = expected_spread(depth, q_stars[k], activations[0], name == "orthogonal")
                 if depth in own.reported:
-                    text = QUANTITY.format(name, depth, point.sigma_w2, point.sigma_b2)
+                    text = QUANTITY.format(
+                        NAMES.get(name, name), depth, written(point.sigma_w2), written(point.sigma_b2)
+                    )
                     measurements.append(mean_over_seeds(text, values, theory))
                 table.append((name, point.sigma_w2, point.sigma_b2, depth, mean(values), theory))
     columns = ["initializer", "sigma_w2", "sigma_b2", "depth", "spread", "theory"]
@@ -110,12 +118,12 @@ def draw(tables: dict[str, Any]) -> Figure:
             ax.plot(part["depth"], part["theory"], color=colour, linewidth=1.4)
             ax.plot(part["depth"], part["spread"], color=colour, linestyle="", marker=marker, markersize=3.5)
         ax.set_yscale("log")
-        ax.set_title(f"$\\sigma_w^2$ = {weights:g}, $\\sigma_b^2$ = {biases:g}")
-        ax.set_xlabel("number of layers")
+        ax.set_title(f"$\\sigma_w^2$ = {written(weights)}, $\\sigma_b^2$ = {written(biases)}")
+        ax.set_xlabel("depth (layers)")
     panels[0].set_ylabel("variance over squared mean of $s^2$")
     handles = [
-        Line2D([], [], color=colour, marker=marker, label=f"{name} weights")
+        Line2D([], [], color=colour, marker=marker, label=f"{NAMES.get(name, name)} weights")
         for name, colour, marker in zip(names, (DARK, ACCENT), "os", strict=False)
     ]
-    legend_above(figure, handles, "Lines: theory for wide layers. Points: networks, mean over the seeds.")
+    legend_above(figure, handles, "Lines: theory of wide layers. Points: networks, mean over the seeds.")
     return figure

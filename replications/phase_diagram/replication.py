@@ -27,7 +27,7 @@ from pipeline.cluster.connection import Workers
 from pipeline.config.schema import Count, Positive
 from pipeline.config.validation import Allowed, Section, one_of
 from pipeline.figures import phase_figures
-from pipeline.figures.style import styled
+from pipeline.figures.style import legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.edge_of_chaos import critical_point
 from pipeline.numerics.sums import Array, integer_sum
@@ -38,8 +38,13 @@ from pipeline.theory.phase_diagram import Point, point
 from pipeline.training.executors import n_cores
 
 TITLE = "The phase diagram of trainability"
+FIGURE = (
+    "Papers draw this plane from theory alone, and train networks for one σ_b² (Schoenholz et al. 2017, figure 5: "
+    "MNIST and CIFAR-10, 300 units, more steps), as in the right panel. Here the networks of both panels are trained, "
+    "and the fitted multiple of ξ_c stands beside the published one."
+)
 TABLES = ("cells",)  # also written as CSV
-PUBLISHED_MULTIPLE = 6.0
+PUBLISHED_MULTIPLE = phase_figures.PUBLISHED
 LINE_POINTS = 101  # of theory's lines in the figure
 
 NotNegative = Annotated[float, Allowed("a number of at least 0", float, lambda x: x >= 0)]
@@ -184,17 +189,17 @@ def measured(own: Settings, cells: Any, phi: Activation) -> tuple[list[Measureme
     shallow = [holds for each, holds in zip(xi, is_trained, strict=True) if PUBLISHED_MULTIPLE * each < own.depth / 2]
     share = integer_sum(shallow) / len(shallow) if shallow else math.nan
     return [
-        Measurement("area under the ROC curve of xi_c", area_under_curve(xi, is_trained)),
-        Measurement("multiple of xi_c that separates trained networks", fit.centre, fit.low, fit.high),
+        Measurement("area under the ROC curve of ξ_c", area_under_curve(xi, is_trained)),
+        Measurement("multiple of ξ_c that separates trained networks", fit.centre, fit.low, fit.high),
         Measurement("share of cells that agree with the fitted multiple", fit.n_agree / len(xi)),
-        Measurement("share of cells that agree with 6 xi_c", agree / len(xi)),
+        Measurement("share of cells that agree with 6 ξ_c", agree / len(xi)),
         Measurement(
-            "smallest distance of the best sigma_w^2 from the critical one", min(ridge, default=math.nan), theory=0.0
+            "smallest distance of the best σ_w² from the critical one", min(ridge, default=math.nan), theory=0.0
         ),
         Measurement(
-            "largest distance of the best sigma_w^2 from the critical one", max(ridge, default=math.nan), theory=0.0
+            "largest distance of the best σ_w² from the critical one", max(ridge, default=math.nan), theory=0.0
         ),
-        Measurement("share of trained cells where 6 xi_c is below half the depth", share),
+        Measurement("share of trained cells where 6 ξ_c is below half the depth", share),
         Measurement("share of trained cells", integer_sum(is_trained) / len(xi)),
     ], fit.centre
 
@@ -208,9 +213,8 @@ def draw(tables: dict[str, Any]) -> Figure:
     phase_figures.plane_panel(left, tables["cells"], tables["edge"], fit["multiple"], int(fit["depth"]))
     mesh = phase_figures.depth_panel(right, tables["depths"], tables["theory"], fit["multiple"], fit["critical"])
     sigma_b2 = tables["depths"]["sigma_b2"].iloc[0]
-    left.set_title(f"{int(fit['depth'])} layers")
-    right.set_title(rf"$\sigma_b^2$ = {sigma_b2:g}")
+    left.set_title(f"Networks of {int(fit['depth'])} layers")
+    right.set_title(rf"Variance of the biases $\sigma_b^2$ = {sigma_b2:g}")
     figure.colorbar(mesh, ax=[left, right], label="training accuracy, median over the seeds")
-    for ax in (left, right):
-        ax.legend(loc="upper right", fontsize=8, frameon=True, facecolor="#777777", labelcolor="white")
+    legend_above(figure, phase_figures.handles(fit["multiple"]))
     return figure

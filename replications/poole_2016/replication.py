@@ -32,6 +32,11 @@ from pipeline.replications.networks import measured, network, unit_columns
 from pipeline.theory.mean_field import chi_1, fixed_points, length_map
 
 TITLE = "Poole et al. 2016, Exponential expressivity in deep neural networks through transient chaos"
+FIGURE = (
+    "Figure 1 of the paper shows the length map, its fixed points and q from layer to layer, figure 4 the length and "
+    "curvature of a circle from layer to layer, for theory and networks of 1,000 units. Here q starts at three values "
+    "for each σ_w, the length is divided by that in layer 1, and curvature is left out."
+)
 
 SQUARE = "mean square q of the pre-activations of layer {}, σ_w = {:g}"
 REACHED = "mean square q of the pre-activations of layer {}, σ_w = {:g}, from {:g} q* in layer 1"
@@ -140,7 +145,7 @@ def draw(tables: dict[str, Any]) -> Figure:
         ax.set_yscale("log")
         ax.set_xlabel("layer")
     left.set_title("Mean square of the pre-activations")
-    left.set_ylabel("$q$")
+    left.set_ylabel("mean square $q$")
     right.set_title("Length of the curve")
     right.set_ylabel("length over that in layer 1")
     legend_above(figure, handles, "Lines: mean-field theory. Points: networks, mean over the seeds.")

@@ -30,6 +30,7 @@ from pipeline.config.validation import Section
 from pipeline.replications.measurement import Measurement, Replication
 
 TITLE = "Doubling"
+FIGURE = "The paper has none."
 
 
 class Settings(Section):

@@ -249,16 +249,16 @@ def test_the_diagram_recovers_a_known_multiple(tmp_path: Path) -> None:
     """Networks that train exactly up to 4 xi_c, best 0.3 above the edge; then the opposite of it."""
     module, settings = loaded("phase_diagram", tmp_path)
     rows = cells(module, settings, lambda xi, d: (0.9 if 4.0 * xi >= 40.0 else 0.3) - 0.02 * abs(d - 0.3))
-    assert rows["area under the ROC curve of xi_c"] == 1.0
-    assert rows["multiple of xi_c that separates trained networks"] == pytest.approx(4.0, rel=0.15)  # the grid's gaps
+    assert rows["area under the ROC curve of ξ_c"] == 1.0
+    assert rows["multiple of ξ_c that separates trained networks"] == pytest.approx(4.0, rel=0.15)  # the grid's gaps
     assert rows["share of cells that agree with the fitted multiple"] == 1.0
-    assert rows["share of cells that agree with 6 xi_c"] < 1.0
-    ends = [rows[f"{end} distance of the best sigma_w^2 from the critical one"] for end in ("smallest", "largest")]
+    assert rows["share of cells that agree with 6 ξ_c"] < 1.0
+    ends = [rows[f"{end} distance of the best σ_w² from the critical one"] for end in ("smallest", "largest")]
     assert all(abs(end - 0.3) <= 0.1 + 1e-12 for end in ends)  # half a cell
-    assert rows["share of trained cells where 6 xi_c is below half the depth"] == 0.0
+    assert rows["share of trained cells where 6 ξ_c is below half the depth"] == 0.0
     opposite = cells(module, settings, lambda xi, d: 0.3 if 4.0 * xi >= 40.0 else 0.9)
-    assert opposite["area under the ROC curve of xi_c"] == 0.0
-    assert opposite["share of trained cells where 6 xi_c is below half the depth"] == 1.0
+    assert opposite["area under the ROC curve of ξ_c"] == 0.0
+    assert opposite["share of trained cells where 6 ξ_c is below half the depth"] == 1.0
 
 
 def test_critical_variance_of_the_replication(tmp_path: Path) -> None:

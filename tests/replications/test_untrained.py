@@ -105,12 +105,12 @@ THEORY: dict[str, dict[str, str]] = {
     "pennington_2017": {
         f"variance over squared mean of s², {name} weights, {depth} layers, (σ_w², σ_b²) = ({point})": value
         for (name, depth, point), value in {
-            ("orthogonal", 10, "1.05, 2.01e-05"): "0.0427",
-            ("orthogonal", 30, "1.05, 2.01e-05"): "0.1281",
+            ("orthogonal", 10, "1.05, 2.01·10⁻⁵"): "0.0427",
+            ("orthogonal", 30, "1.05, 2.01·10⁻⁵"): "0.1281",
             ("orthogonal", 10, "1.761, 0.05"): "3.423",
             ("orthogonal", 30, "1.761, 0.05"): "10.268",
-            ("gaussian", 10, "1.05, 2.01e-05"): "10.0427",
-            ("gaussian", 30, "1.761, 0.05"): "40.268",
+            ("Gaussian", 10, "1.05, 2.01·10⁻⁵"): "10.0427",
+            ("Gaussian", 30, "1.761, 0.05"): "40.268",
         }.items()
     },
     "lu_2019": {
@@ -167,7 +167,7 @@ def test_the_gradients_at_an_angle_in_wide_networks() -> None:
         for _ in range(depth):
             product *= 1 - alpha / math.pi
             alpha = np.arccos((np.sin(alpha) + (math.pi - alpha) * np.cos(alpha)) / math.pi)
-        quantity = f"cosine of the gradients at two inputs at an angle of 22.5 degrees, he, {depth} ReLU layers"
+        quantity = f"cosine of the gradients at two inputs at an angle of 22.5 degrees, He, {depth} ReLU layers"
         assert found[quantity].theory == pytest.approx(product, abs=1e-9)
 
 
@@ -189,7 +189,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, float]] = {
     ),
     "pennington_2017": (
         {"orthogonal": Recipe("lecun_normal")},
-        "variance over squared mean of s², orthogonal weights, 30 layers, (σ_w², σ_b²) = (1.05, 2.01e-05)",
+        "variance over squared mean of s², orthogonal weights, 30 layers, (σ_w², σ_b²) = (1.05, 2.01·10⁻⁵)",
         1.5,
     ),
     "lu_2019": (
