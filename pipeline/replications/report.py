@@ -221,23 +221,28 @@ the same bits on every computer ([numerics](numerics.md)): the tests compute the
 
 ## Add one
 
-A folder `replications/NAME` with three files:
+1. Copy the folder of a similar paper to `replications/NAME`: [klambauer_2017](../replications/klambauer_2017) is short
+   and has no training, [mishkin_matas_2016](../replications/mishkin_matas_2016) trains networks.
+2. Change its three files:
+   - `params.yaml`: any of the sections `data`, `network`, `training`, `seeds` and `initializers` of the laboratory's
+     [params.yaml](../params.yaml), and a section `replication` with the remaining settings;
+   - `published.csv`: a row for each quantity, with the columns figure, quantity, published, least, most, source.
+     `least` and `most` are the band, either may be empty; without both, the number is shown and not judged;
+   - `replication.py`: `TITLE`; `FIGURE`, what the paper's figure shows and in what yours differs; `Settings`, the
+     section `replication`; `measure(settings, advance)`, which returns a `Replication` of one `Measurement` for each
+     row of `published.csv`, and tables; `draw(tables)`, which returns the figure; `ANALYSIS`, for quantities outside
+     their band the reason. The first paragraph of its docstring is the claim, the second the setting.
+     [measurement.py](../pipeline/replications/measurement.py) describes these names.
+3. `python -m pipeline.replications.run NAME` measures it and writes `reports/replications/NAME.csv` and `.png`.
+4. Add NAME to the two lists of [replications/dvc.yaml](../replications/dvc.yaml): to `foreach` of the stage
+   `replicate`, and to `deps` of the stage `report`. `make replications NAME=NAME` then adds it to this page and to MLflow.
+5. For `make test`: the numbers of its docstring in `PHRASES` of
+   [test_docstrings.py](../tests/replications/test_docstrings.py), and a test of a small version in
+   [test_untrained.py](../tests/replications/test_untrained.py) or
+   [test_trained.py](../tests/replications/test_trained.py).
 
-- `params.yaml`: any of the sections `data`, `network`, `training`, `seeds` and `initializers` of the laboratory's
-  [params.yaml](../params.yaml), and a section `replication` with the remaining settings;
-- `published.csv`: a row for each quantity, with the columns figure, quantity, published, least, most, source. `least`
-  and `most` are the band, either may be empty; without both, the number is shown and not judged;
-- `replication.py`: `TITLE`; `Settings`, the section `replication`; `measure(settings, advance)`, which returns a
-  `Replication` of one `Measurement` for each row of `published.csv`, and tables; `draw(tables)`, which returns the
-  figure; `ANALYSIS`, for quantities outside their band the reason. The first paragraph of its docstring is the claim,
-  the second the setting.
-
-Draw weights, propagate, train and predict with `pipeline`, so that the numbers keep their bits:
-[measurement.py](../pipeline/replications/measurement.py) describes these functions;
-[klambauer_2017](../replications/klambauer_2017/replication.py) is a short example without training, and
-[mishkin_matas_2016](../replications/mishkin_matas_2016/replication.py) one with training. Bands are set for the
-settings in `params.yaml`: with others, rows may fail. Add the name to the two lists of
-[replications/dvc.yaml](../replications/dvc.yaml) and a test to `tests/replications/`, then run `make replications`."""
+Draw weights, propagate, train and predict with `pipeline`, so that the numbers keep their bits. Bands are set for the
+settings in `params.yaml`: with others, rows may fail."""
 
 
 def page(found: Sequence[Section], missing: Sequence[str]) -> str:
