@@ -8,9 +8,9 @@ A replication is a folder replications/NAME with
   `measure(settings, advance)`, which returns a `Replication`; and `draw(tables)`, which returns the figure. Optional:
   `FIGURE`, what the figure in the paper shows and in what the one here differs; `ANALYSIS`, a dictionary from
   quantities whose rows fail to the reason; `TABLES`, names of tables of the `Replication` that are written as CSV;
-  `total(settings)`, the number of models with which `advance` is called in all, for a progress bar. Further functions that draw have names that begin with `draw`:
-  others may use no arithmetic whose bits depend on the processor. The first paragraph of the docstring is the claim,
-  the second the setting.
+  `total(settings)`, the number of models with which `advance` is called in all, for a progress bar. Further functions
+  that draw have names that begin with `draw`: others may use no arithmetic whose bits depend on the processor. The
+  first paragraph of the docstring is the claim, the second the setting.
 """
 
 import math

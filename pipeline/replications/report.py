@@ -235,7 +235,8 @@ the same bits on every computer ([numerics](numerics.md)): the tests compute the
      [measurement.py](../pipeline/replications/measurement.py) describes these names.
 3. `python -m pipeline.replications.run NAME` measures it and writes `reports/replications/NAME.csv` and `.png`.
 4. Add NAME to the two lists of [replications/dvc.yaml](../replications/dvc.yaml): to `foreach` of the stage
-   `replicate`, and to `deps` of the stage `report`. `make replications NAME=NAME` then adds it to this page and to MLflow.
+   `replicate`, and to `deps` of the stage `report`. `make replications NAME=NAME` then adds it to this page and
+   to MLflow.
 5. For `make test`: the numbers of its docstring in `PHRASES` of
    [test_docstrings.py](../tests/replications/test_docstrings.py), and a test of a small version in
    [test_untrained.py](../tests/replications/test_untrained.py) or
