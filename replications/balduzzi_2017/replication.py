@@ -35,9 +35,9 @@ from pipeline.theory.correlation import relu_gradient_correlation
 TITLE = "Balduzzi et al. 2017, The shattered gradients problem: if resnets are the answer, then what is the question?"
 FIGURE = (
     "The paper shows gradients of networks of a single input along a grid of inputs, their covariance matrices "
-    "(figure 1) and their autocorrelation over the distance between inputs, also for residual networks (figure 2). "
-    "Here the inputs lie on an arc in many dimensions, where theory predicts the cosine; there are no residual "
-    "networks, and looks-linear ones are added."
+    "(figure 1) and their autocorrelation over the distance between inputs, also for residual networks. Here the "
+    "inputs lie on an arc in many dimensions, where theory predicts the cosine; there are no residual networks, and "
+    "looks-linear ones are added."
 )
 
 LINEAR = "largest difference of the outputs from the linear map, over the largest output, looks-linear initialization"

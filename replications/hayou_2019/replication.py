@@ -31,8 +31,8 @@ from pipeline.theory.correlation import relu_correlation
 
 TITLE = "Hayou et al. 2019, On the impact of the activation function on deep neural networks training"
 FIGURE = (
-    "The paper derives the law and shows correlations and accuracies for several activations; no figure shows the law "
-    "beside networks. Here it is drawn beside the exact map of wide ReLU networks, and beside networks."
+    "The paper derives the law; its figures compare activation functions. Here the law is drawn beside the exact map "
+    "of wide ReLU networks, and beside networks."
 )
 
 NETWORKS = "correlation of the pre-activations of two orthogonal inputs in layer {}"

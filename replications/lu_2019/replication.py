@@ -30,8 +30,8 @@ from pipeline.theory.finite_width import born_dead, born_dead_on_the_line
 TITLE = "Lu et al. 2019, Dying ReLU and initialization: theory and numerical examples"
 FIGURE = (
     "The paper shows the probability that a network is 0 on the whole line against the number of layers for several "
-    "widths, by simulation and with its bounds. Here the right panel adds the probability at one input, which is "
-    "known exactly."
+    "widths. Here its bounds are shaded, and the right panel adds the probability at one input, which is known "
+    "exactly."
 )
 
 LINE = "share of networks that are 0 on the whole line, width {}, {} hidden layers"

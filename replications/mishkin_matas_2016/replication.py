@@ -27,9 +27,9 @@ from pipeline.training.executors import n_cores
 
 TITLE = "Mishkin and Matas 2016, All you need is a good init: layer-sequential unit variance"
 FIGURE = (
-    "The paper has algorithm 1 and the accuracies of convolutional networks, and no figure of these quantities. Here "
-    "the left panel shows what the algorithm does, the variance of each layer before training, and the right one the "
-    "training cost of fully connected networks on the digits."
+    "The paper has algorithm 1 and reports the accuracy of convolutional networks on images. Here the left panel "
+    "shows what the algorithm does, the variance of each layer before training, and the right one the training cost "
+    "of fully connected networks on the digits."
 )
 NAMES = {"lsuv": "LSUV", "he": "He", "xavier": "Xavier"}
 

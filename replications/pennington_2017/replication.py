@@ -30,9 +30,8 @@ from pipeline.theory.mean_field import fixed_points
 
 TITLE = "Pennington et al. 2017, Resurrecting the sigmoid in deep learning through dynamical isometry"
 FIGURE = (
-    "The paper shows the distribution of the singular values at single depths, for theory and networks of 1,000 "
-    "units. Here it is the relative variance of their squares, for which the paper has a formula, against depth, with "
-    "narrower networks."
+    "The paper shows the distribution of the singular values at single depths, for theory and networks. Here it is "
+    "the relative variance of their squares, for which the paper has a formula, against depth."
 )
 
 QUANTITY = "variance over squared mean of s², {} weights, {} layers, (σ_w², σ_b²) = ({}, {})"

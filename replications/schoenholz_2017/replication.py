@@ -35,9 +35,9 @@ from pipeline.theory.phase_diagram import point
 
 TITLE = "Schoenholz et al. 2017, Deep information propagation: figure 5"
 FIGURE = (
-    "The paper shows the training accuracy in the same plane, on MNIST and CIFAR-10, for networks of 300 units, "
-    "several numbers of steps and two optimizers, with multiples of ξ_c as dashed lines. Here it is one number of "
-    "steps on the digits, a coarser grid, and the fitted multiple beside the published one."
+    "The paper shows the training accuracy in the same plane, on MNIST and CIFAR-10, for wider networks, several "
+    "numbers of steps and two optimizers, with multiples of ξ_c as dashed lines. Here it is one number of steps on "
+    "the digits, a coarser grid, and the fitted multiple beside the published one."
 )
 TANH = ACTIVATIONS["tanh"]
 PUBLISHED_MULTIPLE = phase_figures.PUBLISHED
