@@ -1,5 +1,6 @@
 """What tests of a cluster use: Dask on 127.0.0.1, ended with the block; a proxy that counts bytes; small cases of stages."""
 
+import faulthandler
 import os
 import signal
 import socket
@@ -108,9 +109,10 @@ def until(condition: Callable[[], bool], seconds: float = 240.0) -> None:
 
 @contextmanager
 def limited(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in the main thread if the block takes longer, instead of waiting forever."""
+    """Raise TimeoutError in the main thread if the block takes longer; where each thread was is written to stderr."""
 
     def expired(number: int, frame: Any) -> None:
+        faulthandler.dump_traceback(2)
         raise TimeoutError(f"the test took more than {seconds} seconds")
 
     before = signal.signal(signal.SIGALRM, expired)
@@ -124,12 +126,20 @@ def limited(seconds: int) -> Iterator[None]:
 
 @contextmanager
 def local_cluster(n_workers: int, processes: bool = True) -> Iterator[Any]:
-    """A scheduler in this process, and workers of one thread: processes, or threads of this process."""
+    """A scheduler in this process, and workers of one thread: processes, or threads of this process.
+
+    Dask ends a worker of its own clusters for good if it is not back within 15 s after its process ended, which is too
+    short on a loaded machine.
+    """
+    import dask
     import distributed
 
     how = {"processes": processes, "dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
     how |= {"host": "127.0.0.1"} if processes else {}  # threads of this process use no port
-    with distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, memory_limit="1GB", **how) as cluster:
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
+        distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, memory_limit="1GB", **how) as cluster,
+    ):
         yield cluster
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,27 @@ def test_servers_listen_on_this_computer_only(tmp_path: Path) -> None:
 
 
 KILLS = int(os.environ.get("KILLS", "10"))
+SEED = int(os.environ.get("SEED", "5"))  # of the moments
+
+
+def kill_workers(cluster: Any, n: int, chance: random.Random, done: threading.Event) -> None:
+    """SIGKILL to `n` processes of workers, each at a random moment, unless `done` is set before.
+
+    A process may be killed before it is a worker, but only while the scheduler has another worker: a stage that begins
+    without one fails. Raises AssertionError if there is no such process for two minutes.
+    """
+    killed: set[int] = set()
+
+    def candidates() -> list[int]:
+        ready = {state.pid for state in list(cluster.scheduler.workers.values())} - killed
+        living = {nanny.pid for nanny in list(cluster.workers.values())} - killed - {None}
+        return sorted(pid for pid in living if ready - {pid})
+
+    while len(killed) < n and not done.wait(chance.uniform(0.0, 0.5)):
+        until(lambda: bool(candidates()), 120)
+        pid = chance.choice(candidates())
+        os.kill(pid, signal.SIGKILL)
+        killed.add(pid)
 
 
 def test_workers_killed_at_random_moments_and_a_slice_that_kills(
@@ -101,27 +123,17 @@ def test_workers_killed_at_random_moments_and_a_slice_that_kills(
     """SIGKILL to KILLS workers while models are trained: the same bytes. A task that ends its process: a message."""
     write_jobs(tmp_path / "he", CIRCLES | {"seeds": range(16), "iterations": 15_000}, HE)
     serial = train_he(tmp_path / "he", None)
-    chance, kills, done = random.Random(5), 0, threading.Event()
-    with local_cluster(2) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+    done = threading.Event()
+    with local_cluster(2) as cluster, ThreadPoolExecutor(1) as thread:
         cluster.scheduler.allowed_failures = KILLS  # all may hit the same slice
-
-        def kill() -> None:
-            nonlocal kills
-            while kills < KILLS and not done.wait(chance.uniform(0.0, 0.5)):
-                pids = [worker.process.pid for worker in cluster.workers.values() if worker.process.pid]
-                os.kill(chance.choice(pids), signal.SIGKILL)
-                kills += 1
-                client.wait_for_workers(2, timeout=120)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
+        killer = thread.submit(kill_workers, cluster, KILLS, random.Random(SEED), done)
         try:
-            while kills < KILLS or killer.is_alive():
+            while not killer.done():
                 (tmp_path / "he/runs/he/weights.npz").unlink()
                 assert train_he(tmp_path / "he", cluster.scheduler_address) == serial
         finally:
             done.set()
-            killer.join()
+        killer.result()
         cluster.scheduler.allowed_failures = 0
         monkeypatch.setenv(connection.ADDRESS, cluster.scheduler_address)
         message = r"^1 workers of the cluster ended .* the last at tcp://127"
