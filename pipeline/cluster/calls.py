@@ -21,6 +21,7 @@ from pipeline.errors import UserError
 END = 5.0  # seconds that the end of the connection may take; Dask takes 2 if the scheduler is lost
 POLL = 2.0  # seconds between two looks at the workers
 NOTE = 10.0  # seconds without workers after which a note is printed
+NONE, PAUSED = "no workers", "only workers that are paused because they use most of their memory"
 LOST = "The scheduler at {} was lost, or it cancelled the work; finished slices are kept for the next run."
 
 
@@ -154,26 +155,37 @@ class Cluster(Executor):
         while True:
             await asyncio.sleep(min(POLL, limit))
             try:
-                n_threads = await self.client.nthreads()
+                found = await self.obstacle() if self.calls else None
             except OSError:  # the calls say that the scheduler is lost
                 return
             now = time.monotonic()
-            if n_threads or not self.calls:
+            if found is None:
                 since, noted = now, False
             elif now - since >= limit:
-                self.failure = self.without_workers(limit)
+                self.failure = self.without_workers(limit, found)
                 for call in self.calls:
                     call.cancel()
             elif now - since >= NOTE and not noted:
                 noted = True
-                note = f"The cluster at {self.address} has no workers; waiting for some, at most {limit:.0f} s."
+                note = f"The cluster at {self.address} has {found}; waiting for others, at most {limit:.0f} s."
                 print(note, file=sys.stderr, flush=True)
 
-    def without_workers(self, seconds: float) -> UserError:
-        """The error after this number of seconds without workers."""
+    async def obstacle(self) -> str | None:
+        """NONE or PAUSED if no worker computes or takes a slice, else None."""
+        scheduler = self.client.scheduler
+        if await scheduler.ncores_running():
+            return None
+        workers = (await scheduler.identity(n_workers=-1))["workers"].values()
+        if any(worker["metrics"].get("task_counts", {}).get("executing") for worker in workers):
+            return None
+        return PAUSED if workers else NONE
+
+    def without_workers(self, seconds: float, found: str = NONE) -> UserError:
+        """The error after this number of seconds with nothing but what was found."""
+        more = " with more memory" if found == PAUSED else ""
         return UserError(
-            f"The cluster at {self.address} had no workers for {seconds:.0f} s; finished slices are kept for the next"
-            " run. Start workers as in docs/cluster.md."
+            f"The cluster at {self.address} had {found} for {seconds:.0f} s; finished slices are kept for the next"
+            f" run. Start workers{more} as in docs/cluster.md."
         )
 
     @contextlib.contextmanager

@@ -187,7 +187,7 @@ def test_workers_that_leave(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     monkeypatch.setattr(calls, "NOTE", 0.04)
     with clusters.local_cluster(1, processes=False) as one:
         monkeypatch.setenv(connection.ADDRESS, one.scheduler_address)
-        note = f"The cluster at {one.scheduler_address} has no workers; waiting for some, at most 300 s.\n"
+        note = f"The cluster at {one.scheduler_address} has no workers; waiting for others, at most 300 s.\n"
         with connection.workers("train") as workers:
             said = ""
             one.scale(0)
@@ -208,6 +208,40 @@ def test_workers_that_leave(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
         with pytest.raises(UserError, match=message):
             without_workers(one)
         assert capfd.readouterr().err == ""
+
+
+def without_memory(one: Any) -> None:
+    """Two calls on a cluster whose only worker is paused while it computes the first."""
+    ((state,), (worker,)) = one.scheduler.workers.values(), one.workers.values()
+    read, write = os.pipe()
+    with connection.workers("train") as workers:
+        cluster: Any = workers.executor
+        assert cluster.loop.result(cluster.obstacle()) is None
+        first, second = cluster.submit(os.read, read, 1), cluster.submit(abs, -1)
+        until(lambda: bool(state.metrics["task_counts"].get("executing")))
+        worker.memory_manager.memory_limit = 1  # byte
+        until(lambda: bool(state.status.name == "paused"))
+        assert cluster.loop.result(cluster.obstacle()) is None
+        os.write(write, b"x")
+        assert first.result() == b"x"
+        until(lambda: cluster.loop.result(cluster.obstacle()) == calls.PAUSED)
+        second.result()
+
+
+def test_workers_that_are_paused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask pauses a worker above 80 % of its memory: it finishes its slice and takes no other one."""
+    monkeypatch.chdir(tmp_path)  # finished slices are not kept
+    monkeypatch.setattr(calls, "POLL", 0.02)
+    monkeypatch.setattr(connection, "longest_wait", lambda: 1.0)
+    with clusters.local_cluster(1, processes=False) as one:
+        monkeypatch.setenv(connection.ADDRESS, one.scheduler_address)
+        message = (
+            rf"^The cluster at {one.scheduler_address} had only workers that are paused because they use most of their"
+            r" memory for 1 s; finished slices are kept for the next run\. Start workers with more memory as in"
+            r" docs/cluster\.md\.$"
+        )
+        with pytest.raises(UserError, match=message):
+            without_memory(one)
 
 
 def test_dasks_own_limit_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
