@@ -265,7 +265,7 @@ def on_paper(usual: Duration, slice_: Overhead, sizes: dict[str, float]) -> list
         ),
         "\n".join([head, *rows]),
         paragraph(
-            f"First saturates {said}: each slice carries all samples. One of the tutorial's models with"
+            f"What saturates first is {said}: each slice carries all samples. One of the tutorial's models with"
             f" {usual.steps:,} steps takes {1e3 * model:.0f} ms, so {WORKERS:,} workers need {seeds:,} seeds of one"
             f" initializer to be in use, and the {SEEDS} seeds of `params.yaml` suffice for {enough} workers; `train`"
             " has one stage per initializer, one after the other. The scheduler holds all slices that have not begun:"
