@@ -48,7 +48,8 @@ def test_a_worked_example() -> None:
     text = " ".join(lines)
     assert "One worker takes 1.00 to 1.25 times as long as a thread, and two are 1.60 to 2.00 times as fast" in text
     assert (
-        "First saturates the scheduler's processor with the circles and the scheduler's network with the digits" in text
+        "What saturates first is the scheduler's processor with the circles and the scheduler's network with the digits"
+        in text
     )
     # 2 s are 50 models; with w workers slices of 100 / (4 w) models last 1 s / w, which is 2 ms * w for w = 22.4
     assert "with 15,000 steps takes 40 ms, so 1,000 workers need 200,000 seeds of one initializer" in text
