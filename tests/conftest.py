@@ -16,7 +16,11 @@ import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent
+GARBAGE = 50_000  # objects between two collections, instead of 700
 os.environ.pop("DASK_SCHEDULER_ADDRESS", None)  # tests start clusters of their own
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # as in the stages; waiting threads of BLAS use CPU time. NumPy reads it when it is imported
 
 MINIATURE = """\
 data: {name: circles, n_train: 30, n_test: 20, noise: 0.05, train_seed: 1, test_seed: 2}
@@ -49,6 +53,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(GARBAGE)
         gc.enable()
 
 

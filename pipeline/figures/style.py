@@ -1,5 +1,6 @@
 """Style shared by all figures: colours, panels, legends, logarithmic axes, and output as PNG."""
 
+import functools
 import io
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -76,13 +77,18 @@ def number(value: float) -> str:
     return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
+@functools.lru_cache(10_000)
+def _points(text: str, size: float, weight: str) -> float:
+    """The width of a line of text."""
+    return float(text_to_path.get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)[0])
+
+
 def wrapped(text: str, width: float, size: float, weight: str = "normal") -> str:
     """`text` in lines of at most `width` inches at `size` points, broken after an underscore or space if possible."""
-    font = FontProperties(size=size, weight=weight)
     lines: list[str] = []
     line = ""
     for letter in text:
-        if line and text_to_path.get_text_width_height_descent(line + letter, font, False)[0] > 72.0 * width:
+        if line and _points(line + letter, size, weight) > 72.0 * width:
             cut = max(line.rfind("_"), line.rfind(" ")) + 1
             cut = cut if 2 * cut > len(line) else len(line)
             lines.append(line[:cut].rstrip())

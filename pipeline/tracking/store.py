@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from filelock import FileLock
+from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from sqlalchemy.event import listens_for
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import UserError
@@ -161,7 +161,6 @@ def _create_database(path: Path) -> None:
     part.replace(path)
 
 
-@listens_for(Engine, "connect")
 def _hasten(connection: Any, _: Any) -> None:
     """Make SQLite flush to disk at checkpoints only, not after each transaction, of which a run takes three.
 
@@ -172,6 +171,9 @@ def _hasten(connection: Any, _: Any) -> None:
     with contextlib.suppress(sqlite3.Error):  # MLflow reports a damaged file itself
         if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
             connection.execute("PRAGMA synchronous = NORMAL")
+
+
+event.listen(Engine, "connect", _hasten)
 
 
 def _experiment(client: MlflowClient, level: str, artifacts: Path | None) -> str:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.replications import paper
+from tests.marks import slow
 
 ROOT = Path(__file__).parents[2]
-FAST = ("balduzzi_2017", "hayou_2019", "klambauer_2017")  # a second or two each
+FAST = ["hayou_2019", *slow("balduzzi_2017", "klambauer_2017")]  # a few seconds each
 
 
 @pytest.mark.parametrize("name", FAST)

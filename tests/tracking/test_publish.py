@@ -646,7 +646,8 @@ def test_a_store_that_does_not_respond_is_reported_in_one_line(
 ) -> None:
     (tmp_path / "table.csv").write_text("")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(folder=tmp_path.as_posix()))
-    start = time.monotonic()
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
     with pytest.raises(TrackingError) as raised:
         put(tmp_path, result())
     message = str(raised.value)
@@ -654,7 +655,7 @@ def test_a_store_that_does_not_respond_is_reported_in_one_line(
     assert "set MLFLOW_TRACKING_URI to an available store" in message
     assert "secret" not in message
     assert "\n" not in message
-    assert time.monotonic() - start < 60  # MLflow itself would try again for several minutes
+    assert sum(waits) < 60.0  # MLflow itself would try again for several minutes
 
 
 @pytest.mark.parametrize("name", ["ünï 100 %", *slow("a b", "a#b", "a&b=c;d")])
