@@ -1,6 +1,7 @@
 """replications/dvc.yaml against the folders, the real imports, and the pipeline's own dvc.yaml."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,16 @@ PRINTING = {"pipeline/stages/__init__.py", "pipeline/stages/progress.py"}  # no 
 
 def imported_files(file: Path, found: set[Path]) -> set[Path]:
     """The files of the package that a file imports, through others too, wherever in it the import stands."""
+    for path in imports(file) - found:
+        found.add(path)
+        imported_files(path, found)
+    return found
+
+
+@cache
+def imports(file: Path) -> frozenset[Path]:
+    """The files of the package that a file itself imports."""
+    found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -26,10 +37,15 @@ def imported_files(file: Path, found: set[Path]) -> set[Path]:
         for name in names:
             path = ROOT / Path(*name.split("."))
             path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-            if name.split(".")[0] == "pipeline" and path.exists() and path not in found:
+            if name.split(".")[0] == "pipeline" and path.exists():
                 found.add(path)
-                imported_files(path, found)
-    return found
+    return frozenset(found)
+
+
+@cache
+def is_docstring(file: Path) -> bool:
+    """Whether a file consists of its docstring."""
+    return len(ast.parse(file.read_text(encoding="utf-8")).body) == 1
 
 
 def paths(stage: dict, *sections: str) -> list[str]:
@@ -72,7 +88,7 @@ def test_a_stage_depends_on_what_it_imports(name: str) -> None:
         imported_files(file, found)
     files = {path.relative_to(ROOT).as_posix() for path in found} - PRINTING
     deps = paths(stage_of(name), "deps")
-    docstrings = {file for file in files if len(ast.parse((ROOT / file).read_text(encoding="utf-8")).body) == 1}
+    docstrings = {file for file in files if is_docstring(ROOT / file)}
     assert {
         file for file in files - docstrings if not any(file == dep or file.startswith(f"{dep}/") for dep in deps)
     } == set()

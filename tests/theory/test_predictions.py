@@ -69,7 +69,7 @@ def test_narrow_relu_exactly(normal: bool) -> None:
     X, Y = np.array([[1.0], [-2.0], [0.5]]) * np.linspace(0.1, 3.0, 12), np.arange(12.0)[None] % 4
     law = [Law(variance, bias, normal) for variance, bias in [(0.5, 0.0), (0.8, 0.0), (0.3, 0.0), (0.1, 0.3)]]
     P = predict(law, layers, X, [RELU] * 3)
-    by_layer, by_model = measured(drawn(law, layers, 3000), X, Y, [RELU] * 3)
+    by_layer, by_model = measured(drawn(law, layers, 2000), X, Y, [RELU] * 3)
     for l in range(4):
         assert_predicted(by_layer["preactivation_mean_square"][:, l], P.layers["preactivation_mean_square"][l])
         assert_predicted(by_layer["weight_mean_square"][:, l], P.layers["weight_mean_square"][l])

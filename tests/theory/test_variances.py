@@ -77,7 +77,7 @@ def assert_law(values: Array, variance: float) -> None:
     assert_mean(np.sign(values), 0.0)
 
 
-def assert_laws(recipe: Recipe, spec: NetworkSpec, n_models: int = 40) -> None:
+def assert_laws(recipe: Recipe, spec: NetworkSpec, n_models: int = 24) -> None:
     expected = found(recipe, spec)
     assert len(expected) == len(spec.fans)
     for (W, b), law in zip(sample_models(recipe, spec, n_models), expected, strict=True):
@@ -233,7 +233,7 @@ def test_truncated_moments(low: float, high: float) -> None:
 )
 def test_entries_are_uncorrelated(recipe: Recipe) -> None:
     """Those of a row, of a column, and all others: E[w w'] of all pairs, over models that are independent."""
-    n_models = 800
+    n_models = 500
     spec = NetworkSpec([6, 4, 5], [RELU], X)
     for (W, _), law in zip(sample_models(recipe, spec, n_models), found(recipe, spec), strict=True):
         w = W.reshape(n_models, -1)
