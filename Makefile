@@ -44,7 +44,7 @@ endef
 test: install ## run lint, types and the whole test suite
 	$(call CHECK,$(ALL))
 
-quick: install ## pass lint, types and the tests that need no DVC, server or browser, in two minutes
+quick: install ## pass lint, types and the tests that need no DVC, server or browser, in a minute
 	$(call CHECK,$(PYTEST) -n $(CORES) -q --dist worksteal -m "not dvc and not servers and not browser and not slow")
 
 lint: install ## check style with ruff

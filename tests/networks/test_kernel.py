@@ -101,7 +101,7 @@ def test_same_bits_as_the_reference(activation: str, m: int, steps: int) -> None
     assert_same_bits(parameters, X, Y, [ACTIVATIONS[activation]] * 2, steps)
 
 
-@pytest.mark.parametrize("n_examples", [25, *slow(60)])
+@pytest.mark.parametrize("n_examples", [15, *slow(60)])
 def test_same_bits_for_any_shape(n_examples: int) -> None:
     settings(max_examples=n_examples, deadline=None)(
         given(

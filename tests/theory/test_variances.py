@@ -78,6 +78,7 @@ def assert_law(values: Array, variance: float) -> None:
 
 
 def assert_laws(recipe: Recipe, spec: NetworkSpec, n_models: int = 24) -> None:
+    """Of 24 models, five standard errors of the variance of 1,200 normal weights are 4 %; swapped fans change it by 33 %."""
     expected = found(recipe, spec)
     assert len(expected) == len(spec.fans)
     for (W, b), law in zip(sample_models(recipe, spec, n_models), expected, strict=True):

@@ -1,16 +1,11 @@
 """An MLflow store without runs."""
 
-import functools
 import shutil
 from pathlib import Path
 
 import pytest
-from mlflow.store.db import utils
 
 from pipeline.tracking import store
-
-# MLflow reads its fifty migrations each time that it opens a database, to know the last one
-utils._get_latest_schema_revision = functools.cache(utils._get_latest_schema_revision)
 
 
 @pytest.fixture(scope="session")
