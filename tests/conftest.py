@@ -18,9 +18,8 @@ from filelock import FileLock
 ROOT = Path(__file__).parent.parent
 GARBAGE = 50_000  # objects between two collections, instead of 700
 os.environ.pop("DASK_SCHEDULER_ADDRESS", None)  # tests start clusters of their own
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # as in the stages; waiting threads of BLAS use CPU time. NumPy reads it when it is imported
+# Before NumPy is imported, as in the stages: BLAS threads that wait for work use CPU time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 MINIATURE = """\
 data: {name: circles, n_train: 30, n_test: 20, noise: 0.05, train_seed: 1, test_seed: 2}
