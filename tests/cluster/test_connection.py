@@ -19,11 +19,9 @@ import pytest
 
 from pipeline.cluster import calls, connection, slices
 from pipeline.errors import UserError
-from pipeline.networks import kernel
-from pipeline.numerics import matmul
 from tests import clusters
 from tests.clusters import CIRCLES, HE, RECIPES, ROOT, Files, kept, train_he, until, write_jobs, written
-from tests.conftest import compiling
+from tests.conftest import compile_once
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [
@@ -47,9 +45,7 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A scheduler in this process with two bare workers, which load the compiled code from the disk."""
-    with compiling(tmp_path_factory, ROOT):
-        kernel.compiled["descend_models"]
-        matmul.compiled["products"]
+    compile_once()
     with (
         clusters.local_cluster(0) as made,
         clusters.bare_workers(tmp_path_factory.mktemp("cluster"), made.scheduler_address, 2),

@@ -99,7 +99,8 @@ def test_four_clients_at_once_publish_every_result_once(
     said = [process.communicate()[0] for process in started]
     assert [process.returncode for process in started] == [0] * 4, "\n".join(said)
 
-    assert_whole(mlflow, 3, published(finished.store))
+    expected = published(finished.store, with_histories=False)
+    assert_whole(mlflow, 3, expected)
     assert len(runs(MlflowClient(mlflow), "models")) == 6
     results = {run.info.run_id: run.info.run_name for run in runs(MlflowClient(mlflow), "results")}
     assert {"comparison.confidence=0.8", "comparison.confidence=0.9"} < set(results.values())
@@ -111,12 +112,12 @@ def test_four_clients_at_once_publish_every_result_once(
     name = "comparison.confidence=0.9"
     (gone,) = (run for run in results if results[run] == name)
     clients[0].run("python", "-m", "pipeline.tracking.delete", name)
-    assert_whole(mlflow, 2, published(finished.store))
+    assert_whole(mlflow, 2, expected)
     garbage_collect(mlflow, s3, postgres)
     left = {item.key for item in servers.bucket(s3).objects.filter(Prefix="mlflow/")}
     assert left < kept
     assert not any(gone in key for key in left)
-    assert_whole(mlflow, 2, published(finished.store))
+    assert_whole(mlflow, 2, expected)
     assert not any((one.root / "mlflow.db").exists() for one in clients)
 
 
