@@ -35,9 +35,10 @@ SLICES = CIRCLES | {"seeds": range(8), "iterations": 10_000}
 
 
 @pytest.fixture(autouse=True)
-def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A test that waits forever for a cluster fails; a quiet machine needs some seconds."""
+def limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A test that waits forever for a cluster fails; a quiet machine needs some seconds. Slices are kept in its folder."""
     monkeypatch.setattr(connection, "TIMEOUT", "120s")
+    monkeypatch.chdir(tmp_path)
     with clusters.limited(300):
         yield
 
@@ -224,9 +225,8 @@ def without_memory(one: Any) -> None:
         second.result()
 
 
-def test_workers_that_are_paused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_are_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dask pauses a worker above 80 % of its memory: it finishes its slice and takes no other one."""
-    monkeypatch.chdir(tmp_path)  # finished slices are not kept
     monkeypatch.setattr(calls, "POLL", 0.02)
     monkeypatch.setattr(connection, "longest_wait", lambda: 1.0)
     with clusters.local_cluster(1, processes=False) as one:
