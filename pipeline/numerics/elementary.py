@@ -275,7 +275,8 @@ def log(x: Operand) -> Operand:
     u = s * s
     q = 2 / 25 * np.ones_like(u)
     for n in range(23, 1, -2):
-        q = q * u + 2 / n
+        q *= u
+        q += 2 / n
     half_square = (f * f) * 0.5
     return k * LN2_HIGH - ((half_square - (s * (half_square + q * u) + k * LN2_LOW)) - f)
 

@@ -135,8 +135,9 @@ def learn_modes(settings: Any, advance: Callable[[int], object]) -> tuple[list[M
             loss=Loss.SQUARED,
             progress=advance,
         )
+        strengths = modes_of(trained.snapshots, U, V)
         for k, value in enumerate(s):
-            strength = [mode_of(weights, U, V, k) for weights in trained.snapshots]
+            strength = strengths[:, k].tolist()
             found[k].append(first_crossing(strength, value / 2.0) * own.record_every * own.time_step)
             time = [step * own.time_step for step in when]
             theory = [mode_strength(t, value, own.initial) for t in time]
@@ -150,10 +151,11 @@ def learn_modes(settings: Any, advance: Callable[[int], object]) -> tuple[list[M
     return measurements, pd.concat(tables, ignore_index=True)
 
 
-def mode_of(weights: Parameters, U: Array, V: Array, k: int) -> float:
-    """u_k' W_2 W_1 v_k of one model, for the columns of U and V (1, n, n)."""
-    (first, _), (second, _) = weights
-    return float(times(U.swapaxes(1, 2)[:, k : k + 1], second, first, V[:, :, k : k + 1])[0, 0, 0])
+def modes_of(snapshots: Sequence[Parameters], U: Array, V: Array) -> Array:
+    """u_k' W_2 W_1 v_k (snapshots, modes) of one model, for the columns of U and V (1, n, n)."""
+    first, second = (np.concatenate([weights[l][0] for weights in snapshots]) for l in (0, 1))
+    left, right = (np.repeat(each, len(snapshots), axis=0) for each in (U.swapaxes(1, 2), V))
+    return np.diagonal(times(left, second, first, right), axis1=1, axis2=2)
 
 
 def first_crossing(values: Sequence[float], level: float) -> float:
