@@ -1,6 +1,7 @@
 """Which stages `make replications` runs, and its messages for names that do not exist."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def make(three: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tools.mkdir(parents=True)
     (tools / "dvc").write_text('#!/bin/sh\necho dvc "$@"\n')
     (tools / "python").write_text(
-        f'#!/bin/sh\ncase "$*" in *publish*) echo publish;; *) {sys.executable} "$@";; esac\n'
+        f'#!/bin/sh\ncase "$*" in *publish*) echo publish;; *) {shlex.quote(sys.executable)} "$@";; esac\n'
     )
     for tool in tools.iterdir():
         tool.chmod(0o755)
