@@ -97,6 +97,7 @@ study: install ## find the best value of a parameter for each initializer: docs/
 benchmark: install .venv-benchmark/installed ## measure the kernel against NumPy, scikit-learn, PyTorch and JAX, and the stages: reports/benchmark*
 	.venv-benchmark/bin/python -m benchmarks.laws
 	.venv-benchmark/bin/python -m benchmarks
+	python -m benchmarks.cores
 	python -m benchmarks.stages
 
 .venv-benchmark/installed: requirements-benchmark.lock

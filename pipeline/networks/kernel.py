@@ -91,7 +91,7 @@ def prepare(parameters: Parameters, batches: Sequence[Samples], activations: Seq
         aligned_copy(X),
         aligned_copy(Y),
         aligned_copy(weight),
-        aligned_empty(place),
+        aligned_zeros(place),
         np.array(layers, dtype=np.int64),
         chunk,
     )
@@ -115,16 +115,19 @@ def unpack(packed: Array, like: Parameters) -> Parameters:
 
 
 def aligned_copy(values: Array) -> Array:
-    """A copy that begins where `aligned_empty` does."""
-    copy = aligned_empty(*values.shape)
+    """A copy that begins where `aligned_zeros` does."""
+    copy = aligned_zeros(*values.shape)
     copy[...] = values
     return copy
 
 
-def aligned_empty(*shape: int) -> Array:
-    """An array without values, aligned so that no vector crosses a cache line, followed by SLACK doubles."""
+def aligned_zeros(*shape: int) -> Array:
+    """An array of zeros, aligned so that no vector crosses a cache line, followed by SLACK zeros.
+
+    Vectors that reach behind an array are computed with what is there; subnormal numbers would take longer.
+    """
     size = math.prod(shape)
-    room = np.empty(size + LANES + SLACK)
+    room = np.zeros(size + LANES + SLACK)
     start = -room.ctypes.data % BLOCK // DOUBLE
     return room[start : start + size].reshape(shape)
 
@@ -178,7 +181,7 @@ def evaluate(parameters: Parameters, S: Samples, activations: Sequence[Activatio
     """
     prepared = prepare(parameters, [S], activations)
     P, n_out = prepared.packed, parameters[-1][0].shape[1]
-    costs, predictions = np.empty(len(P)), aligned_empty(len(P), n_out, S.X.shape[1])
+    costs, predictions = np.empty(len(P)), aligned_zeros(len(P), n_out, S.X.shape[1])
     results = costs.ctypes.data, predictions.ctypes.data
     compiled["evaluate_models"](P.ctypes.data, *P.shape, *prepared.data(), *prepared.space(), loss, *results)
     return costs, predictions

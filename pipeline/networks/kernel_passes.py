@@ -107,10 +107,7 @@ def backward(
         inputs, step = (work + DOUBLE * entry(layers, l - 1, 4), own_step) if l > 0 else (X, X_step)
         W, n_parameters = P + DOUBLE * place, n_out * (n_in + 1)
         sums = work if is_first and is_last else work + BLOCK * place
-        if is_first:
-            for k in range(n_parameters):
-                store(everywhere(0.0), sums, LANES * k)
-        lane_sums_with_bias(dZ, own_step, n_out, inputs, step, n_in, n_blocks, sums)
+        lane_sums_with_bias(dZ, own_step, n_out, inputs, step, n_in, n_blocks, sums, not is_first)
         if l > 0:
             below, code = work + DOUBLE * entry(layers, l - 1, 3), entry(layers, l - 1, 5)
             if code == RELU:

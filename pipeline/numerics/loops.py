@@ -49,20 +49,31 @@ biased_product, scaled_product = product(scaled=False), product(scaled=True)
 
 
 def sums_over_samples(with_bias: bool) -> Any:
-    """A compiled function that adds D A', as eight lanes per entry, to G (n_rows, n_columns, 8).
+    """A compiled function that adds D A', as eight lanes per entry, to G (n_rows, n_columns, 8), or replaces G by it.
 
-    If `with_bias`, G is (n_rows, n_columns + 1, 8), and the sums of D are added to its last column.
+    G is replaced unless `continued`. If `with_bias`, G is (n_rows, n_columns + 1, 8), and its last column has the sums
+    of D.
     """
-    sums_strip = strip(emit_lane_sums(False), 7, emit_lane_sums(True) if with_bias else None)
+    sums_strip = strip(emit_lane_sums(False), 8, emit_lane_sums(True) if with_bias else None)
     width = int(with_bias)
 
     @njit
-    def run(D: int, D_step: int, n_rows: int, A: int, A_step: int, n_columns: int, n_blocks: int, G: int) -> None:
+    def run(
+        D: int,
+        D_step: int,
+        n_rows: int,
+        A: int,
+        A_step: int,
+        n_columns: int,
+        n_blocks: int,
+        G: int,
+        continued: bool,
+    ) -> None:
         height, G_step = strip_height(n_rows), n_columns + width
         for i in range(0, n_rows, height):
             rows = min(height, n_rows - i)
             d, g = D + DOUBLE * i * D_step, G + BLOCK * i * G_step
-            sums_strip(rows, n_columns, (d, D_step, A, A_step, n_blocks, g, LANES * G_step))
+            sums_strip(rows, n_columns, (d, D_step, A, A_step, n_blocks, g, LANES * G_step, int(continued)))
 
     return run
 

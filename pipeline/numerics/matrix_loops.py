@@ -42,9 +42,7 @@ def products_over_samples(
     n = n_rows * n_columns
     for model in range(n_models):
         d, a, g = D + DOUBLE * n_rows * step * model, A + DOUBLE * A_model * model, G + DOUBLE * n * model
-        for k in range(n):
-            store(everywhere(0.0), lanes, LANES * k)
-        lane_sums(d, step, n_rows, a, step, n_columns, step // LANES, lanes)
+        lane_sums(d, step, n_rows, a, step, n_columns, step // LANES, lanes, False)
         for k in range(n):
             store_double(lane_total(load_vector(lanes, LANES * k)), g, k)
 
@@ -52,9 +50,7 @@ def products_over_samples(
 @njit
 def dot_products(rows: int, n_rows: int, x: int, step: int, sums: int) -> None:
     """Write to `sums` the eight lanes of each row's dot product with x."""
-    for j in range(n_rows):
-        store(everywhere(0.0), sums, LANES * j)
-    lane_sums(rows, step, n_rows, x, step, 1, step // LANES, sums)
+    lane_sums(rows, step, n_rows, x, step, 1, step // LANES, sums, False)
 
 
 @njit

@@ -137,21 +137,35 @@ def strip(emit: Emit, n_arguments: int, emit_last: Emit | None = None) -> Any:
     `emit_last` is given, it emits the last tile, which has fewer columns than others, possibly none.
     """
 
+    def strip_function(context: Any, module: Any, rows: int) -> Any:
+        """A function of LLVM (n_columns, *arguments) for a strip of `rows` rows.
+
+        It is not inlined: each call would compute the addresses for the strips of all heights and store them.
+        """
+        kind = ir.FunctionType(ir.VoidType(), [INDEX] * (1 + n_arguments))
+        function = ir.Function(module, kind, module.get_unique_name(f"strip_{rows}"))
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        builder = ir.IRBuilder(function.append_basic_block())
+        n_columns, *arguments = function.args
+        n_whole = builder.udiv(n_columns, ir_constant(TILE[1]))
+        rest = builder.mul(n_whole, ir_constant(TILE[1]))
+
+        def whole(tile: Any, sums: Sequence[Any]) -> list[Any]:
+            emit(context, builder, rows, TILE[1], builder.mul(tile, ir_constant(TILE[1])), arguments)
+            return []
+
+        loop(builder, ir_constant(0), n_whole, [], whole)
+        for columns in switch_cases(builder, builder.sub(n_columns, rest), range(0 if emit_last else 1, TILE[1])):
+            (emit_last or emit)(context, builder, rows, columns, rest, arguments)
+        builder.ret_void()
+        return function
+
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         n_rows, n_columns, packed = values
         arguments = [builder.extract_value(packed, index) for index in range(n_arguments)]
-        n_whole = builder.udiv(n_columns, ir_constant(TILE[1]))
-        rest = builder.mul(n_whole, ir_constant(TILE[1]))
-        n_rest = builder.sub(n_columns, rest)
         for rows in switch_cases(builder, n_rows, range(1, TILE[0] + 1)):
-
-            def whole(tile: Any, sums: Sequence[Any], rows: int = rows) -> list[Any]:
-                emit(context, builder, rows, TILE[1], builder.mul(tile, ir_constant(TILE[1])), arguments)
-                return []
-
-            loop(builder, ir_constant(0), n_whole, [], whole)
-            for columns in switch_cases(builder, n_rest, range(0 if emit_last else 1, TILE[1])):
-                (emit_last or emit)(context, builder, rows, columns, rest, arguments)
+            builder.call(strip_function(context, builder.module, rows), [n_columns, *arguments])
         return context.get_dummy_value()
 
     @intrinsic
@@ -206,7 +220,11 @@ def emit_product(scaled: bool, function: Any = None) -> Emit:
     """
 
     def apply(context: Any, builder: Any, value: Any) -> Any:
-        return context.compile_internal(builder, function, lanes(lanes), [value]) if function else value
+        if function is None:
+            return value
+        kind = lanes(lanes)
+        compiled = context.compile_subroutine(builder, function, kind)
+        return context.call_internal_no_propagate(builder, compiled.fndesc, kind, [value])[1]
 
     def emit(context: Any, builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
         W, row_step, term_step, n_terms, A, A_step, Z, Z_step = arguments
@@ -245,11 +263,13 @@ def emit_product(scaled: bool, function: Any = None) -> Emit:
 def emit_lane_sums(with_bias: bool) -> Emit:
     """A function that emits G[i, j] += D[i, 0] A[j, 0] + D[i, 1] A[j, 1] + ... for one tile, lane by lane.
 
-    G[i, j] has eight lanes. If `with_bias`, the column after those of the tile is the sum of D[i, 0], D[i, 1], ...
+    G[i, j] has eight lanes, and begins at 0 unless the last argument, `continued`, is 1. If `with_bias`, the column
+    after those of the tile is the sum of D[i, 0], D[i, 1], ...
     """
 
     def emit(context: Any, builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
-        D, D_step, A, A_step, n_blocks, G, G_step = arguments
+        D, D_step, A, A_step, n_blocks, G, G_step, continued = arguments
+        keep, zero = builder.trunc(continued, ir.IntType(1)), ir.Constant(DOUBLES, [0.0] * LANES)
         first = builder.mul(start, ir_constant(LANES))
         places = [
             builder.add(builder.add(first, builder.mul(ir_constant(i), G_step)), ir_constant(LANES * j))
@@ -265,7 +285,8 @@ def emit_lane_sums(with_bias: bool) -> Emit:
             terms = [term for x in d for term in [*(builder.fmul(x, y) for y in a), *([x] if with_bias else [])]]
             return [builder.fadd(total, term) for total, term in zip(sums, terms, strict=True)]
 
-        sums = loop(builder, ir_constant(0), n_blocks, [load_lanes(builder, G, place) for place in places], body)
+        initial = [builder.select(keep, load_lanes(builder, G, place), zero) for place in places]
+        sums = loop(builder, ir_constant(0), n_blocks, initial, body)
         for place, total in zip(places, sums, strict=True):
             store_lanes(builder, total, G, place)
 
