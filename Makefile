@@ -33,8 +33,8 @@ scm: install  # a ZIP download has no .git: DVC then runs without git, except fo
 
 CORES = $$(python -c 'import joblib; print(joblib.cpu_count())')
 PYTEST = pytest --dist loadfile --no-loadscope-reorder
-# One worker more than cores: many tests wait for servers, browsers and DVC
-ALL = $(PYTEST) -n $$(($(CORES) + 1))
+# Two workers more than cores: many tests wait for servers, browsers and DVC
+ALL = $(PYTEST) -n $$(($(CORES) + 2))
 # Runs lint, types beside the tests, and the tests by the command that follows; fails if one of them does
 define CHECK
 @status=0; mypy & types=$$!; ruff check . && ruff format --check . || status=1; \

@@ -6,14 +6,19 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 from filelock import FileLock
+
+from pipeline.networks import kernel
+from pipeline.numerics import machine_code, matmul
+from tests import dvc_command
 
 ROOT = Path(__file__).parent.parent
 GARBAGE = 50_000  # objects between two collections, instead of 700
@@ -38,9 +43,10 @@ audits: {}
 
 OTHER_STAGES = ("replications/dvc.yaml", "replications/dvc.lock")  # which the pipeline does not run
 RESULTS = ("data", "jobs", "runs", "trajectories", "diagnostics", "reports")
-LONGEST = (  # the first three need no experiments; the fourth makes them
-    *("any_processor", "pipeline", "in_browser", "listing"),
-    *("reproduction", "connection", "servers", "reliability", "browser", "kills", "publish", "loading"),
+LIBRARIES = (kernel.compiled, matmul.compiled)
+LONGEST = (  # the first one compiles what the others load; the next three do not need it at once
+    *("any_processor", "in_browser", "servers", "publish", "pipeline", "listing"),
+    *("reproduction", "reliability", "browser", "kills", "loading", "connection"),
 )
 
 
@@ -141,15 +147,20 @@ class Laboratory:
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the repository; stdout and stderr come together as `stdout`."""
-        done = subprocess.run(
-            command,
-            cwd=self.root,
-            env=self.environment | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            text=True,
-        )
+        if command[0] == "dvc" and dvc_command.CAN_FORK:
+            with tempfile.NamedTemporaryFile(mode="r", prefix="said") as said:
+                code = dvc_command.run(command[1:], self.root, self.environment | environment, Path(said.name))
+                done = subprocess.CompletedProcess(command, code, said.read())
+        else:
+            done = subprocess.run(
+                command,
+                cwd=self.root,
+                env=self.environment | environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+            )
         assert not check or done.returncode == 0, f"{command}:\n{done.stdout}"
         return done
 
@@ -219,11 +230,19 @@ def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def compiling(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[None]:
-    """One worker at a time compiles in the repository `root`; the others find what it compiled in ROOT."""
-    with FileLock(of_all_workers(tmp_path_factory) / "compiling.lock"):
+def compiling(root: Path) -> Iterator[None]:
+    """A context in which a process compiles in the repository `root`; the other workers wait and find the same in ROOT."""
+    with ExitStack() as stack:
+        for library in LIBRARIES:
+            stack.enter_context(machine_code.locked(library.name_of_file()))
         yield
         copy_compiled(root, ROOT)
+
+
+def compile_once() -> None:
+    """Load the compiled libraries, which one worker compiles in ROOT if they are not there."""
+    kernel.compiled["descend_models"]
+    matmul.compiled["products"]
 
 
 def copy_compiled(source: Path, target: Path) -> None:
@@ -255,10 +274,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
     """A miniature laboratory in which everything has run; not to be changed."""
 
     def make(folder: Path) -> None:
+        compile_once()
         laboratory = Laboratory(folder)
-        with compiling(tmp_path_factory, laboratory.root):
-            copy_compiled(ROOT, laboratory.root)
-            laboratory.repro()
+        laboratory.repro()
         laboratory.commit("results")
 
     return made_once(tmp_path_factory, "finished", make)

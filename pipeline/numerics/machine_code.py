@@ -16,7 +16,9 @@ import ctypes
 import hashlib
 import json
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -27,11 +29,15 @@ import llvmlite.binding as llvm
 from pipeline.numerics import sources
 from pipeline.numerics.sources import PACKAGE
 
+if sys.platform != "win32":
+    import fcntl
+
 KINDS = {"int": "i64", "float": "double"}  # an argument's annotation, and its type in LLVM
 C_TYPES: dict[str, Any] = {"i64": ctypes.c_int64, "double": ctypes.c_double}
 COMPILERS = ("numba", "llvmlite")  # packages whose versions are part of the key
 SETTINGS = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")  # variables with which Numba compiles for another processor
 DIGEST = 32  # bytes of the SHA-256 at the beginning of a file
+LONGEST_WAIT = 300.0  # seconds for which a process waits while another one compiles the same functions
 
 _listeners: list[Callable[[], object]] = []
 
@@ -53,15 +59,22 @@ class Library:
         """The compiled function `name`, which raises RuntimeError where Numba's code raises any exception."""
         with self._lock:
             if not self._functions:
-                name_of_file = f"{self.module.rpartition('.')[2]}-{key(self.module)[:32]}.nbo"
+                name_of_file = self.name_of_file()
                 self._load(read(name_of_file) or self._compile(name_of_file))
         return self._functions[name]
+
+    def name_of_file(self) -> str:
+        """The name of the file with its machine code for this processor."""
+        return f"{self.module.rpartition('.')[2]}-{key(self.module)[:32]}.nbo"
 
     def _compile(self, name_of_file: str) -> bytes:
         for notify in _listeners:
             notify()
-        content = compile_functions(self.entry_points())
-        write(name_of_file, content)
+        with locked(name_of_file):
+            content = read(name_of_file)  # another process may have compiled it meanwhile
+            if content is None:
+                content = compile_functions(self.entry_points())
+                write(name_of_file, content)
         return content
 
     def _load(self, content: bytes) -> None:
@@ -172,6 +185,40 @@ def write(name: str, content: bytes) -> None:
             part.write_bytes(hashlib.sha256(content).digest() + content)
             part.replace(folder / name)
             return
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[None]:
+    """A context in which one process at a time compiles the content of the file `name`; the others wait.
+
+    The operating system releases the lock of a process that ends, however it ends. Where no folder or file system
+    permits a lock, on Windows, and after LONGEST_WAIT seconds the context is entered without one, and the same content
+    may be compiled twice.
+    """
+    with contextlib.ExitStack() as stack:
+        for folder in folders() if sys.platform != "win32" else []:
+            with contextlib.suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+                path = folder / f"{name}.lock"
+                descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
+                stack.callback(os.close, descriptor)
+                if wait_for_lock(descriptor):
+                    stack.callback(path.unlink, missing_ok=True)  # while it is held, after the content was written
+                break
+        yield
+
+
+def wait_for_lock(descriptor: int) -> bool:
+    """Whether the lock of an open file was acquired within LONGEST_WAIT. Raises OSError if it cannot be locked."""
+    end = time.monotonic() + LONGEST_WAIT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

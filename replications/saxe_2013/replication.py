@@ -120,7 +120,7 @@ def learn_modes(settings: Any, advance: Callable[[int], object]) -> tuple[list[M
     spec = NetworkSpec([n, own.hidden, n], [LINEAR], X)
     time = [step * own.time_step for step in when]
 
-    def one(seed: int) -> list[list[float]]:
+    def one(seed: int) -> Array:
         rng = np.random.RandomState([seed, BASES])
         U, V = orthonormal(rng, n, n)[None], orthonormal(rng, n, n)[None]
         target = times(U * np.array(s), V.swapaxes(1, 2))
@@ -136,12 +136,13 @@ def learn_modes(settings: Any, advance: Callable[[int], object]) -> tuple[list[M
             loss=Loss.SQUARED,
             n_workers=1,
         )
-        return [[mode_of(weights, U, V, k) for weights in trained.snapshots] for k in range(n)]
+        return modes_of(trained.snapshots, U, V)
 
     found: list[list[float]] = [[] for _ in s]
     tables = []
     for seed, strengths in zip(settings.seeds, measured(one, settings.seeds, advance), strict=True):
-        for k, (value, strength) in enumerate(zip(s, strengths, strict=True)):
+        for k, value in enumerate(s):
+            strength = strengths[:, k].tolist()
             found[k].append(first_crossing(strength, value / 2.0) * own.record_every * own.time_step)
             theory = [mode_strength(t, value, own.initial) for t in time]
             tables.append(pd.DataFrame({"seed": seed, "s": value, "time": time, "u": strength, "theory": theory}))
@@ -154,10 +155,11 @@ def learn_modes(settings: Any, advance: Callable[[int], object]) -> tuple[list[M
     return measurements, pd.concat(tables, ignore_index=True)
 
 
-def mode_of(weights: Parameters, U: Array, V: Array, k: int) -> float:
-    """u_k' W_2 W_1 v_k of one model, for the columns of U and V (1, n, n)."""
-    (first, _), (second, _) = weights
-    return float(times(U.swapaxes(1, 2)[:, k : k + 1], second, first, V[:, :, k : k + 1])[0, 0, 0])
+def modes_of(snapshots: Sequence[Parameters], U: Array, V: Array) -> Array:
+    """u_k' W_2 W_1 v_k (snapshots, modes) of one model, for the columns of U and V (1, n, n)."""
+    first, second = (np.concatenate([weights[l][0] for weights in snapshots]) for l in (0, 1))
+    left, right = (np.repeat(each, len(snapshots), axis=0) for each in (U.swapaxes(1, 2), V))
+    return np.diagonal(times(left, second, first, right), axis1=1, axis2=2)
 
 
 def first_crossing(values: Sequence[float], level: float) -> float:
@@ -190,10 +192,8 @@ def learn_rotation(settings: Any, advance: Callable[[int], object]) -> tuple[lis
         )
         return [steps_to_learn(when, costs) for costs in trained.costs.tolist()]
 
-    deepest_first = items[::-1]  # so that no core is idle for long at the end
-    found = dict(
-        zip(deepest_first, measured(one, deepest_first, lambda n: advance(n * len(settings.seeds))), strict=True)
-    )
+    results = measured(one, items[::-1], lambda n: advance(n * len(settings.seeds)))  # the longest training first
+    found = dict(zip(items[::-1], results, strict=True))
     medians, rows, learned = {}, [], {}
     for depth in own.depths:
         for name in settings.initializers:

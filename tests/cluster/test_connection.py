@@ -19,11 +19,9 @@ import pytest
 
 from pipeline.cluster import calls, connection, slices
 from pipeline.errors import UserError
-from pipeline.networks import kernel
-from pipeline.numerics import matmul
 from tests import clusters
 from tests.clusters import CIRCLES, HE, RECIPES, ROOT, Files, kept, train_he, until, write_jobs, written
-from tests.conftest import compiling
+from tests.conftest import compile_once
 
 distributed = pytest.importorskip("distributed")
 pytestmark = [
@@ -37,9 +35,10 @@ SLICES = CIRCLES | {"seeds": range(8), "iterations": 10_000}
 
 
 @pytest.fixture(autouse=True)
-def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A test that waits forever for a cluster fails; a quiet machine needs some seconds."""
+def limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A test that waits forever for a cluster fails; a quiet machine needs some seconds. Slices are kept in its folder."""
     monkeypatch.setattr(connection, "TIMEOUT", "120s")
+    monkeypatch.chdir(tmp_path)
     with clusters.limited(300):
         yield
 
@@ -47,9 +46,7 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A scheduler in this process with two bare workers, which load the compiled code from the disk."""
-    with compiling(tmp_path_factory, ROOT):
-        kernel.compiled["descend_models"]
-        matmul.compiled["products"]
+    compile_once()
     with (
         clusters.local_cluster(0) as made,
         clusters.bare_workers(tmp_path_factory.mktemp("cluster"), made.scheduler_address, 2),
@@ -228,9 +225,8 @@ def without_memory(one: Any) -> None:
         second.result()
 
 
-def test_workers_that_are_paused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_are_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dask pauses a worker above 80 % of its memory: it finishes its slice and takes no other one."""
-    monkeypatch.chdir(tmp_path)  # finished slices are not kept
     monkeypatch.setattr(calls, "POLL", 0.02)
     monkeypatch.setattr(connection, "longest_wait", lambda: 1.0)
     with clusters.local_cluster(1, processes=False) as one:

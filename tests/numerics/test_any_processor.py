@@ -122,9 +122,9 @@ def parsed(lines: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def here(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def here(cache: Path) -> str:
     """What is printed on this processor as it is: digests, then the generated code of all activations."""
-    with compiling(tmp_path_factory, cache):
+    with compiling(cache):
         return run(LINKED + SCRIPT + ASSEMBLY, cache)
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -165,12 +166,73 @@ def test_who_waits_for_the_compiler_is_notified_once(functions: Sequence[Any], f
     assert notified == ["compiling"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has no lock")
+def test_of_two_that_compile_at_once_the_second_waits_and_loads(functions: Sequence[Any], folder: Path) -> None:
+    """Threads, whose locks exclude each other as those of processes do: each opens the file itself."""
+    both_started, calls = threading.Barrier(2, timeout=60), []
+
+    def entry_points() -> Sequence[Any]:
+        calls.append(1)
+        return functions
+
+    notify = machine_code._listeners
+    notify.append(both_started.wait)  # both know that there is no file before either compiles
+    try:
+        threads = [
+            threading.Thread(target=machine_code.Library(MODULE, entry_points).__getitem__, args=("scale",))
+            for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        notify.remove(both_started.wait)
+    assert len(calls) == 1
+    assert [path.suffix for path in folder.iterdir()] == [".nbo"]
+    check(machine_code.Library(MODULE, refuse))
+
+
+HOLD = "from pipeline.numerics import machine_code as m\nwith m.locked('name'): print('held', flush=True), input()"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no lock")
+def test_a_lock_ends_with_its_process_and_is_not_awaited_for_ever(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", HOLD]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=PACKAGE.parent, text=True, **pipes) as process:
+        assert process.stdout.readline() == "held\n"
+        descriptor = os.open(folder / "name.lock", os.O_RDWR)
+        monkeypatch.setattr(machine_code, "LONGEST_WAIT", 0.0)
+        assert not machine_code.wait_for_lock(descriptor)
+        with machine_code.locked("name"):  # without the lock
+            pass
+        assert (folder / "name.lock").exists()  # which is the other process's to delete
+        process.kill()
+    assert machine_code.wait_for_lock(descriptor)
+    os.close(descriptor)
+    with machine_code.locked("name"):
+        assert (folder / "name.lock").exists()
+    assert not list(folder.iterdir())
+
+
+def test_without_a_folder_that_can_be_written_nothing_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(machine_code, "folders", lambda: [tmp_path / "file"])
+    with machine_code.locked("name"):
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
 def test_machine_code_needs_nothing_of_numba(library: machine_code.Library) -> None:
     """Its object file refers to no function or variable outside itself but those of the C library."""
     name = next(iter(library.entry_points())).py_func.__name__
     assert callable(library[name])
-    content = machine_code.read(f"{library.module.rpartition('.')[2]}-{machine_code.key(library.module)[:32]}.nbo")
+    content = machine_code.read(library.name_of_file())
     assert content is not None
     header, _, code = content.partition(b"\n")
     assert list(json.loads(header)) == [each.py_func.__name__ for each in library.entry_points()]
