@@ -221,7 +221,7 @@ def _normal(rng: np.random.RandomState, spec: NetworkSpec, stds: Iterable[float]
 
 def _times(W: Array, A: Array) -> Array:
     """W A (n, m) for a single model."""
-    return product(W[None], A)[0]
+    return np.asarray(product(W[None], A)[0])
 
 
 def _layer_output(spec: NetworkSpec, l: int, Z: Array) -> Array:
