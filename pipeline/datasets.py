@@ -5,6 +5,7 @@ in scikit-learn, split into a training and a test set; nothing is downloaded. No
 product of a library is used, so a data set has the same bits on every computer.
 """
 
+import gzip
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -119,7 +120,9 @@ def _of_scikit_learn(file: str, n_header: int) -> Labelled:
     found = importlib.util.find_spec("sklearn")
     if found is None or found.origin is None:
         raise ImportError("the real data sets are read from scikit-learn, which is not installed")
-    table = np.loadtxt(Path(found.origin).parent / "datasets" / "data" / file, delimiter=",", skiprows=n_header)
+    content = (Path(found.origin).parent / "datasets" / "data" / file).read_bytes()
+    lines = (gzip.decompress(content) if file.endswith(".gz") else content).decode().splitlines()[n_header:]
+    table = np.array([[float(field) for field in line.split(",")] for line in lines])
     return np.ascontiguousarray(table[:, :-1].T), np.ascontiguousarray(table[:, -1:].T)
 
 
