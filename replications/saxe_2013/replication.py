@@ -28,6 +28,7 @@ from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.losses import Loss
 from pipeline.networks.parameters import Parameters
+from pipeline.networks.reference import UpdateRule
 from pipeline.numerics.matmul import product
 from pipeline.numerics.matrices import determinant, orthonormal
 from pipeline.numerics.sums import Array
@@ -182,14 +183,9 @@ def learn_rotation(settings: Any, advance: Callable[[int], object]) -> tuple[lis
         depth, name, rate = item
         spec = NetworkSpec([own.width] * (depth + 1), [LINEAR] * (depth - 1), X)
         models = with_determinant_one(drawn(settings.initializers[name], settings.seeds, spec))
-        trained = gradient_descent.train(
-            models,
-            *(X, Y, spec.activations),
-            learning_rate=rate / depth,
-            record_at=when,
-            loss=Loss.SQUARED,
-            n_workers=1,
-        )
+        rule, arithmetic = UpdateRule(rate / depth, 0.0), gradient_descent.COMPILED
+        job = (models, settings.seeds, X, Y, spec.activations, rule, None, np.array(when), arithmetic)
+        trained = gradient_descent.train_slice(gradient_descent.Job(*job, loss=Loss.SQUARED))
         return [steps_to_learn(when, costs) for costs in trained.costs.tolist()]
 
     results = measured(one, items[::-1], lambda n: advance(n * len(settings.seeds)))  # the longest training first
