@@ -14,7 +14,7 @@ from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.losses import Loss
-from pipeline.numerics import elementary, matrices, tails
+from pipeline.numerics import elementary, matrices, random, tails
 from pipeline.replications import paper
 from pipeline.theory import mean_field
 from pipeline.theory.correlation import correlation_map
@@ -116,5 +116,6 @@ def cases() -> Iterator[tuple[str, str]]:
         pairs = [correlation_map(c, 1.7, 1.2, 0.3, activation) for c in (-1.0, -0.99, 0.3, 1.0)]
         yield f"theory of {name}", digest([values, pairs])
     yield "wide orthonormal", digest([matrices.orthonormal(np.random.RandomState(0), 66, 90)])
+    yield "many normal draws", digest([random.normal(np.random.RandomState(0), (20_001,))])
     yield "mean_interval", digest(mean_interval(np.arange(n) / 50, 0.95) for n in (2, 10, 50))
     yield "replications/tutorial", digest_of_replication("tutorial", n_seeds=3)

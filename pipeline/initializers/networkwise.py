@@ -16,8 +16,8 @@ from pipeline.initializers.registry import Entry, Variances, no_theory, positive
 from pipeline.networks.activations import Activation, relu
 from pipeline.networks.edge_of_chaos import critical_point
 from pipeline.networks.parameters import Parameters
-from pipeline.networks.reference import product
 from pipeline.numerics import elementary, random
+from pipeline.numerics.matmul import product
 from pipeline.numerics.matrices import orthonormal
 from pipeline.numerics.sums import Array, lane_sum, pad
 
@@ -69,12 +69,12 @@ def lsuv(*, tolerance: float = 0.02, max_iterations: int = 20) -> NetworkInitial
         for l, (fan_in, fan_out) in enumerate(spec.fans):
             W, b = orthonormal(rng, fan_out, fan_in), np.zeros((fan_out, 1))
             for _ in range(max_iterations):
-                _, std = _mean_and_std(product(W, A).reshape(1, -1))
+                _, std = _mean_and_std(_times(W, A).reshape(1, -1))
                 if abs(std.item() * std.item() - 1.0) <= tolerance:
                     break
                 W = W / std
             parameters.append((W, b))
-            A = _layer_output(spec, l, product(W, A))
+            A = _layer_output(spec, l, _times(W, A))
         return parameters
 
     return init
@@ -94,10 +94,10 @@ def data_dependent(*, beta: float = 0.0) -> NetworkInitializer:
         parameters, A = [], spec.X
         for l, (fan_in, fan_out) in enumerate(spec.fans):
             W = random.normal(rng, (fan_out, fan_in))
-            mean, std = _mean_and_std(product(W, A))
+            mean, std = _mean_and_std(_times(W, A))
             W, b = W / std, beta - mean / std
             parameters.append((W, b))
-            A = _layer_output(spec, l, product(W, A) + b)
+            A = _layer_output(spec, l, _times(W, A) + b)
         return parameters
 
     return init
@@ -217,6 +217,11 @@ def _normal(rng: np.random.RandomState, spec: NetworkSpec, stds: Iterable[float]
         b = random.normal(rng, (fan_out, 1)) * bias_std if bias_std > 0.0 else np.zeros((fan_out, 1))
         parameters.append((W, b))
     return parameters
+
+
+def _times(W: Array, A: Array) -> Array:
+    """W A (n, m) for a single model."""
+    return np.asarray(product(W[None], A)[0])
 
 
 def _layer_output(spec: NetworkSpec, l: int, Z: Array) -> Array:

@@ -28,10 +28,9 @@ from pipeline.networks.losses import Loss
 from pipeline.networks.parameters import Parameters
 from pipeline.networks.reference import Models, Samples, UpdateRule, require_targets
 from pipeline.numerics import machine_code
-from pipeline.numerics.sums import BLOCK, DOUBLE, LANES, Array, integer_sum, pad
+from pipeline.numerics.sums import BLOCK, DOUBLE, LANES, SLACK, Array, integer_sum, pad
 
 CHUNK_BYTES = 256 * 1024  # size of the intermediate results of a chunk of samples: a part of the second-level cache
-SLACK = 64  # doubles behind an array that may be read and written: the largest WIDE of `tiles`
 CHUNK_MIN = 32  # blocks of eight samples; with fewer, wide layers reload their sums over samples too often
 
 

@@ -10,13 +10,13 @@ from numba import njit
 
 from pipeline.networks import activations, losses
 from pipeline.networks.activations import ACTIVATIONS, Activation, relu, relu_slope
-from pipeline.numerics import elementary, simd
+from pipeline.numerics import simd
 from pipeline.numerics.elementary import Operand
 from pipeline.numerics.loops import product
 from pipeline.numerics.sums import LANES
 from pipeline.numerics.tiles import WIDE, load_wide, store
 
-for module in (elementary, activations, losses):
+for module in (activations, losses):
     simd.compile_for_lanes(module)
 
 

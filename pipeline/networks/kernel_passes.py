@@ -34,7 +34,6 @@ from pipeline.numerics.tiles import (
     load_vector,
     load_wide,
     store,
-    store_double,
 )
 
 COLUMNS = 6  # of the table of layers
@@ -255,7 +254,7 @@ def evaluate_models(
             start = BLOCK * b
             forward(P + DOUBLE * n_parameters * model, X + start, X_step, n, work, layers, n_layers)
             sums = output_costs(last, n_out, n, Y + start, X_step, weight + start, loss, rows + start, sums)
-        store_double(lane_total(sums), costs, model)
+        store(lane_total(sums), costs, model)
 
 
 ENTRY_POINTS = (descend_models, evaluate_models)

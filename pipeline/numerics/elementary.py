@@ -266,17 +266,20 @@ def normal_cdf(x: Operand) -> Operand:
 
 
 def log(x: Operand) -> Operand:
-    """ln x for positive normal doubles, as k ln 2 + ln(1 + f) with x = 2**k (1 + f). Error below 1 ulp. NumPy only."""
-    significand, exponent = np.frexp(x)
-    small = significand < math.sqrt(0.5)
-    f = np.where(small, significand * 2.0, significand) - 1.0
-    k = np.where(small, exponent - 1, exponent).astype(np.float64)
+    """ln x for positive normal doubles. Error below 1 ulp. NumPy only."""
+    return log_of_parts(*np.frexp(x))
+
+
+def log_of_parts(significand: Operand, exponent: Operand) -> Operand:
+    """ln x for x = significand 2**exponent, significand in [1/2, 1), as k ln 2 + ln(1 + f) with x = 2**k (1 + f)."""
+    small = significand < 0.7071067811865476  # sqrt(1/2)
+    f = select(small, significand * 2.0, significand) - 1.0
+    k = select(small, exponent - 1.0, exponent)
     s = f / (f + 2.0)  # as in log1p_unit
     u = s * s
-    q = 2 / 25 * np.ones_like(u)
-    for n in range(23, 1, -2):
-        q *= u
-        q += 2 / n
+    q = u * (2 / 25) + 2 / 23
+    for n in range(21, 1, -2):
+        q = q * u + 2 / n
     half_square = (f * f) * 0.5
     return k * LN2_HIGH - ((half_square - (s * (half_square + q * u) + k * LN2_LOW)) - f)
 
@@ -291,10 +294,7 @@ def circle(turns: Operand) -> tuple[Operand, Operand]:
         cosine = 1.0 - u * cosine / (n * (n - 1))
         sine = 1.0 - u * sine / (n * (n + 1))
     sine = angle * sine
-    quadrant = quarter % 4
-    odd = (quadrant == 1) | (quadrant == 3)
+    quadrant, odd = quarter % 4, quarter % 2 == 1
     first, second = np.where(odd, sine, cosine), np.where(odd, cosine, sine)
-    return (
-        np.where((quadrant == 1) | (quadrant == 2), -first, first),
-        np.where((quadrant == 2) | (quadrant == 3), -second, second),
-    )
+    is_left, is_below = (quadrant == 1) | (quadrant == 2), quadrant > 1
+    return np.where(is_left, -first, first), np.where(is_below, -second, second)

@@ -1,13 +1,24 @@
-"""The compiled functions of `matmul`: products for a stack of models, and Gram-Schmidt, by the loops of the kernel."""
+"""The compiled functions of `matmul` and `random`.
+
+These are products for a stack of models and Gram-Schmidt, by the loops of the kernel, and the polar method.
+"""
 
 import math
 
 from numba import njit
 
+from pipeline.numerics.elementary import log_of_parts
 from pipeline.numerics.loops import lane_sums, scaled_product
-from pipeline.numerics.simd import everywhere, lane_total
+from pipeline.numerics.simd import everywhere, exponent, lane_total, significand, square_root
 from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
-from pipeline.numerics.tiles import load_vector, store, store_double
+from pipeline.numerics.tiles import (
+    WIDE,
+    load_double,
+    load_integer,
+    load_vector,
+    load_wide,
+    store,
+)
 
 CHUNK = 32  # blocks of eight columns processed for all rows before the next, so that they stay in the cache
 
@@ -44,7 +55,7 @@ def products_over_samples(
         d, a, g = D + DOUBLE * n_rows * step * model, A + DOUBLE * A_model * model, G + DOUBLE * n * model
         lane_sums(d, step, n_rows, a, step, n_columns, step // LANES, lanes, False)
         for k in range(n):
-            store_double(lane_total(load_vector(lanes, LANES * k)), g, k)
+            store(lane_total(load_vector(lanes, LANES * k)), g, k)
 
 
 @njit
@@ -60,7 +71,7 @@ def project(Q: int, n_rows: int, step: int, shares: int, sums: int) -> None:
     x - s_1 q_1 - ... is computed as 1 x + (-s_1) q_1 + ...
     """
     n_blocks = step // LANES
-    store_double(1.0, shares, 0)
+    store(1.0, shares, 0)
     for k in range(1, n_rows + 1):
         own = Q + DOUBLE * step * k
         for place in range(0, step, LANES):
@@ -68,7 +79,7 @@ def project(Q: int, n_rows: int, step: int, shares: int, sums: int) -> None:
         for _twice in range(2):
             dot_products(Q + DOUBLE * step, k - 1, Q, step, sums)
             for j in range(1, k):
-                store_double(-lane_total(load_vector(sums, LANES * (j - 1))), shares, j)
+                store(-lane_total(load_vector(sums, LANES * (j - 1))), shares, j)
             for place in range(0, step, LANES):
                 store(everywhere(1.0), own, place)
             scaled_product(shares, k, 1, 1, k, Q, step, own, step, n_blocks)
@@ -80,4 +91,33 @@ def project(Q: int, n_rows: int, step: int, shares: int, sums: int) -> None:
             store(load_vector(Q, place) / length, own, place)
 
 
-ENTRY_POINTS = (products, products_over_samples, project)
+@njit
+def keep_in_disc(points: int, n_points: int, x: int, y: int, square: int, found: int) -> None:
+    """Append 2 u - 1 of those points u (n_points, 2) that are in the unit disc, not its centre, and their squares.
+
+    `found` is the address of the number of points in x, y and square, which have one place more than needed.
+    """
+    n = load_integer(found, 0)
+    for k in range(n_points):
+        a, b = 2.0 * load_double(points, 2 * k) - 1.0, 2.0 * load_double(points, 2 * k + 1) - 1.0
+        r = a * a + b * b
+        store(a, x, n)
+        store(b, y, n)
+        store(r, square, n)
+        n += int(0.0 < r < 1.0)
+    store(n, found, 0)
+
+
+@njit
+def turn(n_points: int, x: int, y: int, square: int, drawn: int) -> None:
+    """Write the pairs (y, x) sqrt(-2 ln(r) / r), r = square, to `drawn`. All have room for whole wide vectors."""
+    for place in range(0, n_points, WIDE):
+        r = load_wide(square, place)
+        store(square_root(-2.0 * log_of_parts(significand(r), exponent(r)) / r), square, place)
+    for k in range(n_points):
+        factor = load_double(square, k)
+        store(load_double(y, k) * factor, drawn, 2 * k)
+        store(load_double(x, k) * factor, drawn, 2 * k + 1)
+
+
+ENTRY_POINTS = (products, products_over_samples, project, keep_in_disc, turn)

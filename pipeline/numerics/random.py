@@ -12,11 +12,11 @@ import math
 import numpy as np
 
 from pipeline.numerics.elementary import NORMAL_MAX, log, normal_cdf, normal_pdf
-from pipeline.numerics.sums import Array
+from pipeline.numerics.matmul import compiled
+from pipeline.numerics.sums import DOUBLE, LANES, SLACK, Array
 
-# Drawn at a time: few enough for intermediate results to stay in the cache, and so many that a NumPy call is long
-# against the wait for the GIL: with 8,192, two threads that draw are slower than one, with 65,536 1.65 times as fast
-PAIRS = 65_536
+PAIRS = 8192  # drawn at a time by compiled code, so that intermediate results stay in the cache
+COMPILED = 1024  # pairs from which compiled code is used: NumPy is slower, and threads that draw wait for each other
 
 
 def uniform(rng: np.random.RandomState, shape: tuple[int, ...], low: float, high: float) -> Array:
@@ -27,24 +27,36 @@ def uniform(rng: np.random.RandomState, shape: tuple[int, ...], low: float, high
 def normal(rng: np.random.RandomState, shape: tuple[int, ...]) -> Array:
     """Independent draws from N(0, 1), in the order of `rng.randn(*shape)`."""
     n = math.prod(shape)
-    drawn = np.empty(n)
+    drawn = np.empty(n + LANES)  # room for the second of the last pair
     is_cached, value = _cached_normal(rng)
     start = min(n, int(is_cached))
     drawn[:start] = value
-    spare = None
-    for place in range(start, n, 2 * PAIRS):
-        missing = n - place
-        pairs = _pairs_in_disc(rng, min(PAIRS, (missing + 1) // 2))
-        square = pairs[:, 0] * pairs[:, 0] + pairs[:, 1] * pairs[:, 1]
-        factor = np.sqrt(-2.0 * log(square) / square)
-        turned = np.empty_like(pairs)  # the second of each pair comes first, as in NumPy
-        turned[:, 0], turned[:, 1] = pairs[:, 1] * factor, pairs[:, 0] * factor
-        values = turned.ravel()
-        drawn[place : place + len(values)] = values[:missing]
-        spare = values[-1] if len(values) > missing else None
+    n_pairs = (n - start + 1) // 2
+    (compiled_pairs if n_pairs >= COMPILED else normal_pairs)(rng, drawn[start : start + 2 * n_pairs])
     if n > 0:
-        _set_cached_normal(rng, spare)
-    return drawn.reshape(shape)
+        _set_cached_normal(rng, drawn[n] if (n - start) % 2 else None)
+    return drawn[:n].reshape(shape)
+
+
+def normal_pairs(rng: np.random.RandomState, drawn: Array) -> None:
+    """Fill `drawn` (2 n,) with n pairs of independent draws from N(0, 1), the second of each before the first."""
+    pairs = _pairs_in_disc(rng, len(drawn) // 2)
+    square = pairs[:, 0] * pairs[:, 0] + pairs[:, 1] * pairs[:, 1]
+    factor = np.sqrt(-2.0 * log(square) / square)
+    drawn[::2], drawn[1::2] = pairs[:, 1] * factor, pairs[:, 0] * factor
+
+
+def compiled_pairs(rng: np.random.RandomState, drawn: Array) -> None:
+    """As `normal_pairs`, the same bits, by compiled code that does not hold Python's lock of the interpreter."""
+    room, found = np.ones((3, PAIRS + SLACK)), np.zeros(1, dtype=np.int64)
+    places, count, begin = [row.ctypes.data for row in room], found.ctypes.data, drawn.ctypes.data
+    keep, turn = compiled["keep_in_disc"], compiled["turn"]
+    for place in range(0, len(drawn) // 2, PAIRS):
+        n, found[0] = min(PAIRS, len(drawn) // 2 - place), 0
+        while (missing := n - int(found[0])) > 0:  # an extra point would advance the stream
+            points = rng.random_sample(2 * missing)
+            keep(points.ctypes.data, missing, *places, count)
+        turn(n, *places, begin + 2 * DOUBLE * place)
 
 
 def truncated_normal(rng: np.random.RandomState, shape: tuple[int, ...], low: float, high: float) -> Array:

@@ -160,6 +160,23 @@ def sum_of_lanes(builder: Any, vector: Any) -> Any:
     return parts[0]
 
 
+def bits_of_significand(builder: Any, vector: Any) -> Any:
+    """Emit the significand in [1/2, 1) of positive normal doubles: the exponent is replaced by that of 1/2."""
+    bits = ir.VectorType(ir.IntType(64), vector.type.count)
+    digits = builder.and_(builder.bitcast(vector, bits), ir.Constant(bits, [(1 << 52) - 1] * vector.type.count))
+    return builder.bitcast(builder.or_(digits, ir.Constant(bits, [1022 << 52] * vector.type.count)), vector.type)
+
+
+def bits_of_exponent(builder: Any, vector: Any) -> Any:
+    """Emit the exponent, as a double, that belongs to `bits_of_significand`."""
+    bits = ir.VectorType(ir.IntType(64), vector.type.count)
+    shifted = builder.lshr(builder.bitcast(vector, bits), ir.Constant(bits, [52] * vector.type.count))
+    return builder.sitofp(builder.sub(shifted, ir.Constant(bits, [1022] * vector.type.count)), vector.type)
+
+
+significand = lanes_intrinsics(same_count(Lanes), bits_of_significand)[1]
+exponent = lanes_intrinsics(same_count(Lanes), bits_of_exponent)[1]
+square_root = lanes_intrinsics(same_count(Lanes), llvm_function("sqrt"))[1]
 everywhere = lanes_intrinsics(lambda x: lanes(x), lambda builder, x: x)[1]
 lane_total = lanes_intrinsics(lambda x: types.float64(x), sum_of_lanes)[1]
 
@@ -197,3 +214,4 @@ def register_types() -> None:
 
 
 register_types()
+compile_for_lanes(elementary)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 LANES = 8
 DOUBLE = 8  # bytes
+SLACK = 64  # doubles behind an array that may be read and written: the largest WIDE of `tiles`
 BLOCK = LANES * DOUBLE  # bytes of a block of eight samples
 
 Array = NDArray[np.float64]

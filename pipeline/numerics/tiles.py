@@ -66,7 +66,7 @@ load_vector, load_wide = loader(LANES), loader(WIDE)
 
 @intrinsic
 def store(typing_context: Any, value: Any, address: Any, offset: Any) -> Any:
-    """Store lanes `offset` doubles after `address`."""
+    """Store lanes, a double or an integer of 64 bits `offset` doubles after `address`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         store_lanes(builder, *arguments)
@@ -87,15 +87,13 @@ def load_integer(typing_context: Any, address: Any, offset: Any) -> Any:
 
 
 @intrinsic
-def store_double(typing_context: Any, value: Any, address: Any, offset: Any) -> Any:
-    """Store a double `offset` doubles after `address`."""
+def load_double(typing_context: Any, address: Any, offset: Any) -> Any:
+    """Load the double `offset` doubles after `address`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value, *place = arguments
-        builder.store(value, double_at(builder, *place))
-        return context.get_dummy_value()
+        return builder.load(double_at(builder, *arguments))
 
-    return types.none(types.float64, types.intp, types.intp), codegen
+    return types.float64(types.intp, types.intp), codegen
 
 
 @intrinsic

@@ -28,10 +28,12 @@ from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.losses import Loss
 from pipeline.networks.parameters import Parameters
+from pipeline.networks.reference import UpdateRule
 from pipeline.numerics.matmul import product
 from pipeline.numerics.matrices import determinant, orthonormal
 from pipeline.numerics.sums import Array
 from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
+from pipeline.replications.networks import measured
 from pipeline.replications.trained import drawn
 from pipeline.theory.linear_networks import half_rise, mode_strength
 from pipeline.training import gradient_descent
@@ -117,9 +119,9 @@ def learn_modes(settings: Any, advance: Callable[[int], object]) -> tuple[list[M
     n, when = len(s), range(0, own.steps + 1, own.record_every)
     X = whitened(n)
     spec = NetworkSpec([n, own.hidden, n], [LINEAR], X)
-    found: list[list[float]] = [[] for _ in s]
-    tables = []
-    for seed in settings.seeds:
+    time = [step * own.time_step for step in when]
+
+    def one(seed: int) -> Array:
         rng = np.random.RandomState([seed, BASES])
         U, V = orthonormal(rng, n, n)[None], orthonormal(rng, n, n)[None]
         target = times(U * np.array(s), V.swapaxes(1, 2))
@@ -133,13 +135,16 @@ def learn_modes(settings: Any, advance: Callable[[int], object]) -> tuple[list[M
             record_at=when,
             keep=True,
             loss=Loss.SQUARED,
-            progress=advance,
+            n_workers=1,
         )
-        strengths = modes_of(trained.snapshots, U, V)
+        return modes_of(trained.snapshots, U, V)
+
+    found: list[list[float]] = [[] for _ in s]
+    tables = []
+    for seed, strengths in zip(settings.seeds, measured(one, settings.seeds, advance), strict=True):
         for k, value in enumerate(s):
             strength = strengths[:, k].tolist()
             found[k].append(first_crossing(strength, value / 2.0) * own.record_every * own.time_step)
-            time = [step * own.time_step for step in when]
             theory = [mode_strength(t, value, own.initial) for t in time]
             tables.append(pd.DataFrame({"seed": seed, "s": value, "time": time, "u": strength, "theory": theory}))
     measurements = [
@@ -172,23 +177,25 @@ def learn_rotation(settings: Any, advance: Callable[[int], object]) -> tuple[lis
     X, when = whitened(own.width), [0, *spaced(own.steps)]
     target = proper(orthonormal(np.random.RandomState([BASES]), own.width, own.width)[None])
     Y = product(target, X)[0]
+    items = [(depth, name, rate) for depth in own.depths for name in settings.initializers for rate in own.rates]
+
+    def one(item: tuple[int, str, float]) -> list[float]:
+        depth, name, rate = item
+        spec = NetworkSpec([own.width] * (depth + 1), [LINEAR] * (depth - 1), X)
+        models = with_determinant_one(drawn(settings.initializers[name], settings.seeds, spec))
+        rule, arithmetic = UpdateRule(rate / depth, 0.0), gradient_descent.COMPILED
+        job = (models, settings.seeds, X, Y, spec.activations, rule, None, np.array(when), arithmetic)
+        trained = gradient_descent.train_slice(gradient_descent.Job(*job, loss=Loss.SQUARED))
+        return [steps_to_learn(when, costs) for costs in trained.costs.tolist()]
+
+    results = measured(one, items[::-1], lambda n: advance(n * len(settings.seeds)))  # the longest training first
+    found = dict(zip(items[::-1], results, strict=True))
     medians, rows, learned = {}, [], {}
     for depth in own.depths:
-        spec = NetworkSpec([own.width] * (depth + 1), [LINEAR] * (depth - 1), X)
-        for name, recipe in settings.initializers.items():
-            models = with_determinant_one(drawn(recipe, settings.seeds, spec))
+        for name in settings.initializers:
             best: list[float] = [math.inf] * len(settings.seeds)
             for rate in own.rates:
-                trained = gradient_descent.train(
-                    models,
-                    *(X, Y, spec.activations),
-                    learning_rate=rate / depth,
-                    record_at=when,
-                    loss=Loss.SQUARED,
-                    progress=advance,
-                )
-                steps = [steps_to_learn(when, costs) for costs in trained.costs.tolist()]
-                best = min(best, steps, key=lambda values: quantile(values, 0.5))
+                best = min(best, found[depth, name, rate], key=lambda values: quantile(values, 0.5))
             medians[name, depth], learned[name, depth] = quantile(best, 0.5), [each < math.inf for each in best]
             rows += [
                 {"initializer": name, "depth": depth, "seed": seed, "steps": each, "limit": own.steps}

@@ -52,6 +52,7 @@ DIGESTS = {
     "theory of relu6": "fbf0e52575984322",
     "theory of hard_sigmoid": "f05fa7a6052cb897",
     "wide orthonormal": "c32146ff1dca61a1",
+    "many normal draws": "ed8f22c08c3837d4",
     "mean_interval": "7ff37ebf498bb2fc",
     "replications/tutorial": "1edfd5f2225679c4",
     **activation_cases.digests(),

@@ -89,17 +89,17 @@ def test_a_folder_that_cannot_be_written_is_replaced_by_the_next(
 
 ARITHMETIC = """
 from numba import njit
-from pipeline.numerics.tiles import load_integer, store_double
+from pipeline.numerics.tiles import load_integer, store
 
 
 @njit
 def divide(x: float, n: int, at: int) -> None:
-    store_double(x / (n // load_integer(at, 1)), at, 0)
+    store(x / (n // load_integer(at, 1)), at, 0)
 
 
 @njit
 def scale(x: float, at: int) -> None:
-    store_double(3.0 * x, at, 0)
+    store(3.0 * x, at, 0)
 """
 
 
@@ -337,11 +337,11 @@ from pipeline.networks import kernel_passes
 from pipeline.networks.losses import cross_entropy
 from pipeline.numerics import machine_code
 from pipeline.numerics.simd import everywhere, lane_total
-from pipeline.numerics.tiles import store_double
+from pipeline.numerics.tiles import store
 
 @njit
 def cost(z: float, at: int) -> None:
-    store_double(lane_total(cross_entropy(everywhere(z), everywhere(1.0))), at, 0)
+    store(lane_total(cross_entropy(everywhere(z), everywhere(1.0))), at, 0)
 
 compiled = []
 place = np.zeros(1)

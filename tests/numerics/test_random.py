@@ -1,9 +1,13 @@
 """The draws against NumPy's own `randn` and `uniform`."""
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
-from pipeline.numerics.random import PAIRS, normal, truncated_normal, uniform
+from pipeline.numerics.random import COMPILED, PAIRS, compiled_pairs, normal, normal_pairs, truncated_normal, uniform
 
 
 @pytest.mark.parametrize(
@@ -62,3 +66,35 @@ def test_truncated_normal_draws_anew_what_lies_outside() -> None:
 def test_truncated_normal_without_truncation_is_normal() -> None:
     one, other = truncated_normal(np.random.RandomState(5), (9,), -9.0, 9.0), normal(np.random.RandomState(5), (9,))
     np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("n_pairs", [1, 63, 64, 65, COMPILED, PAIRS, PAIRS + 1, 3 * PAIRS - 1])
+def test_compiled_draws_have_the_bits_of_numpy(n_pairs: int) -> None:
+    ours, numpys = np.random.RandomState(n_pairs), np.random.RandomState(n_pairs)
+    drawn, expected = np.zeros(2 * n_pairs + 1), np.zeros(2 * n_pairs)
+    compiled_pairs(ours, drawn[:-1])
+    normal_pairs(numpys, expected)
+    assert drawn[:-1].tobytes() == expected.tobytes()
+    assert drawn[-1] == 0.0  # nothing is written behind the array
+    assert ours.random_sample() == numpys.random_sample()
+
+
+class Points:
+    """A generator of given points, which are uniform in (0, 1)."""
+
+    def __init__(self, *points: float) -> None:
+        self.points = list(points)
+
+    def random_sample(self, shape: int | tuple[int, int]) -> np.ndarray:
+        n = math.prod(np.atleast_1d(shape))
+        drawn, self.points = self.points[:n], self.points[n:]
+        return np.array(drawn).reshape(shape)
+
+
+@pytest.mark.parametrize("fill", [normal_pairs, compiled_pairs])
+def test_centre_and_edge_of_the_disc_are_drawn_anew(fill: Callable[..., None]) -> None:
+    rng: Any = Points(0.5, 0.5, 1.0, 0.5, 0.75, 0.5)  # the points (0, 0), (1, 0) and (1/2, 0)
+    drawn = np.empty(2)
+    fill(rng, drawn)
+    np.testing.assert_allclose(drawn, [0.0, math.sqrt(-2.0 * math.log(0.25))], rtol=1e-15)
+    assert not rng.points
