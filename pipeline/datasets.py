@@ -5,10 +5,7 @@ in scikit-learn, split into a training and a test set; nothing is downloaded. No
 product of a library is used, so a data set has the same bits on every computer.
 """
 
-import gzip
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -99,7 +96,10 @@ def breast_cancer() -> Labelled:
 
     Street, Wolberg & Mangasarian 1993, as included in scikit-learn.
     """
-    return _of_scikit_learn("breast_cancer.csv", 1)
+    from sklearn.datasets import load_breast_cancer  # slow to import
+
+    samples, classes = load_breast_cancer(return_X_y=True)
+    return np.ascontiguousarray(samples.T), classes.astype(np.float64)[None, :]
 
 
 def digits() -> Labelled:
@@ -108,22 +108,10 @@ def digits() -> Labelled:
     Alpaydin & Kaynak 1998; the part included in scikit-learn, which is UCI's test set. The integers from 0 to 16 are
     divided by 16, which is exact. `standardized_digits` of DATASETS has each pixel standardized.
     """
-    samples, classes = _of_scikit_learn("digits.csv.gz", 0)
-    return samples / 16.0, classes
+    from sklearn.datasets import load_digits  # slow to import
 
-
-def _of_scikit_learn(file: str, n_header: int) -> Labelled:
-    """Samples and classes, the last column, in a data file of scikit-learn after `n_header` lines.
-
-    To import scikit-learn, whose functions read the same files, takes a second. Raises ImportError without it.
-    """
-    found = importlib.util.find_spec("sklearn")
-    if found is None or found.origin is None:
-        raise ImportError("the real data sets are read from scikit-learn, which is not installed")
-    content = (Path(found.origin).parent / "datasets" / "data" / file).read_bytes()
-    lines = (gzip.decompress(content) if file.endswith(".gz") else content).decode().splitlines()[n_header:]
-    table = np.array([[float(field) for field in line.split(",")] for line in lines])
-    return np.ascontiguousarray(table[:, :-1].T), np.ascontiguousarray(table[:, -1:].T)
+    samples, classes = load_digits(return_X_y=True)
+    return np.ascontiguousarray(samples.T) / 16.0, classes.astype(np.float64)[None, :]
 
 
 def standardize(X: Array, X_test: Array) -> tuple[Array, Array]:
