@@ -16,8 +16,8 @@ from pipeline.initializers.registry import Entry, Variances, no_theory, positive
 from pipeline.networks.activations import Activation, relu
 from pipeline.networks.edge_of_chaos import critical_point
 from pipeline.networks.parameters import Parameters
+from pipeline.networks.reference import product
 from pipeline.numerics import elementary, random
-from pipeline.numerics.matmul import product
 from pipeline.numerics.matrices import orthonormal
 from pipeline.numerics.sums import Array, lane_sum, pad
 
@@ -220,8 +220,12 @@ def _normal(rng: np.random.RandomState, spec: NetworkSpec, stds: Iterable[float]
 
 
 def _times(W: Array, A: Array) -> Array:
-    """W A (n, m) for a single model."""
-    return np.asarray(product(W[None], A)[0])
+    """W A (n, m) for a single model, by compiled code if Numba is installed; the same bits."""
+    if not random.has_compiler():
+        return product(W, A)
+    from pipeline.numerics import matmul  # imports llvmlite
+
+    return np.asarray(matmul.product(W[None], A)[0])
 
 
 def _layer_output(spec: NetworkSpec, l: int, Z: Array) -> Array:

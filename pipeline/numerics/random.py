@@ -7,15 +7,16 @@ scales them in C, where a compiler may fuse the multiplication and the addition;
 the same order, 97 % of them bit for bit and the others within 4 ulp, and the same generator state afterwards.
 """
 
+import functools
+import importlib.util
 import math
 
 import numpy as np
 
 from pipeline.numerics.elementary import NORMAL_MAX, log, normal_cdf, normal_pdf
-from pipeline.numerics.matmul import compiled
-from pipeline.numerics.sums import DOUBLE, LANES, SLACK, Array
+from pipeline.numerics.sums import LANES, SLACK, Array
 
-PAIRS = 8192  # drawn at a time by compiled code, so that intermediate results stay in the cache
+PAIRS = 8192  # drawn at a time, so that intermediate results stay in the cache
 COMPILED = 1024  # pairs from which compiled code is used: NumPy is slower, and threads that draw wait for each other
 
 
@@ -31,8 +32,10 @@ def normal(rng: np.random.RandomState, shape: tuple[int, ...]) -> Array:
     is_cached, value = _cached_normal(rng)
     start = min(n, int(is_cached))
     drawn[:start] = value
-    n_pairs = (n - start + 1) // 2
-    (compiled_pairs if n_pairs >= COMPILED else normal_pairs)(rng, drawn[start : start + 2 * n_pairs])
+    pairs = drawn[start : start + 2 * ((n - start + 1) // 2)]
+    for place in range(0, len(pairs), 2 * PAIRS):
+        part = pairs[place : place + 2 * PAIRS]
+        (compiled_pairs if len(part) >= 2 * COMPILED and has_compiler() else normal_pairs)(rng, part)
     if n > 0:
         _set_cached_normal(rng, drawn[n] if (n - start) % 2 else None)
     return drawn[:n].reshape(shape)
@@ -48,15 +51,20 @@ def normal_pairs(rng: np.random.RandomState, drawn: Array) -> None:
 
 def compiled_pairs(rng: np.random.RandomState, drawn: Array) -> None:
     """As `normal_pairs`, the same bits, by compiled code that does not hold Python's lock of the interpreter."""
-    room, found = np.ones((3, PAIRS + SLACK)), np.zeros(1, dtype=np.int64)
-    places, count, begin = [row.ctypes.data for row in room], found.ctypes.data, drawn.ctypes.data
-    keep, turn = compiled["keep_in_disc"], compiled["turn"]
-    for place in range(0, len(drawn) // 2, PAIRS):
-        n, found[0] = min(PAIRS, len(drawn) // 2 - place), 0
-        while (missing := n - int(found[0])) > 0:  # an extra point would advance the stream
-            points = rng.random_sample(2 * missing)
-            keep(points.ctypes.data, missing, *places, count)
-        turn(n, *places, begin + 2 * DOUBLE * place)
+    from pipeline.numerics.matmul import compiled  # imports llvmlite
+
+    n, room, found = len(drawn) // 2, np.ones((3, len(drawn) // 2 + SLACK)), np.zeros(1, dtype=np.int64)
+    places, count = [row.ctypes.data for row in room], found.ctypes.data
+    while (missing := n - int(found[0])) > 0:  # an extra point would advance the stream
+        points = rng.random_sample(2 * missing)
+        compiled["keep_in_disc"](points.ctypes.data, missing, *places, count)
+    compiled["turn"](n, *places, drawn.ctypes.data)
+
+
+@functools.cache
+def has_compiler() -> bool:
+    """Whether Numba is installed: the audit needs NumPy alone."""
+    return importlib.util.find_spec("numba") is not None
 
 
 def truncated_normal(rng: np.random.RandomState, shape: tuple[int, ...], low: float, high: float) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.numerics import random
 from pipeline.numerics.random import COMPILED, PAIRS, compiled_pairs, normal, normal_pairs, truncated_normal, uniform
 
 
@@ -61,6 +62,15 @@ def test_truncated_normal_draws_anew_what_lies_outside() -> None:
             expected[place] = value
     np.testing.assert_array_equal(truncated_normal(ours, (40, 6), -1.0, 0.5).ravel(), expected)
     assert ours.random_sample() == theirs.random_sample()
+
+
+def test_draws_without_numba_have_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In parts of PAIRS; the last one is smaller, and one value of a pair remains in the generator."""
+    shape = (5 * PAIRS + 1,)
+    expected = normal(np.random.RandomState(1), shape)
+    monkeypatch.setattr(random, "has_compiler", lambda: False)
+    monkeypatch.setattr(random, "compiled_pairs", None)
+    assert normal(np.random.RandomState(1), shape).tobytes() == expected.tobytes()
 
 
 def test_truncated_normal_without_truncation_is_normal() -> None:
