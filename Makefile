@@ -80,8 +80,9 @@ page: install ## print where the interactive page lies, and open it in a browser
 	@python -c 'import pathlib, webbrowser; page = pathlib.Path("reports/laboratory.html").resolve().as_uri(); print(page); webbrowser.open(page)'
 
 SKIP =
-replications: install scm ## recompute the results of papers: docs/replications.md (NAME=tutorial: one; SKIP=phase_diagram: without it)
-	@targets=$$(python -m pipeline.replications.targets --name "$(NAME)" --skip "$(SKIP)") && dvc repro $$targets
+FORCE =
+replications: install scm ## recompute changed results of papers (NAME=tutorial: one; SKIP=phase_diagram: all but one; FORCE=1: also unchanged)
+	@targets=$$(python -m pipeline.replications.targets --name "$(NAME)" --skip "$(SKIP)") && dvc repro $(if $(FORCE),--force --single-item) $$targets
 	dvc repro --single-item replications/dvc.yaml:report
 	@python -m pipeline.replications.publish
 

@@ -192,16 +192,18 @@ RUN = """\
 $ make replications                      # all, then reports/replications.md, this page, and MLflow
 $ make replications NAME=tutorial        # one
 $ make replications SKIP=phase_diagram   # all but one
+$ make replications FORCE=1              # also those that have not changed, as all in a new clone
+$ git status                             # then shows no change: the same bytes
 $ dvc metrics diff                       # numbers of rows that pass, compared with the commit
 $ dvc dag replications/dvc.yaml --mermaid
 ```
 
 `dvc repro` alone does not run them: their stages are in [replications/dvc.yaml](../replications/dvc.yaml). A stage
-runs again if its folder, or a module that measures, changes. `dvc dag` draws the graph of the stages: with `--mermaid`
-as a diagram for Markdown, without it wider than a terminal. Each paper is a run in MLflow (`make ui`), in the
-experiment *weight initialization: replications*, with its settings, measured numbers, rows and figure. A row outside
-its band fails no stage; it stays in the tables as failed, and is marked in the numbers of `dvc metrics show`, in the
-tag `verdict` in MLflow, and printed."""
+runs again if its folder, or a module that measures, changes. The results are committed, so in a new clone only
+`FORCE=1` recomputes them. `dvc dag` draws the graph of the stages: with `--mermaid` as a diagram for Markdown, without
+it wider than a terminal. Each paper is a run in MLflow (`make ui`), in the experiment *weight initialization:
+replications*, with its settings, measured numbers, rows and figure. A row outside its band fails no stage; it stays in
+the tables as failed, and is marked in the numbers of `dvc metrics show`, in the tag `verdict` in MLflow, and printed."""
 
 HOW = """\
 ## Read the tables

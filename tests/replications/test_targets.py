@@ -95,12 +95,13 @@ def make(three: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["SKIP=phase_diagram"], 0, [f"dvc repro {HE} {LU}"], ""),
         (["NAME=he_2015 lu_2019"], 0, [f"dvc repro {HE} {LU}"], ""),
+        (["NAME=he_2015", "FORCE=1"], 0, [f"dvc repro --force --single-item {HE}"], ""),
         (["NAME=he_2014"], 2, [], "There is no replication he_2014; there are"),
         (["SKIP=phase_diagrm"], 2, [], "There is no replication phase_diagrm; there are"),
     ],
 )
 def test_make_replications(make: Path, arguments: list[str], code: int, out: list[str], err: str) -> None:
-    """A wrong name runs no stage. NAME in the environment, which WSL sets, is not taken."""
+    """A wrong name runs no stage; FORCE=1 runs unchanged ones. NAME in the environment, which WSL sets, is not taken."""
     done = subprocess.run(
         ["make", "--no-print-directory", "-o", "install", "-o", "scm", "replications", *arguments],
         cwd=make,
