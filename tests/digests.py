@@ -15,10 +15,10 @@ from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.losses import Loss
 from pipeline.numerics import elementary, matrices, random, tails
-from pipeline.replications import paper
 from pipeline.theory import mean_field
 from pipeline.theory.correlation import correlation_map
 from pipeline.training import gradient_descent
+from tests import small_papers
 from tests.initializer_cases import first_settings
 from tests.sampling import initialize_parameters, sample_models
 
@@ -42,15 +42,6 @@ def digest_of_recipe(name: str) -> str:
     network = NETWORK_RECIPES[name].factory(**first_settings(name))
     spec = NetworkSpec([2, 41, 20, 1], [ACTIVATIONS["relu"]] * 2, circles(301, 0.05, 1)[0])
     return digest(a for seed in range(5) for a in flat(network(np.random.RandomState(seed), spec)))
-
-
-def digest_of_replication(name: str, **own: Any) -> str:
-    """The rows of a replication whose section `replication` has these values instead."""
-    loaded = paper.load(name)
-    section = loaded.settings.replication.model_copy(update=own)
-    settings = loaded.settings.model_copy(update={"replication": section})
-    rows = paper.rows(loaded, paper.measure(loaded._replace(settings=settings), lambda n: None).measurements)
-    return hashlib.sha256(rows.to_csv(index=False, lineterminator="\n").encode()).hexdigest()[:16]
 
 
 def missing(found: Mapping[str, str], known: Mapping[str, str]) -> str:
@@ -118,4 +109,5 @@ def cases() -> Iterator[tuple[str, str]]:
     yield "wide orthonormal", digest([matrices.orthonormal(np.random.RandomState(0), 66, 90)])
     yield "many normal draws", digest([random.normal(np.random.RandomState(0), (20_001,))])
     yield "mean_interval", digest(mean_interval(np.arange(n) / 50, 0.95) for n in (2, 10, 50))
-    yield "replications/tutorial", digest_of_replication("tutorial", n_seeds=3)
+    for name in small_papers.SMALL:
+        yield f"replications/{name}", small_papers.digest(small_papers.measured(name))

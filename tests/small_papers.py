@@ -4,6 +4,7 @@ import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
 import yaml
@@ -101,6 +102,13 @@ def changed(name: str, changes: dict[str, Any]) -> paper.Paper:
 def small(name: str) -> paper.Paper:
     """A paper with the settings of SMALL."""
     return changed(name, SMALL[name])
+
+
+def measured(name: str) -> Replication:
+    """The results of a paper with the settings of SMALL, and few points on theory's lines."""
+    loaded = small(name)
+    with patch.object(loaded.module, "LINE_POINTS", LINE_POINTS, create=True):
+        return paper.measure(loaded, lambda n: None)
 
 
 def digest(result: Replication) -> str:

@@ -3,22 +3,17 @@
 The digests are committed, so that every computer on which these tests run is a witness.
 """
 
-import os
 import platform
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import llvmlite.binding
 import pytest
 
 from tests import activation_cases, digests, initializer_cases
 from tests.conftest import compiling
+from tests.processors import HOST, LIBRARIES, NAMES, compiled_for, imitated, output
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
-HOST = llvmlite.binding.get_host_cpu_features()
 
 DIGESTS = {
     "exp": "b9c2e6ca5c47def3",
@@ -54,36 +49,23 @@ DIGESTS = {
     "wide orthonormal": "c32146ff1dca61a1",
     "many normal draws": "ed8f22c08c3837d4",
     "mean_interval": "7ff37ebf498bb2fc",
-    "replications/tutorial": "1edfd5f2225679c4",
+    "replications/glorot_bengio_2010": "6a982db07be27e66",
+    "replications/poole_2016": "68825dfbf1cae894",
+    "replications/pennington_2017": "6df1a6801e0deb2f",
+    "replications/lu_2019": "7e58bc93ad6197b0",
+    "replications/hanin_rolnick_2018": "a952cafc6caa4428",
+    "replications/klambauer_2017": "fa8a04b8842b30b1",
+    "replications/balduzzi_2017": "a7f24381b7fd5ac0",
+    "replications/hayou_2019": "edb775a9bf56afba",
+    "replications/he_2015": "49567430b08bf68f",
+    "replications/mishkin_matas_2016": "3337a6cc1969fd1a",
+    "replications/saxe_2013": "f92b9f717d64a667",
+    "replications/schoenholz_2017": "80dbe764206ef9ed",
+    "replications/phase_diagram": "8509ad495b6c0b9d",
+    "replications/tutorial": "7c9897ce3cf0651e",
     **activation_cases.digests(),
     **initializer_cases.digests(),
 }
-
-# Beside the host itself: generic, which has no SSE4 and no AVX, and where the host has AVX-512 a processor without it.
-NAMES = ["generic", *(["haswell"] if platform.machine() == "x86_64" and HOST.get("avx512f") else [])]
-IMITATIONS = {
-    "openblas_nehalem": {"OPENBLAS_CORETYPE": "Nehalem"},
-    "openblas_haswell": {"OPENBLAS_CORETYPE": "Haswell"},
-    "c_library_without_avx": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F"},  # sin, cos, log, exp
-    "numpy_baseline": {"NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512_SKX AVX512_ICL AVX512_SPR X86_V3 X86_V4"},
-}
-
-
-def run(script: str, folder: Path, **environment: str) -> str:
-    """What a script prints in a process of its own, which knows nothing compiled but what lies in `folder`.
-
-    It is kept there as in a repository in which DVC was called.
-    """
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("NUMBA_", "OPENBLAS_", "NPY_"))}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
-        cwd=ROOT,
-        env=ours | {"DVC_ROOT": str(folder)} | environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +108,7 @@ def parsed(lines: str) -> dict[str, str]:
 def here(cache: Path) -> str:
     """What is printed on this processor as it is: digests, then the generated code of all activations."""
     with compiling(cache):
-        return run(LINKED + SCRIPT + ASSEMBLY, cache)
+        return output(LINKED + SCRIPT + ASSEMBLY, cache)
 
 
 def test_this_processor(here: str) -> None:
@@ -138,17 +120,13 @@ def test_this_processor(here: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_compiled_for_another_processor(name: str, cache: Path) -> None:
-    assert parsed(run(SCRIPT, cache, NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES="")) == DIGESTS
-
-
-OLD = ("openblas_nehalem", "c_library_without_avx", "numpy_baseline")  # together what an old processor does
+    assert parsed(output(SCRIPT, cache, **compiled_for(name))) == DIGESTS
 
 
 @pytest.mark.usefixtures("here")  # which compiles
-@pytest.mark.parametrize("names", [OLD, ("openblas_haswell",)], ids=["old", "haswell"])
+@pytest.mark.parametrize("names", LIBRARIES.values(), ids=["old", "haswell"])
 def test_libraries_imitating_another_processor(names: tuple[str, ...], cache: Path) -> None:
-    environment = {key: value for name in names for key, value in IMITATIONS[name].items()}
-    assert parsed(run(SCRIPT, cache, **environment)) == DIGESTS
+    assert parsed(output(SCRIPT, cache, **imitated(names))) == DIGESTS
 
 
 def test_no_fused_multiply_add_in_the_generated_code(here: str) -> None:

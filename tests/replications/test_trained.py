@@ -1,4 +1,4 @@
-"""Replications with trained networks: tiny settings, theory against published numbers, and faults that fail a row."""
+"""Replications with trained networks: small settings, theory against published numbers, and faults that fail a row."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from pipeline.cluster.connection import Workers
-from pipeline.config import replications as settings_file
 from pipeline.errors import UserError
 from pipeline.initializers.recipes import Recipe, sample_parameters
 from pipeline.networks import reference
@@ -21,73 +19,24 @@ from pipeline.replications import paper, phases, trained
 from pipeline.replications.measurement import Replication
 from pipeline.replications.phases import STANDARD, Variances, networks
 from pipeline.replications.trained import deep, drawn, training_set
+from tests import small_papers
+from tests.small_papers import LINE_POINTS, TRAINED
 
 FOLDER = Path(__file__).parents[2] / "replications"
-TINY: dict[str, dict[str, Any]] = {
-    "he_2015": {
-        "data": {"n_train": 60, "n_test": 5},
-        "training": {"iterations": 4, "batch_size": 20, "record_every": 2},
-        "seeds": [0, 1],
-        "replication": {"width": 8, "shallow": 3, "deep": 5, "early": 2},
-    },
-    "mishkin_matas_2016": {
-        "data": {"n_train": 60, "n_test": 5},
-        "training": {"iterations": 4, "batch_size": 20, "record_every": 2},
-        "seeds": [0, 1],
-        "replication": {"width": 12, "depths": [3, 5], "n_samples": 40},
-    },
-    "saxe_2013": {
-        "seeds": [0, 1],
-        "replication": {
-            "modes": {"time_step": 0.02, "steps": 200, "record_every": 4},
-            "depth": {"width": 4, "depths": [2, 4, 8], "rates": [0.2], "steps": 60},
-        },
-    },
-    "schoenholz_2017": {
-        "data": {"n_train": 60, "n_test": 5},
-        "training": {"iterations": 4, "batch_size": 20, "record_every": 4},
-        "seeds": [0, 1],
-        "replication": {"width": 6, "sigma_w2": [1.0, 1.761], "depths": [3, 5]},
-    },
-    "phase_diagram": {
-        "data": {"n_train": 60, "n_test": 5},
-        "seeds": [0, 1],
-        "replication": {
-            "depth": 4,
-            "width": 6,
-            "steps": 4,
-            "batch_size": 20,
-            "sigma_w2": {"n": 3},
-            "sigma_b2": {"n": 2},
-            "depth_panel": {"depths": [3, 4], "n_seeds": 1},
-        },
-    },
-}
 
 
-def merged(whole: Any, changes: dict[str, Any]) -> Any:
-    """A nested dictionary with changed leaves."""
-    result = dict(whole)
-    for key, value in changes.items():
-        result[key] = merged(result[key], value) if isinstance(value, dict) else value
-    return result
+def loaded(name: str) -> tuple[Any, Any]:
+    """The module of a replication, and its small settings."""
+    small = small_papers.small(name)
+    return small.module, small.settings
 
 
-def loaded(name: str, folder: Path) -> tuple[Any, Any]:
-    """The module of a replication, and its settings with the changes of TINY."""
-    module = paper.load_module(name)
-    document = yaml.safe_load((FOLDER / name / "params.yaml").read_text(encoding="utf-8"))
-    file = folder / "params.yaml"
-    file.write_text(yaml.safe_dump(merged(document, TINY[name])), encoding="utf-8")
-    return module, settings_file.load(file, module.Settings)
-
-
-def measured(name: str, folder: Path, **recipes: Recipe) -> tuple[Replication, int, int]:
-    """The results with tiny settings, the number of models reported as finished, and the number announced.
+def measured(name: str, **recipes: Recipe) -> tuple[Replication, int, int]:
+    """The results with small settings, the number of models reported as finished, and the number announced.
 
     `recipes` take the place of initializers.
     """
-    module, settings = loaded(name, folder)
+    module, settings = loaded(name)
     if recipes:
         settings = settings.model_copy(update={"initializers": settings.initializers | recipes})
     finished: list[int] = []
@@ -98,7 +47,7 @@ def measured(name: str, folder: Path, **recipes: Recipe) -> tuple[Replication, i
 def _short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Theory's lines in figures have few points."""
     for name in ("schoenholz_2017", "phase_diagram"):
-        monkeypatch.setattr(paper.load_module(name), "LINE_POINTS", 5)
+        monkeypatch.setattr(paper.load_module(name), "LINE_POINTS", LINE_POINTS)
 
 
 def values(result: Replication) -> dict[str, float]:
@@ -106,10 +55,10 @@ def values(result: Replication) -> dict[str, float]:
     return {one.quantity: one.measured for one in result.measurements}
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_tiny_settings_twice(name: str, tmp_path: Path) -> None:
-    first, finished, announced = measured(name, tmp_path)
-    second, _, _ = measured(name, tmp_path)
+@pytest.mark.parametrize("name", TRAINED)
+def test_small_settings_twice(name: str) -> None:
+    first, finished, announced = measured(name)
+    second, _, _ = measured(name)
     assert finished == announced
     assert repr(first.measurements) == repr(second.measurements)
     for key, table in first.tables.items():
@@ -117,47 +66,47 @@ def test_tiny_settings_twice(name: str, tmp_path: Path) -> None:
     assert len(values(first)) == len(first.measurements)
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_its_figure_is_drawn(name: str, tmp_path: Path) -> None:
-    module, settings = loaded(name, tmp_path)
+@pytest.mark.parametrize("name", TRAINED)
+def test_its_figure_is_drawn(name: str) -> None:
+    module, settings = loaded(name)
     figure = module.draw(module.measure(settings, lambda n: None).tables)
     for ax in figure.axes:
         assert ax.get_xlabel() or ax.get_ylabel()
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", TRAINED)
 def test_the_quantities_of_the_committed_settings_are_published(name: str) -> None:
     """Names follow from the settings; each committed row has its source."""
     assert paper.read_published(FOLDER / name / "published.csv")["source"].notna().all()
 
 
-def test_lsuv_is_needed_for_unit_variance(tmp_path: Path) -> None:
+def test_lsuv_is_needed_for_unit_variance() -> None:
     """With He initialization in its place the variances leave the band from 0.9 to 1.1."""
     variances = [
-        [value for key, value in values(measured("mishkin_matas_2016", tmp_path, **recipes)[0]).items() if "var" in key]
+        [value for key, value in values(measured("mishkin_matas_2016", **recipes)[0]).items() if "var" in key]
         for recipes in ({}, {"lsuv": Recipe("he_normal")})
     ]
     assert all(0.9 <= value <= 1.1 for value in variances[0])
     assert any(not 0.9 <= value <= 1.1 for value in variances[1])
 
 
-def test_he_counts_only_lower_costs(tmp_path: Path) -> None:
+def test_he_counts_only_lower_costs() -> None:
     """With Xavier initialization in both places no seed has a lower cost, which the band of 8 seeds refuses."""
     quantity = "seeds with a lower final cost for He than for Xavier, 5 layers"
-    assert values(measured("he_2015", tmp_path, he=Recipe("xavier_normal"))[0])[quantity] == 0.0
+    assert values(measured("he_2015", he=Recipe("xavier_normal"))[0])[quantity] == 0.0
 
 
-def test_a_step_that_is_not_recorded(tmp_path: Path) -> None:
-    module, settings = loaded("he_2015", tmp_path)
+def test_a_step_that_is_not_recorded() -> None:
+    module, settings = loaded("he_2015")
     own = settings.replication.model_copy(update={"early": 3})
     with pytest.raises(UserError, match=r"early holds 3; it must be a multiple of training\.record_every, which is 2"):
         module.measure(settings.model_copy(update={"replication": own}), lambda n: None)
 
 
-def test_modes_follow_the_exact_solution(tmp_path: Path) -> None:
+def test_modes_follow_the_exact_solution() -> None:
     """With steps of 0.02; weights of twice the size, whose modes begin four times as strong, are earlier by ln 4 / (2 s)."""
     one, other = (
-        [row for row in measured("saxe_2013", tmp_path, **recipes)[0].measurements if "half learned" in row.quantity]
+        [row for row in measured("saxe_2013", **recipes)[0].measurements if "half learned" in row.quantity]
         for recipes in ({}, {"orthogonal": Recipe("orthogonal", gain=2.0)})
     )
     assert [row.theory for row in one] == pytest.approx([1.0367, 1.3343, 1.9001, 3.4534], abs=5.1e-5)
@@ -175,8 +124,8 @@ def test_determinants_are_numpys(n: int) -> None:
     assert determinant(np.zeros((n, n))) == 0.0
 
 
-def test_rotations_are_proper(tmp_path: Path) -> None:
-    module, settings = loaded("saxe_2013", tmp_path)
+def test_rotations_are_proper() -> None:
+    module, settings = loaded("saxe_2013")
     X = module.whitened(8)
     np.testing.assert_allclose(X @ X.T, 16 * np.eye(8), rtol=1e-15)
     spec = module.NetworkSpec([8] * 5, [module.LINEAR] * 3, X)
@@ -199,8 +148,8 @@ def whole(models: Any, k: int) -> Any:
     return result
 
 
-def test_networks_at_a_point_are_those_of_the_recipe(tmp_path: Path) -> None:
-    _, settings = loaded("phase_diagram", tmp_path)
+def test_networks_at_a_point_are_those_of_the_recipe() -> None:
+    _, settings = loaded("phase_diagram")
     X, _ = training_set(settings.data)
     spec = deep(settings.data, 4, 6, ACTIVATIONS["tanh"], X)
     assert list(spec.layers_dims) == [64, 6, 6, 6, 10]
@@ -212,9 +161,9 @@ def test_networks_at_a_point_are_those_of_the_recipe(tmp_path: Path) -> None:
     assert not any(b[:2].any() for _, b in models)
 
 
-def test_accuracies_do_not_depend_on_groups_or_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accuracies_do_not_depend_on_groups_or_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """All points in one call of training with threads, and one point at a time on an executor as of a cluster."""
-    _, settings = loaded("phase_diagram", tmp_path)
+    _, settings = loaded("phase_diagram")
     X, Y = training_set(settings.data)
     spec = deep(settings.data, 4, 6, ACTIVATIONS["tanh"], X)
     points = [Variances(w, 0.05) for w in (0.5, 1.0, 2.0)]
@@ -245,9 +194,9 @@ def cells(module: Any, settings: Any, accuracy: Any) -> dict[str, float]:
     return {one.quantity: one.measured for one in measurements}
 
 
-def test_the_diagram_recovers_a_known_multiple(tmp_path: Path) -> None:
+def test_the_diagram_recovers_a_known_multiple() -> None:
     """Networks that train exactly up to 4 xi_c, best 0.3 above the edge; then the opposite of it."""
-    module, settings = loaded("phase_diagram", tmp_path)
+    module, settings = loaded("phase_diagram")
     rows = cells(module, settings, lambda xi, d: (0.9 if 4.0 * xi >= 40.0 else 0.3) - 0.02 * abs(d - 0.3))
     assert rows["area under the ROC curve of ξ_c"] == 1.0
     assert rows["multiple of ξ_c that separates trained networks"] == pytest.approx(4.0, rel=0.15)  # the grid's gaps
@@ -261,15 +210,15 @@ def test_the_diagram_recovers_a_known_multiple(tmp_path: Path) -> None:
     assert opposite["share of trained cells where 6 ξ_c is below half the depth"] == 1.0
 
 
-def test_critical_variance_of_the_replication(tmp_path: Path) -> None:
-    result, _, _ = measured("schoenholz_2017", tmp_path)
+def test_critical_variance_of_the_replication() -> None:
+    result, _, _ = measured("schoenholz_2017")
     assert math.isclose(result.measurements[0].theory, 1.7609546, rel_tol=1e-7)
 
 
 @pytest.mark.parametrize("name", ["he_2015", "mishkin_matas_2016"])
-def test_costs_are_those_of_all_training_samples(name: str, tmp_path: Path) -> None:
+def test_costs_are_those_of_all_training_samples(name: str) -> None:
     """LSUV looks at fewer samples than the networks are trained on. The cost before training, of Xavier's weights."""
-    module, settings = loaded(name, tmp_path)
+    module, settings = loaded(name)
     X, Y = training_set(settings.data)
     own = settings.replication
     depth = own.deep if name == "he_2015" else own.depths[-1]

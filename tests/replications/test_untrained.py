@@ -1,6 +1,5 @@
 """The replications of untrained networks, with small settings: theory, determinism, and rows that fail for a wrong law."""
 
-import importlib
 import math
 from functools import cache
 from pathlib import Path
@@ -10,37 +9,21 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from pipeline.config import replications
 from pipeline.config.schema import Network
 from pipeline.initializers.recipes import Recipe
 from pipeline.replications import paper
 from pipeline.replications.measurement import Measurement, Replication
 from pipeline.storage import atomic_files
+from tests import small_papers
+from tests.small_papers import UNTRAINED
 
 ROOT = Path(__file__).parents[2]
-
-# name: (width and number of hidden layers, or None; other settings; number of seeds)
-SMALL: dict[str, tuple[tuple[int, int] | None, dict[str, Any], int]] = {
-    "glorot_bengio_2010": ((100, 5), {"n_inputs": 100, "n_samples": 50, "n_spectra": 1}, 2),
-    "poole_2016": ((100, 8), {"n_points": 200, "n_others": 4}, 2),
-    "pennington_2017": ((40, 30), {"depths": (1, 10, 30)}, 2),
-    "lu_2019": (None, {"n_networks": 200}, 2),
-    "hanin_rolnick_2018": (None, {"n_networks": 20}, 2),
-    "klambauer_2017": ((64, 50), {"n_inputs": 64, "n_samples": 20}, 2),
-    "balduzzi_2017": ((32, 51), {"n_inputs": 16, "n_points": 9, "n_combinations": 2}, 2),
-    "hayou_2019": ((100, 4), {"n_inputs": 100, "n_samples": 8, "map_depths": (100, 1000, 10000)}, 2),
-}
 
 
 def small(name: str, **changes: Any) -> tuple[Any, Any]:
     """The module of a replication, and its settings in a small version."""
-    module = importlib.import_module(f"replications.{name}.replication")
-    settings = replications.load(ROOT / "replications" / name / "params.yaml", module.Settings)
-    shape, own, n_seeds = SMALL[name]
-    update = {"replication": settings.replication.model_copy(update=own), "seeds": settings.seeds[:n_seeds]}
-    if shape:
-        update["network"] = Network(hidden_sizes=[shape[0]] * shape[1], activation=settings.network.activation)
-    return module, settings.model_copy(update=update | changes)
+    found = small_papers.small(name)
+    return found.module, found.settings.model_copy(update=changes)
 
 
 @cache
@@ -61,7 +44,7 @@ def by_name(result: Replication) -> dict[str, Measurement]:
     return {one.quantity: one for one in result.measurements}
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", UNTRAINED)
 def test_results_are_finite_and_the_same_every_time(name: str) -> None:
     first, (second, progress) = once(name), run(name)
     assert progress[0] == progress[1]
@@ -71,7 +54,7 @@ def test_results_are_finite_and_the_same_every_time(name: str) -> None:
         assert table.to_csv() == second.tables[key].to_csv()
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", UNTRAINED)
 def test_every_row_has_its_quantity_and_the_figure_its_tables(name: str) -> None:
     result = once(name)
     module, settings = small(name)
