@@ -88,13 +88,14 @@ def merged(whole: Any, changes: dict[str, Any]) -> Any:
 def changed(name: str, changes: dict[str, Any]) -> paper.Paper:
     """A paper of this repository with other leaves of params.yaml.
 
-    Quantities whose names contain a setting then differ from those of its published.csv.
+    Quantities whose names contain a setting then differ from those of its published.csv. The initializers keep their
+    order, in which figures give them colours.
     """
     module = paper.load_module(name)
     document = yaml.safe_load((FOLDER / name / "params.yaml").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "params.yaml"
-        file.write_text(yaml.safe_dump(merged(document, changes)), encoding="utf-8")
+        file.write_text(yaml.safe_dump(merged(document, changes), sort_keys=False), encoding="utf-8")
         settings = replications.load(file, module.Settings)
     return paper.Paper(name, module, settings, paper.read_published(FOLDER / name / "published.csv"))
 
