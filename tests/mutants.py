@@ -218,6 +218,12 @@ MUTATIONS = (
     Mutation("figures/plane.py", "math.ceil(2.04", "math.floor(2.04"),
     # replications
     Mutation("replications/networks.py", "fan_in) * recipe.gain", "fan_in)"),
+    Mutation(
+        "replications/networks.py", "for item in items for seed in seeds]", "for seed in seeds for item in items]"
+    ),
+    Mutation("replications/trained.py", "-(-settings.data.n_train //", "(settings.data.n_train //"),
+    Mutation("replications/phases.py", "(ratio <= multiple)", "(ratio < multiple)"),
+    Mutation("replications/drawing.py", "quantile(part[y].tolist(), 0.5)", "quantile(part[y].tolist(), 0.25)"),
     # reporting
     Mutation("reporting/markdown.py", "max(", "min("),
     Mutation("reporting/remarks.py", "EQUAL = 0.001", "EQUAL = 0.1"),

@@ -1,15 +1,28 @@
 """The params.yaml of a replication: sections of the laboratory's params.yaml, and a section `replication`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError, create_model
+from pydantic import Field, ValidationError, create_model
 
 from pipeline.config import yaml_file
 from pipeline.config.messages import shown
 from pipeline.config.params import ParamsError
-from pipeline.config.schema import Data, Initializers, Network, Seeds, Training, layers_dims
+from pipeline.config.schema import (
+    COUNT,
+    Count,
+    Data,
+    Initializers,
+    Network,
+    Positive,
+    Seeds,
+    Training,
+    layers_dims,
+)
 from pipeline.config.validation import Section, messages
+
+Counts = Annotated[tuple[Count, ...], Field(description=f"a list, each entry {COUNT.text}")]
+Positives = Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
 
 
 class Shared(Section):

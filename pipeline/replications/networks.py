@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -50,6 +50,15 @@ def measured(work: Callable[[Item], Result], items: Sequence[Item], advance: Cal
             results.append(result)
             advance(1)
     return results
+
+
+def measured_by_seed(
+    work: Callable[[Item, int], Result], items: Sequence[Item], seeds: Sequence[int], advance: Callable[[int], Any]
+) -> dict[Item, list[Result]]:
+    """{item: [work(item, seed) for each seed]} for different items, computed as by `measured`."""
+    pairs = [(item, seed) for item in items for seed in seeds]
+    found = iter(measured(lambda pair: work(*pair), pairs, advance))
+    return {item: list(islice(found, len(seeds))) for item in items}
 
 
 def unit_columns(rng: np.random.RandomState, n: int, m: int) -> Array:

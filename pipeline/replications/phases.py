@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pipeline.cluster.connection import Workers
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe
+from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, concatenate
-from pipeline.numerics.sums import DOUBLE, Array
+from pipeline.numerics.sums import DOUBLE, Array, integer_sum
 from pipeline.replications.trained import Speed, accuracies, drawn
+from pipeline.theory.phase_diagram import Point, point
 from pipeline.training import gradient_descent
-from pipeline.training.executors import SLICES
+from pipeline.training.executors import SLICES, n_cores
 
 MODELS_BYTES = 2.5e8  # of the weights that are trained in one call
 STANDARD = Recipe("mean_field_normal", {"weight_variance": 1.0, "bias_variance": 1.0})
@@ -32,6 +35,27 @@ class Descent(NamedTuple):
     steps: int
     batch_size: int
     momentum: float
+
+
+def theory_of(points: Sequence[Variances], phi: Activation) -> list[Point]:
+    """Theory of wide layers with the activation phi at each point, computed by one thread per core."""
+    with ThreadPoolExecutor(n_cores()) as threads:
+        return list(threads.map(lambda each: point(phi, *each), points))
+
+
+def depth_scales(phi: Activation, first: float, last: float, bias: float, n: int) -> Any:
+    """The pandas table of the depth scale xi_c in layers at n evenly spaced sigma_w^2 and one sigma_b^2."""
+    import pandas as pd
+
+    line = np.linspace(first, last, n).tolist()
+    return pd.DataFrame(
+        {"sigma_w2": line, "xi_c": [at.xi_c for at in theory_of([Variances(w, bias) for w in line], phi)]}
+    )
+
+
+def n_agree(ratios: Sequence[float], is_trained: Sequence[bool], multiple: float) -> int:
+    """The number of networks that are trained exactly if the ratio of depth and xi_c is at most `multiple`."""
+    return integer_sum((ratio <= multiple) == trained for ratio, trained in zip(ratios, is_trained, strict=True))
 
 
 def networks(points: Sequence[Variances], standard: Parameters) -> Parameters:

@@ -103,3 +103,20 @@ def costs_of_training(
             seeds=seeds,
             progress=advance,
         ).costs
+
+
+def cost_table(costs: Sequence[Sequence[float]], settings: Any, when: Sequence[int], **labels: Any) -> Any:
+    """The pandas table of costs (models, records) at the steps `when`, with labels in the first columns.
+
+    The other columns are the seed, the epoch, which is the number of steps over that of one pass through the training
+    samples, and the cost in nats. `settings` has the sections data, training and seeds.
+    """
+    import pandas as pd
+
+    per_epoch = -(-settings.data.n_train // (settings.training.samples_per_step or settings.data.n_train))
+    epochs = [step / per_epoch for step in when]
+    parts = [
+        pd.DataFrame({**labels, "seed": seed, "epoch": epochs, "cost": row})
+        for seed, row in zip(settings.seeds, costs, strict=True)
+    ]
+    return pd.concat(parts, ignore_index=True)

@@ -8,14 +8,14 @@ is over all seeds, inputs and outputs.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from pydantic import Field
 
 from pipeline.analysis.estimators import mean
+from pipeline.config.replications import Counts
 from pipeline.config.schema import Count
 from pipeline.config.validation import Section
 from pipeline.diagnostics.geometry import cosines, input_gradients
@@ -28,8 +28,9 @@ from pipeline.numerics.matmul import product
 from pipeline.numerics.matrices import orthonormal
 from pipeline.numerics.random import normal
 from pipeline.numerics.sums import Array
+from pipeline.replications.drawing import line_and_points
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
-from pipeline.replications.networks import measured, network
+from pipeline.replications.networks import measured_by_seed, network
 from pipeline.theory.correlation import relu_gradient_correlation
 
 TITLE = "Balduzzi et al. 2017, The shattered gradients problem: if resnets are the answer, then what is the question?"
@@ -52,7 +53,7 @@ class Settings(Section):
     n_inputs: Count
     n_points: Count
     n_combinations: Count
-    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+    depths: Counts
 
 
 def total(settings: Any) -> int:
@@ -65,10 +66,8 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     own, activations = settings.replication, settings.network.activations
     dims = [own.n_inputs, *settings.network.hidden_sizes]
     turns = np.arange(own.n_points) / (4.0 * (own.n_points - 1))
-    items = [(name, seed) for name in settings.initializers for seed in settings.seeds]
 
-    def one(item: tuple[str, int]) -> tuple[list[list[float]], float]:
-        name, seed = item
+    def one(name: str, seed: int) -> tuple[list[list[float]], float]:
         rng = np.random.RandomState([seed, 2])
         plane, combinations = orthonormal(rng, own.n_inputs, 2), normal(rng, (dims[-1], own.n_combinations))
         X = plane[:, :1] * circle(turns)[0] + plane[:, 1:] * circle(turns)[1]
@@ -89,11 +88,11 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         expected = product(linear_map(models), X)
         return rows, float(np.abs(Z[-1] - expected).max() / np.abs(expected).max())
 
-    found = measured(one, items, advance)
+    found = measured_by_seed(one, list(settings.initializers), settings.seeds, advance)
     measurements: list[Measurement] = []
     table = []
     for name in settings.initializers:
-        of_seeds = [result for (other, _), result in zip(items, found, strict=True) if other == name]
+        of_seeds = found[name]
         depths = own.depths if name != "looks_linear" else (len(activations) - 1,)
         for k, depth in enumerate(depths):
             for i, turn in enumerate(turns.tolist()):
@@ -135,9 +134,9 @@ def draw(tables: dict[str, Any]) -> Figure:
     curves = list(dict.fromkeys(zip(rows["initializer"], rows["depth"], strict=True)))
     for (name, depth), colour, marker in zip(curves, (DARK, LIGHT, ACCENT, GREY), "osD^", strict=False):
         part = rows[(rows["initializer"] == name) & (rows["depth"] == depth)]
-        ax.plot(part["degrees"], part["theory"], color=colour, linewidth=1.2)
-        style: dict[str, Any] = {"color": colour, "linestyle": "", "marker": marker, "markersize": 3.5, "markevery": 2}
-        ax.plot(part["degrees"], part["cosine"], **style, label=f"{NAMES.get(name, name)}, {depth} ReLU layers")
+        label = f"{NAMES.get(name, name)}, {depth} ReLU layers"
+        values = part["theory"], part["cosine"]
+        line_and_points(ax, part["degrees"], *values, colour, marker, markevery=2, label=label)
     ax.set_xlabel("angle between the two inputs, degrees")
     ax.set_ylabel("cosine of the two gradients")
     ax.set_title("Gradients at two inputs")

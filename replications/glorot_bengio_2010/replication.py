@@ -29,8 +29,9 @@ from pipeline.initializers.recipes import Recipe
 from pipeline.networks.reference import cost_slope
 from pipeline.numerics.random import normal
 from pipeline.numerics.sums import Array
+from pipeline.replications.drawing import shades
 from pipeline.replications.measurement import Replication, mean_over_seeds
-from pipeline.replications.networks import measured, network
+from pipeline.replications.networks import measured_by_seed, network
 from pipeline.theory import variances
 from pipeline.theory.isometry import mean_singular_value
 from pipeline.theory.mean_field import moments, predicted_gradient, predicted_signal
@@ -70,10 +71,8 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     """Standard deviations over units and samples of the hidden layers, averaged over seeds; histograms of one seed."""
     own, activations = settings.replication, settings.network.activations
     dims = [own.n_inputs, *settings.network.hidden_sizes, own.n_classes]
-    items = [(name, seed) for name in settings.initializers for seed in settings.seeds]
 
-    def one(item: tuple[str, int]) -> tuple[list[list[float]], float, list[Any]]:
-        name, seed = item
+    def one(name: str, seed: int) -> tuple[list[list[float]], float, list[Any]]:
         rng = np.random.RandomState([seed, 2])
         X = normal(rng, (own.n_inputs, own.n_samples))
         Y = rng.randint(0, own.n_classes, (1, own.n_samples)).astype(np.float64)
@@ -93,10 +92,10 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
             return stds, math.nan, shapes
         return stds, mean(rounded(singular_values(models[1][0])[0]).tolist()), shapes
 
-    found = measured(one, items, advance)
+    found = measured_by_seed(one, list(settings.initializers), settings.seeds, advance)
     measurements, table = [], []
     for name, recipe in settings.initializers.items():
-        of_seeds = [result for (initializer, _), result in zip(items, found, strict=True) if initializer == name]
+        of_seeds = found[name]
         spec = NetworkSpec(dims, activations, np.ones((own.n_inputs, 1)))
         a, dz, dw, singular = theory(recipe, spec)
         n_hidden = len(activations)
@@ -153,10 +152,8 @@ def draw(tables: dict[str, Any]) -> Figure:
         for what, ax in zip(EXTENT, pair, strict=True):
             part = rows[(rows["initializer"] == name) & (rows["what"] == what)]
             layers = sorted(set(part["layer"]))
-            for l in layers:
+            for l, colour in zip(layers, shades(len(layers)), strict=True):
                 shape = part[part["layer"] == l]
-                share = (l - 1) / max(1, len(layers) - 1)
-                colour = tuple((1.0 - share) * low + share * high for low, high in zip(FIRST, LAST, strict=True))
                 ax.plot(shape["value"], shape["density"], color=colour, linewidth=1.4, label=f"layer {l}")
                 ax.plot(shape["theory"].iloc[:1], [0.0], marker="^", color=colour, clip_on=False, zorder=5)
             ax.set_title(
@@ -170,6 +167,3 @@ def draw(tables: dict[str, Any]) -> Figure:
     theory_mark = Line2D([], [], color="black", marker="^", linestyle="", label="theory: standard deviation")
     legend_above(figure, [*handles, theory_mark])
     return figure
-
-
-FIRST, LAST = (0.11, 0.29, 0.41), (0.95, 0.64, 0.35)  # colours of the first and the last layer

@@ -23,8 +23,9 @@ from pipeline.config.validation import Section
 from pipeline.diagnostics.signals import forward, log_growth
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
+from pipeline.replications.drawing import line_and_points
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
-from pipeline.replications.networks import measured, small_networks, unit_columns
+from pipeline.replications.networks import measured_by_seed, small_networks, unit_columns
 from pipeline.theory.finite_width import log_signal
 
 TITLE = "Hanin & Rolnick 2018, How to start training: the effect of initialization and architecture"
@@ -64,11 +65,9 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     """Standard deviation and mean of the logarithm of the growth, averaged over seeds of n_networks each."""
     own = settings.replication
     (recipe,) = settings.initializers.values()
-    items = [(shape, seed) for shape in own.shapes for seed in settings.seeds]
     relu = ACTIVATIONS["relu"]
 
-    def one(item: tuple[Shape, int]) -> list[list[float]]:
-        shape, seed = item
+    def one(shape: Shape, seed: int) -> list[list[float]]:
         rng = np.random.RandomState([seed, shape.width, shape.depth])
         X = unit_columns(rng, shape.width, 1)
         growths: list[list[float]] = [[] for _ in range(shape.depth)]
@@ -81,12 +80,12 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
                     values += [value for value in log_growth(X, layer).tolist() if not math.isnan(value)]
         return growths
 
-    found = measured(one, items, advance)
+    found = measured_by_seed(one, own.shapes, settings.seeds, advance)
     measurements: list[Measurement] = []
     layers, ends = [], []
     stds = {}
     for shape in own.shapes:
-        of_seeds = [result for (other, _), result in zip(items, found, strict=True) if other == shape]
+        of_seeds = found[shape]
         for depth in range(1, shape.depth + 1):
             theory = log_signal([shape.width] * depth)
             values = [value for growths in of_seeds for value in growths[depth - 1]]
@@ -122,8 +121,7 @@ def draw(tables: dict[str, Any]) -> Figure:
     handles = []
     for (width, n_layers), colour, marker in zip(shapes, (DARK, ACCENT), "os", strict=False):
         part = rows[(rows["width"] == width) & (rows["layers"] == n_layers)]
-        left.plot(part["depth"] / width, part["std_theory"], color=colour, linewidth=1.2)
-        left.plot(part["depth"] / width, part["std"], color=colour, linestyle="", marker=marker, markersize=3.5)
+        line_and_points(left, part["depth"] / width, part["std_theory"], part["std"], colour, marker)
         values = ends[(ends["width"] == width) & (ends["layers"] == n_layers)]["log_growth"]
         right.hist(values, bins=np.arange(-14.0, 9.0, 0.5), histtype="step", density=True, color=colour, linewidth=1.4)
         right.axvline(part["mean_theory"].iloc[-1], color=colour, linestyle=":", linewidth=1.2)

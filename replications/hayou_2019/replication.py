@@ -10,14 +10,14 @@ yet.
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from pydantic import Field
 
 from pipeline.analysis.estimators import mean
+from pipeline.config.replications import Counts
 from pipeline.config.schema import Count
 from pipeline.config.validation import Section
 from pipeline.diagnostics.geometry import cosines
@@ -37,8 +37,6 @@ FIGURE = (
 
 NETWORKS = "correlation of the pre-activations of two orthogonal inputs in layer {}"
 MAP = "1 - c after {} iterations of the correlation map over 9π² / (2 l²)"
-
-Counts = Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
 
 
 class Settings(Section):

@@ -15,14 +15,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.analysis.estimators import quantile
 from pipeline.config.schema import Count
 from pipeline.config.validation import Section
 from pipeline.errors import UserError
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
+from pipeline.replications import drawing
 from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
-from pipeline.replications.trained import Speed, costs_of_training, deep, drawn, training_set
+from pipeline.replications.trained import Speed, cost_table, costs_of_training, deep, drawn, training_set
 from pipeline.training.executors import n_cores
 
 TITLE = "He et al. 2015, Delving deep into rectifiers: figures 2 and 3"
@@ -56,7 +56,6 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     own, T = settings.replication, settings.training
     X, Y = training_set(settings.data)
     when = [*range(0, T.iterations + 1, T.record_every)]
-    batch_size = T.samples_per_step or X.shape[1]
     if own.early not in when:
         raise UserError(
             f"replications/he_2015/params.yaml: replication.early holds {own.early}; it must be a multiple of "
@@ -71,10 +70,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
             costs[depth, name] = costs_of_training(
                 models, X, Y, spec.activations, T, when, settings.seeds, speed, advance
             ).tolist()
-            per_epoch = -(-settings.data.n_train // batch_size)
-            for seed, row in zip(settings.seeds, costs[depth, name], strict=True):
-                labels = {"depth": depth, "initializer": name, "seed": seed}
-                tables.append(pd.DataFrame({**labels, "epoch": [step / per_epoch for step in when], "cost": row}))
+            tables.append(cost_table(costs[depth, name], settings, when, depth=depth, initializer=name))
     speed.report(n_cores())
     final = {key: [row[-1] for row in rows] for key, rows in costs.items()}
     early = {name: [row[when.index(own.early)] for row in costs[own.shallow, name]] for name in NAMES}
@@ -111,10 +107,7 @@ def draw(tables: dict[str, Any]) -> Figure:
     for ax, depth in zip(panels, depths, strict=True):
         for name, colour, dashes in STYLES:
             part = rows[(rows["depth"] == depth) & (rows["initializer"] == name)]
-            for _, one in part.groupby("seed"):
-                ax.plot(one["epoch"], one["cost"], color=colour, linestyle=dashes, linewidth=0.7, alpha=0.45)
-            medians = {epoch: quantile(one["cost"].tolist(), 0.5) for epoch, one in part.groupby("epoch")}
-            ax.plot(list(medians), list(medians.values()), color=colour, linestyle=dashes, linewidth=2.2)
+            drawing.costs(ax, part, colour, dashes)
         ax.axhline(LN_10, color="black", linewidth=0.8, linestyle=":")
         ax.set_title(f"{depth} layers")
         ax.set_xlabel("epoch")

@@ -7,21 +7,22 @@ layers.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
-from pydantic import Field
 
 from pipeline.analysis.estimators import mean
-from pipeline.config.schema import Count, Positive
+from pipeline.config.replications import Positives
+from pipeline.config.schema import Count
 from pipeline.config.validation import Section
 from pipeline.diagnostics.signals import forward, layer_moments
 from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.numerics.random import normal
+from pipeline.replications.drawing import line_and_points
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
 from pipeline.replications.networks import measured, network
 from pipeline.theory.mean_field import moments, predicted_signal
@@ -42,7 +43,7 @@ class Settings(Section):
 
     n_inputs: Count
     n_samples: Count
-    variances: Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
+    variances: Positives
 
 
 def total(settings: Any) -> int:
@@ -96,9 +97,8 @@ def draw(tables: dict[str, Any]) -> Figure:
     for variance, colour, marker in zip(dict.fromkeys(rows["input_variance"]), COLOURS, "osD", strict=False):
         part = rows[rows["input_variance"] == variance]
         for ax, what in zip(panels, ("mean", "variance"), strict=True):
-            ax.plot(part["layer"], part[f"{what}_theory"], color=colour, linewidth=1.2)
-            style = {"color": colour, "linestyle": "", "marker": marker, "markersize": 3.5}
-            ax.plot(part["layer"], part[what], **style, label=f"inputs of variance {variance:g}")
+            values, label = (part[f"{what}_theory"], part[what]), f"inputs of variance {variance:g}"
+            line_and_points(ax, part["layer"], *values, colour, marker, label=label)
     for ax, what in zip(panels, ("mean", "variance"), strict=True):
         ax.set_title(f"{what.capitalize()} of the activations")
         ax.set_xlabel("layer (0: inputs)")

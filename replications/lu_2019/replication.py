@@ -9,22 +9,23 @@ because theory has bounds only; at one input they are around the exact probabili
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from pydantic import Field
 
 from pipeline.analysis.estimators import mean
+from pipeline.config.replications import Counts
 from pipeline.config.schema import Count
 from pipeline.config.validation import Section
 from pipeline.diagnostics.signals import forward
 from pipeline.figures.style import legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
+from pipeline.replications.drawing import line_and_points, shades
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
-from pipeline.replications.networks import measured, small_networks
+from pipeline.replications.networks import measured_by_seed, small_networks
 from pipeline.theory.finite_width import born_dead, born_dead_on_the_line
 
 TITLE = "Lu et al. 2019, Dying ReLU and initialization: theory and numerical examples"
@@ -37,8 +38,6 @@ FIGURE = (
 LINE = "share of networks that are 0 on the whole line, width {}, {} hidden layers"
 POINT = "share of networks that are 0 at the input 1, width {}, {} hidden layers"
 BOTH_HALVES = np.array([[1.0, -1.0]])
-
-Counts = Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
 
 
 class Settings(Section):
@@ -60,10 +59,8 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     """The shares of dead networks for each width and number of layers, averaged over seeds of n_networks each."""
     own = settings.replication
     (recipe,) = settings.initializers.values()
-    items = [(width, seed) for width in own.widths for seed in settings.seeds]
 
-    def one(item: tuple[int, int]) -> list[tuple[float, float]]:
-        width, seed = item
+    def one(width: int, seed: int) -> list[tuple[float, float]]:
         rng = np.random.RandomState([seed, width])
         sizes = [1, *[width] * own.n_layers]
         models = small_networks(recipe, rng, own.n_networks, sizes)
@@ -75,13 +72,12 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
             shares.append((counts[0] / own.n_networks, counts[1] / own.n_networks))
         return shares
 
-    found = measured(one, items, advance)
+    found = measured_by_seed(one, own.widths, settings.seeds, advance)
     measurements: list[Measurement] = []
     table = []
     for width in own.widths:
-        of_seeds = [result for (n, _), result in zip(items, found, strict=True) if n == width]
         for depth in range(1, own.n_layers + 1):
-            line, point = ([shares[depth - 1][k] for shares in of_seeds] for k in range(2))
+            line, point = ([shares[depth - 1][k] for shares in found[width]] for k in range(2))
             at_one, bounds = born_dead([width] * depth), born_dead_on_the_line(width, depth)
             table.append((width, depth, mean(line), mean(point), *bounds, at_one))
             if width in own.reported and depth in own.depths:
@@ -99,14 +95,13 @@ def draw(tables: dict[str, Any]) -> Figure:
     widths = sorted(set(rows["width"]))
     figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     line, point = figure.subplots(1, 2, sharey=True)
-    for k, width in enumerate(widths):
+    for k, (width, colour) in enumerate(zip(widths, shades(len(widths)), strict=True)):
         part = rows[rows["width"] == width]
-        colour = tuple(low + (high - low) * k / max(1, len(widths) - 1) for low, high in zip(FIRST, LAST, strict=True))
-        style = {"color": colour, "linestyle": "", "marker": "osD^"[k % 4], "markersize": 4, "label": f"width {width}"}
+        style: dict[str, Any] = {"marker": "osD^"[k % 4], "markersize": 4, "label": f"width {width}"}
         line.fill_between(part["depth"], part["line_least"], part["line_most"], color=colour, alpha=0.25, linewidth=0)
-        line.plot(part["depth"], part["line"], **style)
-        point.plot(part["depth"], part["point_theory"], color=colour, linewidth=1.4)
-        point.plot(part["depth"], part["point"], **style)
+        line.plot(part["depth"], part["line"], color=colour, linestyle="", **style)
+        values = part["point_theory"], part["point"]
+        line_and_points(point, part["depth"], *values, colour, linewidth=1.4, **style)
     line.set_title("0 on the whole line (shaded: bounds)")
     point.set_title("0 at one input (lines: exact)")
     line.set_ylabel("share of networks")
@@ -117,6 +112,3 @@ def draw(tables: dict[str, Any]) -> Figure:
         ax.set_xlim(0.5, max(rows["depth"]) + 0.5)
     legend_above(figure, point.get_lines()[1::2])
     return figure
-
-
-FIRST, LAST = (0.11, 0.29, 0.41), (0.95, 0.64, 0.35)  # colours of the smallest and the largest width

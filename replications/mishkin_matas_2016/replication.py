@@ -7,22 +7,22 @@ the same samples. Training: 5 epochs of batches of 64, momentum 0.9, rate 0.003;
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from pydantic import Field
 
-from pipeline.analysis.estimators import quantile
+from pipeline.config.replications import Counts
 from pipeline.config.schema import Count
 from pipeline.config.validation import Section
 from pipeline.diagnostics.signals import forward, layer_moments
 from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.numerics.sums import Array
+from pipeline.replications import drawing
 from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
-from pipeline.replications.trained import Speed, costs_of_training, deep, drawn, training_set
+from pipeline.replications.trained import Speed, cost_table, costs_of_training, deep, drawn, training_set
 from pipeline.training.executors import n_cores
 
 TITLE = "Mishkin and Matas 2016, All you need is a good init: layer-sequential unit variance"
@@ -38,7 +38,7 @@ class Settings(Section):
     """The networks, and the samples of LSUV."""
 
     width: Count
-    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+    depths: Counts
     n_samples: Count
 
 
@@ -71,15 +71,11 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
                     quantity = f"{word} variance of a layer after LSUV, {depth} layers"
                     measurements.append(Measurement(quantity, value, theory=1.0))
     when = range(0, T.iterations + 1, T.record_every)
-    batch_size = T.samples_per_step or X.shape[1]
-    per_epoch = -(-settings.data.n_train // batch_size)
     final, speed = {}, Speed()
     for name, stacked in models.items():
         costs = costs_of_training(stacked, X, Y, spec.activations, T, when, settings.seeds, speed, advance)
         final[name] = costs[:, -1].tolist()
-        for seed, row in zip(settings.seeds, costs.tolist(), strict=True):
-            labels = {"initializer": name, "seed": seed}
-            curves.append(pd.DataFrame({**labels, "epoch": [step / per_epoch for step in when], "cost": row}))
+        curves.append(cost_table(costs.tolist(), settings, when, initializer=name))
         measurements.append(median_over_seeds(f"cost of {NAMES[name]} after training, {depth} layers", final[name]))
     speed.report(n_cores())
     below = [a < b for a, b in zip(final["lsuv"], final["xavier"], strict=True)]
@@ -103,14 +99,9 @@ def draw(tables: dict[str, Any]) -> Figure:
     left, right = figure.subplots(1, 2)
     for name, colour, dashes in STYLES:
         part = deepest[deepest["initializer"] == name]
-        medians = {layer: quantile(one["variance"].tolist(), 0.5) for layer, one in part.groupby("layer")}
-        left.plot(list(medians), list(medians.values()), color=colour, linestyle=dashes, linewidth=2.2)
+        drawing.medians(left, part, "layer", "variance", color=colour, linestyle=dashes, linewidth=2.2)
         left.plot(part["layer"], part["variance"], ".", color=colour, markersize=3, alpha=0.5)
-        for _, one in costs[costs["initializer"] == name].groupby("seed"):
-            right.plot(one["epoch"], one["cost"], color=colour, linestyle=dashes, linewidth=0.7, alpha=0.45)
-        own = costs[costs["initializer"] == name].groupby("epoch")
-        medians = {epoch: quantile(one["cost"].tolist(), 0.5) for epoch, one in own}
-        right.plot(list(medians), list(medians.values()), color=colour, linestyle=dashes, linewidth=2.2)
+        drawing.costs(right, costs[costs["initializer"] == name], colour, dashes)
     left.set_yscale("log")
     left.set_title("Before training")
     left.set_xlabel("layer")

@@ -18,13 +18,15 @@ from matplotlib.lines import Line2D
 from pydantic import Field
 
 from pipeline.analysis.estimators import mean
-from pipeline.config.schema import Count, Positive
+from pipeline.config.replications import Counts
+from pipeline.config.schema import Positive
 from pipeline.config.validation import Section
 from pipeline.diagnostics.spectra import layer_jacobians, squared_spread
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.initializers.networkwise import NetworkSpec
+from pipeline.replications.drawing import line_and_points
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds, written
-from pipeline.replications.networks import measured, network, unit_columns
+from pipeline.replications.networks import measured_by_seed, network, unit_columns
 from pipeline.theory.isometry import squared_spread as expected_spread
 from pipeline.theory.mean_field import fixed_points
 
@@ -36,9 +38,6 @@ FIGURE = (
 
 QUANTITY = "variance over squared mean of s², {} weights, {} layers, (σ_w², σ_b²) = ({}, {})"
 NAMES = {"gaussian": "Gaussian"}
-
-
-Counts = Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
 
 
 class Point(Section):
@@ -66,12 +65,10 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     own, activations = settings.replication, settings.network.activations
     widths = settings.network.hidden_sizes
     dims = [widths[0], *widths, 1]
-    items = [(name, seed) for name in settings.initializers for seed in settings.seeds]
     q_stars = [fixed_points(point.sigma_w2, point.sigma_b2, activations[0])[-1] for point in own.points]
 
-    def one(item: tuple[str, int]) -> list[list[float]]:
+    def one(name: str, seed: int) -> list[list[float]]:
         """The spread of each point, the same draws scaled, at each depth."""
-        name, seed = item
         spec = NetworkSpec(dims, activations, np.ones((widths[0], 1)))
         drawn = network(settings.initializers[name], seed, spec, 1.0)
         spreads = []
@@ -84,14 +81,13 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
             spreads.append([float(squared_spread(J)[0]) for depth, J in jacobians if depth in own.depths])
         return spreads
 
-    found = measured(one, items, advance)
+    found = measured_by_seed(one, list(settings.initializers), settings.seeds, advance)
     measurements: list[Measurement] = []
     table = []
     for name in settings.initializers:
-        of_seeds = [result for (other, _), result in zip(items, found, strict=True) if other == name]
         for k, point in enumerate(own.points):
             for i, depth in enumerate(own.depths):
-                values = [spreads[k][i] for spreads in of_seeds]
+                values = [spreads[k][i] for spreads in found[name]]
                 theory = expected_spread(depth, q_stars[k], activations[0], name == "orthogonal")
                 if depth in own.reported:
                     text = QUANTITY.format(
@@ -114,8 +110,7 @@ def draw(tables: dict[str, Any]) -> Figure:
     for (weights, biases), ax in zip(points, panels, strict=True):
         for name, colour, marker in zip(names, (DARK, ACCENT), "os", strict=False):
             part = rows[(rows["initializer"] == name) & (rows["sigma_w2"] == weights) & (rows["sigma_b2"] == biases)]
-            ax.plot(part["depth"], part["theory"], color=colour, linewidth=1.4)
-            ax.plot(part["depth"], part["spread"], color=colour, linestyle="", marker=marker, markersize=3.5)
+            line_and_points(ax, part["depth"], part["theory"], part["spread"], colour, marker, 1.4)
         ax.set_yscale("log")
         ax.set_title(f"$\\sigma_w^2$ = {written(weights)}, $\\sigma_b^2$ = {written(biases)}")
         ax.set_xlabel("depth (layers)")

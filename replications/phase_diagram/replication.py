@@ -12,18 +12,17 @@ quadrature (Poole et al. 2016; Schoenholz et al. 2017). All cells are in
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from pydantic import Field
 
 from pipeline.analysis.estimators import quantile
 from pipeline.analysis.separation import area_under_curve, best_threshold
 from pipeline.cluster import connection
 from pipeline.cluster.connection import Workers
+from pipeline.config.replications import Counts, Positives
 from pipeline.config.schema import Count, Positive
 from pipeline.config.validation import Allowed, Section, one_of
 from pipeline.figures import phase_figures
@@ -32,10 +31,9 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.edge_of_chaos import critical_point
 from pipeline.numerics.sums import Array, integer_sum
 from pipeline.replications.measurement import Measurement, Replication
-from pipeline.replications.phases import Descent, Variances, trained_accuracies
+from pipeline.replications.phases import Descent, Variances, depth_scales, n_agree, theory_of, trained_accuracies
 from pipeline.replications.trained import Speed, deep, training_set
-from pipeline.theory.phase_diagram import Point, point
-from pipeline.training.executors import n_cores
+from pipeline.theory.phase_diagram import Point
 
 TITLE = "The phase diagram of trainability"
 FIGURE = (
@@ -48,7 +46,6 @@ PUBLISHED_MULTIPLE = phase_figures.PUBLISHED
 LINE_POINTS = 101  # of theory's lines in the figure
 
 NotNegative = Annotated[float, Allowed("a number of at least 0", float, lambda x: x >= 0)]
-Rates = Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
 
 
 class Axis(Section):
@@ -68,7 +65,7 @@ class Axis(Section):
 class Panel(Section):
     """The grid of depth against sigma_w^2, which has every second sigma_w^2 of the diagram."""
 
-    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+    depths: Counts
     sigma_b2: NotNegative
     n_seeds: Count
 
@@ -84,7 +81,7 @@ class Settings(Section):
     steps: Count
     batch_size: Count
     momentum: Annotated[float, Allowed("a number of at least 0 and less than 1", float, lambda x: 0 <= x < 1)]
-    rates: Rates
+    rates: Positives
     trained: Positive
     ridge_up_to: Positive
     depth_panel: Panel
@@ -120,25 +117,17 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
             of_depth.append(table(slice_points, theory_of(slice_points, phi), found, own.rates).assign(depth=depth))
         speed.report(workers.n_threads)
     measurements, multiple = measured(own, cells, phi)
-    lines = np.linspace(own.sigma_w2.first, own.sigma_w2.last, LINE_POINTS).tolist()
     biases = np.linspace(own.sigma_b2.first, own.sigma_b2.last, LINE_POINTS).tolist()
-    along = theory_of([Variances(w, own.depth_panel.sigma_b2) for w in lines], phi)
     edge = [critical_point(phi, b).weight_variance for b in biases]
     at = critical_point(phi, own.depth_panel.sigma_b2).weight_variance
     tables = {
         "cells": cells,
         "depths": pd.concat(of_depth, ignore_index=True),
-        "theory": pd.DataFrame({"sigma_w2": lines, "xi_c": [each.xi_c for each in along]}),
+        "theory": depth_scales(phi, own.sigma_w2.first, own.sigma_w2.last, own.depth_panel.sigma_b2, LINE_POINTS),
         "edge": pd.DataFrame({"sigma_b2": biases, "sigma_w2": edge}),
         "fit": pd.DataFrame({"multiple": [multiple], "critical": [at], "depth": [own.depth]}),
     }
     return Replication(measurements, tables)
-
-
-def theory_of(points: Sequence[Variances], phi: Activation) -> list[Point]:
-    """Theory at each point, computed by one thread per core."""
-    with ThreadPoolExecutor(n_cores()) as threads:
-        return list(threads.map(lambda each: point(phi, each.weight, each.bias), points))
 
 
 def accuracy(
@@ -180,7 +169,7 @@ def measured(own: Settings, cells: Any, phi: Activation) -> tuple[list[Measureme
     xi, is_trained = cells["xi_c"].tolist(), (cells["accuracy"] >= own.trained).tolist()
     ratios = [own.depth / each if each > 0.0 else math.inf for each in xi]
     fit = best_threshold(ratios, is_trained)
-    agree = integer_sum((ratio <= PUBLISHED_MULTIPLE) == holds for ratio, holds in zip(ratios, is_trained, strict=True))
+    agree = n_agree(ratios, is_trained, PUBLISHED_MULTIPLE)
     ridge = []
     for sigma_b2, row in cells[cells["sigma_b2"] <= own.ridge_up_to].groupby("sigma_b2"):
         values = row["accuracy"].tolist()

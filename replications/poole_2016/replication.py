@@ -9,15 +9,15 @@ of two other starts. Growth is the geometric mean over seven layers. Theory: q* 
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from pydantic import Field
 
 from pipeline.analysis.estimators import mean
+from pipeline.config.replications import Positives
 from pipeline.config.schema import Count, Positive
 from pipeline.config.validation import Section
 from pipeline.diagnostics.geometry import column_squares, curve_length
@@ -27,8 +27,9 @@ from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.numerics.elementary import circle, exp, log
 from pipeline.numerics.matrices import orthonormal
 from pipeline.numerics.sums import Array
+from pipeline.replications.drawing import line_and_points
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
-from pipeline.replications.networks import measured, network, unit_columns
+from pipeline.replications.networks import measured_by_seed, network, unit_columns
 from pipeline.theory.mean_field import chi_1, fixed_points, length_map
 
 TITLE = "Poole et al. 2016, Exponential expressivity in deep neural networks through transient chaos"
@@ -49,7 +50,7 @@ class Settings(Section):
     bias_std: Positive
     n_points: Count
     n_others: Count
-    starts: Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
+    starts: Positives
 
 
 def total(settings: Any) -> int:
@@ -62,11 +63,9 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     own, activations = settings.replication, settings.network.activations
     phi, widths = activations[0], settings.network.hidden_sizes
     spec = NetworkSpec(widths, activations[1:-1], np.ones((widths[0], 1)))
-    items = [(name, seed) for name in settings.initializers for seed in settings.seeds]
     points = {name: _fixed_point(recipe.gain, own.bias_std, phi) for name, recipe in settings.initializers.items()}
 
-    def one(item: tuple[str, int]) -> tuple[list[list[float]], list[float]]:
-        name, seed = item
+    def one(name: str, seed: int) -> tuple[list[list[float]], list[float]]:
         first = _first_layer(points[name][0], widths[0], own, seed)
         models = network(settings.initializers[name], seed, spec, own.bias_std)
         Z, _ = forward(models, elementwise(phi.phi, first), spec.activations)
@@ -80,12 +79,12 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         q = [[mean(square[group].tolist()) for square in squares] for group in groups]
         return q, [float(curve_length(layer[:, :, : own.n_points])[0]) for layer in layers]
 
-    found = measured(one, items, advance)
+    found = measured_by_seed(one, list(settings.initializers), settings.seeds, advance)
     measurements: list[Measurement] = []
     table = []
     last = len(widths)
     for name, recipe in settings.initializers.items():
-        of_seeds = [result for (initializer, _), result in zip(items, found, strict=True) if initializer == name]
+        of_seeds = found[name]
         q_star, chi = points[name]
         gain = recipe.gain
         measurements.append(mean_over_seeds(SQUARE.format(last, gain), [q[0][-1] for q, _ in of_seeds], q_star))
@@ -136,10 +135,10 @@ def draw(tables: dict[str, Any]) -> Figure:
     for gain, colour, marker in zip(gains, COLOURS, "osD", strict=False):
         part = rows[rows["sigma_w"] == gain]
         for k, start in enumerate(starts):
-            left.plot(part["layer"], part[f"{start}_theory"], color=colour, linewidth=1.0 if k else 1.6)
-            left.plot(part["layer"], part[start], color=colour, linestyle="", marker=marker, markersize=4)
-        right.plot(part["layer"], part["length_theory"], color=colour, linewidth=1.4)
-        right.plot(part["layer"], part["length"], color=colour, linestyle="", marker=marker, markersize=5)
+            values = part[f"{start}_theory"], part[start]
+            line_and_points(left, part["layer"], *values, colour, marker, 1.0 if k else 1.6, markersize=4)
+        values = part["length_theory"], part["length"]
+        line_and_points(right, part["layer"], *values, colour, marker, 1.4, markersize=5)
         handles.append(Line2D([], [], color=colour, marker=marker, label=rf"$\sigma_w$ = {gain:g}"))
     for ax in (left, right):
         ax.set_yscale("log")

@@ -12,15 +12,15 @@ preserves the sign of the determinant of their product, so a row of the first la
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from pydantic import Field
 
 from pipeline.analysis.estimators import quantile
+from pipeline.config.replications import Counts, Positives
 from pipeline.config.schema import Count, Positive
 from pipeline.config.validation import Section
 from pipeline.figures.style import ACCENT, DARK, styled
@@ -32,6 +32,7 @@ from pipeline.networks.reference import UpdateRule
 from pipeline.numerics.matmul import product
 from pipeline.numerics.matrices import determinant, orthonormal
 from pipeline.numerics.sums import Array
+from pipeline.replications import drawing
 from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
 from pipeline.replications.networks import measured
 from pipeline.replications.trained import drawn
@@ -55,7 +56,7 @@ class Modes(Section):
     """The network with one hidden layer."""
 
     hidden: Count
-    singular_values: Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
+    singular_values: Positives
     initial: Positive
     time_step: Positive
     steps: Count
@@ -66,8 +67,8 @@ class Depth(Section):
     """The networks of equal width."""
 
     width: Count
-    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
-    rates: Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
+    depths: Counts
+    rates: Positives
     steps: Count
 
 
@@ -175,8 +176,8 @@ def learn_rotation(settings: Any, advance: Callable[[int], object]) -> tuple[lis
     """The steps that networks of each depth need, and their table."""
     own = settings.replication.depth
     X, when = whitened(own.width), [0, *spaced(own.steps)]
-    target = proper(orthonormal(np.random.RandomState([BASES]), own.width, own.width)[None])
-    Y = product(target, X)[0]
+    target = orthonormal(np.random.RandomState([BASES]), own.width, own.width)[None]
+    Y = product(signs(target) * target, X)[0]
     items = [(depth, name, rate) for depth in own.depths for name in settings.initializers for rate in own.rates]
 
     def one(item: tuple[int, str, float]) -> list[float]:
@@ -230,11 +231,11 @@ def steps_to_learn(when: Sequence[int], costs: Sequence[float]) -> float:
     return next((float(step) for step, cost in zip(when, costs, strict=True) if cost <= LEARNED * costs[0]), math.inf)
 
 
-def proper(Q: Array) -> Array:
-    """Q (1, n, n) with its first row negated if its determinant is negative."""
-    sign = np.ones((1, Q.shape[1], 1))
-    sign[0, 0, 0] = 1.0 if determinant(Q[0]) > 0.0 else -1.0
-    return sign * Q
+def signs(matrices: Array) -> Array:
+    """Factors (models, n, 1) of the rows of matrices (models, n, n): 1, and -1 of the first row if det(M) <= 0."""
+    found = np.ones((len(matrices), matrices.shape[1], 1))
+    found[:, 0, 0] = [1.0 if determinant(one) > 0.0 else -1.0 for one in matrices]
+    return found
 
 
 def with_determinant_one(models: Parameters) -> Parameters:
@@ -243,9 +244,7 @@ def with_determinant_one(models: Parameters) -> Parameters:
     whole = W
     for V, _ in others:
         whole = product(V, whole)
-    sign = np.ones((len(W), W.shape[1], 1))
-    sign[:, 0, 0] = [1.0 if determinant(one) > 0.0 else -1.0 for one in whole]
-    return [(sign * W, b), *others]
+    return [(signs(whole) * W, b), *others]
 
 
 @styled
@@ -271,13 +270,12 @@ def draw(tables: dict[str, Any]) -> Figure:
         ],
         loc="upper left",
     )
-    for name, colour, marker in (("orthogonal", DARK, "o"), ("gaussian", ACCENT, "s")):
+    for name, colour, marker in STYLES:
         every = depths[depths["initializer"] == name]
         part, never = every[np.isfinite(every["steps"])], every[~np.isfinite(every["steps"])]
         right.plot(never["depth"], never["limit"], marker, color=colour, markersize=5, fillstyle="none")
         right.plot(part["depth"], part["steps"], marker, color=colour, markersize=4, alpha=0.5)
-        medians = {depth: quantile(each["steps"].tolist(), 0.5) for depth, each in part.groupby("depth")}
-        right.plot(list(medians), list(medians.values()), color=colour, linewidth=1.8)
+        drawing.medians(right, part, "depth", "steps", color=colour, linewidth=1.8)
     right.set_xscale("log", base=2)
     right.set_yscale("log")
     ticks = sorted(set(depths["depth"]))
@@ -287,23 +285,15 @@ def draw(tables: dict[str, Any]) -> Figure:
     right.set_ylabel("steps with the best rate")
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=4, label=f"{NAMES[name]} weights")
-        for name, colour, marker in (("orthogonal", DARK, "o"), ("gaussian", ACCENT, "s"))
+        for name, colour, marker in STYLES
     ]
-    handles.append(
-        Line2D(
-            [],
-            [],
-            color=ACCENT,
-            marker="s",
-            markersize=5,
-            fillstyle="none",
-            linestyle="",
-            label=f"not learned in {depths['limit'].iloc[0]:,} steps",
-        )
-    )
+    never_style: dict[str, Any] = {"marker": "s", "markersize": 5, "fillstyle": "none", "linestyle": ""}
+    label = f"not learned in {depths['limit'].iloc[0]:,} steps"
+    handles.append(Line2D([], [], color=ACCENT, **never_style, label=label))
     right.legend(handles=handles, loc="lower right")
     return figure
 
 
+STYLES = (("orthogonal", DARK, "o"), ("gaussian", ACCENT, "s"))
 FLAT_FROM = 8  # layers from which the number of steps is said not to grow
 COMPARED = 4  # layers at which both initializers learn

@@ -11,27 +11,24 @@ the steps, has a smaller one. Theory: ξ_c by quadrature; the critical σ_w² is
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from pydantic import Field
 
 from pipeline.analysis.estimators import quantile
 from pipeline.analysis.separation import area_under_curve, best_threshold
 from pipeline.cluster import connection
+from pipeline.config.replications import Counts, Positives
 from pipeline.config.schema import Count, Positive
 from pipeline.config.validation import Section
 from pipeline.figures import phase_figures
 from pipeline.figures.style import legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.networks.edge_of_chaos import critical_point
-from pipeline.numerics.sums import integer_sum
 from pipeline.replications.measurement import Measurement, Replication
-from pipeline.replications.phases import Descent, Variances, trained_accuracies
+from pipeline.replications.phases import Descent, Variances, depth_scales, n_agree, theory_of, trained_accuracies
 from pipeline.replications.trained import Speed, deep, training_set
-from pipeline.theory.phase_diagram import point
 
 TITLE = "Schoenholz et al. 2017, Deep information propagation: figure 5"
 FIGURE = (
@@ -49,8 +46,8 @@ class Settings(Section):
 
     width: Count
     sigma_b2: Positive
-    sigma_w2: Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
-    depths: Annotated[tuple[Count, ...], Field(description="a list, each entry a whole number of at least 1")]
+    sigma_w2: Positives
+    depths: Counts
     trained: Positive
 
 
@@ -66,7 +63,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     X, Y = training_set(settings.data)
     descent = Descent(T.iterations, T.samples_per_step or X.shape[1], T.momentum)
     points = [Variances(sigma_w2, own.sigma_b2) for sigma_w2 in own.sigma_w2]
-    theory = [point(TANH, *each) for each in points]
+    theory = theory_of(points, TANH)
     critical = critical_point(TANH, own.sigma_b2).weight_variance
     speed, rows, measurements = Speed(), [], []
     with connection.workers("train", "schoenholz_2017") as workers:
@@ -86,19 +83,16 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     cells = pd.DataFrame(rows)
     ratios = (cells["depth"] / cells["xi_c"]).tolist()
     is_trained = (cells["accuracy"] >= own.trained).tolist()
-    fit = best_threshold(ratios, is_trained)
-    agree = integer_sum((ratio <= PUBLISHED_MULTIPLE) == holds for ratio, holds in zip(ratios, is_trained, strict=True))
+    fit, agree = best_threshold(ratios, is_trained), n_agree(ratios, is_trained, PUBLISHED_MULTIPLE)
     measurements += [
         Measurement("area under the ROC curve of ξ_c / depth", area_under_curve([-r for r in ratios], is_trained)),
         Measurement("multiple of ξ_c that separates trained networks", fit.centre, fit.low, fit.high),
         Measurement(f"points that agree with the fitted multiple, of {len(ratios)}", float(fit.n_agree)),
         Measurement(f"points that agree with 6 ξ_c, of {len(ratios)}", float(agree)),
     ]
-    line = np.linspace(min(own.sigma_w2), max(own.sigma_w2), LINE_POINTS).tolist()
-    xi = [point(TANH, sigma_w2, own.sigma_b2).xi_c for sigma_w2 in line]
     tables = {
         "cells": cells,
-        "theory": pd.DataFrame({"sigma_w2": line, "xi_c": xi}),
+        "theory": depth_scales(TANH, min(own.sigma_w2), max(own.sigma_w2), own.sigma_b2, LINE_POINTS),
         "fit": pd.DataFrame({"multiple": [fit.centre], "critical": [critical], "sigma_b2": [own.sigma_b2]}),
     }
     return Replication(measurements, tables)

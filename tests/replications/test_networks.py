@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import Recipe, sample_parameters
 from pipeline.networks.activations import ACTIVATIONS
-from pipeline.replications.networks import measured, network, small_networks, unit_columns
+from pipeline.replications.networks import measured, measured_by_seed, network, small_networks, unit_columns
 
 SPEC = NetworkSpec([30, 400, 50], [ACTIVATIONS["tanh"]], np.ones((30, 1)))
 
@@ -49,3 +49,17 @@ def test_results_come_in_the_order_of_the_items() -> None:
 def test_columns_have_mean_square_1() -> None:
     X = unit_columns(np.random.RandomState(0), 300, 5)
     np.testing.assert_allclose((X * X).mean(axis=0), 1.0, rtol=1e-14)
+
+
+def test_results_are_grouped_by_item_in_the_order_of_seeds() -> None:
+    """Also if later ones are finished first."""
+
+    def work(name: str, seed: int) -> str:
+        time.sleep(0.01 if seed == 5 else 0.0)
+        return f"{name}{seed}"
+
+    done: list[int] = []
+    found = measured_by_seed(work, ["b", "a"], [5, 3, 4], done.append)
+    assert found == {"b": ["b5", "b3", "b4"], "a": ["a5", "a3", "a4"]}
+    assert list(found) == ["b", "a"]
+    assert done == [1] * 6

@@ -232,3 +232,36 @@ def test_costs_are_those_of_all_training_samples(name: str) -> None:
     if "depth" in costs:
         first = first[first["depth"] == depth]
     assert first["cost"].tolist() == expected
+
+
+@pytest.mark.parametrize(("batch_size", "per_epoch"), [(20, 3), (25, 3), ("full", 1)])
+def test_the_table_of_costs(batch_size: int | str, per_epoch: int) -> None:
+    """An epoch of 60 samples has three batches of 20, or of 25, 25 and 10; each full-batch step is an epoch."""
+    _, settings = loaded("he_2015")
+    training = settings.training.model_copy(update={"batch_size": batch_size})
+    settings = settings.model_copy(update={"training": training, "seeds": (3, 8)})
+    table = trained.cost_table([[2.3, 1.0], [2.2, 0.5]], settings, [0, 4], depth=5)
+    assert list(table.columns) == ["depth", "seed", "epoch", "cost"]
+    assert table["seed"].tolist() == [3, 3, 8, 8]
+    assert table["epoch"].tolist() == [0.0, 4 / per_epoch] * 2
+    assert table["cost"].tolist() == [2.3, 1.0, 2.2, 0.5]
+    assert set(table["depth"]) == {5}
+
+
+def test_networks_that_agree_with_a_multiple() -> None:
+    """Trained at and below it and not trained above it."""
+    assert phases.n_agree([1.0, 6.0, 7.0, math.inf, 2.0], [True, True, False, True, False], 6.0) == 3
+
+
+def test_the_line_of_depth_scales() -> None:
+    """xi_c = -1 / ln chi_1 in the ordered phase, where the correlation's fixed point is 1 (Schoenholz et al. 2017)."""
+    line = phases.depth_scales(ACTIVATIONS["tanh"], 0.5, 1.5, 0.05, 3)
+    assert line["sigma_w2"].tolist() == [0.5, 1.0, 1.5]
+    for sigma_w2, xi_c in zip(line["sigma_w2"], line["xi_c"], strict=True):
+        z, weights = np.polynomial.hermite_e.hermegauss(80)
+        weights = weights / math.sqrt(2 * math.pi)
+        q = 1.0
+        for _ in range(500):
+            q = sigma_w2 * float(weights @ np.tanh(math.sqrt(q) * z) ** 2) + 0.05
+        chi_1 = sigma_w2 * float(weights @ np.cosh(math.sqrt(q) * z) ** -4.0)
+        assert xi_c == pytest.approx(-1 / math.log(chi_1), rel=1e-9)  # the quadratures agree to 12 digits
