@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE  # else every process would compile its modules again
 
 .DEFAULT_GOAL := help
-.PHONY: help install repro test quick lint types unit kills cluster mutants ui gc page replications exps study benchmark docs lock clean
+.PHONY: help install repro test quick lint types unit kills cluster mutants processors ui gc page replications exps study benchmark docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ cluster: install ## train on more Dask workers than the suite does; ten are kill
 
 mutants: install ## break one line at a time and see a test fail (ten minutes)
 	python -m tests.mutants
+
+processors: install ## recompute the results of papers as on other processors, and compare bytes (a quarter of an hour)
+	python -m tests.processors
 
 ui: install ## browse the runs in MLflow at http://127.0.0.1:5000 (PORT=5001: on another port)
 	@python -m pipeline.tracking.serve --port $(PORT)

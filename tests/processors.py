@@ -122,9 +122,10 @@ def compared(name: str) -> Iterator[tuple[str, list[str]]]:
         start = time.monotonic()
         found = digests_under(name, environment)
         different = [file for file in known if found.get(file) != known[file]]
-        known = {**found, **known}
         verdict = f"DIFFERENT: {', '.join(different)}" if different else f"equal: {', '.join(known)}"
+        verdict = verdict if known else "measured"
         yield f"{name} ({share}), {processor}: {verdict} ({time.monotonic() - start:.0f} s)", different
+        known = {**found, **known}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -30,9 +30,10 @@ from pipeline.theory.finite_width import log_signal
 
 TITLE = "Hanin & Rolnick 2018, How to start training: the effect of initialization and architecture"
 FIGURE = (
-    "The paper shows the mean length of the output against depth for several initializations (figure 1), and the "
-    "epochs until networks learn MNIST against depth and against the sum of 1 / width (figure 2). Here no network is "
-    "trained: the fluctuation of the length is drawn against the same sum."
+    "Figure 1 of the paper shows the mean length of the output, and the epochs until networks reach 20 % accuracy on "
+    "MNIST, against depth for several initializations; for the fluctuation of the length the paper shows such epochs "
+    "only, for several architectures. Here no network is trained: the fluctuation itself is drawn against the sum of "
+    "1 / width."
 )
 
 STD = "standard deviation of ln(‖z_L‖² / ‖z_0‖²), width {}, {} layers"

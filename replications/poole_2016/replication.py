@@ -34,9 +34,10 @@ from pipeline.theory.mean_field import chi_1, fixed_points, length_map
 
 TITLE = "Poole et al. 2016, Exponential expressivity in deep neural networks through transient chaos"
 FIGURE = (
-    "Figure 1 of the paper shows the length map, its fixed points and q from layer to layer, figure 4 the length and "
-    "curvature of a circle from layer to layer, for theory and networks of 1,000 units. Here q starts at three values "
-    "for each σ_w, the length is divided by that in layer 1, and curvature is left out."
+    "Figure 1 of the paper shows the length map, its fixed points, and q from layer to layer for three starts; figure "
+    "4 the curvature, the expansion and the Grassmannian length of a circle from layer to layer, for theory and "
+    "networks of 1,000 units. Here it is the Euclidean length, which grows as the root of the expansion, divided by "
+    "that in layer 1; curvature is left out."
 )
 
 SQUARE = "mean square q of the pre-activations of layer {}, σ_w = {:g}"
@@ -125,7 +126,7 @@ def _first_layer(q: float, n: int, own: Settings, seed: int) -> Array:
 
 @styled
 def draw(tables: dict[str, Any]) -> Figure:
-    """q of each layer (their figure 1), and the length of the curve (their figure 4), with theory's lines."""
+    """q of each layer (their figure 1), and the length of the curve (after their figure 4), with theory's lines."""
     rows = tables["layers"]
     gains = sorted(set(rows["sigma_w"]))
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
