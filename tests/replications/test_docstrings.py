@@ -105,7 +105,7 @@ PHRASES: dict[str, tuple[Callable[[Any, Any], list[str]], str]] = {
             f"{epochs(s):g} epochs of batches of {s.training.batch_size}, momentum {s.training.momentum:g}",
             f"rate {s.training.learning_rate:g}",
         ],
-        "1 0.01 0.02 20",
+        "1 0.02 20 0.01",
     ),
     "pennington_2017": (
         lambda s, own: [
