@@ -20,6 +20,7 @@ from typing import Any
 
 import llvmlite.binding
 
+from pipeline.errors import UserError
 from pipeline.replications import paper, run
 from tests import small_papers
 
@@ -132,9 +133,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the papers that the command line names, or all, under each processor; exit code 1 if a byte differs."""
     parser = argparse.ArgumentParser(prog="python -m tests.processors", description="Compare imitated processors.")
     parser.add_argument("names", nargs="*", help="folders of replications/; without: all")
+    names = parser.parse_args(arguments).names
     os.chdir(ROOT)
+    try:
+        for name in names:
+            paper.check_name(name)
+    except UserError as error:
+        parser.error(str(error))
     failed = False
-    for name in parser.parse_args(arguments).names or paper.names():
+    for name in names or paper.names():
         for line, different in compared(name):
             print(line, flush=True)
             failed |= bool(different)

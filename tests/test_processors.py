@@ -71,3 +71,10 @@ def test_a_byte_that_differs_is_named(
     assert lines[NAMES.index("generic") + 1] == f"hayou_2019 (in full), generic: DIFFERENT: {file}"
     assert len([line for line in lines if "DIFFERENT" in line]) == 1
     assert code == 1
+
+
+def test_a_paper_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        processors.main(["hayou_2018"])
+    assert end.value.code == 2
+    assert "There is no replication hayou_2018; there are balduzzi_2017, " in capsys.readouterr().err
