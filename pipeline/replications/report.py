@@ -203,7 +203,8 @@ runs again if its folder, or a module that measures, changes. The results are co
 `FORCE=1` recomputes them. `dvc dag` draws the graph of the stages: with `--mermaid` as a diagram for Markdown, without
 it wider than a terminal. Each paper is a run in MLflow (`make ui`), in the experiment *weight initialization:
 replications*, with its settings, measured numbers, rows and figure. A row outside its band fails no stage; it stays in
-the tables as failed, and is marked in the numbers of `dvc metrics show`, in the tag `verdict` in MLflow, and printed."""
+the tables as failed, and is marked in the numbers of `dvc metrics show`, in the tag `verdict` in MLflow, and
+printed."""
 
 HOW = """\
 ## Read the tables
