@@ -220,7 +220,8 @@ HOW = """\
 Theory is that of wide layers unless a section says otherwise: the mean over seeds of a finite network can differ from
 it by more than its interval, which the bands allow for. Numbers are rounded to five digits, and theory that differs
 from 0 by rounding only is 0; [reports/replications.csv](../reports/replications.csv) has all digits. All numbers have
-the same bits on every computer ([numerics](numerics.md)): the tests compute the fast papers again and compare bytes.
+the same bits on every computer ([numerics](numerics.md)): the tests compute the fast papers again, and small versions
+of all papers as on other processors, and compare bytes; `make processors` does so in full.
 
 ## Add one
 
@@ -241,7 +242,9 @@ the same bits on every computer ([numerics](numerics.md)): the tests compute the
    `replicate`, and to `deps` of the stage `report`. `make replications NAME=NAME` then adds it to this page and
    to MLflow.
 5. For `make test`: the numbers of its docstring in `PHRASES` of
-   [test_docstrings.py](../tests/replications/test_docstrings.py), and a test of a small version in
+   [test_docstrings.py](../tests/replications/test_docstrings.py); settings of a small version in
+   [small_papers.py](../tests/small_papers.py), and its digest, which `pytest tests/numerics/test_any_processor.py -k
+   this_processor` prints; a wrong initializer that leaves a band in
    [test_untrained.py](../tests/replications/test_untrained.py) or
    [test_trained.py](../tests/replications/test_trained.py).
 
