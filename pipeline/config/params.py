@@ -8,44 +8,38 @@ import argparse
 import sys
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from pipeline.config import yaml_file
 from pipeline.config.messages import shown
 from pipeline.config.schema import Params
-from pipeline.config.validation import messages
+from pipeline.config.validation import Section, messages
+from pipeline.config.yaml_file import ParamsError
 from pipeline.datasets import DATASETS
-from pipeline.errors import UserError
 
-
-class ParamsError(UserError):
-    """The parameters are invalid; the message has one line for each problem."""
+S = TypeVar("S", bound=Section)
 
 
 def load(path: Path | str = "params.yaml") -> Params:
     """The checked parameters of a file. Raises ParamsError with one line for each problem."""
-    return check(read(path), Path(path).as_posix())
-
-
-def read(path: Path | str = "params.yaml") -> Any:
-    """The document in a file, unchecked. Raises ParamsError with one line for each problem."""
-    try:
-        return yaml_file.read(Path(path))
-    except yaml_file.YamlFileError as error:
-        raise ParamsError(str(error)) from error
+    return check(yaml_file.read(Path(path)), Path(path).as_posix())
 
 
 def check(document: Any, file: str = "params.yaml") -> Params:
     """The checked parameters of a document read from YAML; `file` is its name in messages. Raises ParamsError."""
+    return checked(document, Params, file, f"the sections {', '.join(Params.model_fields)}")
+
+
+def checked(document: Any, model: type[S], file: str, sections: str) -> S:
+    """The checked values of a document; `sections` are those that it must hold, in words. Raises ParamsError."""
     if not isinstance(document, dict):
-        sections = ", ".join(Params.model_fields)
-        raise ParamsError(f"{file} holds {shown(document)}; it must hold the sections {sections}.")
+        raise ParamsError(f"{file} holds {shown(document)}; it must hold {sections}.")
     try:
-        return Params.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
-        problems = messages(error, Params.keys())
+        problems = messages(error, model.keys())
         raise ParamsError("\n".join(f"{file}: {problem}" for problem in dict.fromkeys(problems))) from error
 
 

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, create_model
+from pydantic import create_model
 
 from pipeline.config import yaml_file
-from pipeline.config.messages import shown
-from pipeline.config.params import ParamsError
+from pipeline.config.params import checked
 from pipeline.config.schema import Data, Initializers, Network, Seeds, Training, layers_dims
-from pipeline.config.validation import Section, messages
+from pipeline.config.validation import Section
 
 
 class Shared(Section):
@@ -40,18 +39,5 @@ def load(path: Path, own: type[Section] | None = None) -> Any:
     Without `own` that section is not checked. Raises ParamsError with one line for each problem.
     """
     model = create_model("Settings", __base__=Shared, replication=(own or Any, ...))
-    file = path.as_posix()
-    try:
-        document = yaml_file.read(path)
-    except yaml_file.YamlFileError as error:
-        raise ParamsError(str(error)) from error
-    if not isinstance(document, dict):
-        sections = ", ".join(Shared.model_fields)
-        raise ParamsError(
-            f"{file} holds {shown(document)}; it must hold the section replication, and may hold {sections}."
-        )
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        problems = messages(error, model.keys())
-        raise ParamsError("\n".join(f"{file}: {problem}" for problem in dict.fromkeys(problems))) from error
+    sections = f"the section replication, and may hold {', '.join(Shared.model_fields)}"
+    return checked(yaml_file.read(path), model, path.as_posix(), sections)

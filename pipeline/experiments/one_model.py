@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.config import params, schema
+from pipeline.config.yaml_file import ParamsError
 from pipeline.diagnostics import outcomes
 from pipeline.errors import UserError
 from pipeline.storage import samples
@@ -20,11 +21,9 @@ def one_model(name: str, seed: int) -> None:
     """
     P = params.load()
     if name not in P.initializers:
-        raise params.ParamsError(
-            f"params.yaml: initializers.{name} does not exist; there are {', '.join(P.initializers)}."
-        )
+        raise ParamsError(f"params.yaml: initializers.{name} does not exist; there are {', '.join(P.initializers)}.")
     if not 0 <= seed <= schema.MAX_SEED:
-        raise params.ParamsError(f"--seed is {seed}; it must be a whole number from 0 to {schema.MAX_SEED}.")
+        raise ParamsError(f"--seed is {seed}; it must be a whole number from 0 to {schema.MAX_SEED}.")
     job, training = models_job(P, name), training_job(P)
     X, Y = job.training_set()
     test = samples.read_samples(samples.DATA / "test.csv", P.data.n_test, P.data.n_inputs, P.data.n_classes)

@@ -10,8 +10,10 @@ initializers that are no longer in params.yaml are deleted.
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from pipeline.config import params, recipe_settings
+from pipeline.config import params, recipe_settings, yaml_file
+from pipeline.config.yaml_file import ParamsError
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.numerics import sources
@@ -25,7 +27,7 @@ from pipeline.tracking import provenance
 
 def resolve() -> None:
     """Write jobs/ and print warnings to stderr. Raises ParamsError if a recipe does not work on the training data."""
-    document = params.read()
+    document = yaml_file.read(Path("params.yaml"))
     P = params.check(document)
     for warning in params.warnings(P):
         print(warning, file=sys.stderr)
@@ -38,7 +40,7 @@ def resolve() -> None:
         problems = {name: recipe_settings.dry_run(recipe, P.seeds[0], network) for name, recipe in untested.items()}
         if any(problems.values()):
             messages = [f"params.yaml: initializers.{name} {problem}." for name, problem in problems.items() if problem]
-            raise params.ParamsError("\n".join(messages))
+            raise ParamsError("\n".join(messages))
         for name in P.initializers:
             jobs.write_models_job(resolved.models_job(P, name))
         jobs.write_experiment(document)
