@@ -18,6 +18,7 @@ from pipeline.config.schema import Params
 from pipeline.config.validation import Section, messages
 from pipeline.config.yaml_file import ParamsError
 from pipeline.datasets import DATASETS
+from pipeline.errors import exit_code
 
 S = TypeVar("S", bound=Section)
 
@@ -75,15 +76,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.config.params", description="Check params.yaml.")
     parser.add_argument("path", nargs="?", default="params.yaml")
     path = parser.parse_args(arguments).path
-    try:
-        params = load(path)
-    except ParamsError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return exit_code(lambda: _report(path))
+
+
+def _report(path: str) -> None:
+    params = load(path)
     for warning in warnings(params, Path(path).as_posix()):
         print(warning, file=sys.stderr)
     print(f"{path} is valid: {len(params.initializers)} initializers x {len(params.seeds)} seeds.")
-    return 0
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.config.messages import shown
-from pipeline.errors import UserError
+from pipeline.errors import UserError, exit_code
 from pipeline.reporting import markdown
 from pipeline.storage import atomic_files
 from pipeline.tracking import provenance
@@ -251,18 +251,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--metric", choices=METRICS, default="final_cost", help=meanings)
     parser.add_argument("--rev", default="HEAD", help="the commit on which they are based")
     given = parser.parse_args(arguments)
-    try:
-        experiments = read_experiments(given.rev)
-    except ExperimentsError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return exit_code(lambda: _print_table(given.rev, given.metric))
+
+
+def _print_table(rev: str, metric: str) -> None:
+    experiments = read_experiments(rev)
     if provenance.is_shallow():
         print(provenance.SHALLOW, file=sys.stderr)
     if len(experiments) < 3:
-        print(f"There are no experiments based on {given.rev}; `dvc exp run` makes one.")
-        return 0
-    print(f"{given.metric}: {METRICS[given.metric]}\n\n{experiments_table(experiments, given.metric)}", end="")
-    return 0
+        print(f"There are no experiments based on {rev}; `dvc exp run` makes one.")
+        return
+    print(f"{metric}: {METRICS[metric]}\n\n{experiments_table(experiments, metric)}", end="")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.config import params, schema
 from pipeline.config.yaml_file import ParamsError
 from pipeline.diagnostics import outcomes
-from pipeline.errors import UserError
+from pipeline.errors import exit_code
 from pipeline.storage import samples
 from pipeline.storage.resolved import models_job, training_job
 from pipeline.training import gradient_descent
@@ -45,12 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("initializer", metavar="NAME", help="a name under `initializers` in params.yaml")
     parser.add_argument("--seed", type=int, required=True, metavar="SEED")
     given = parser.parse_args(arguments)
-    try:
-        one_model(given.initializer, given.seed)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: one_model(given.initializer, given.seed))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import pandas as pd
 from pipeline.analysis.comparison import Table, seed_matters
 from pipeline.analysis.estimators import mean, mean_interval, quantile
 from pipeline.config.messages import fits, hint, nearest
-from pipeline.errors import UserError
+from pipeline.errors import exit_code
 from pipeline.experiments import listing
 from pipeline.experiments.listing import Experiment, ExperimentsError
 from pipeline.figures import style, sweep_figure
@@ -241,12 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if provenance.is_shallow():
         print(provenance.SHALLOW, file=sys.stderr)
-    try:
-        print(study(given.parameter, given.rev, given.figure), end="")
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: print(study(given.parameter, given.rev, given.figure), end=""))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from pipeline.errors import UserError
+from pipeline.errors import exit_code
 
 # Before NumPy is imported: singular values of small matrices gain nothing from threads of BLAS, which compete with ours
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -19,10 +19,7 @@ if sys.argv[0] == "-m":  # Python imports this package to find the stage that it
 def run(work: Callable[[], None]) -> int:
     """Do the work of a stage and return its exit code: 1 with a message on stderr for what the user can correct."""
     try:
-        work()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return exit_code(work)
     except MemoryError as error:
         advice = "choose smaller network.hidden_sizes or fewer seeds"
         print(f"Out of memory ({str(error) or 'no details are known'}); {advice}.", file=sys.stderr)
@@ -30,7 +27,6 @@ def run(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("Interrupted; no partial files were written.", file=sys.stderr, flush=True)
         os._exit(130)  # at once: a thread may be compiling, and no thread writes files
-    return 0
 
 
 def run_and_exit(work: Callable[[], None]) -> NoReturn:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import exit_code
 from pipeline.tracking import store
 from pipeline.tracking.publish import IDENTITY, delete, names_of, release
 from pipeline.tracking.store import Store, TrackingError
@@ -56,25 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.tracking.delete", description=__doc__)
     parser.add_argument("name", nargs="?", default="", help="a name of the result, or the id that the list shows")
     name = parser.parse_args(arguments).name
+    return exit_code(lambda: _list_or_delete(name))
+
+
+def _list_or_delete(name: str) -> None:
     root = Path(os.environ.get("DVC_ROOT") or ".").resolve()
-    try:
+    with store.reading(root) as opened:  # reports a missing store instead of creating one
         if not name:
-            with store.reading(root) as opened:
-                print(listing(opened))
-            return 0
-        with store.reading(root):  # reports a missing store instead of creating one
-            pass
-        with store.writing(root) as opened:
-            n = delete_result(opened, name)
-            if opened.is_local:
-                collect(opened.uri)
-                print(f"Deleted {name}: {n} initializers and models belonged to it.")
-            else:
-                print(f"Deleted {name}: `mlflow gc` on the server removes the artifacts.")
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+            print(listing(opened))
+            return
+    with store.writing(root) as opened:
+        n = delete_result(opened, name)
+        if opened.is_local:
+            collect(opened.uri)
+            print(f"Deleted {name}: {n} initializers and models belonged to it.")
+        else:
+            print(f"Deleted {name}: `mlflow gc` on the server removes the artifacts.")
 
 
 if __name__ == "__main__":
