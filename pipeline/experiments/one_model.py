@@ -8,8 +8,7 @@ from pipeline.config import params, schema
 from pipeline.config.yaml_file import ParamsError
 from pipeline.diagnostics import outcomes
 from pipeline.errors import exit_code
-from pipeline.storage import samples
-from pipeline.storage.resolved import models_job, training_job
+from pipeline.storage.resolved import models_job, test_set, training_job
 from pipeline.training import gradient_descent
 from pipeline.training.memory import require_memory
 
@@ -26,7 +25,7 @@ def one_model(name: str, seed: int) -> None:
         raise ParamsError(f"--seed is {seed}; it must be a whole number from 0 to {schema.MAX_SEED}.")
     job, training = models_job(P, name), training_job(P)
     X, Y = job.training_set()
-    test = samples.read_samples(samples.DATA / "test.csv", P.data.n_test, P.data.n_inputs, P.data.n_classes)
+    test = test_set(P.data)
     require_memory(job.layers_dims, 1)
     initial = job.initial_parameters((seed,), X)
     trained = gradient_descent.train(

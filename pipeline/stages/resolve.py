@@ -18,7 +18,7 @@ from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.numerics import sources
 from pipeline.stages import progress
-from pipeline.storage import jobs, resolved, samples
+from pipeline.storage import jobs, resolved
 from pipeline.storage.jobs import TrajectoriesJob
 from pipeline.storage.measurements import DIAGNOSTICS, DIAGNOSTICS_FILES
 from pipeline.storage.trained import RUN_FILES, RUNS, TRAJECTORIES
@@ -34,7 +34,7 @@ def resolve() -> None:
     if provenance.is_shallow():
         print(provenance.SHALLOW, file=sys.stderr)
     with progress.task(f"Resolving the jobs of {progress.count(len(P.initializers), 'initializer')}."):
-        X, _ = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
+        X, _ = resolved.training_set(P.data)
         network = NetworkSpec(P.layers_dims, P.network.activations, X)
         untested = {name: recipe for name, recipe in P.initializers.items() if not recipe.used <= set(RECIPES)}
         problems = {name: recipe_settings.dry_run(recipe, P.seeds[0], network) for name, recipe in untested.items()}
