@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.config.messages import shown
@@ -98,14 +97,14 @@ def mismatch(params: Mapping[str, Any], tree: Tree) -> str:
     with that in the stages that read them.
     """
     try:
-        stages = YAML(typ="safe").load(tree.read("dvc.lock"))["stages"]
+        stages = provenance.parse(tree.read("dvc.lock"))["stages"]
         return next(_differences(params, stages, tree), "")
     except (YAMLError, LookupError, TypeError, AttributeError, OSError):
         return "dvc.lock is missing or damaged"
 
 
 def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tree) -> Iterator[str]:
-    initializers = _initializers(params)
+    initializers = initializers_of(params)
     needed = [
         name
         for stage, each in MADE_BY.items()
@@ -114,7 +113,7 @@ def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tre
     yield from (f"dvc.lock has no stage {name}" for name in needed if name not in stages)
     for name in needed:
         locked = stages[name].get("params", {}).get("params.yaml", {})
-        before, sections = _flat(locked), tuple(f"{section}." for section in locked)
+        before, sections = provenance.flat(locked), tuple(f"{section}." for section in locked)
         now = {key: value for key, value in params.items() if f"{key}.".startswith(sections)}
         for key in _keys((now, before)):
             if now.get(key) != before.get(key):
@@ -126,7 +125,7 @@ def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tre
             yield f"{path} is not the one in dvc.lock"
 
 
-def _initializers(params: Mapping[str, Any]) -> list[str]:
+def initializers_of(params: Mapping[str, Any]) -> list[str]:
     """The names of the initializers, in the order of params.yaml."""
     return list(dict.fromkeys(key.split(".")[1] for key in params if key.startswith("initializers.")))
 
@@ -184,10 +183,12 @@ def experiments_table(experiments: Sequence[Experiment], metric: str) -> str:
 def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[str, Any] | None) -> Experiment:
     state = ((queued or {}).get("executor") or {}).get("state") or "success"
     data = row["data"] or {}
-    params = _flat({key: value for file in (data.get("params") or {}).values() for key, value in _content(file)})
+    params = provenance.flat(
+        {key: value for file in (data.get("params") or {}).values() for key, value in _content(file)}
+    )
     paths = {Path(path): file for path, file in (data.get("metrics") or {}).items()}
     files = {path.stem: dict(_content(file)) for path, file in paths.items() if path.parent.name == "metrics"}
-    metrics = _flat({name: files[name] for name in (*_initializers(params), *files) if name in files})
+    metrics = provenance.flat({name: files[name] for name in (*initializers_of(params), *files) if name in files})
     if error or (state == "success" and not metrics):
         state = "failed"
     reason = mismatch(params, _tree(row["rev"])) if state == "success" else ""
@@ -196,14 +197,6 @@ def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[s
 
 def _content(file: Mapping[str, Any]) -> Any:
     return (file.get("data") or {}).items()
-
-
-def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{a: {b: 1}} as {"a.b": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in section.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _in_order(name: str) -> list[Any]:

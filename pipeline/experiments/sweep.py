@@ -19,7 +19,7 @@ from pipeline.analysis.estimators import mean, mean_interval, quantile
 from pipeline.config.messages import fits, hint, nearest
 from pipeline.errors import exit_code
 from pipeline.experiments import listing
-from pipeline.experiments.listing import Experiment, ExperimentsError
+from pipeline.experiments.listing import Experiment, ExperimentsError, initializers_of
 from pipeline.figures import style, sweep_figure
 from pipeline.numerics.sums import integer_sum
 from pipeline.reporting import markdown
@@ -70,11 +70,7 @@ def comparable(found: Sequence[Experiment], parameter: str) -> tuple[dict[float,
 
 def _differences(one: Experiment, other: Experiment, parameter: str) -> list[str]:
     """The parameters, other than `parameter`, that differ and on which a model of both experiments depends."""
-
-    def initializers(each: Experiment) -> set[str]:
-        return {key.split(".")[1] for key in each.params if key.startswith("initializers.")}
-
-    in_both = initializers(one) & initializers(other)
+    in_both = {*initializers_of(one.params)} & {*initializers_of(other.params)}
     return [
         key
         for key in {**one.params, **other.params}

@@ -61,7 +61,7 @@ def digest_of(*parts: Any) -> str:
 
 def leaves(path: str) -> dict[str, str]:
     """The values of a file in YAML under the names that `dvc params diff` prints, as in `network.hidden_sizes`."""
-    return provenance.flat(provenance.parse(atomic_files.read_bytes(Path(path))))
+    return provenance.leaves(atomic_files.read_bytes(Path(path)))
 
 
 def of_results(values: Mapping[str, str]) -> dict[str, str]:
