@@ -1,10 +1,9 @@
 """One module per DVC stage: its command line, the files that it reads and writes, and calls."""
 
-import argparse
 import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NoReturn
 
 from pipeline.errors import exit_code
@@ -37,15 +36,3 @@ def run_and_exit(work: Callable[[], None]) -> NoReturn:
     gc.disable()  # nor are others at exit
     gc.freeze()
     sys.exit(code)
-
-
-def initializer_argument(stage: str, description: str | None, arguments: Sequence[str] | None) -> str:
-    """The value of --initializer on the command line of a stage."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m pipeline.stages.{stage}", description=(description or "").partition("\n")[0]
-    )
-    parser.add_argument(
-        "--initializer", required=True, metavar="NAME", help="a name under `initializers` in params.yaml"
-    )
-    name: str = parser.parse_args(arguments).initializer
-    return name
