@@ -22,7 +22,7 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.sums import Array
 from pipeline.storage import samples
-from pipeline.storage.atomic_files import FileError, _damaged, read_bytes, write_text
+from pipeline.storage.atomic_files import FileError, _damaged, read_bytes, write_json, write_text
 
 T = TypeVar("T")
 
@@ -160,11 +160,11 @@ def write_code_digest(stage: str, digest: str) -> None:
 def write_experiment(document: Mapping[str, Any]) -> None:
     """Write jobs/experiment.json: the sections of a document read from params.yaml, without APART. Raises FileError."""
     sections = {key: value for key, value in document.items() if key not in APART}
-    write_text(EXPERIMENT, json.dumps(sections, indent=2) + "\n")
+    write_json(EXPERIMENT, sections)
 
 
 def _write(path: Path, job: ModelsJob | TrainingJob | TrajectoriesJob) -> None:
-    write_text(path, json.dumps(dataclasses.asdict(job), indent=2) + "\n")
+    write_json(path, dataclasses.asdict(job))
 
 
 def _read(path: Path, make: Callable[[dict[str, Any]], T]) -> T:
