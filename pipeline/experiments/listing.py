@@ -18,20 +18,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 from ruamel.yaml.error import YAMLError
 
+from pipeline.analysis.comparison import SUMMARY
 from pipeline.config.messages import shown
 from pipeline.errors import UserError, exit_code
 from pipeline.reporting import markdown
 from pipeline.storage import atomic_files
 from pipeline.tracking import provenance
 
-METRICS = {  # in reports/metrics/<initializer>.json
-    "final_cost": "median cost after training",
-    "train_accuracy": "mean accuracy on the training samples",
-    "test_accuracy": "mean accuracy on the test samples",
-    "share_at_target": "share of the seeds at comparison.target_accuracy",
-}
-
-
+METRICS = {name: meaning for name, (_, meaning) in SUMMARY.items()}  # in reports/metrics/<initializer>.json
 # Stages on which reports/runs.csv depends, and whether there is one per initializer
 MADE_BY = dict.fromkeys(("dataset", "resolve", "trajectories", "diagnose", "aggregate"), False) | {"train": True}
 USED = ("reports/metrics", "reports/runs.csv")  # outputs of `aggregate` that are read here
