@@ -42,10 +42,10 @@ def resolve() -> None:
             messages = [f"params.yaml: initializers.{name} {problem}." for name, problem in problems.items() if problem]
             raise ParamsError("\n".join(messages))
         for name in P.initializers:
-            jobs.write_models_job(resolved.models_job(P, name))
+            jobs.write_job(resolved.models_job(P, name))
         jobs.write_experiment(document)
-        jobs.write_training_job(resolved.training_job(P))
-        jobs.write_trajectories_job(TrajectoriesJob(P.comparison.highlight_seed, tuple(P.initializers)))
+        jobs.write_job(resolved.training_job(P))
+        jobs.write_job(TrajectoriesJob(P.comparison.highlight_seed, tuple(P.initializers)))
         for stage in resolved.JOB_STAGES:
             jobs.write_code_digest(stage, sources.digest(resolved.code_of_stage(stage)))
         delete_dropped(list(P.initializers))
