@@ -16,32 +16,31 @@ from pipeline.config import yaml_file
 from pipeline.config.messages import shown
 from pipeline.config.schema import Params
 from pipeline.config.validation import Section, messages
-from pipeline.config.yaml_file import ParamsError
 from pipeline.datasets import DATASETS
-from pipeline.errors import exit_code
+from pipeline.errors import UserError, exit_code
 
 S = TypeVar("S", bound=Section)
 
 
 def load(path: Path | str = "params.yaml") -> Params:
-    """The checked parameters of a file. Raises ParamsError with one line for each problem."""
+    """The checked parameters of a file. Raises UserError with one line for each problem."""
     return check(yaml_file.read(Path(path)), Path(path).as_posix())
 
 
 def check(document: Any, file: str = "params.yaml") -> Params:
-    """The checked parameters of a document read from YAML; `file` is its name in messages. Raises ParamsError."""
+    """The checked parameters of a document read from YAML; `file` is its name in messages. Raises UserError."""
     return checked(document, Params, file, f"the sections {', '.join(Params.model_fields)}")
 
 
 def checked(document: Any, model: type[S], file: str, sections: str) -> S:
-    """The checked values of a document; `sections` are those that it must hold, in words. Raises ParamsError."""
+    """The checked values of a document; `sections` are those that it must hold, in words. Raises UserError."""
     if not isinstance(document, dict):
-        raise ParamsError(f"{file} holds {shown(document)}; it must hold {sections}.")
+        raise UserError(f"{file} holds {shown(document)}; it must hold {sections}.")
     try:
         return model.model_validate(document)
     except ValidationError as error:
         problems = messages(error, model.keys())
-        raise ParamsError("\n".join(f"{file}: {problem}" for problem in dict.fromkeys(problems))) from error
+        raise UserError("\n".join(f"{file}: {problem}" for problem in dict.fromkeys(problems))) from error
 
 
 def warnings(P: Params, file: str = "params.yaml") -> list[str]:

@@ -36,7 +36,7 @@ class Shared(Section):
 def load(path: Path, own: type[Section] | None = None) -> Any:
     """The checked settings of a replication's file, a `Shared` with the section `replication` of the class `own`.
 
-    Without `own` that section is not checked. Raises ParamsError with one line for each problem.
+    Without `own` that section is not checked. Raises UserError with one line for each problem.
     """
     model = create_model("Settings", __base__=Shared, replication=(own or Any, ...))
     sections = f"the section replication, and may hold {', '.join(Shared.model_fields)}"

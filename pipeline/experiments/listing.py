@@ -31,10 +31,6 @@ MADE_BY = dict.fromkeys(("dataset", "resolve", "trajectories", "diagnose", "aggr
 USED = ("reports/metrics", "reports/runs.csv")  # outputs of `aggregate` that are read here
 
 
-class ExperimentsError(UserError):
-    """The experiments cannot be read or compared; the message has one line."""
-
-
 class Experiment(NamedTuple):
     """A commit, an experiment, or the workspace."""
 
@@ -47,7 +43,7 @@ class Experiment(NamedTuple):
 
 
 def read_experiments(rev: str = "HEAD") -> list[Experiment]:
-    """The workspace, the commit `rev`, and the experiments based on it, sorted by name. Raises ExperimentsError."""
+    """The workspace, the commit `rev`, and the experiments based on it, sorted by name. Raises UserError."""
     shown = _run(sys.executable, "-m", "dvc", "exp", "show", "--json", "--rev", rev)
     rows = json.loads(shown[shown.index("[") :])
     found = [_experiment(row, row["name"] or row["rev"][:7], row["error"], None) for row in rows]
@@ -60,7 +56,7 @@ def read_experiments(rev: str = "HEAD") -> list[Experiment]:
 
 
 def read_models(experiment: Experiment) -> pd.DataFrame:
-    """reports/runs.csv of a finished experiment: one row per model. Raises ExperimentsError."""
+    """reports/runs.csv of a finished experiment: one row per model. Raises UserError."""
     text = _run("git", "show", f"{experiment.rev}:reports/runs.csv")
     table: pd.DataFrame = atomic_files.parse_table(text)
     return table
@@ -217,14 +213,14 @@ def _shown(value: Any) -> str:
 
 
 def _run(*command: str) -> str:
-    """The output of a command of DVC or git. Raises ExperimentsError if it fails."""
+    """The output of a command of DVC or git. Raises UserError if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     if done.returncode:
         if problem := provenance.git_problem():
-            raise ExperimentsError(f"the experiments cannot be read: {problem}")
+            raise UserError(f"the experiments cannot be read: {problem}")
         why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
         tool = "git" if command[0] == "git" else "dvc"
-        raise ExperimentsError(f"{tool} cannot read the experiments: {re.sub(r'^(ERROR|fatal): ', '', why)}")
+        raise UserError(f"{tool} cannot read the experiments: {re.sub(r'^(ERROR|fatal): ', '', why)}")
     return done.stdout
 
 

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.config import params, schema
-from pipeline.config.yaml_file import ParamsError
 from pipeline.diagnostics import outcomes
-from pipeline.errors import exit_code
+from pipeline.errors import UserError, exit_code
 from pipeline.storage.resolved import models_job, test_set, training_job
 from pipeline.training import gradient_descent
 from pipeline.training.memory import require_memory
@@ -20,9 +19,9 @@ def one_model(name: str, seed: int) -> None:
     """
     P = params.load()
     if name not in P.initializers:
-        raise ParamsError(f"params.yaml: initializers.{name} does not exist; there are {', '.join(P.initializers)}.")
+        raise UserError(f"params.yaml: initializers.{name} does not exist; there are {', '.join(P.initializers)}.")
     if not 0 <= seed <= schema.MAX_SEED:
-        raise ParamsError(f"--seed is {seed}; it must be a whole number from 0 to {schema.MAX_SEED}.")
+        raise UserError(f"--seed is {seed}; it must be a whole number from 0 to {schema.MAX_SEED}.")
     job, training = models_job(P, name), training_job(P)
     X, Y = job.training_set()
     test = test_set(P.data)

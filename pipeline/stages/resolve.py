@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.config import params, recipe_settings, yaml_file
-from pipeline.config.yaml_file import ParamsError
+from pipeline.errors import UserError
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.numerics import sources
@@ -26,7 +26,7 @@ from pipeline.tracking import provenance
 
 
 def resolve() -> None:
-    """Write jobs/ and print warnings to stderr. Raises ParamsError if a recipe does not work on the training data."""
+    """Write jobs/ and print warnings to stderr. Raises UserError if a recipe does not work on the training data."""
     document = yaml_file.read(Path("params.yaml"))
     P = params.check(document)
     for warning in params.warnings(P):
@@ -40,7 +40,7 @@ def resolve() -> None:
         problems = {name: recipe_settings.dry_run(recipe, P.seeds[0], network) for name, recipe in untested.items()}
         if any(problems.values()):
             messages = [f"params.yaml: initializers.{name} {problem}." for name, problem in problems.items() if problem]
-            raise ParamsError("\n".join(messages))
+            raise UserError("\n".join(messages))
         for name in P.initializers:
             jobs.write_job(resolved.models_job(P, name))
         jobs.write_experiment(document)

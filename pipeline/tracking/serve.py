@@ -13,25 +13,21 @@ from pipeline.tracking import store, ui_views
 HOST = "127.0.0.1"
 
 
-class ServeError(UserError):
-    """The page cannot be served; the message has one line."""
-
-
 def check(port: int, uri: str) -> None:
-    """Raise ServeError if the store is a server or does not exist, or the port cannot be used."""
+    """Raise UserError if the store is a server or does not exist, or the port cannot be used."""
     if not 1 <= port <= 65535:
-        raise ServeError(f"--port is {port}; it must be a whole number from 1 to 65535.")
+        raise UserError(f"--port is {port}; it must be a whole number from 1 to 65535.")
     if not uri.startswith(store.SQLITE):
-        raise ServeError("MLFLOW_TRACKING_URI names a server; open its address in a browser.")
+        raise UserError("MLFLOW_TRACKING_URI names a server; open its address in a browser.")
     if not (path := store.database(uri)).is_file():
-        raise ServeError(f"{path.name} does not exist; run `dvc repro --single-item --force track` to create it.")
+        raise UserError(f"{path.name} does not exist; run `dvc repro --single-item --force track` to create it.")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as MLflow's server does
         try:
             listener.bind((HOST, port))
         except OSError as error:
             other = f"choose another, as in `make ui PORT={port + 1 if port < 65535 else 5001}`"
-            raise ServeError(f"port {port} of {HOST} cannot be used ({error.strerror}); {other}.") from error
+            raise UserError(f"port {port} of {HOST} cannot be used ({error.strerror}); {other}.") from error
 
 
 def start_page() -> str:
