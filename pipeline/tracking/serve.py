@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, exit_code
 from pipeline.tracking import store, ui_views
 
 HOST = "127.0.0.1"
@@ -41,22 +41,22 @@ def start_page() -> str:
         return ui_views.page(opened.ids[level], key, True) if n_results else ""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the address and replace this process by the server of MLflow. Returns 1 if it cannot be started."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.tracking.serve", description=__doc__)
-    parser.add_argument("--port", type=int, default=5000)
-    port = parser.parse_args(arguments).port
+def serve(port: int) -> None:
+    """Print the address and replace this process by the server of MLflow. Raises UserError if it cannot be started."""
     uri = store.store_uri(Path.cwd())
-    try:
-        check(port, uri)
-        page = start_page()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"Ready in a few seconds: http://{HOST}:{port}/{page}", flush=True)
+    check(port, uri)
+    print(f"Ready in a few seconds: http://{HOST}:{port}/{start_page()}", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = ["server", "--workers", "1", "--host", HOST, "--port", str(port)]
     os.execvp("mlflow", ["mlflow", *command, "--backend-store-uri", uri])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line. Returns 1 if the server cannot be started."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.tracking.serve", description=__doc__)
+    parser.add_argument("--port", type=int, default=5000)
+    port = parser.parse_args(arguments).port
+    return exit_code(lambda: serve(port))
 
 
 if __name__ == "__main__":
