@@ -207,10 +207,10 @@ def write_jobs(folder: Path, case: dict[str, Any], recipes: dict[str, Recipe] = 
         for each, recipe in recipes.items():
             relu = ("relu",) * len(case["hidden"])
             code = "a digest" if each == "own" else None
-            jobs.write_models_job(ModelsJob(each, recipe, dims, relu, tuple(case["seeds"]), n_train, n_classes, code))
+            jobs.write_job(ModelsJob(each, recipe, dims, relu, tuple(case["seeds"]), n_train, n_classes, code))
         momentum = 0.0 if case["batch"] is None else 0.9
-        jobs.write_training_job(TrainingJob(case["iterations"], 0.01, momentum, case["batch"], 100))
-        jobs.write_trajectories_job(TrajectoriesJob(0, tuple(recipes)))
+        jobs.write_job(TrainingJob(case["iterations"], 0.01, momentum, case["batch"], 100))
+        jobs.write_job(TrajectoriesJob(0, tuple(recipes)))
 
 
 def run_stages(folder: Path, address: str | None, recipes: dict[str, Recipe] = RECIPES) -> Files:

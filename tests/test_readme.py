@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from pipeline.config import params, yaml_file
 from pipeline.datasets import DATASETS
+from pipeline.errors import UserError
 from pipeline.experiments.listing import METRICS
 from pipeline.initializers.recipes import Recipe
 
@@ -171,7 +172,7 @@ def test_dvc_breaks_a_function_in_braces(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(with_readmes_initializer('  mirrored: {recipe: "own.example:mirrored"}\n'), encoding="utf-8")
     apply_overrides(path, ["training.learning_rate=0.5"])
-    with pytest.raises(yaml_file.YamlFileError, match=r"is not valid YAML: found unexpected ':'"):
+    with pytest.raises(UserError, match=r"is not valid YAML: found unexpected ':'"):
         yaml_file.read(path)
     files = [*PAGES, ROOT / "params.yaml", *(ROOT / "pipeline").rglob("*.py"), *(ROOT / "own").glob("*.py")]
     braces = re.compile(r"\{[^{}]*recipe: *[\"']?own\.")

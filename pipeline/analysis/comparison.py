@@ -28,6 +28,12 @@ from pipeline.numerics.sums import integer_sum
 Table = pd.DataFrame
 Columns = Mapping[str, Any]  # name -> array with one value per row
 ACCURACIES = ("train_accuracy", "test_accuracy")
+SUMMARY = {  # the numbers in reports/metrics/ of each initializer: the column of comparison.csv, and the meaning
+    "train_accuracy": ("train_accuracy_mean", "mean accuracy on the training samples"),
+    "test_accuracy": ("test_accuracy_mean", "mean accuracy on the test samples"),
+    "final_cost": ("final_cost_median", "median cost after training"),
+    "share_at_target": ("share_at_target", "share of the seeds at comparison.target_accuracy"),
+}
 PAIRED = ["initializer", "metric", "seeds", "mean_difference", "std", "wins", "ties", "losses", "p", "p_holm"]
 
 
@@ -184,14 +190,10 @@ def cost_bands(curves: Table) -> Table:
 
 
 def summary_metrics(compared: Table) -> dict[str, dict[str, float | None]]:
-    """The numbers in reports/metrics/, per initializer, that DVC compares between experiments; None instead of nan."""
-    chosen = {
-        "train_accuracy": "train_accuracy_mean",
-        "test_accuracy": "test_accuracy_mean",
-        "final_cost": "final_cost_median",
-        "share_at_target": "share_at_target",
-    }
+    """The numbers of SUMMARY, per initializer, that DVC compares between experiments; None instead of nan."""
     return {
-        row["initializer"]: {key: None if math.isnan(row[column]) else row[column] for key, column in chosen.items()}
+        row["initializer"]: {
+            key: None if math.isnan(row[column]) else row[column] for key, (column, _) in SUMMARY.items()
+        }
         for _, row in compared.iterrows()
     }

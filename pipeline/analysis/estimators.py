@@ -71,16 +71,21 @@ def student_tail(t: float, degrees: int) -> float:
     return math.sqrt(t * t / (degrees + t * t)) * total
 
 
-def student_interval(values: Sequence[float], confidence: float) -> tuple[float, float]:
-    """Student's confidence interval for the mean of at least two independent, approximately normal values."""
-    degrees, high = len(values) - 1, 1.0
-    while student_tail(high, degrees) > 1.0 - confidence:
+def student_quantile(p: float, degrees: int) -> float:
+    """The t that |T| exceeds with probability p, for Student's t distribution, by bisection."""
+    low, high = 0.0, 1.0
+    while student_tail(high, degrees) > p:
         high *= 2.0
-    low = 0.0
     for _ in range(HALVINGS):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if student_tail(middle, degrees) > 1.0 - confidence else (low, middle)
-    center, half = mean(values), high * sample_std(values) / math.sqrt(len(values))
+        low, high = (middle, high) if student_tail(middle, degrees) > p else (low, middle)
+    return high
+
+
+def student_interval(values: Sequence[float], confidence: float) -> tuple[float, float]:
+    """Student's confidence interval for the mean of at least two independent, approximately normal values."""
+    t = student_quantile(1.0 - confidence, len(values) - 1)
+    center, half = mean(values), t * sample_std(values) / math.sqrt(len(values))
     return center - half, center + half
 
 
@@ -88,16 +93,10 @@ def student_interval(values: Sequence[float], confidence: float) -> tuple[float,
 def three_sigma_bound(n: int) -> float:
     """The |z| of a mean of n normal values, in their own standard errors, that chance exceeds as often as 3 sigma.
 
-    The quantile of Student's t distribution with n - 1 degrees of freedom and two-sided probability THREE_SIGMA, to a
-    relative error of 1e-9: 19.2 for n = 3, 3.08 for n = 100. Infinite for n = 1.
+    The quantile of Student's t distribution with n - 1 degrees of freedom and two-sided probability THREE_SIGMA: 19.2
+    for n = 3, 3.08 for n = 100. Infinite for n = 1.
     """
-    if n < 2:
-        return math.inf
-    low, high = 3.0, 256.0  # of n = 2 it is 235.8
-    while high - low > 1e-9 * low:
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if student_tail(middle, n - 1) > THREE_SIGMA else (low, middle)
-    return high
+    return student_quantile(THREE_SIGMA, n - 1) if n > 1 else math.inf
 
 
 QUANTILES = (("min", 0.0), ("median", 0.5), ("max", 1.0))

@@ -68,20 +68,16 @@ def measured_label(audits: Sequence[LayerAudit], activations: Sequence[Activatio
 
 
 def as_batch(data: Any, n_inputs: int, n_out: int) -> tuple[Array, NDArray[Any] | None]:
-    """Inputs (m, n_inputs) as float64 and class numbers (m,), or None, from an array or a pair of arrays.
+    """Inputs (m, n_inputs) and class numbers (m,), or None, from what `model.batch` returns.
 
     Raises UserError if they do not fit a network of so many inputs and outputs.
     """
     X, Y = data if isinstance(data, tuple) else (data, None)
-    X = np.asarray(X)
-    if X.ndim != 2 or X.shape[1] != n_inputs or not len(X) or X.dtype.kind not in "fiub":
+    if X.ndim != 2 or X.shape[1] != n_inputs:
         what = f"an array of {X.dtype} of shape {X.shape}"
         raise UserError(
             f"data: X is {what}; it must be numbers of shape (samples, {n_inputs}), the inputs of the network."
         )
-    X = X.astype(np.float64)
-    if not np.isfinite(X).all():
-        raise UserError("data: X holds NaN or infinity; it must be finite numbers.")
     if Y is None:
         return X, None
     Y = np.asarray(Y).reshape(-1) if np.asarray(Y).size == len(X) else np.asarray(Y)

@@ -8,45 +8,39 @@ import argparse
 import sys
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from pipeline.config import yaml_file
 from pipeline.config.messages import shown
 from pipeline.config.schema import Params
-from pipeline.config.validation import messages
+from pipeline.config.validation import Section, messages
 from pipeline.datasets import DATASETS
-from pipeline.errors import UserError
+from pipeline.errors import UserError, exit_code
 
-
-class ParamsError(UserError):
-    """The parameters are invalid; the message has one line for each problem."""
+S = TypeVar("S", bound=Section)
 
 
 def load(path: Path | str = "params.yaml") -> Params:
-    """The checked parameters of a file. Raises ParamsError with one line for each problem."""
-    return check(read(path), Path(path).as_posix())
-
-
-def read(path: Path | str = "params.yaml") -> Any:
-    """The document in a file, unchecked. Raises ParamsError with one line for each problem."""
-    try:
-        return yaml_file.read(Path(path))
-    except yaml_file.YamlFileError as error:
-        raise ParamsError(str(error)) from error
+    """The checked parameters of a file. Raises UserError with one line for each problem."""
+    return check(yaml_file.read(Path(path)), Path(path).as_posix())
 
 
 def check(document: Any, file: str = "params.yaml") -> Params:
-    """The checked parameters of a document read from YAML; `file` is its name in messages. Raises ParamsError."""
+    """The checked parameters of a document read from YAML; `file` is its name in messages. Raises UserError."""
+    return checked(document, Params, file, f"the sections {', '.join(Params.model_fields)}")
+
+
+def checked(document: Any, model: type[S], file: str, sections: str) -> S:
+    """The checked values of a document; `sections` are those that it must hold, in words. Raises UserError."""
     if not isinstance(document, dict):
-        sections = ", ".join(Params.model_fields)
-        raise ParamsError(f"{file} holds {shown(document)}; it must hold the sections {sections}.")
+        raise UserError(f"{file} holds {shown(document)}; it must hold {sections}.")
     try:
-        return Params.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
-        problems = messages(error, Params.keys())
-        raise ParamsError("\n".join(f"{file}: {problem}" for problem in dict.fromkeys(problems))) from error
+        problems = messages(error, model.keys())
+        raise UserError("\n".join(f"{file}: {problem}" for problem in dict.fromkeys(problems))) from error
 
 
 def warnings(P: Params, file: str = "params.yaml") -> list[str]:
@@ -81,15 +75,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.config.params", description="Check params.yaml.")
     parser.add_argument("path", nargs="?", default="params.yaml")
     path = parser.parse_args(arguments).path
-    try:
-        params = load(path)
-    except ParamsError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return exit_code(lambda: _report(path))
+
+
+def _report(path: str) -> None:
+    params = load(path)
     for warning in warnings(params, Path(path).as_posix()):
         print(warning, file=sys.stderr)
     print(f"{path} is valid: {len(params.initializers)} initializers x {len(params.seeds)} seeds.")
-    return 0
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, create_model
 
 from pipeline.config import yaml_file
-from pipeline.config.messages import shown
-from pipeline.config.params import ParamsError
+from pipeline.config.params import checked
 from pipeline.config.schema import (
     COUNT,
     Count,
@@ -19,7 +18,7 @@ from pipeline.config.schema import (
     Training,
     layers_dims,
 )
-from pipeline.config.validation import Section, messages
+from pipeline.config.validation import Section
 
 Counts = Annotated[tuple[Count, ...], Field(description=f"a list, each entry {COUNT.text}")]
 Positives = Annotated[tuple[Positive, ...], Field(description="a list, each entry a number greater than 0")]
@@ -50,21 +49,8 @@ class Shared(Section):
 def load(path: Path, own: type[Section] | None = None) -> Any:
     """The checked settings of a replication's file, a `Shared` with the section `replication` of the class `own`.
 
-    Without `own` that section is not checked. Raises ParamsError with one line for each problem.
+    Without `own` that section is not checked. Raises UserError with one line for each problem.
     """
     model = create_model("Settings", __base__=Shared, replication=(own or Any, ...))
-    file = path.as_posix()
-    try:
-        document = yaml_file.read(path)
-    except yaml_file.YamlFileError as error:
-        raise ParamsError(str(error)) from error
-    if not isinstance(document, dict):
-        sections = ", ".join(Shared.model_fields)
-        raise ParamsError(
-            f"{file} holds {shown(document)}; it must hold the section replication, and may hold {sections}."
-        )
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        problems = messages(error, model.keys())
-        raise ParamsError("\n".join(f"{file}: {problem}" for problem in dict.fromkeys(problems))) from error
+    sections = f"the section replication, and may hold {', '.join(Shared.model_fields)}"
+    return checked(yaml_file.read(path), model, path.as_posix(), sections)

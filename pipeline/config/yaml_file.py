@@ -15,23 +15,19 @@ from pipeline.config.messages import cut, dotted
 from pipeline.errors import UserError
 
 
-class YamlFileError(UserError):
-    """The file cannot be read; the message has one line for each problem."""
-
-
 def read(path: Path) -> Any:
-    """The document in a YAML file, as DVC reads it. Raises YamlFileError: a line with the path for each problem."""
+    """The document in a YAML file, as DVC reads it. Raises UserError: a line with the path for each problem."""
     file = path.as_posix()
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise YamlFileError(f"{file} does not exist; run the command in the folder that contains it.") from error
+        raise UserError(f"{file} does not exist; run the command in the folder that contains it.") from error
     except OSError as error:
-        raise YamlFileError(f"{file} cannot be read: {error.strerror}.") from error
+        raise UserError(f"{file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise YamlFileError(f"{file} is not UTF-8 text.") from error
+        raise UserError(f"{file} is not UTF-8 text.") from error
     except ValueError as error:
-        raise YamlFileError(f"{str(path)!r} is not a valid file name.") from error
+        raise UserError(f"{str(path)!r} is not a valid file name.") from error
     problems: list[str] = []
     try:
         yaml = YAML(typ="safe", pure=True)  # the parser in C crashes on a hundred thousand brackets
@@ -57,8 +53,8 @@ def read(path: Path) -> Any:
     raise _error(file, problems)
 
 
-def _error(file: str, problems: Iterable[str]) -> YamlFileError:
-    return YamlFileError("\n".join(f"{file}: {problem}" for problem in problems))
+def _error(file: str, problems: Iterable[str]) -> UserError:
+    return UserError("\n".join(f"{file}: {problem}" for problem in problems))
 
 
 def _check_node(node: Any, key: str, constructor: Any, problems: list[str], seen: set[int]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.diagnostics.signals import derivatives_by_Z
+from pipeline.diagnostics.signals import column_squares, derivatives_by_Z
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.matmul import product
@@ -15,14 +15,6 @@ def curve_length(Z: Array) -> Array:
     """The length (models,) of the closed polygon whose corners are the columns of Z (models, n, m)."""
     sides = np.roll(Z, -1, axis=2) - Z
     return lane_sum(pad(np.sqrt(column_squares(sides))))
-
-
-def column_squares(Z: Array) -> Array:
-    """The sum of squares (models, m) of each column of Z (models, n, m), row after row."""
-    total = np.zeros((len(Z), Z.shape[2]))
-    for unit in range(Z.shape[1]):
-        total += Z[:, unit] * Z[:, unit]
-    return total
 
 
 def cosines(Z: Array) -> Array:

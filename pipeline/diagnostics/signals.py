@@ -165,7 +165,7 @@ def log_growth(X: Array, A: Array) -> Array:
     Samples at which either is 0 or not finite are left out; nan if none is left. It describes a typical input, unlike
     a ratio of means, which a few large values dominate.
     """
-    before, after = _unit_mean_square(X[None]), _unit_mean_square(A)
+    before, after = column_squares(X[None]) / len(X), column_squares(A) / A.shape[1]
     live = (before > 0.0) & (after > 0.0) & np.isfinite(after)
     logs = np.where(live, log(np.where(live, after / before, 1.0)), 0.0)
     return np.asarray(lane_sum(pad(logs)) / np.count_nonzero(live, axis=1))
@@ -265,12 +265,12 @@ def _total(values: Array) -> Array:
     return lane_sum(pad(lane_sum(pad(values))))
 
 
-def _unit_mean_square(values: Array) -> Array:
-    """The mean square over the units of values (models, n, m), unit after unit, (models, m)."""
+def column_squares(values: Array) -> Array:
+    """The sum of squares (models, m) of each column of values (models, n, m), row after row."""
     total = np.zeros((len(values), values.shape[2]))
     for unit in range(values.shape[1]):
         total += values[:, unit] * values[:, unit]
-    return np.asarray(total / values.shape[1])
+    return total
 
 
 def _layers(numbers: Iterable[NDArray[Any]], n_models: int) -> NDArray[Any]:

@@ -16,30 +16,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.analysis.comparison import SUMMARY
 from pipeline.config.messages import shown
-from pipeline.errors import UserError
+from pipeline.errors import UserError, exit_code
 from pipeline.reporting import markdown
 from pipeline.storage import atomic_files
 from pipeline.tracking import provenance
 
-METRICS = {  # in reports/metrics/<initializer>.json
-    "final_cost": "median cost after training",
-    "train_accuracy": "mean accuracy on the training samples",
-    "test_accuracy": "mean accuracy on the test samples",
-    "share_at_target": "share of the seeds at comparison.target_accuracy",
-}
-
-
+METRICS = {name: meaning for name, (_, meaning) in SUMMARY.items()}  # in reports/metrics/<initializer>.json
 # Stages on which reports/runs.csv depends, and whether there is one per initializer
 MADE_BY = dict.fromkeys(("dataset", "resolve", "trajectories", "diagnose", "aggregate"), False) | {"train": True}
 USED = ("reports/metrics", "reports/runs.csv")  # outputs of `aggregate` that are read here
-
-
-class ExperimentsError(UserError):
-    """The experiments cannot be read or compared; the message has one line."""
 
 
 class Experiment(NamedTuple):
@@ -54,7 +43,7 @@ class Experiment(NamedTuple):
 
 
 def read_experiments(rev: str = "HEAD") -> list[Experiment]:
-    """The workspace, the commit `rev`, and the experiments based on it, sorted by name. Raises ExperimentsError."""
+    """The workspace, the commit `rev`, and the experiments based on it, sorted by name. Raises UserError."""
     shown = _run(sys.executable, "-m", "dvc", "exp", "show", "--json", "--rev", rev)
     rows = json.loads(shown[shown.index("[") :])
     found = [_experiment(row, row["name"] or row["rev"][:7], row["error"], None) for row in rows]
@@ -67,7 +56,7 @@ def read_experiments(rev: str = "HEAD") -> list[Experiment]:
 
 
 def read_models(experiment: Experiment) -> pd.DataFrame:
-    """reports/runs.csv of a finished experiment: one row per model. Raises ExperimentsError."""
+    """reports/runs.csv of a finished experiment: one row per model. Raises UserError."""
     text = _run("git", "show", f"{experiment.rev}:reports/runs.csv")
     table: pd.DataFrame = atomic_files.parse_table(text)
     return table
@@ -98,14 +87,14 @@ def mismatch(params: Mapping[str, Any], tree: Tree) -> str:
     with that in the stages that read them.
     """
     try:
-        stages = YAML(typ="safe").load(tree.read("dvc.lock"))["stages"]
+        stages = provenance.parse(tree.read("dvc.lock"))["stages"]
         return next(_differences(params, stages, tree), "")
     except (YAMLError, LookupError, TypeError, AttributeError, OSError):
         return "dvc.lock is missing or damaged"
 
 
 def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tree) -> Iterator[str]:
-    initializers = _initializers(params)
+    initializers = initializers_of(params)
     needed = [
         name
         for stage, each in MADE_BY.items()
@@ -114,7 +103,7 @@ def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tre
     yield from (f"dvc.lock has no stage {name}" for name in needed if name not in stages)
     for name in needed:
         locked = stages[name].get("params", {}).get("params.yaml", {})
-        before, sections = _flat(locked), tuple(f"{section}." for section in locked)
+        before, sections = provenance.flat(locked), tuple(f"{section}." for section in locked)
         now = {key: value for key, value in params.items() if f"{key}.".startswith(sections)}
         for key in _keys((now, before)):
             if now.get(key) != before.get(key):
@@ -126,7 +115,7 @@ def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tre
             yield f"{path} is not the one in dvc.lock"
 
 
-def _initializers(params: Mapping[str, Any]) -> list[str]:
+def initializers_of(params: Mapping[str, Any]) -> list[str]:
     """The names of the initializers, in the order of params.yaml."""
     return list(dict.fromkeys(key.split(".")[1] for key in params if key.startswith("initializers.")))
 
@@ -184,10 +173,12 @@ def experiments_table(experiments: Sequence[Experiment], metric: str) -> str:
 def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[str, Any] | None) -> Experiment:
     state = ((queued or {}).get("executor") or {}).get("state") or "success"
     data = row["data"] or {}
-    params = _flat({key: value for file in (data.get("params") or {}).values() for key, value in _content(file)})
+    params = provenance.flat(
+        {key: value for file in (data.get("params") or {}).values() for key, value in _content(file)}
+    )
     paths = {Path(path): file for path, file in (data.get("metrics") or {}).items()}
     files = {path.stem: dict(_content(file)) for path, file in paths.items() if path.parent.name == "metrics"}
-    metrics = _flat({name: files[name] for name in (*_initializers(params), *files) if name in files})
+    metrics = provenance.flat({name: files[name] for name in (*initializers_of(params), *files) if name in files})
     if error or (state == "success" and not metrics):
         state = "failed"
     reason = mismatch(params, _tree(row["rev"])) if state == "success" else ""
@@ -196,14 +187,6 @@ def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[s
 
 def _content(file: Mapping[str, Any]) -> Any:
     return (file.get("data") or {}).items()
-
-
-def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{a: {b: 1}} as {"a.b": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in section.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def _in_order(name: str) -> list[Any]:
@@ -230,14 +213,14 @@ def _shown(value: Any) -> str:
 
 
 def _run(*command: str) -> str:
-    """The output of a command of DVC or git. Raises ExperimentsError if it fails."""
+    """The output of a command of DVC or git. Raises UserError if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     if done.returncode:
         if problem := provenance.git_problem():
-            raise ExperimentsError(f"the experiments cannot be read: {problem}")
+            raise UserError(f"the experiments cannot be read: {problem}")
         why = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
         tool = "git" if command[0] == "git" else "dvc"
-        raise ExperimentsError(f"{tool} cannot read the experiments: {re.sub(r'^(ERROR|fatal): ', '', why)}")
+        raise UserError(f"{tool} cannot read the experiments: {re.sub(r'^(ERROR|fatal): ', '', why)}")
     return done.stdout
 
 
@@ -251,18 +234,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--metric", choices=METRICS, default="final_cost", help=meanings)
     parser.add_argument("--rev", default="HEAD", help="the commit on which they are based")
     given = parser.parse_args(arguments)
-    try:
-        experiments = read_experiments(given.rev)
-    except ExperimentsError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return exit_code(lambda: _print_table(given.rev, given.metric))
+
+
+def _print_table(rev: str, metric: str) -> None:
+    experiments = read_experiments(rev)
     if provenance.is_shallow():
         print(provenance.SHALLOW, file=sys.stderr)
     if len(experiments) < 3:
-        print(f"There are no experiments based on {given.rev}; `dvc exp run` makes one.")
-        return 0
-    print(f"{given.metric}: {METRICS[given.metric]}\n\n{experiments_table(experiments, given.metric)}", end="")
-    return 0
+        print(f"There are no experiments based on {rev}; `dvc exp run` makes one.")
+        return
+    print(f"{metric}: {METRICS[metric]}\n\n{experiments_table(experiments, metric)}", end="")
 
 
 if __name__ == "__main__":

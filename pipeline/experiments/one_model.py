@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from pipeline.config import params, schema
 from pipeline.diagnostics import outcomes
-from pipeline.errors import UserError
-from pipeline.storage import samples
-from pipeline.storage.resolved import models_job, training_job
+from pipeline.errors import UserError, exit_code
+from pipeline.storage.resolved import models_job, test_set, training_job
 from pipeline.training import gradient_descent
 from pipeline.training.memory import require_memory
 
@@ -20,14 +19,12 @@ def one_model(name: str, seed: int) -> None:
     """
     P = params.load()
     if name not in P.initializers:
-        raise params.ParamsError(
-            f"params.yaml: initializers.{name} does not exist; there are {', '.join(P.initializers)}."
-        )
+        raise UserError(f"params.yaml: initializers.{name} does not exist; there are {', '.join(P.initializers)}.")
     if not 0 <= seed <= schema.MAX_SEED:
-        raise params.ParamsError(f"--seed is {seed}; it must be a whole number from 0 to {schema.MAX_SEED}.")
+        raise UserError(f"--seed is {seed}; it must be a whole number from 0 to {schema.MAX_SEED}.")
     job, training = models_job(P, name), training_job(P)
     X, Y = job.training_set()
-    test = samples.read_samples(samples.DATA / "test.csv", P.data.n_test, P.data.n_inputs, P.data.n_classes)
+    test = test_set(P.data)
     require_memory(job.layers_dims, 1)
     initial = job.initial_parameters((seed,), X)
     trained = gradient_descent.train(
@@ -46,12 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("initializer", metavar="NAME", help="a name under `initializers` in params.yaml")
     parser.add_argument("--seed", type=int, required=True, metavar="SEED")
     given = parser.parse_args(arguments)
-    try:
-        one_model(given.initializer, given.seed)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: one_model(given.initializer, given.seed))
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import pandas as pd
 from pipeline.analysis.comparison import Table, seed_matters
 from pipeline.analysis.estimators import mean, mean_interval, quantile
 from pipeline.config.messages import fits, hint, nearest
-from pipeline.errors import UserError
+from pipeline.errors import UserError, exit_code
 from pipeline.experiments import listing
-from pipeline.experiments.listing import Experiment, ExperimentsError
+from pipeline.experiments.listing import Experiment, initializers_of
 from pipeline.figures import style, sweep_figure
 from pipeline.numerics.sums import integer_sum
 from pipeline.reporting import markdown
@@ -34,11 +34,11 @@ def comparable(found: Sequence[Experiment], parameter: str) -> tuple[dict[float,
 
     Of several such groups the one with most values is taken. An experiment with another value is added to it if it also
     differs in its seeds, in the section `comparison`, or in the set of initializers: no model depends on those.
-    Raises ExperimentsError if there are fewer than two values.
+    Raises UserError if there are fewer than two values.
     """
     known = {key: None for each in found for key in each.params}
     if parameter not in known:
-        raise ExperimentsError(f"no experiment has the parameter {parameter}{hint(nearest(parameter, known))}.")
+        raise UserError(f"no experiment has the parameter {parameter}{hint(nearest(parameter, known))}.")
     able = [each for each in found if each.state == "success" and fits(each.params.get(parameter), float)]
     families: dict[str, dict[float, Experiment]] = {}
     for each in able:
@@ -64,17 +64,13 @@ def comparable(found: Sequence[Experiment], parameter: str) -> tuple[dict[float,
     if len(family) < 2:
         advice = f"`dvc exp run --queue -S '{parameter}=...,...'` queues some"
         why = "".join(f"\n{name}: {reason}" for name, reason in left_out.items())
-        raise ExperimentsError(f"no two finished experiments differ in {parameter} alone, as a number; {advice}.{why}")
+        raise UserError(f"no two finished experiments differ in {parameter} alone, as a number; {advice}.{why}")
     return dict(sorted(family.items())), left_out
 
 
 def _differences(one: Experiment, other: Experiment, parameter: str) -> list[str]:
     """The parameters, other than `parameter`, that differ and on which a model of both experiments depends."""
-
-    def initializers(each: Experiment) -> set[str]:
-        return {key.split(".")[1] for key in each.params if key.startswith("initializers.")}
-
-    in_both = initializers(one) & initializers(other)
+    in_both = {*initializers_of(one.params)} & {*initializers_of(other.params)}
     return [
         key
         for key in {**one.params, **other.params}
@@ -88,7 +84,7 @@ def _differences(one: Experiment, other: Experiment, parameter: str) -> list[str
 def over_common_seeds(models: Mapping[float, Table]) -> tuple[dict[float, Table], list[str]]:
     """The rows of runs.csv of the seeds that all experiments with an initializer have, and remarks on the others.
 
-    An initializer in only one experiment, or without a common seed, is left out. Raises ExperimentsError if all are.
+    An initializer in only one experiment, or without a common seed, is left out. Raises UserError if all are.
     """
     remarks: dict[str, list[str]] = {}
     kept = []
@@ -110,7 +106,7 @@ def over_common_seeds(models: Mapping[float, Table]) -> tuple[dict[float, Table]
         kept += [(name, seed) for seed in common]
     lines = [f"{remark}: {', '.join(names)}" for remark, names in remarks.items()]
     if not kept:
-        raise ExperimentsError(f"there is nothing to compare; {'; '.join(lines)}.")
+        raise UserError(f"there is nothing to compare; {'; '.join(lines)}.")
     rows = pd.DataFrame(kept, columns=["initializer", "seed"])
     return {value: runs.merge(rows, on=["initializer", "seed"]) for value, runs in models.items()}, lines
 
@@ -241,12 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if provenance.is_shallow():
         print(provenance.SHALLOW, file=sys.stderr)
-    try:
-        print(study(given.parameter, given.rev, given.figure), end="")
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: print(study(given.parameter, given.rev, given.figure), end=""))
 
 
 if __name__ == "__main__":

@@ -74,12 +74,12 @@ def histogram(matrix: NDArray[np.floating], scale: float) -> NDArray[np.int64]:
     return counts
 
 
-def chosen(alarms: Sequence[Sequence[bool]], n_panels: int = PANELS) -> list[list[int]]:
-    """The layers of each model to be drawn, at most `n_panels` over all models; `alarms` has the layers with alarms.
+def chosen(alarms: Sequence[Sequence[bool]]) -> list[list[int]]:
+    """The layers of each model to be drawn, at most PANELS over all models; `alarms` has the layers with alarms.
 
     Every model has about the same number of panels.
     """
-    left, shares = n_panels, [0] * len(alarms)
+    left, shares = PANELS, [0] * len(alarms)
     order = sorted(range(len(alarms)), key=lambda model: len(alarms[model]))
     for k, model in enumerate(order):
         shares[model] = min(len(alarms[model]), left // (len(order) - k))

@@ -36,6 +36,7 @@ from pipeline.figures.style import (
 from pipeline.numerics.sums import Array
 
 COST_LEAST = 1e-8  # nats: smaller costs are drawn here
+NEAR, SWARM = 0.012, 0.5  # difference of accuracies that are stacked; height of the highest stack, in rows
 BEYOND = 1e308  # drawn for a cost that is not finite
 
 
@@ -188,13 +189,13 @@ def accuracy(runs: pd.DataFrame, compared: pd.DataFrame, seed: int, target: floa
     return figure
 
 
-def _swarm(values: Sequence[float], width: float = 0.012, height: float = 0.5) -> Array:
-    """Vertical offsets that separate points with nearly equal values: stacked about 0 in order, within `height`."""
+def _swarm(values: Sequence[float]) -> Array:
+    """Vertical offsets that separate points with nearly equal values: stacked about 0 in order, within SWARM."""
     bins: dict[int, list[int]] = {}
     for index, value in enumerate(values):
-        bins.setdefault(round(value / width), []).append(index)
+        bins.setdefault(round(value / NEAR), []).append(index)
     heights = np.zeros(len(values))
-    step = min(0.1, height / max(map(len, bins.values())))
+    step = min(0.1, SWARM / max(map(len, bins.values())))
     for members in bins.values():
         for place, index in enumerate(members):
             heights[index] = (place - (len(members) - 1) / 2) * step

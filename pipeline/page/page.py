@@ -12,7 +12,6 @@ from pipeline.page import javascript
 FOLDER = Path(__file__).parent
 ENGINE = ("arithmetic", "initialization", "sha256", "theory", "measure", "engine")  # engine/*.js, run in a Worker too
 VIEW = ("charts", "plane", "state", "figures", "panel", "teaching", "page", "verification")  # view/*.js
-MAX_BYTES = 400_000
 
 
 def html(content: Mapping[str, Any]) -> str:

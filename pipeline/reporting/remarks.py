@@ -31,20 +31,26 @@ def _published_remarks(runs: Table, compared: Table, published: Table, seed: int
 
 
 def _outcome_remarks(runs: Table, outcomes: Table, classes: Classes) -> list[str]:
-    """The remarks on each initializer that the measurements of its trained models support."""
+    """The remarks on each initializer that the measurements of its trained models support.
+
+    A function of a remark takes the models concerned, and all models of their initializer.
+    """
     remarks = []
     every = runs.merge(outcomes, on=["initializer", "seed"], validate="one_to_one")
     for name, group in every.groupby("initializer", sort=False):
-        for of in (_frozen, _constant_output, _symmetric_units, _diverged):
-            if remark := of(group, classes):
-                remarks.append(f"- **{name}: {remark}")
+        frozen, symmetric, diverged = (group["behaviour"] == kind for kind in ("frozen", "symmetric units", "diverged"))
+        for concerned, remark in (
+            (frozen, _frozen),
+            (group["constant_output"] & ~frozen, _constant_output),
+            (symmetric, _symmetric_units),
+            (diverged, _diverged),
+        ):
+            if concerned.any():
+                remarks.append(f"- **{name}: {remark(group[concerned], group, classes)}")
     return remarks
 
 
-def _frozen(group: Table, classes: Classes) -> str:
-    models = group[group["behaviour"] == "frozen"]
-    if models.empty:
-        return ""
+def _frozen(models: Table, group: Table, classes: Classes) -> str:
     remark = f"no weight and no bias changed in {_of(models, group)}.** "
     largest, n_blocked = models["largest_weight"].max(), int(models["blocked"].sum())
     if largest == 0.0:
@@ -61,10 +67,7 @@ def _frozen(group: Table, classes: Classes) -> str:
     return f"{remark}."
 
 
-def _constant_output(group: Table, classes: Classes) -> str:
-    models = group[group["constant_output"] & (group["behaviour"] != "frozen")]
-    if models.empty:
-        return ""
+def _constant_output(models: Table, group: Table, classes: Classes) -> str:
     where = "input" if models["largest_weight"].max() == 0.0 else "training sample"
     predicted = models["output_class"].unique().tolist()
     most = [label for label, count in enumerate(classes.counts) if count == max(classes.counts)]
@@ -86,10 +89,7 @@ def _constant_output(group: Table, classes: Classes) -> str:
     )
 
 
-def _symmetric_units(group: Table, classes: Classes) -> str:
-    models = group[group["behaviour"] == "symmetric units"]
-    if models.empty:
-        return ""
+def _symmetric_units(models: Table, group: Table, classes: Classes) -> str:
     first, final = quantile(models["initial_cost"].tolist(), 0.5), quantile(models["final_cost"].tolist(), 0.5)
     remark = (
         f"all units of some hidden layer are identical in {_of(models, group)}.** After training they have the same "
@@ -101,10 +101,7 @@ def _symmetric_units(group: Table, classes: Classes) -> str:
     return remark + f"and they did not get {format_share(LEARNED)} below it."
 
 
-def _diverged(group: Table, classes: Classes) -> str:
-    models = group[group["behaviour"] == "diverged"]
-    if models.empty:
-        return ""
+def _diverged(models: Table, group: Table, classes: Classes) -> str:
     return (
         f"the cost is not finite in {_of(models, group)}.** Mean and standard deviation of the final cost are then not "
         "defined; in its quantiles such a model counts as above all others. Where the output is not a number class 0 "

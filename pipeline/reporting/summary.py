@@ -4,7 +4,7 @@ import sys
 
 from pipeline.analysis.comparison import Table
 from pipeline.config import params
-from pipeline.errors import UserError
+from pipeline.errors import exit_code
 from pipeline.reporting import markdown
 from pipeline.reporting.formatting import format_cost, format_percent, format_share
 from pipeline.storage import atomic_files, reports
@@ -33,17 +33,12 @@ def summary(compared: Table, target_accuracy: float) -> str:
     return markdown.table([*heads, "median cost", "most models in training"], rows, left=(0, 6))
 
 
-def main() -> int:
-    """Print the table and where to look next. Returns the exit code."""
-    try:
-        target = params.load().comparison.target_accuracy
-        compared = atomic_files.read_table(reports.REPORTS / "comparison.csv")
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
+def main() -> None:
+    """Print the table and where to look next. Raises UserError."""
+    target = params.load().comparison.target_accuracy
+    compared = atomic_files.read_table(reports.REPORTS / "comparison.csv")
     print(f"\n{summary(compared, target)}\n\n{WHERE}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -1,13 +1,12 @@
 """One module per DVC stage: its command line, the files that it reads and writes, and calls."""
 
-import argparse
 import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NoReturn
 
-from pipeline.errors import UserError
+from pipeline.errors import exit_code
 
 # Before NumPy is imported: singular values of small matrices gain nothing from threads of BLAS, which compete with ours
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -19,10 +18,7 @@ if sys.argv[0] == "-m":  # Python imports this package to find the stage that it
 def run(work: Callable[[], None]) -> int:
     """Do the work of a stage and return its exit code: 1 with a message on stderr for what the user can correct."""
     try:
-        work()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return exit_code(work)
     except MemoryError as error:
         advice = "choose smaller network.hidden_sizes or fewer seeds"
         print(f"Out of memory ({str(error) or 'no details are known'}); {advice}.", file=sys.stderr)
@@ -30,7 +26,6 @@ def run(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("Interrupted; no partial files were written.", file=sys.stderr, flush=True)
         os._exit(130)  # at once: a thread may be compiling, and no thread writes files
-    return 0
 
 
 def run_and_exit(work: Callable[[], None]) -> NoReturn:
@@ -41,15 +36,3 @@ def run_and_exit(work: Callable[[], None]) -> NoReturn:
     gc.disable()  # nor are others at exit
     gc.freeze()
     sys.exit(code)
-
-
-def initializer_argument(stage: str, description: str | None, arguments: Sequence[str] | None) -> str:
-    """The value of --initializer on the command line of a stage."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m pipeline.stages.{stage}", description=(description or "").partition("\n")[0]
-    )
-    parser.add_argument(
-        "--initializer", required=True, metavar="NAME", help="a name under `initializers` in params.yaml"
-    )
-    name: str = parser.parse_args(arguments).initializer
-    return name

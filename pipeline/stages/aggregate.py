@@ -16,7 +16,7 @@ from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array
 from pipeline.reporting import comparison_report
 from pipeline.stages import progress
-from pipeline.storage import atomic_files, jobs, measurements, reports, samples, trained
+from pipeline.storage import atomic_files, jobs, measurements, reports, resolved, trained
 from pipeline.training import executors
 
 Samples = tuple[Array, Array]
@@ -34,9 +34,7 @@ def aggregate() -> None:
 
 def write_reports(P: schema.Params, advance: progress.Advance) -> None:
     """The work of `aggregate`; `advance` is called twice for each initializer and once for each figure."""
-    sizes = P.data.n_inputs, P.data.n_classes
-    train = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, *sizes)
-    test = samples.read_samples(samples.DATA / "test.csv", P.data.n_test, *sizes)
+    train, test = resolved.training_set(P.data), resolved.test_set(P.data)
     n_layers = len(P.layers_dims) - 1
     measured_at_initialization = {
         name: measurements.read_measurements(name, P.seeds, n_layers, measure.COLUMNS) for name in P.initializers

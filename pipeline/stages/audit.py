@@ -4,7 +4,6 @@ An alarm, or a file that cannot be read or is not at initialization, does not fa
 with it, it is counted in reports/audit.json, and printed.
 """
 
-import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -98,7 +97,7 @@ def write_reports(audits: Mapping[str, Audit], settings: Mapping[str, AuditSetti
     drawn = audit_figure.audit(*audit_figure.panels({name: audits[name] for name in audit_report.in_order(audits)}))
     text = audit_report.report(audits, settings)
     atomic_files.write_csv(reports.REPORTS / "audit.csv", audit_report.layer_table(audits))
-    atomic_files.write_text(reports.REPORTS / "audit.json", json.dumps(audit_report.metrics(audits), indent=2) + "\n")
+    atomic_files.write_json(reports.REPORTS / "audit.json", audit_report.metrics(audits))
     atomic_files.write_bytes(reports.FIGURES / "audit.png", style.png(drawn))
     atomic_files.write_text(reports.REPORTS / "audit.md", text)
 

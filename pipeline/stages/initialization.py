@@ -11,7 +11,7 @@ from pipeline.figures import initialization_figures, style
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.reporting import initialization_report
 from pipeline.stages import progress
-from pipeline.storage import atomic_files, measurements, reports, samples
+from pipeline.storage import atomic_files, measurements, reports, resolved
 from pipeline.theory import predictions, variances
 
 N_FIGURES = 2
@@ -27,7 +27,7 @@ def initialization() -> None:
 
 def write_reports(P: schema.Params, advance: progress.Advance) -> None:
     """The work of `initialization`; `advance` is called once for each initializer and each figure."""
-    X, Y = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
+    X, Y = resolved.training_set(P.data)
     network = NetworkSpec(P.layers_dims, P.network.activations, X)
     n_layers = len(P.layers_dims) - 1
     plan = labels.plan(P.training.learning_rate, P.training.momentum, P.training.iterations, Y)

@@ -10,7 +10,7 @@ from pipeline.config import params, schema
 from pipeline.page import page
 from pipeline.page.content import content
 from pipeline.stages import progress
-from pipeline.storage import atomic_files, reports, samples, trained
+from pipeline.storage import atomic_files, reports, resolved, trained
 
 
 def write_page() -> None:
@@ -23,9 +23,7 @@ def write_page() -> None:
 
 def read_content(P: schema.Params) -> dict[str, Any]:
     """The content of the page, from data/, runs/ and the tables of reports/. Raises FileError."""
-    sizes = P.data.n_inputs, P.data.n_classes
-    train = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, *sizes)
-    test = samples.read_samples(samples.DATA / "test.csv", P.data.n_test, *sizes)
+    train, test = resolved.training_set(P.data), resolved.test_set(P.data)
     final = {name: trained.read_final_weights(name, P.seeds, P.layers_dims) for name in P.initializers}
     runs, curves, initialization = (
         atomic_files.read_table(reports.REPORTS / f"{name}.csv") for name in ("runs", "cost_curves", "initialization")

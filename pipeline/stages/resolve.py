@@ -10,13 +10,15 @@ initializers that are no longer in params.yaml are deleted.
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from pipeline.config import params, recipe_settings
+from pipeline.config import params, recipe_settings, yaml_file
+from pipeline.errors import UserError
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.numerics import sources
 from pipeline.stages import progress
-from pipeline.storage import jobs, resolved, samples
+from pipeline.storage import jobs, resolved
 from pipeline.storage.jobs import TrajectoriesJob
 from pipeline.storage.measurements import DIAGNOSTICS, DIAGNOSTICS_FILES
 from pipeline.storage.trained import RUN_FILES, RUNS, TRAJECTORIES
@@ -24,26 +26,26 @@ from pipeline.tracking import provenance
 
 
 def resolve() -> None:
-    """Write jobs/ and print warnings to stderr. Raises ParamsError if a recipe does not work on the training data."""
-    document = params.read()
+    """Write jobs/ and print warnings to stderr. Raises UserError if a recipe does not work on the training data."""
+    document = yaml_file.read(Path("params.yaml"))
     P = params.check(document)
     for warning in params.warnings(P):
         print(warning, file=sys.stderr)
     if provenance.is_shallow():
         print(provenance.SHALLOW, file=sys.stderr)
     with progress.task(f"Resolving the jobs of {progress.count(len(P.initializers), 'initializer')}."):
-        X, _ = samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)
+        X, _ = resolved.training_set(P.data)
         network = NetworkSpec(P.layers_dims, P.network.activations, X)
         untested = {name: recipe for name, recipe in P.initializers.items() if not recipe.used <= set(RECIPES)}
         problems = {name: recipe_settings.dry_run(recipe, P.seeds[0], network) for name, recipe in untested.items()}
         if any(problems.values()):
             messages = [f"params.yaml: initializers.{name} {problem}." for name, problem in problems.items() if problem]
-            raise params.ParamsError("\n".join(messages))
+            raise UserError("\n".join(messages))
         for name in P.initializers:
-            jobs.write_models_job(resolved.models_job(P, name))
+            jobs.write_job(resolved.models_job(P, name))
         jobs.write_experiment(document)
-        jobs.write_training_job(resolved.training_job(P))
-        jobs.write_trajectories_job(TrajectoriesJob(P.comparison.highlight_seed, tuple(P.initializers)))
+        jobs.write_job(resolved.training_job(P))
+        jobs.write_job(TrajectoriesJob(P.comparison.highlight_seed, tuple(P.initializers)))
         for stage in resolved.JOB_STAGES:
             jobs.write_code_digest(stage, sources.digest(resolved.code_of_stage(stage)))
         delete_dropped(list(P.initializers))

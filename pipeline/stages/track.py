@@ -3,7 +3,6 @@
 It runs last and reads only the files of other stages, so a result restored from DVC's cache is published as well.
 """
 
-import json
 import os
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def track() -> None:
         was_missing = publish.publish(opened, result, advance)
         ui_views.update(opened, P.comparison.reference)
     print(f"Published to MLflow: {name}." if was_missing else f"MLflow already has this result: {name}.")
-    atomic_files.write_text(store.TRACKED, json.dumps({"result": result.run.identity, "models": n}, indent=2) + "\n")
+    atomic_files.write_json(store.TRACKED, {"result": result.run.identity, "models": n})
 
 
 if __name__ == "__main__":

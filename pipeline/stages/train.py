@@ -4,12 +4,13 @@
 data/train.csv, and writes runs/he: the final weights and the cost curve of every seed.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 
 from pipeline.cluster import connection
 from pipeline.numerics import machine_code
-from pipeline.stages import initializer_argument, progress
+from pipeline.stages import progress
 from pipeline.storage import jobs, trained
 from pipeline.training import gradient_descent
 from pipeline.training.memory import require_memory
@@ -50,7 +51,13 @@ def train(name: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line."""
-    train(initializer_argument("train", __doc__, arguments))
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.stages.train", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--initializer", required=True, metavar="NAME", help="a name under `initializers` in params.yaml"
+    )
+    train(parser.parse_args(arguments).initializer)
 
 
 if __name__ == "__main__":

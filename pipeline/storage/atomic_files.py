@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write text in UTF-8 without changing newlines. Raises FileError."""
     write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value of JSON. Raises FileError."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def read_bytes(path: Path) -> bytes:

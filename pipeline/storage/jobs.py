@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,12 @@ from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.sums import Array
 from pipeline.storage import samples
-from pipeline.storage.atomic_files import FileError, _damaged, read_bytes, write_text
+from pipeline.storage.atomic_files import FileError, _damaged, read_bytes, write_json, write_text
 
 T = TypeVar("T")
 
 JOBS = Path("jobs")
 MODELS = JOBS / "initializers"
-TRAINING, TRAJECTORIES = JOBS / "training.json", JOBS / "trajectories.json"
 CODE = JOBS / "code"  # one digest per stage; only DVC reads them, as dependencies
 EXPERIMENT = JOBS / "experiment.json"  # only DVC reads it
 APART = ("audits", "tracking")  # sections of params.yaml on which few stages depend, by their `params` in dvc.yaml
@@ -46,6 +45,11 @@ class ModelsJob:
     n_train: int
     n_classes: int
     code: str | None = None  # SHA-256 of the files in own/, if the recipe uses them
+
+    @property
+    def path(self) -> Path:
+        """The file of the job."""
+        return MODELS / f"{self.initializer}.json"
 
     @property
     def phi(self) -> list[Activation]:
@@ -76,6 +80,7 @@ class ModelsJob:
 class TrainingJob:
     """The settings of training, the same for all models: jobs/training.json."""
 
+    path: ClassVar[Path] = JOBS / "training.json"
     iterations: int
     learning_rate: float
     momentum: float
@@ -103,13 +108,14 @@ class TrainingJob:
 class TrajectoriesJob:
     """The models whose weights are stored during training: jobs/trajectories.json."""
 
+    path: ClassVar[Path] = JOBS / "trajectories.json"
     seed: int
     initializers: tuple[str, ...]
 
 
-def write_models_job(job: ModelsJob) -> None:
-    """Write jobs/initializers/<initializer>.json. Raises FileError."""
-    _write(MODELS / f"{job.initializer}.json", job)
+def write_job(job: ModelsJob | TrainingJob | TrajectoriesJob) -> None:
+    """Write the file of a job. Raises FileError."""
+    write_json(job.path, dataclasses.asdict(job))
 
 
 def read_models_job(initializer: str) -> ModelsJob:
@@ -132,24 +138,14 @@ def read_models_jobs() -> list[ModelsJob]:
     return [read_models_job(name) for name in names]
 
 
-def write_training_job(job: TrainingJob) -> None:
-    """Write jobs/training.json. Raises FileError."""
-    _write(TRAINING, job)
-
-
 def read_training_job() -> TrainingJob:
     """Read jobs/training.json. Raises FileError if it is missing or damaged."""
-    return _read(TRAINING, lambda fields: TrainingJob(**fields))
-
-
-def write_trajectories_job(job: TrajectoriesJob) -> None:
-    """Write jobs/trajectories.json. Raises FileError."""
-    _write(TRAJECTORIES, job)
+    return _read(TrainingJob.path, lambda fields: TrainingJob(**fields))
 
 
 def read_trajectories_job() -> TrajectoriesJob:
     """Read jobs/trajectories.json. Raises FileError if it is missing or damaged."""
-    return _read(TRAJECTORIES, lambda fields: TrajectoriesJob(fields["seed"], tuple(fields["initializers"])))
+    return _read(TrajectoriesJob.path, lambda fields: TrajectoriesJob(fields["seed"], tuple(fields["initializers"])))
 
 
 def write_code_digest(stage: str, digest: str) -> None:
@@ -160,11 +156,7 @@ def write_code_digest(stage: str, digest: str) -> None:
 def write_experiment(document: Mapping[str, Any]) -> None:
     """Write jobs/experiment.json: the sections of a document read from params.yaml, without APART. Raises FileError."""
     sections = {key: value for key, value in document.items() if key not in APART}
-    write_text(EXPERIMENT, json.dumps(sections, indent=2) + "\n")
-
-
-def _write(path: Path, job: ModelsJob | TrainingJob | TrajectoriesJob) -> None:
-    write_text(path, json.dumps(dataclasses.asdict(job), indent=2) + "\n")
+    write_json(EXPERIMENT, sections)
 
 
 def _read(path: Path, make: Callable[[dict[str, Any]], T]) -> T:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage.atomic_files import _damaged, read_bytes, write_text
+from pipeline.storage.atomic_files import _damaged, read_bytes, write_json, write_text
 
 REPORTS = Path("reports")
 METRICS = REPORTS / "metrics"  # of each initializer; one file each, which `dvc metrics show` prints as a row
@@ -21,7 +21,7 @@ def write_table(name: str, table: Any) -> None:
 def write_metrics(metrics: Mapping[str, Mapping[str, float | None]]) -> None:
     """Write reports/metrics/<initializer>.json from {initializer: {metric: value}}, and delete those of others."""
     for name, values in metrics.items():
-        write_text(METRICS / f"{name}.json", json.dumps(values, indent=2) + "\n")
+        write_json(METRICS / f"{name}.json", values)
     for path in METRICS.glob("*.json"):
         if path.stem not in metrics:
             path.unlink()

@@ -1,17 +1,29 @@
-"""Jobs from the checked parameters: the part of params.yaml that each later stage needs, and digests of code."""
+"""What follows from the checked parameters: the jobs of later stages, with digests of code, and the data sets."""
 
 import hashlib
 from pathlib import Path
 
-from pipeline.config.schema import Params
+from pipeline.config.schema import Data, Params
 from pipeline.initializers import recipes
 from pipeline.initializers.layerwise import RECIPES
 from pipeline.initializers.networkwise import NETWORK_RECIPES
 from pipeline.numerics import sources
+from pipeline.numerics.sums import Array
+from pipeline.storage import samples
 from pipeline.storage.jobs import ModelsJob, TrainingJob
 
 JOB_STAGES = ("train", "trajectories", "diagnose")  # they read jobs/ and not params.yaml
 PRINTING = ("stages/progress.py",)  # modules on which no result depends
+
+
+def training_set(data: Data) -> tuple[Array, Array]:
+    """X (n_0, n_train) and Y (1, n_train) from data/train.csv. Raises FileError unless it has these sizes."""
+    return samples.read_samples(samples.DATA / "train.csv", data.n_train, data.n_inputs, data.n_classes)
+
+
+def test_set(data: Data) -> tuple[Array, Array]:
+    """X (n_0, n_test) and Y (1, n_test) from data/test.csv. Raises FileError unless it has these sizes."""
+    return samples.read_samples(samples.DATA / "test.csv", data.n_test, data.n_inputs, data.n_classes)
 
 
 def models_job(P: Params, name: str) -> ModelsJob:

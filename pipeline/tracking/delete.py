@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, exit_code
 from pipeline.tracking import store
 from pipeline.tracking.publish import IDENTITY, delete, names_of, release
-from pipeline.tracking.store import Store, TrackingError
+from pipeline.tracking.store import Store
 
 
 def listing(opened: Store) -> str:
@@ -29,11 +29,11 @@ def listing(opened: Store) -> str:
 def delete_result(opened: Store, name: str) -> int:
     """Delete a result by a name or by the first eight characters of its identity, with what it alone contains.
 
-    Returns the number of initializers and models that were deleted or lost the name. Raises TrackingError.
+    Returns the number of initializers and models that were deleted or lost the name. Raises UserError.
     """
     found = [run for run in opened.search("results") if name in [*names_of(run), run.data.tags[IDENTITY][:8]]]
     if len(found) != 1:
-        raise TrackingError(
+        raise UserError(
             f"{len(found)} results in MLflow's store {opened.uri} have the name {name}; there are:\n{listing(opened)}"
         )
     n_released = release(opened, names_of(found[0]))
@@ -46,7 +46,7 @@ def collect(uri: str) -> None:
     command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", uri, "--tracking-uri", uri]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise TrackingError(f"`mlflow gc` failed: {done.stderr.strip().splitlines()[-1:]}")
+        raise UserError(f"`mlflow gc` failed: {done.stderr.strip().splitlines()[-1:]}")
     with contextlib.closing(sqlite3.connect(store.database(uri))) as connection:
         connection.execute("VACUUM")
 
@@ -56,25 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.tracking.delete", description=__doc__)
     parser.add_argument("name", nargs="?", default="", help="a name of the result, or the id that the list shows")
     name = parser.parse_args(arguments).name
+    return exit_code(lambda: _list_or_delete(name))
+
+
+def _list_or_delete(name: str) -> None:
     root = Path(os.environ.get("DVC_ROOT") or ".").resolve()
-    try:
+    with store.reading(root) as opened:  # reports a missing store instead of creating one
         if not name:
-            with store.reading(root) as opened:
-                print(listing(opened))
-            return 0
-        with store.reading(root):  # reports a missing store instead of creating one
-            pass
-        with store.writing(root) as opened:
-            n = delete_result(opened, name)
-            if opened.is_local:
-                collect(opened.uri)
-                print(f"Deleted {name}: {n} initializers and models belonged to it.")
-            else:
-                print(f"Deleted {name}: `mlflow gc` on the server removes the artifacts.")
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+            print(listing(opened))
+            return
+    with store.writing(root) as opened:
+        n = delete_result(opened, name)
+        if opened.is_local:
+            collect(opened.uri)
+            print(f"Deleted {name}: {n} initializers and models belonged to it.")
+        else:
+            print(f"Deleted {name}: `mlflow gc` on the server removes the artifacts.")
 
 
 if __name__ == "__main__":

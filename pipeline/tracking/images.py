@@ -18,7 +18,7 @@ from pipeline.figures.plane import extent, square
 from pipeline.networks import reference
 from pipeline.networks.parameters import Parameters, take
 from pipeline.numerics.sums import Array
-from pipeline.storage import jobs, samples, trained
+from pipeline.storage import jobs, resolved, trained
 
 GRID = 121  # grid points along a side, at which the network is evaluated
 SIDE = 3 * GRID  # pixels
@@ -66,7 +66,7 @@ def boundary(probability: Array, over: Image.Image) -> Image.Image:
 def costs(P: schema.Params, name: str, band: pd.DataFrame) -> Image.Image:
     """The figure of the median cost of an initializer, with the middle half of the seeds as a band."""
     columns = trained.read_costs(name, P.seeds, jobs.read_training_job().record_at)
-    published = published_results.published(P, training_samples(P)[0]).costs
+    published = published_results.published(P, resolved.training_set(P.data)[0]).costs
     curves, shown = comparison.curves_table({name: columns}), P.comparison.highlight_seed
     return Image.open(io.BytesIO(style.png(training_figures.cost_curves(band, curves, published, shown))))
 
@@ -78,7 +78,7 @@ def boundaries(P: schema.Params, name: str, seed: int, model: Parameters) -> Ite
     """
     if P.data.n_inputs != 2:
         return
-    X, Y = training_samples(P)
+    X, Y = resolved.training_set(P.data)
     over, points = markers(X, Y), square(extent(X), GRID)
     training = jobs.read_training_job()
     kept = {}
@@ -88,8 +88,3 @@ def boundaries(P: schema.Params, name: str, seed: int, model: Parameters) -> Ite
         kept = {step: take(pair, [0]) for step, pair in snapshots if str(step).strip("0") in ("", "1")}
     for step, each in (kept | {training.iterations: model}).items():
         yield "boundary", step, boundary(reference.predict(each, points, P.network.activations).ravel(), over)
-
-
-def training_samples(P: schema.Params) -> tuple[Array, Array]:
-    """The training samples, X (n_0, m) and Y (1, m)."""
-    return samples.read_samples(samples.DATA / "train.csv", P.data.n_train, P.data.n_inputs, P.data.n_classes)

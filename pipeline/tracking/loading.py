@@ -5,13 +5,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import UserError
 from pipeline.networks.parameters import take
 from pipeline.storage import atomic_files, trained
 from pipeline.tracking import provenance, store
 from pipeline.tracking.content import Network, write_model
 from pipeline.tracking.mlflow_api import pyfunc
 from pipeline.tracking.publish import IDENTITY, contained, names_of
-from pipeline.tracking.store import TRACKED, Store, TrackingError
+from pipeline.tracking.store import TRACKED, Store
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -20,7 +21,7 @@ def load_model(initializer: str, seed: int, result: str = "", root: Path = REPOS
     """The trained model of an initializer and a seed, as a model of `mlflow.pyfunc`.
 
     It belongs to the result of that name, such as a DVC experiment; by default, to the result of the last `dvc repro`
-    or `dvc checkout` in `root`. Creates no store. Raises FileError or TrackingError if the model does not exist.
+    or `dvc checkout` in `root`. Creates no store. Raises UserError if the model does not exist.
     """
     identity = "" if result else tracked(root)
     with store.reading(root) as opened, tempfile.TemporaryDirectory() as folder:
@@ -29,7 +30,7 @@ def load_model(initializer: str, seed: int, result: str = "", root: Path = REPOS
         models = contained(opened, "models", [name], f'{of_initializer} and params.seed = "{int(seed)}"')
         stacks = contained(opened, "initializers", [name], of_initializer)
         if not models or not stacks:
-            raise TrackingError(
+            raise UserError(
                 f"MLflow's store {opened.uri} has no model of the initializer {initializer} and seed {seed} in the "
                 f"result {name}."
             )
@@ -54,18 +55,18 @@ def from_stack(path: Path, seed: int, run: Any) -> Any:
 
 
 def tracked(root: Path) -> str:
-    """The identity of the result that the repository `root` holds. Raises FileError or TrackingError."""
+    """The identity of the result that the repository `root` holds. Raises UserError."""
     try:
         return str(json.loads(atomic_files.read_bytes(root / TRACKED))["result"])
     except (ValueError, KeyError, TypeError) as error:
-        raise TrackingError(f"{root / TRACKED} is damaged; delete it and run `dvc repro`.") from error
+        raise UserError(f"{root / TRACKED} is damaged; delete it and run `dvc repro`.") from error
 
 
 def name_of(opened: Store, identity: str) -> str:
-    """The name of the result with this identity. Raises TrackingError if the store does not contain it."""
+    """The name of the result with this identity. Raises UserError if the store does not contain it."""
     found = opened.search("results", f"tags.{IDENTITY} = '{identity}' and attributes.status = 'FINISHED'")
     if not found:
-        raise TrackingError(
+        raise UserError(
             f"MLflow's store {opened.uri} does not hold the result {identity[:8]} of {TRACKED}; "
             "`dvc repro --single-item --force track` publishes it."
         )

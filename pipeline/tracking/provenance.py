@@ -70,7 +70,7 @@ def committed_params() -> dict[str, str]:
     """The leaves of params.yaml in the current commit; empty if there is none."""
     text = git("show", "HEAD:./params.yaml")
     try:
-        return flat(parse(text.encode())) if text else {}
+        return leaves(text.encode()) if text else {}
     except YAMLError:
         return {}
 
@@ -80,10 +80,15 @@ def parse(content: bytes) -> Any:
     return YAML(typ="safe").load(content)
 
 
-def flat(document: Any, prefix: str = "") -> dict[str, str]:
-    """{"network": {"hidden_sizes": [10, 5]}} as {"network.hidden_sizes": "[10, 5]"}."""
+def leaves(content: bytes) -> dict[str, str]:
+    """The values in a file of YAML as text, under the names that `dvc params diff` prints."""
+    return {key: str(value) for key, value in flat(parse(content)).items()}
+
+
+def flat(document: Any, prefix: str = "") -> dict[str, Any]:
+    """{"network": {"hidden_sizes": [10, 5]}} as {"network.hidden_sizes": [10, 5]}."""
     if not isinstance(document, dict):
-        return {prefix: str(document)}
+        return {prefix: document}
     return {
         key: value
         for name, part in document.items()

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from pipeline.errors import UserError
 from pipeline.tracking.content import Run, add_details, log
 from pipeline.tracking.mlflow_api import MlflowException
-from pipeline.tracking.store import LEVELS, FinishedRun, Store, TrackingError, insert_runs, retry, set_tags
+from pipeline.tracking.store import LEVELS, FinishedRun, Store, insert_runs, retry, set_tags
 
 IDENTITY = "identity"  # tag of a run: the digest of its content
 RESULTS = "results"  # tag of a run: the names of the results that contain it, as |one|other|
@@ -50,7 +51,7 @@ def publish(store: Store, result: Result, advance: Callable[[int], object] = lam
     for number in range(PASSES):
         if not _publish(store, result, advance, number == 0):
             return number > 0
-    raise TrackingError(f"MLflow's store {store.uri} changes faster than the result can be published.")
+    raise UserError(f"MLflow's store {store.uri} changes faster than the result can be published.")
 
 
 def publish_runs(store: Store, level: str, runs: Sequence[Run]) -> int:

@@ -61,7 +61,7 @@ def digest_of(*parts: Any) -> str:
 
 def leaves(path: str) -> dict[str, str]:
     """The values of a file in YAML under the names that `dvc params diff` prints, as in `network.hidden_sizes`."""
-    return provenance.flat(provenance.parse(atomic_files.read_bytes(Path(path))))
+    return provenance.leaves(atomic_files.read_bytes(Path(path)))
 
 
 def of_results(values: Mapping[str, str]) -> dict[str, str]:
@@ -105,7 +105,9 @@ def result_run(inputs: Inputs) -> Run:
     tables = sorted(p for p in reports.REPORTS.glob("*.*") if p.is_file() and p.stem not in MEASURED_APART)
     files = [*tables, *(reports.METRICS / f"{name}.json" for name in P.initializers)]
     files += sorted(reports.FIGURES.glob("*.png"))
-    metrics = [(key, value, 0) for key, value in summary(P.initializers).items()]
+    metrics = [
+        (f"{name}/{key}", value, 0) for name, found in numbers(P.initializers).items() for key, value in found.items()
+    ]
     audited = reports.read_audit()
     metrics += [(f"audit/{key}", float(value), 0) for key, value in audited.items()]
     report = first_sections(atomic_files.read_bytes(reports.REPORTS / "comparison.md").decode())
@@ -130,13 +132,11 @@ def first_sections(report: str) -> str:
     return first
 
 
-def summary(names: Iterable[str]) -> dict[str, float]:
-    """The numbers of reports/metrics/ as {"he/share_at_target": 0.31}."""
+def numbers(names: Iterable[str]) -> dict[str, dict[str, float]]:
+    """The numbers of reports/metrics/ that are defined: {"he": {"share_at_target": 0.31}}."""
     return {
-        f"{name}/{key}": float(value)
+        name: {key: float(value) for key, value in values.items() if value is not None}
         for name, values in reports.read_metrics(names).items()
-        for key, value in values.items()
-        if isinstance(value, int | float)
     }
 
 
@@ -154,7 +154,7 @@ def initializer_runs(inputs: Inputs) -> Iterator[Run]:
     P, seeds = inputs.P, {k: v for k, v in inputs.leaves.items() if k == "seeds" or k.startswith(("seeds.", *SHOWN))}
     bands = atomic_files.read_table(reports.REPORTS / "cost_curves.csv")
     compared = atomic_files.read_table(reports.REPORTS / "comparison.csv").set_index("initializer")
-    numbers = summary(P.initializers)
+    of_initializer = numbers(P.initializers)
     for name in P.initializers:
         band = bands[bands["initializer"] == name]
         metrics: list[MetricPoint] = [
@@ -162,7 +162,7 @@ def initializer_runs(inputs: Inputs) -> Iterator[Run]:
             for key in QUARTILES
             for step, value in zip(band["iteration"].tolist(), band[key].tolist(), strict=True)
         ]
-        metrics += [(k.partition("/")[2], v, 0) for k, v in numbers.items() if k.partition("/")[0] == name]
+        metrics += [(key, value, 0) for key, value in of_initializer[name].items()]
         params = cut(own_params(inputs, name) | seeds)
         row: Any = compared.loc[name]
         tags = {each: str(row[each]) for each in COUNTED}

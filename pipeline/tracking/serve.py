@@ -7,31 +7,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, exit_code
 from pipeline.tracking import store, ui_views
 
 HOST = "127.0.0.1"
 
 
-class ServeError(UserError):
-    """The page cannot be served; the message has one line."""
-
-
 def check(port: int, uri: str) -> None:
-    """Raise ServeError if the store is a server or does not exist, or the port cannot be used."""
+    """Raise UserError if the store is a server or does not exist, or the port cannot be used."""
     if not 1 <= port <= 65535:
-        raise ServeError(f"--port is {port}; it must be a whole number from 1 to 65535.")
+        raise UserError(f"--port is {port}; it must be a whole number from 1 to 65535.")
     if not uri.startswith(store.SQLITE):
-        raise ServeError("MLFLOW_TRACKING_URI names a server; open its address in a browser.")
+        raise UserError("MLFLOW_TRACKING_URI names a server; open its address in a browser.")
     if not (path := store.database(uri)).is_file():
-        raise ServeError(f"{path.name} does not exist; run `dvc repro --single-item --force track` to create it.")
+        raise UserError(f"{path.name} does not exist; run `dvc repro --single-item --force track` to create it.")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as MLflow's server does
         try:
             listener.bind((HOST, port))
         except OSError as error:
             other = f"choose another, as in `make ui PORT={port + 1 if port < 65535 else 5001}`"
-            raise ServeError(f"port {port} of {HOST} cannot be used ({error.strerror}); {other}.") from error
+            raise UserError(f"port {port} of {HOST} cannot be used ({error.strerror}); {other}.") from error
 
 
 def start_page() -> str:
@@ -45,22 +41,22 @@ def start_page() -> str:
         return ui_views.page(opened.ids[level], key, True) if n_results else ""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the address and replace this process by the server of MLflow. Returns 1 if it cannot be started."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.tracking.serve", description=__doc__)
-    parser.add_argument("--port", type=int, default=5000)
-    port = parser.parse_args(arguments).port
+def serve(port: int) -> None:
+    """Print the address and replace this process by the server of MLflow. Raises UserError if it cannot be started."""
     uri = store.store_uri(Path.cwd())
-    try:
-        check(port, uri)
-        page = start_page()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"Ready in a few seconds: http://{HOST}:{port}/{page}", flush=True)
+    check(port, uri)
+    print(f"Ready in a few seconds: http://{HOST}:{port}/{start_page()}", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = ["server", "--workers", "1", "--host", HOST, "--port", str(port)]
     os.execvp("mlflow", ["mlflow", *command, "--backend-store-uri", uri])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line. Returns 1 if the server cannot be started."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.tracking.serve", description=__doc__)
+    parser.add_argument("--port", type=int, default=5000)
+    port = parser.parse_args(arguments).port
+    return exit_code(lambda: serve(port))
 
 
 if __name__ == "__main__":

@@ -45,10 +45,6 @@ TABLES = {  # the tables of MLflow that describe a run, and their columns
 TRIES = 5  # attempts to write a row that another process may write at the same time
 
 
-class TrackingError(UserError):
-    """MLflow's store cannot be used; the message has one line."""
-
-
 class Store(NamedTuple):
     """An open MLflow store; `ids` holds the id of the experiment of each level."""
 
@@ -93,7 +89,7 @@ def database(uri: str) -> Path:
 def writing(root: Path, levels: Sequence[str] = LEVELS) -> Iterator[Store]:
     """The store, created if necessary, for writing to the experiments of `levels`.
 
-    Waits for other processes that write to a local store. Raises TrackingError.
+    Waits for other processes that write to a local store. Raises UserError.
     """
     uri = store_uri(root)
     after = (
@@ -117,10 +113,10 @@ def writing(root: Path, levels: Sequence[str] = LEVELS) -> Iterator[Store]:
 
 @contextlib.contextmanager
 def reading(root: Path) -> Iterator[Store]:
-    """The store for reading; creates nothing. Raises TrackingError."""
+    """The store for reading; creates nothing. Raises UserError."""
     uri = store_uri(root)
     if uri.startswith(SQLITE) and not database(uri).is_file():
-        raise TrackingError(
+        raise UserError(
             f"MLflow's store {uri} does not exist; `dvc repro --single-item --force track` publishes to it."
         )
     with _errors(uri, "check MLFLOW_TRACKING_URI"):
@@ -131,12 +127,12 @@ def reading(root: Path) -> Iterator[Store]:
 
 @contextlib.contextmanager
 def _errors(uri: str, remedy: str) -> Iterator[None]:
-    """Raise errors of the store as a TrackingError."""
+    """Raise errors of the store as a UserError."""
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         sentence = f"MLflow's store {uri} cannot be used ({_reason(error)}); {remedy}."
-        raise TrackingError(re.sub(r"//[^/@ ]*@", "//", sentence)) from error  # without user names and passwords
+        raise UserError(re.sub(r"//[^/@ ]*@", "//", sentence)) from error  # without user names and passwords
 
 
 def _reason(error: Exception) -> str:

@@ -20,8 +20,8 @@ from pipeline.analysis.estimators import mean
 from pipeline.config.replications import Positives
 from pipeline.config.schema import Count, Positive
 from pipeline.config.validation import Section
-from pipeline.diagnostics.geometry import column_squares, curve_length
-from pipeline.diagnostics.signals import elementwise, forward
+from pipeline.diagnostics.geometry import curve_length
+from pipeline.diagnostics.signals import column_squares, elementwise, forward
 from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.numerics.elementary import circle, exp, log

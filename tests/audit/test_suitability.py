@@ -223,9 +223,6 @@ def test_weights_beyond_theory_are_measured() -> None:
     [
         (np.ones((5, 3)), "data: X is an array of float64 of shape (5, 3); it must be numbers of shape (samples, 4)"),
         (np.ones(4), "shape (samples, 4)"),
-        (np.ones((0, 4)), "shape (samples, 4)"),
-        (np.full((2, 4), "a"), "shape (samples, 4)"),
-        (np.full((2, 4), np.nan), "data: X holds NaN or infinity"),
         ((np.ones((2, 4)), np.array([0, 3])), "data: Y must be 2 class numbers from 0 to 2"),
         ((np.ones((2, 4)), np.array([0.5, 1.0])), "class numbers from 0 to 2"),
         ((np.ones((2, 4)), np.zeros(3)), "data: Y must be 2 class numbers"),

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.config import params
 from pipeline.config.audits import AuditSettings
+from pipeline.errors import UserError
 from pipeline.networks.activations import ACTIVATIONS
 
 COMMITTED = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
@@ -74,14 +75,12 @@ def test_a_valid_section(tmp_path: Path) -> None:
     ],
 )
 def test_an_invalid_section_gives_one_message(section: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(params.ParamsError) as raised:
+    with pytest.raises(UserError) as raised:
         load(section, tmp_path)
     assert str(raised.value) == f"{(tmp_path / 'params.yaml').as_posix()}: {message}"
 
 
 def test_without_the_section_params_yaml_is_invalid(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(re.sub(r"(?ms)^audits:.*?(?=^\w|\Z)", "", COMMITTED), encoding="utf-8")
-    with pytest.raises(
-        params.ParamsError, match=r"^\S+/params\.yaml: audits is missing; it must be a mapping from the names"
-    ):
+    with pytest.raises(UserError, match=r"^\S+/params\.yaml: audits is missing; it must be a mapping from the names"):
         params.load(tmp_path / "params.yaml")

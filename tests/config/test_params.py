@@ -19,8 +19,8 @@ from ruamel.yaml import YAML
 
 from pipeline.config import params, schema, yaml_file
 from pipeline.config.messages import OLD_KEYS
-from pipeline.config.params import ParamsError
 from pipeline.config.schema import MAX_SEEDS
+from pipeline.errors import UserError
 from pipeline.initializers.layerwise import RECIPES
 
 COMMITTED = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def changed(old: str, new: str) -> str:
 
 def messages(text: str, folder: Path) -> list[str]:
     """The messages for an invalid file, without the path with which each begins."""
-    with pytest.raises(ParamsError) as raised:
+    with pytest.raises(UserError) as raised:
         load(text, folder)
     start = f"{(folder / 'params.yaml').as_posix()}: "
     lines = str(raised.value).split("\n")
@@ -452,7 +452,7 @@ def test_a_learning_rate_that_dvc_sets_is_read_back(tmp_path: Path, rate: str) -
     ],
 )
 def test_what_is_no_mapping(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(ParamsError) as raised:
+    with pytest.raises(UserError) as raised:
         load(text, tmp_path)
     assert str(raised.value) == f"{tmp_path.as_posix()}/{message}"
 
@@ -476,15 +476,15 @@ def test_other_documents(tmp_path: Path, text: str, sentence: str) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(
-        ParamsError, match=r"^\S+params\.yaml does not exist; run the command in the folder that contains it\.$"
+        UserError, match=r"^\S+params\.yaml does not exist; run the command in the folder that contains it\.$"
     ):
         params.load(tmp_path / "params.yaml")
-    with pytest.raises(ParamsError, match=r" cannot be read: .+\.$"):
+    with pytest.raises(UserError, match=r" cannot be read: .+\.$"):
         params.load(tmp_path)
-    with pytest.raises(ParamsError, match=r" is not a valid file name\.$"):
+    with pytest.raises(UserError, match=r" is not a valid file name\.$"):
         params.load("params\0.yaml")
     (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(ParamsError, match=r"^\S+/params\.yaml is not UTF-8 text\.$"):
+    with pytest.raises(UserError, match=r"^\S+/params\.yaml is not UTF-8 text\.$"):
         params.load(tmp_path / "params.yaml")
 
 
@@ -517,7 +517,7 @@ def refusal(read: Callable[[], schema.Params], file: str = "params.yaml") -> str
     """The messages for a document, each on its line, without the name of the file; None if it is valid."""
     try:
         read()
-    except ParamsError as error:
+    except UserError as error:
         lines = str(error).split("\n")
     else:
         return None

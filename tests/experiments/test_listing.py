@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from ruamel.yaml import YAML
 
 from pipeline.experiments import listing
+from pipeline.tracking import provenance
 from pipeline.tracking.publish import names_of
 from pipeline.tracking.store import LEVELS
 from tests.conftest import QUEUED, ROOT, Laboratory
@@ -187,7 +187,7 @@ CHANGES: list[tuple[Callable[[Laboratory], None], str]] = [
 def mismatches(*revisions: str) -> list[str]:
     """What does not belong together in the workspace or in a commit of the current folder."""
     trees = [listing._tree(rev) for rev in revisions]
-    return [listing.mismatch(listing._flat(YAML(typ="safe").load(tree.read("params.yaml"))), tree) for tree in trees]
+    return [listing.mismatch(provenance.flat(provenance.parse(tree.read("params.yaml"))), tree) for tree in trees]
 
 
 def test_what_was_not_made_from_what_lies_beside_it(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from pipeline.errors import UserError
 from pipeline.experiments import sweep
-from pipeline.experiments.listing import Experiment, ExperimentsError, experiments_table
+from pipeline.experiments.listing import Experiment, experiments_table
 from pipeline.figures import style, sweep_figure
 
 RATE = "training.learning_rate"
@@ -109,11 +110,11 @@ def test_only_what_differs_in_the_parameter_alone_is_compared() -> None:
         "old": "not reproduced, why",
         "words": "training.learning_rate is not a number",
     }
-    with pytest.raises(ExperimentsError, match=r"no two finished experiments differ in network\.hidden_sizes alone"):
+    with pytest.raises(UserError, match=r"no two finished experiments differ in network\.hidden_sizes alone"):
         sweep.comparable(found[1:3], "network.hidden_sizes")
-    with pytest.raises(ExperimentsError, match=r"training\.learn_rate \(did you mean training\.learning_rate\?\)"):
+    with pytest.raises(UserError, match=r"training\.learn_rate \(did you mean training\.learning_rate\?\)"):
         sweep.comparable(found, "training.learn_rate")
-    with pytest.raises(ExperimentsError, match=r"no two .*\nold: not reproduced, why$"):
+    with pytest.raises(UserError, match=r"no two .*\nold: not reproduced, why$"):
         sweep.comparable([found[1], found[5]], RATE)
 
 
@@ -159,7 +160,7 @@ def test_seeds_in_common() -> None:
     assert (small.best, small.next_best, small.lower_in) == (0.2, 0.1, 2)
     sweep_figure.study(rows, sweep.best(rows, kept), RATE, 0.1, 0.99, 0.95)
     with pytest.raises(
-        ExperimentsError, match=r"^there is nothing to compare; not compared, in one experiment only: he, zeros\.$"
+        UserError, match=r"^there is nothing to compare; not compared, in one experiment only: he, zeros\.$"
     ):
         sweep.over_common_seeds({0.1: runs(he=[0.5]), 0.2: runs(zeros=[0.5])})
 

@@ -202,7 +202,7 @@ def test_the_same_content_gives_the_same_bytes() -> None:
 def test_the_size_is_bounded(changes: dict[str, Any]) -> None:
     P = changed(**changes)
     found = content(P, costs=(0.12345678901234567,))
-    assert len(page.html(found).encode()) <= page.MAX_BYTES
+    assert len(page.html(found).encode()) <= 400_000
     if len(P.seeds) == 3000:
         assert len(found["seeds"]) == 700
         assert found["seeds"][-1] == 2999

@@ -27,7 +27,7 @@ def test_every_model_is_measured_and_written_with_its_initializer(
     samples.write_samples(samples.DATA / "train.csv", X, Y)
     recipes = {"he": Recipe("he_normal"), "big": Recipe("normal", {"std": 5.0}), "zeros": Recipe("zeros")}
     for name, recipe in recipes.items():
-        jobs.write_models_job(ModelsJob(name, recipe, LAYERS, ("relu", "relu"), SEEDS, 13, 2))
+        jobs.write_job(ModelsJob(name, recipe, LAYERS, ("relu", "relu"), SEEDS, 13, 2))
     diagnose.diagnose()
     for name in recipes:
         layers, models = measurements.read_measurements(name, SEEDS, 3, measure.COLUMNS)

@@ -37,12 +37,12 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("job", MODELS, ids=lambda job: job.initializer)
 def test_a_job_of_models_reads_back_equal(job: ModelsJob) -> None:
-    jobs.write_models_job(job)
+    jobs.write_job(job)
     back = jobs.read_models_job(job.initializer)
     assert back == job
     assert repr(back) == repr(job)  # an int is no float, a tuple no list
     first = Path(f"jobs/initializers/{job.initializer}.json").read_bytes()
-    jobs.write_models_job(back)
+    jobs.write_job(back)
     assert Path(f"jobs/initializers/{job.initializer}.json").read_bytes() == first
 
 
@@ -50,19 +50,19 @@ def test_all_jobs_of_models_are_read_in_the_order_of_their_names() -> None:
     with pytest.raises(FileError, match=r"^jobs/initializers has no jobs; run `dvc repro` to create them\.$"):
         jobs.read_models_jobs()
     for job in MODELS:
-        jobs.write_models_job(job)
+        jobs.write_job(job)
     assert jobs.read_models_jobs() == sorted(MODELS, key=lambda job: job.initializer)
 
 
 @pytest.mark.parametrize("job", TRAINING)
 def test_a_job_of_training_reads_back_equal(job: TrainingJob) -> None:
-    jobs.write_training_job(job)
+    jobs.write_job(job)
     assert repr(jobs.read_training_job()) == repr(job)
 
 
 def test_a_job_of_trajectories_reads_back_equal() -> None:
     job = TrajectoriesJob(3, ("zeros", "inf", "he"))
-    jobs.write_trajectories_job(job)
+    jobs.write_job(job)
     assert repr(jobs.read_trajectories_job()) == repr(job)
 
 
@@ -133,9 +133,9 @@ FILES: dict[str, Callable[[], object]] = {
 
 @pytest.fixture
 def written() -> None:
-    jobs.write_models_job(MODELS[0])
-    jobs.write_training_job(TRAINING[0])
-    jobs.write_trajectories_job(TrajectoriesJob(3, ("he",)))
+    jobs.write_job(MODELS[0])
+    jobs.write_job(TRAINING[0])
+    jobs.write_job(TrajectoriesJob(3, ("he",)))
 
 
 def assert_damaged(name: str) -> None:

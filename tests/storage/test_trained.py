@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.storage import atomic_files, samples, trained
+from pipeline.config import schema
+from pipeline.storage import atomic_files, resolved, samples, trained
 from pipeline.storage.atomic_files import FileError
 
 
@@ -29,6 +30,20 @@ def test_samples_read_back(tmp_path: Path) -> None:
     back_X, back_Y = samples.read_samples(tmp_path / "a.csv", 5, 2, 2)
     assert (back_X.tobytes(), back_Y.tobytes()) == (X.tobytes(), Y.tobytes())
     assert (tmp_path / "a.csv").read_text().startswith("x1,x2,y\n")
+
+
+def test_the_training_and_the_test_set_are_read_from_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 3 and of 2 samples, which have different inputs and classes."""
+    monkeypatch.chdir(tmp_path)
+    data = schema.Data(name="circles", n_train=3, n_test=2, noise=0.0, train_seed=1, test_seed=2)
+    train = np.arange(6.0).reshape(2, 3), np.array([[0.0, 1.0, 1.0]])
+    test = np.arange(10.0, 14.0).reshape(2, 2), np.array([[1.0, 0.0]])
+    samples.write_samples(samples.DATA / "train.csv", *train)
+    samples.write_samples(samples.DATA / "test.csv", *test)
+    for read, written in ((resolved.training_set(data), train), (resolved.test_set(data), test)):
+        assert [values.tolist() for values in read] == [values.tolist() for values in written]
 
 
 def test_weights_read_back_and_have_the_same_bytes_each_time(tmp_path: Path) -> None:

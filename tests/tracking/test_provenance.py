@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import UserError
 from pipeline.experiments import listing
 from pipeline.tracking import provenance
 
@@ -111,7 +112,7 @@ def test_a_repository_of_another_user_is_reported_with_the_remedy(
     problem = provenance.git_problem()
     command = f"git config --global --add safe.directory '{folder}'"
     assert problem == f"the repository belongs to another user; run `{command}`."
-    with pytest.raises(listing.ExperimentsError, match=r"^the experiments cannot be read: the repository belongs"):
+    with pytest.raises(UserError, match=r"^the experiments cannot be read: the repository belongs"):
         listing.read_models(listing.Experiment("one", "HEAD", "success", {}, {}))
     subprocess.run(["sh", "-c", command], check=True)
     assert provenance.git_problem() == ""

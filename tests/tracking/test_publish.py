@@ -18,11 +18,12 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, ViewType
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from pipeline.errors import UserError
 from pipeline.storage import trained
 from pipeline.tracking import publish, store
 from pipeline.tracking.content import Details, Network, Run
 from pipeline.tracking.publish import FULL, Result
-from pipeline.tracking.store import LEVELS, TrackingError
+from pipeline.tracking.store import LEVELS
 from tests.marks import slow
 from tests.stores import artifacts, logged_models, runs
 
@@ -648,7 +649,7 @@ def test_a_store_that_does_not_respond_is_reported_in_one_line(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(folder=tmp_path.as_posix()))
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
-    with pytest.raises(TrackingError) as raised:
+    with pytest.raises(UserError) as raised:
         put(tmp_path, result())
     message = str(raised.value)
     assert message.startswith("MLflow's store ")

@@ -187,9 +187,13 @@ def test_a_result_is_named_by_what_differs_from_the_committed_parameters(monkeyp
 
 
 def test_leaves_are_those_of_dvc_params_diff() -> None:
-    document = {"network": {"hidden_sizes": [10, 5]}, "initializers": {"he": {"layers": {3: {"gain": 2.0}}}}, "s": None}
+    document = {
+        "network": {"hidden_sizes": [10, 5]},
+        "initializers": {"he": {"layers": {"3": {"gain": 2.0}}}},
+        "s": None,
+    }
     expected = {"network.hidden_sizes": "[10, 5]", "initializers.he.layers.3.gain": "2.0", "s": "None"}
-    assert provenance.flat(document) == expected
+    assert provenance.leaves(json.dumps(document).encode()) == expected
 
 
 # ---------------------------------------------------------------------------------------------------------------------

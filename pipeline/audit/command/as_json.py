@@ -8,6 +8,7 @@ the fields of `grading.results.Grade`, and `ok`. Fields may be added under the s
 removed or changes its meaning makes a new version.
 """
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -26,38 +27,32 @@ def document(audits: Sequence[Audit], errors: Mapping[str, str], **more: Any) ->
         "errors": [{"source": source, "message": message} for source, message in errors.items()],
         **more,
     }
-    return json.dumps(finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_dict(audit: Audit) -> dict[str, Any]:
-    """An audit as dictionaries, lists, text and numbers."""
-    suitability = audit.suitability
-    return vars(audit) | {
-        "ok": audit.ok,
-        "layers": [_layer(each) for each in audit.layers],
-        "findings": [finding._asdict() for finding in audit.findings],
-        "suitability": None if suitability is None else vars(suitability),
-    }
+    """The fields of an audit, and `ok`."""
+    return vars(audit) | {"ok": audit.ok, "layers": [_layer(each) for each in audit.layers]}
 
 
 def _layer(audited: LayerAudit) -> dict[str, Any]:
-    fields = vars(audited) | {
-        "candidates": [candidate._asdict() for candidate in audited.candidates],
-        "findings": [finding._asdict() for finding in audited.findings],
-        "power": audited.power._asdict(),
-    }
+    fields = dict(vars(audited))
     layer = fields.pop("layer")
     own = ("name", "kind", "fan_in", "fan_out", "units", "layout", "activation", "tied_to")
     described = {key: getattr(layer, key) for key in own}
     return described | {"shape": layer.weight.shape, "dtype": layer.weight.dtype} | fields
 
 
-def finite(value: Any) -> Any:
-    """The value with null for NaN and infinity, and Python's numbers for NumPy's."""
+def plain(value: Any) -> Any:
+    """The value as JSON has it: dataclasses and named tuples as dictionaries, null for NaN and infinity."""
+    if dataclasses.is_dataclass(value):
+        value = vars(value)
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
     if isinstance(value, dict):
-        return {str(key): finite(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(each) for each in value]
-    if hasattr(value, "item"):
+        return [plain(each) for each in value]
+    if hasattr(value, "item"):  # a number of NumPy
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

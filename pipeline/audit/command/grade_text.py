@@ -1,7 +1,6 @@
-"""A grade as text and as JSON."""
+"""A grade as text."""
 
 import math
-from typing import Any
 
 from pipeline.audit.command.numbers import deviation, factor, plural, probability, shape
 from pipeline.audit.command.table import aligned
@@ -28,14 +27,6 @@ def text(grade: Grade) -> str:
     if grade.note:
         blocks.append(wrapped(f"Note: {grade.note}."))
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
-
-
-def as_dict(grade: Grade) -> dict[str, Any]:
-    """The grade as dictionaries, lists, text and numbers: the fields of `grading.results.Grade`, and `ok`."""
-    fields = dict(vars(grade))
-    fields["reasons"] = [reason._asdict() for reason in grade.reasons]
-    fields["shapes"] = [each._asdict() for each in grade.shapes]
-    return fields | {"ok": grade.ok}
 
 
 def _verdict(grade: Grade) -> str:

@@ -93,7 +93,7 @@ def _graded(given: argparse.Namespace) -> tuple[str, int]:
     )
     code = OK if graded.ok else ALARMED
     if given.json:
-        return as_json.document([], {}, grade=grade_text.as_dict(graded)), code
+        return as_json.document([], {}, grade=vars(graded) | {"ok": graded.ok}), code
     return grade_text.text(graded), code
 
 

@@ -3,6 +3,7 @@
 import struct
 import zipfile
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,6 +138,14 @@ def stored(path: Path, info: zipfile.ZipInfo) -> Region | None:
     if info.file_size > path.stat().st_size - start:
         raise Damaged(f"the member {info.filename} is cut off")
     return Region(path, start, info.file_size)
+
+
+def placed(path: Path, info: zipfile.ZipInfo) -> tuple[Region, Callable[[], bytes] | None]:
+    """Where a member lies in the file, and None; of a compressed one a region of its size, and what decompresses it."""
+    if region := stored(path, info):
+        return region, None
+    check_expansion(info)
+    return Region(path, 0, info.file_size), partial(member, path, info.filename, info.file_size)
 
 
 def member(path: Path, name: str, limit: int) -> bytes:

@@ -2,7 +2,6 @@
 
 import zipfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,13 +9,11 @@ import numpy as np
 
 from pipeline.model_files.formats.mapped import (
     Region,
-    check_expansion,
     file_region,
     mapped_tensor,
-    member,
     numbers,
     opened_zip,
-    stored,
+    placed,
 )
 from pipeline.model_files.tensors import LeftOut, Model, Tensor, tensors_of
 
@@ -33,12 +30,11 @@ def read_npz(path: Path) -> Model:
     members = ((name.removesuffix(".npy"), info) for name, info in opened_zip(path).items() if name.endswith(".npy"))
 
     def tensor(name: str, info: zipfile.ZipInfo) -> Tensor:
-        if region := stored(path, info):
+        region, read = placed(path, info)
+        if read is None:
             return _stored(name, region)
-        check_expansion(info)
-        read = partial(member, path, info.filename, info.file_size)
         with zipfile.ZipFile(path) as archive, archive.open(info) as file:
-            return _array(name, file, Region(path, 0, info.file_size), read)
+            return _array(name, file, region, read)
 
     return Model(path.name, "", tensors_of(members, tensor, notes), notes=notes)
 

@@ -4,7 +4,6 @@ import io
 import mmap
 import re
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ from pipeline.model_files.formats.mapped import (
     DTYPES,
     Damaged,
     Region,
-    check_expansion,
     checked_shape,
     file_region,
     mapped_tensor,
     member,
     numbers,
     opened_zip,
-    stored,
+    placed,
 )
 from pipeline.model_files.formats.torch_pickles import Storage, Stored, refuse, unpickled, walk
 from pipeline.model_files.tensors import LeftOut, Model, Tensor, count, tensors_of
@@ -46,12 +44,8 @@ def read_torch_zip(path: Path, pickle: str) -> Model:
         info = members.get(f"{folder}data/{item.storage.key}")
         if info is None:
             raise Damaged(f"the values of {name} are missing")
-        region = stored(path, info)
-        if region:
-            return _mapped(name, item, region, big)
-        check_expansion(info)
-        read = partial(member, path, info.filename, info.file_size)
-        return _mapped(name, item, Region(path, 0, info.file_size), big, read)
+        region, read = placed(path, info)
+        return _mapped(name, item, region, big, read)
 
     return _model(path, value, tensor)
 

@@ -74,6 +74,13 @@ class Model {
   }
 }
 
+// A model in which one weight of the first layer is larger by 1 ulp.
+function perturbed_copy(parameters, setup) {
+  const copy = copy_of(parameters);
+  copy[0].W[0] = next_after(copy[0].W[0]);
+  return new Model(copy, setup);
+}
+
 // A square of side * side points that cover [-half, half] squared.
 function square_grid(side, half) {
   const X = new Float64Array(2 * side * side);
@@ -120,13 +127,9 @@ class Engine {
     this.slots = models.map(spec => {
       if (spec === null) return null;
       const parameters = sample_parameters(spec.recipe, spec.seed, setup.layers_dims, spec.scale);
-      const slot = {model: new Model(parameters, setup), costs: [], differences: [], checkpoints: new Map(), copy: null};
+      const copy = perturbed ? perturbed_copy(parameters, setup) : null;
+      const slot = {model: new Model(parameters, setup), costs: [], differences: [], checkpoints: new Map(), copy};
       slot.theory = spec.law && predict(spec.law, spec.scale, setup.layers_dims, setup.activations, setup.train);
-      if (perturbed) {
-        const copy = copy_of(parameters);
-        copy[0].W[0] = next_after(copy[0].W[0]);
-        slot.copy = new Model(copy, setup);
-      }
       return slot;
     });
     const size = setup.layers_dims.slice(1).reduce((n, units, l) => n + units * (setup.layers_dims[l] + 1), 0);
@@ -230,11 +233,7 @@ class Engine {
       task.model = new Model(parameters, setup);
       task.step = 0;
       task.first = task.model.measure();
-      if (task.perturbed) {
-        const copy = copy_of(parameters);
-        copy[0].W[0] = next_after(copy[0].W[0]);
-        task.copy = new Model(copy, setup);
-      }
+      task.copy = task.perturbed ? perturbed_copy(parameters, setup) : null;
     }
     while (task.step < iterations && performance.now() < end) {
       task.model.step();

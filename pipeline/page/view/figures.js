@@ -24,6 +24,15 @@ function cost_curve(view, key) {
   return LIVE ? [] : entry(view, key).curve.map(([step, , , median]) => [step, median]);
 }
 
+// The header and the rows of the table of both models' curves, [[step, value], ...], at some 60 of their steps.
+function curve_rows(view, curve_of) {
+  const [a, b] = KEYS.map(key => new Map(curve_of(key)));
+  const steps = [...new Set([...a.keys(), ...b.keys()])].sort((one, other) => one - other);
+  const kept = steps.filter((_, i) => i % Math.ceil(steps.length / 60) === 0 || i === steps.length - 1);
+  const cell = (curve, step) => (curve.has(step) ? readable(curve.get(step)) : "–");
+  return [["step", `A: ${label_of(view, "a")}`, `B: ${label_of(view, "b")}`], kept.map(step => [whole(step), cell(a, step), cell(b, step)])];
+}
+
 function cost_chart(host, view) {
   return new Chart(host, {
     id: "chart-cost", title: "Cost", x_label: "step", y_label: "cost (nats)",
@@ -65,13 +74,7 @@ function cost_chart(host, view) {
       const texts = points.map(([key, point]) => `${label_of(view, key)} ${readable(point[1])}`);
       return {places, text: `step ${whole(points[0][1][0])}: ${texts.join(", ")}`};
     },
-    rows() {
-      const [a, b] = KEYS.map(key => new Map(cost_curve(view, key)));
-      const steps = [...new Set([...a.keys(), ...b.keys()])].sort((one, other) => one - other);
-      const kept = steps.filter((_, i) => i % Math.ceil(steps.length / 60) === 0 || i === steps.length - 1);
-      const cell = (curve, step) => (curve.has(step) ? readable(curve.get(step)) : "–");
-      return [["step", `A: ${label_of(view, "a")}`, `B: ${label_of(view, "b")}`], kept.map(step => [whole(step), cell(a, step), cell(b, step)])];
-    },
+    rows: () => curve_rows(view, key => cost_curve(view, key)),
   });
 }
 
@@ -217,12 +220,6 @@ function difference_chart(host, view) {
       const places = found.map(([, point]) => [chart.x_scale(point[0]), chart.y_scale(Math.max(point[1], 1e-18))]);
       return {places, text: `step ${whole(found[0][1][0])}: ${found.map(([key, point]) => `${label_of(view, key)} ${readable(point[1])}`).join(", ")}`};
     },
-    rows() {
-      const [a, b] = KEYS.map(key => new Map(points(key)));
-      const steps = [...new Set([...a.keys(), ...b.keys()])].sort((one, other) => one - other);
-      const kept = steps.filter((_, i) => i % Math.ceil(steps.length / 60) === 0 || i === steps.length - 1);
-      const cell = (curve, step) => (curve.has(step) ? readable(curve.get(step)) : "–");
-      return [["step", `A: ${label_of(view, "a")}`, `B: ${label_of(view, "b")}`], kept.map(step => [whole(step), cell(a, step), cell(b, step)])];
-    },
+    rows: () => curve_rows(view, points),
   });
 }

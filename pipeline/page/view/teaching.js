@@ -63,8 +63,5 @@ function cards(computed) {
 // The background work that the text needs: one model per role, the two of the second experiment beside a copy.
 function teaching_tasks() {
   const wanted = ["he", "large", "constant", "zeros"].filter(role => ROLES[role] && can_draw(ROLES[role], DATA.comparison.highlight_seed));
-  return wanted.map(role => ({
-    key: role, name: ROLES[role], recipe: DATA.initializers[ROLES[role]], seed: DATA.comparison.highlight_seed,
-    learning_rate: DATA.training.learning_rate, perturbed: role === "he" || role === "large",
-  }));
+  return wanted.map(role => task(ROLES[role], DATA.comparison.highlight_seed, role, role === "he" || role === "large"));
 }

@@ -17,8 +17,8 @@ function results_table() {
     ["initializer", "recipe", "training accuracy, mean", "range", `seeds with ≥ ${target}`, "test accuracy, mean", "final cost, median"], rows);
 }
 
-function task(name, seed, key = null) {
-  return {key, name, seed, recipe: DATA.initializers[name], learning_rate: DATA.training.learning_rate, perturbed: false};
+function task(name, seed, key = null, perturbed = false) {
+  return {key, name, seed, recipe: DATA.initializers[name], learning_rate: DATA.training.learning_rate, perturbed};
 }
 
 // The seeds of the quick check: the first, the highlighted, the last, and one between.
