@@ -43,10 +43,12 @@ audits: {}
 
 OTHER_STAGES = ("replications/dvc.yaml", "replications/dvc.lock")  # which the pipeline does not run
 RESULTS = ("data", "jobs", "runs", "trajectories", "diagnostics", "reports")
+AUDITED = "mlp_compressed.npz"  # in audits/ of a miniature laboratory: three layers; the examples have 24 to be drawn
 LIBRARIES = (kernel.compiled, matmul.compiled)
 LONGEST = (  # the first one compiles what the others load; the next three do not need it at once
     *("any_processor", "in_browser", "servers", "publish", "pipeline", "listing"),
     *("reproduction", "reliability", "browser", "kills", "loading", "connection"),
+    *("training_figures", "mean_field", "audit", "initialization_figures", "imports", "serve", "delete"),
 )
 
 
@@ -121,6 +123,8 @@ class Laboratory:
             shutil.rmtree(self.root / "reports", ignore_errors=True)
             (self.root / "dvc.lock").unlink(missing_ok=True)
             self.write("params.yaml", params)
+            self.delete(*(f"audits/{path.name}" for path in (self.root / "audits").glob("*.pt")))
+            shutil.copy2(ROOT / "tests" / "model_files" / "files" / AUDITED, self.root / "audits")
         self.environment = environment(home)
         self.run("git", "init", "-q", "-b", "main")
         self.commit("start")
@@ -297,6 +301,16 @@ def processes_in(folder: Path) -> list[psutil.Process]:
     return found
 
 
+def wait_for_experiments(laboratory: Laboratory, seconds: float) -> None:
+    """Wait until git has all queued experiments, at most so long: `dvc queue status` takes half a second of a core."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        refs = laboratory.run("git", "for-each-ref", "--format=%(refname)", "refs/exps").stdout.splitlines()
+        if QUEUED.keys() <= {ref.rpartition("/")[2] for ref in refs}:
+            return
+
+
 def run_experiments(laboratory: Laboratory) -> None:
     """Run the experiments of QUEUED in DVC's queue, two at a time, then `std20` in the workspace, where it stays."""
     rates = ",".join(map(str, QUEUED.values()))
@@ -306,7 +320,7 @@ def run_experiments(laboratory: Laboratory) -> None:
         end = time.monotonic() + 600
         while re.search(r"Queued|Running", said := laboratory.run("dvc", "queue", "status").stdout):
             assert time.monotonic() < end, said
-            time.sleep(2)
+            wait_for_experiments(laboratory, 20)
     finally:
         laboratory.run("dvc", "queue", "stop", "--kill")
         _, alive = psutil.wait_procs(processes_in(laboratory.root), timeout=60)

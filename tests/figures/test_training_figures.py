@@ -47,7 +47,7 @@ def texts_of(figure: Figure) -> list[tuple[str, Bbox]]:
     """Every text that the figure shows, and its box in pixels; tick labels only where the axis has the tick."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     with matplotlib.style.context(["default", style.STYLE]):
-        figure.draw(renderer)
+        figure.draw_without_rendering()  # half the time of drawing; the layout and the size of texts are the same
     hidden = set()
     for ax in figure.axes:
         for axis, (low, high) in ((ax.xaxis, sorted(ax.get_xlim())), (ax.yaxis, sorted(ax.get_ylim()))):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from pipeline.errors import UserError
 from pipeline.stages import run
 from pipeline.stages.audit import audit, models
 from tests.audited import he
-from tests.conftest import MINIATURE, ROOT, Laboratory
+from tests.conftest import AUDITED, MINIATURE, ROOT, Laboratory
 
 OPENBLAS = {"OPENBLAS_CORETYPE": "Nehalem"}
 NUMPY = {"NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512_SKX AVX512_ICL AVX512_SPR X86_V3 X86_V4"}
@@ -150,7 +151,7 @@ def test_the_reports_are_the_same_bytes_on_other_processors(folder: Path) -> Non
 
 
 def test_a_changed_model_or_expectation_runs_the_audit_and_track_alone(laboratory: Laboratory) -> None:
-    (laboratory.root / "audits" / "new.npz").write_bytes((laboratory.root / "audits" / "fixed.pt").read_bytes())
+    shutil.copy2(laboratory.root / "audits" / AUDITED, laboratory.root / "audits" / "new.npz")
     assert laboratory.repro() == ["audit", "track"]
     laboratory.change("params.yaml", "audits: {}", "audits: {new.npz: {expect: xavier_normal}}")
     assert laboratory.repro() == ["audit", "track"]
