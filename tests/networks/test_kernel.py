@@ -16,6 +16,7 @@ from pipeline.datasets import circles
 from pipeline.initializers import fixed_scale
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS, Activation
+from pipeline.networks.losses import Loss
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
 from pipeline.numerics.tiles import WIDE
@@ -142,6 +143,24 @@ def test_same_bits_where_it_is_chaotic() -> None:
     perturbed[0][0][:] = np.nextafter(perturbed[0][0], np.inf)
     moved = descend(kernel, perturbed, S, activations, 0.01, 1500)
     assert np.abs(moved[0][0] - slow[0][0]).max() > 1e-6
+
+
+def test_slopes_of_relu_multiply_gradients_that_are_not_finite() -> None:
+    """The gradient of A overflows, 1e200 * 1e200 in two terms; at the unit that is inactive, inf * 0 is NaN."""
+    W_1, b_1 = np.ones((1, 3, 2)), np.array([[[-10.0], [1.0], [1.0]]])
+    parameters = [(W_1, b_1), (np.full((1, 2, 3), 1e200), np.zeros((1, 2, 1)))]
+    S = reference.samples(np.ones((2, 9)), np.zeros((2, 9)))
+    with np.errstate(all="ignore"):
+        start, rule = reference.at_rest(parameters), reference.UpdateRule(0.1)
+        slow, fast = (
+            gradient_descent.with_canonical_nan(
+                a.descend(start, [S], [ACTIVATIONS["relu"]], rule, 1, Loss.SQUARED).parameters
+            )
+            for a in (reference, kernel)
+        )
+    assert np.isnan(fast[0][0][0, 0]).all()
+    assert np.isneginf(fast[0][0][0, 1:]).all()
+    assert bits(fast) == bits(slow)
 
 
 def test_room_behind_arrays() -> None:
