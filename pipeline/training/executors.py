@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 SLICES = 4  # per worker, so that no worker is idle for long at the end
+THREAD_SLICES = 2  # per thread of this process, whose cores are equally fast: each slice adds calls from Python
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))  # files of versions 2 and 1
 

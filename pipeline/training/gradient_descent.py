@@ -22,7 +22,7 @@ from pipeline.networks.losses import Loss
 from pipeline.networks.parameters import Parameters, concatenate, take
 from pipeline.networks.reference import Models, Samples, UpdateRule
 from pipeline.numerics.sums import DOUBLE, Array, integer_sum
-from pipeline.training.executors import SLICES, n_cores
+from pipeline.training.executors import SLICES, THREAD_SLICES, n_cores
 
 SHUFFLES = 1  # RandomState([seed, SHUFFLES]) draws the shuffles
 # Copies of the weights that exist at the same time while a slice is trained, its pickled job and result included
@@ -163,7 +163,7 @@ def train(
     progress(n_all - len(chosen))
     parameters, seeds = take(parameters, chosen), [seeds[i] for i in chosen] if seeds else ()
     n_models, n_workers = len(chosen), n_workers or n_cores()
-    n_slices = min(n_models, SLICES * n_workers)
+    n_slices = min(n_models, (THREAD_SLICES if executor is None else SLICES) * n_workers)
     if memory < math.inf:
         copies = COPIES + (momentum > 0.0) + KEPT_COPIES * len(record_at) * keep
         most = int((memory / (DOUBLE * n_weights(parameters)) - WORK_COPIES) / copies)

@@ -194,6 +194,21 @@ def test_a_slice_takes_at_most_the_memory_that_it_may(momentum: float, batch_siz
     assert max(executor.peaks) < memory + 400_000
 
 
+def test_each_thread_trains_two_slices() -> None:
+    reported: list[int] = []
+    gradient_descent.train(
+        sample_models(HE, range(9)),
+        X,
+        Y,
+        RELU,
+        learning_rate=0.01,
+        record_at=[0],
+        n_workers=2,
+        progress=reported.append,
+    )
+    assert sorted(reported) == [0, 2, 2, 2, 3]  # no model has an equal; four slices
+
+
 @pytest.mark.parametrize(("batch_size", "trained_models"), [(None, 3), (100, 5)])
 def test_models_born_alike_are_trained_once_unless_their_shuffles_differ(
     batch_size: int | None, trained_models: int
