@@ -163,7 +163,7 @@ def experiments_table(experiments: Sequence[Experiment], metric: str) -> str:
             [each.name, *(_shown(each.params.get(key)) for key in params), *(cells or [each.state] * len(names))]
         )
     text = markdown.table(["experiment", *params, *names], rows) + "\n"
-    same = [key.rpartition(".")[0] for key in results if key not in changed]
+    same = [key.rpartition(".")[0] for key in results if key not in changed and len(finished) > 1]
     text += f"\nIdentical in all: {', '.join(same)}.\n" if same else ""
     stale = [f"- {each.name}: {each.reason}\n" for each in listed if each.reason]
     text += "\nNot reproduced: these results were made with other parameters or code.\n\n" if stale else ""

@@ -73,9 +73,8 @@ def _constant_output(models: Table, group: Table, classes: Classes) -> str:
     most = [label for label, count in enumerate(classes.counts) if count == max(classes.counts)]
     label = f"class {predicted[0]}" if len(predicted) == 1 else "one class"
     label += ", the majority class," if predicted == most else ""
-    remark = (
-        f"{label} is predicted for every {where} in {_of(models, group)}.** Their output is the same for all of these"
-    )
+    remark = f"{label} is predicted for every {where} in {_of(models, group)}.** "
+    remark += "The output of such a model is the same for each"
     n_biases, final = int(models["only_biases"].sum()), quantile(models["final_cost"].tolist(), 0.5)
     if n_biases:
         remark += f"; only biases changed during training in {_of(models[models['only_biases']], models)}"

@@ -189,8 +189,6 @@ def test_experiments_side_by_side() -> None:
         "| slow       |                   0.01 |        success |",
         "| next       |                    0.2 |         queued |",
         "",
-        "Identical in all: he, zeros.",
-        "",
         "Not reproduced: these results were made with other parameters or code.",
         "",
         "- main: training.iterations: 200 in params.yaml, 3000 in dvc.lock",

@@ -117,7 +117,8 @@ def test_the_pipeline_reads_no_file_of_these_stages() -> None:
 
 
 def test_results_are_committed_and_not_cached() -> None:
+    """A replication that is refused leaves its previous results: DVC deletes outputs without `persist` first."""
     outs = [
         out for stage in STAGES.values() for key in ("outs", "metrics") for out in stage.get("do", stage).get(key, [])
     ]
-    assert all(list(out.values()) == [{"cache": False}] for out in outs)
+    assert all(list(out.values()) == [{"cache": False, "persist": True}] for out in outs)

@@ -247,6 +247,14 @@ def test_a_rejected_value_can_be_taken_back(laboratory: Laboratory) -> None:
     assert params.read_text() == committed
 
 
+def test_a_stage_that_refuses_its_parameters_leaves_its_files(laboratory: Laboratory) -> None:
+    """DVC deletes outputs before a stage runs, if they have no `persist`."""
+    kept = {path: (laboratory.root / path).read_bytes() for path in ("data/train.csv", "reports/figures/data.png")}
+    laboratory.change("params.yaml", "noise: 0.05", "noise: -0.05")
+    assert "data.noise holds -0.05" in laboratory.run("dvc", "repro", check=False).stdout
+    assert {path: (laboratory.root / path).read_bytes() for path in kept} == kept
+
+
 def files(laboratory: Laboratory) -> set[Path]:
     """All around and in the repository, DVC's own apart."""
     return {path for path in laboratory.root.parent.rglob("*") if ".dvc" not in path.parts}
