@@ -259,8 +259,8 @@ MUTATIONS = (
     Mutation("replications/paper.py", "measured > most or math.isnan(measured)", "measured > most"),
     Mutation("replications/paper.py", "measured < least or", "measured <= least or"),
     Mutation("replications/run.py", '"failed": passed.count("False")', '"failed": 0'),
-    Mutation("replications/report.py", 'if row.passed == "False"', 'if row.passed == "no"'),
-    Mutation("replications/report.py", "0.0 if abs(value) < ROUNDING else value", "value"),
+    Mutation("replications/results.py", 'if row.passed == "False"', 'if row.passed == "no"'),
+    Mutation("replications/results.py", "0.0 if abs(value) < ROUNDING else value", "value"),
     Mutation("replications/targets.py", " if name not in skipped", ""),
     # tracking
     Mutation(

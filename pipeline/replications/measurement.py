@@ -7,7 +7,8 @@ A replication is a folder replications/NAME with
 - `replication.py`: `TITLE`, the paper and its figures; `Settings`, a `Section`, the section `replication`;
   `measure(settings, advance)`, which returns a `Replication`; and `draw(tables)`, which returns the figure. Optional:
   `FIGURE`, what the figure in the paper shows and in what the one here differs; `ANALYSIS`, a dictionary from
-  quantities whose rows fail to the reason; `TABLES`, names of tables of the `Replication` that are written as CSV;
+  quantities whose rows fail to the reason; `NOT_REPRODUCED`, one from quantities that differ from what the paper says,
+  though no band excludes them, to the reason; `TABLES`, names of tables of the `Replication` that are written as CSV;
   `total(settings)`, the number of models with which `advance` is called in all, for a progress bar. Further functions
   that draw have names that begin with `draw`: others may use no arithmetic whose bits depend on the processor. The
   first paragraph of the docstring is the claim, the second the setting.

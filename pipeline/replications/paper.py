@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import io
 import math
 import sys
 import traceback
@@ -11,7 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from pipeline.config import replications
-from pipeline.config.messages import hint, nearest, shown
+from pipeline.config.messages import cut, hint, nearest, printable, shown
 from pipeline.config.schema import NAMED, is_file_name
 from pipeline.config.validation import Section
 from pipeline.errors import UserError
@@ -84,26 +85,26 @@ def load_module(name: str) -> ModuleType:
 
 
 def read_published(path: Path) -> Any:
-    """The pandas table in published.csv. Raises UserError for columns, quantities or bands that are not valid."""
+    """The pandas table in published.csv, in UTF-8 with or without a byte order mark.
+
+    Raises UserError for lines, columns, quantities or bands that are not valid.
+    """
     file = path.as_posix()
     try:
-        table = atomic_files.parse_table(atomic_files.read_bytes(path).decode())
-    except (ValueError, csv.Error) as error:
-        reason = "it is not a table in CSV; a field that contains a comma must be in double quotes"
-        raise UserError(f"{file}: {reason}.") from error
-    if tuple(table.columns) != PUBLISHED:
-        raise UserError(
-            f"{file} has the columns {', '.join(table.columns) or 'none'}; it must have {', '.join(PUBLISHED)}."
-        )
-    if not len(table):
-        raise UserError(f"{file} has no rows; it must have one for each quantity that replication.py measures.")
+        text = atomic_files.read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 text.") from error
+    fields = published_fields(file, text)
+    table = atomic_files.parse_table(text)
     for column in ("figure", "quantity", "source"):
         if table[column].isna().any():
             raise UserError(f"{file}: a field of the column {column} is empty; it must hold text.")
-    for column in NUMBERS:
-        for one, value in zip(table["quantity"], table[column].tolist(), strict=True):
-            if is_no_number(value):
-                raise UserError(f"{file}: {one}: {column} is {value}; it must be a finite number, or empty.")
+    for row in fields:
+        for column in NUMBERS:
+            if not is_number(value := row[column]):
+                raise UserError(
+                    f"{file}: {row['quantity']}: {column} is {value}; it must be a finite number, or empty."
+                )
     for one in table.itertuples():
         if one.least > one.most:
             raise UserError(f"{file}: {one.quantity}: least is {one.least}, which is above most, {one.most}.")
@@ -112,12 +113,34 @@ def read_published(path: Path) -> Any:
     return table
 
 
-def is_no_number(field: Any) -> bool:
-    """Whether a field of a table is neither empty nor a finite number."""
+def published_fields(file: str, text: str) -> list[dict[str, str]]:
+    """The fields of each row of published.csv as text. Raises UserError for columns or lines that are not valid."""
+    reader = csv.reader(io.StringIO(text), strict=True)
     try:
-        return field is not None and math.isinf(float(field))
+        lines = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise UserError(f"{file}: line {reader.line_num} is not valid CSV: {error}.") from error
+    columns = lines[0][1] if lines else []
+    if tuple(columns) != PUBLISHED:
+        given = ", ".join(cut(printable(column)) for column in columns) or "none"
+        raise UserError(f"{file} has the columns {given}; it must have {', '.join(PUBLISHED)}.")
+    if len(lines) == 1:
+        raise UserError(f"{file} has no rows; it must have one for each quantity that replication.py measures.")
+    for line, row in lines:
+        if len(row) != len(PUBLISHED):
+            raise UserError(
+                f"{file}: line {line} has {len(row)} fields; it must have {len(PUBLISHED)}, and a field that contains "
+                "a comma must be in double quotes."
+            )
+    return [dict(zip(PUBLISHED, row, strict=True)) for _, row in lines[1:]]
+
+
+def is_number(field: str) -> bool:
+    """Whether a field is empty or a finite number."""
+    try:
+        return not field or math.isfinite(float(field))
     except ValueError:
-        return True
+        return False
 
 
 def total(paper: Paper) -> int:
@@ -163,8 +186,7 @@ def draw(paper: Paper, tables: Mapping[str, Any]) -> bytes:
 def call(name: str, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function of a replication returns.
 
-    Raises UserError with its exception and the line that raised it, and with sections that settings among the arguments
-    do not have if a missing value caused it.
+    Raises UserError with its exception and the line that raised it, or with the section of params.yaml that is absent.
     """
     try:
         return function(*arguments)
@@ -174,10 +196,11 @@ def call(name: str, what: str, function: Callable[..., Any], *arguments: Any) ->
         folder = (Path.cwd() / FOLDER).resolve()
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
         line = f", line {frames[-1].lineno}" if frames else ""
+        if isinstance(error, replications.Absent):
+            raise UserError(
+                f"replications/{name}/params.yaml does not have the section {error}, needed by replication.py{line}."
+            ) from error
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        absent = [each for one in arguments if isinstance(one, replications.Shared) for each in one.absent]
-        if "NoneType" in reason and absent:
-            reason += f"; params.yaml does not have the sections {', '.join(absent)}"
         raise UserError(f"replications/{name}/replication.py{line}: {what} failed: {reason}") from error
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.replications import paper, report, run
-from pipeline.replications.report import Section
+from pipeline.replications import paper, results, run
+from pipeline.replications.results import Section
 from pipeline.stages import progress, run_and_exit
 from pipeline.tracking import provenance, publish, store, ui_views
 from pipeline.tracking.content import Details, MetricPoint, Run
@@ -38,7 +38,7 @@ The metrics are the measured numbers. The tag `verdict` is `passed` if all of th
 def publish_all() -> None:
     """Publish the results in reports/replications/ and print what was missing. Raises UserError."""
     root = Path(os.environ.get("DVC_ROOT") or ".").resolve()
-    found, _ = report.sections()
+    found, missing = results.sections()
     origin = provenance.origin() | {"mlflow.source.name": "replications/dvc.yaml"}
     runs = [content(one, origin) for one in found]
     with store.writing(root, [LEVEL]) as opened:
@@ -47,7 +47,7 @@ def publish_all() -> None:
         links = " · ".join(f"[{view.name}]({ui_views.page(place, key, False)})" for key, view in VIEWS.items())
         ui_views.save(opened, LEVEL, VIEWS, DESCRIPTION.format(links=links))
     print(f"MLflow: {progress.count(n_missing, 'replication')} published, {len(runs) - n_missing} already there.")
-    print(report.conclusion(found) if found else "There are no results; `make replications` makes them.")
+    print(results.conclusion(found, missing) if found else "There are no results; `make replications` makes them.")
 
 
 def content(one: Section, origin: Mapping[str, str]) -> Run:
@@ -63,7 +63,7 @@ def content(one: Section, origin: Mapping[str, str]) -> Run:
         "rows.passed": str(n["passed"]),
         "rows.failed": str(n["failed"]),
     }
-    note = f"{one.title}\n\n{one.claim}\n\n{one.setting}\n\n{report.results_table(one.rows)}"
+    note = f"{one.title}\n\n{one.claim}\n\n{one.setting}\n\n{results.results_table(one.rows)}"
     return Run(
         one.name,
         digest_of(one.name, params, [file_digest(path) for path in made]),

@@ -4,36 +4,28 @@ They are reports/replications.csv, the rows of all papers; reports/replications.
 docs/replications.md, the page of results with claims and settings.
 """
 
-import inspect
-import math
 import re
 import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from pipeline.numerics.sums import integer_sum
 from pipeline.replications import paper, run
-from pipeline.replications.measurement import written
+from pipeline.replications.results import (
+    Section,
+    conclusion,
+    differences,
+    failures,
+    origins,
+    outside_theory,
+    results_table,
+    sections,
+)
 from pipeline.reporting.markdown import table
 from pipeline.stages import run_and_exit
 from pipeline.storage import atomic_files, reports
 
 PAGE = Path("docs/replications.md")
-ROUNDING = 2.0**-50  # four units in the last place of 1: differences that rounding makes
-
-
-class Section(NamedTuple):
-    """The results of a replication."""
-
-    name: str
-    title: str
-    claim: str  # the first paragraph of the docstring of replication.py
-    setting: str  # the other paragraphs
-    figure: str  # what the paper's figure shows, and how the one here differs
-    analysis: dict[str, str]  # of rows that fail
-    rows: Any  # pandas table
 
 
 def report() -> None:
@@ -48,93 +40,7 @@ def report() -> None:
     )
     atomic_files.write_text(reports.REPORTS / "replications.md", markdown(found, missing))
     atomic_files.write_text(PAGE, page(found, missing))
-    print(conclusion(found), file=sys.stderr)
-
-
-def sections() -> tuple[list[Section], list[str]]:
-    """The results of each replication that has been run, by year, and the names of the others. Raises UserError."""
-    found, missing = [], []
-    for name in sorted(paper.names(), key=year):
-        path = run.RESULTS / f"{name}.csv"
-        if not path.is_file():
-            missing.append(name)
-            continue
-        rows = atomic_files.read_table(path)
-        if tuple(rows.columns) != paper.COLUMNS:
-            raise atomic_files.FileError(f"{path} is damaged; delete it and run `make replications NAME={name}`.")
-        module = paper.load_module(name)
-        claim, _, setting = (inspect.getdoc(module) or "").partition("\n\n")
-        texts = claim, setting.strip(), getattr(module, "FIGURE", "")
-        found.append(Section(name, module.TITLE, *texts, getattr(module, "ANALYSIS", {}), rows))
-    return found, missing
-
-
-def year(name: str) -> str:
-    """The year in the name of a replication; empty, which is sorted first, if there is none."""
-    last = name.rpartition("_")[2]
-    return last if last.isdecimal() else ""
-
-
-def conclusion(found: Sequence[Section]) -> str:
-    """A sentence about all rows."""
-    counts = [run.counts(one.rows) for one in found]
-    rows, passed = (integer_sum(each[key] for each in counts) for key in ("rows", "passed"))
-    whole = len([each for each in counts if not each["failed"]])
-    bands = "lies within its band" if rows == 1 else "lie within their bands"
-    return f"{passed} of {rows} measured numbers {bands}; in {whole} of {len(found)} replications all do."
-
-
-def failures(one: Section) -> list[str]:
-    """A line for each row outside its band, with the analysis of replication.py."""
-    return [
-        f"**{row.quantity}**: measured {number(row.measured)}, band {limits(row.least, row.most)}. "
-        f"{one.analysis.get(row.quantity, 'There is no analysis yet.')}"
-        for row in one.rows.itertuples()
-        if row.passed == "False"
-    ]
-
-
-def number(value: float) -> str:
-    """Five significant digits; – for NaN."""
-    if math.isnan(value):
-        return "–"
-    text = f"{value:,.0f}" if value == math.floor(value) and abs(value) < 1e9 else written(value, 5)
-    return text.replace("-", "−")
-
-
-def limits(low: float, high: float) -> str:
-    """An interval, either end of which may be NaN; – if both are."""
-    if math.isnan(low):
-        return "–" if math.isnan(high) else f"≤ {number(high)}"
-    if math.isnan(high):
-        return f"≥ {number(low)}"
-    if high - low <= 2.0 * ROUNDING * abs(high):  # both ends are one number, to rounding
-        return number(high)
-    if number(low) == number(high):  # narrower than what is shown
-        return f"{number(low)} ± {number(float(f'{(high - low) / 2.0:.1e}'))}"
-    return f"{number(low)} to {number(high)}"
-
-
-VERDICTS = {"True": "passed", "False": "**failed**"}
-
-
-def results_table(rows: Any) -> str:
-    """The rows of a paper in Markdown, without columns that are empty."""
-    optional = {
-        "theory": [number(0.0 if abs(value) < ROUNDING else value) for value in rows["theory"]],
-        "published": [number(value) for value in rows["published"]],
-        "measured": [number(value) for value in rows["measured"]],
-        "over seeds": [limits(row.interval_low, row.interval_high) for row in rows.itertuples()],
-        "band": [limits(row.least, row.most) for row in rows.itertuples()],
-    }
-    columns = {
-        "figure": [str(value) for value in rows["figure"]],
-        "quantity": [str(value) for value in rows["quantity"]],
-        **{head: cells for head, cells in optional.items() if any(cell != "–" for cell in cells)},
-        "result": [VERDICTS.get(str(value), "no band") for value in rows["passed"]],
-    }
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in zip(*columns.values(), strict=True)]
-    return table(list(columns), cells, left=(0, 1, len(columns) - 1))
+    print(conclusion(found, missing), file=sys.stderr)
 
 
 def overview(found: Sequence[Section]) -> str:
@@ -158,12 +64,13 @@ def first_sentence(text: str) -> str:
 
 
 def opening(found: Sequence[Section], missing: Sequence[str]) -> list[str]:
-    """The conclusion, and what fails and why."""
+    """The conclusion, what fails or differs from the paper and why, and how bands and settings were chosen."""
     failed = [f"- `{one.name}`, {line}" for one in found for line in failures(one)]
-    parts = [f"**{conclusion(found)}**"]
+    different = [f"- `{one.name}`, {line}" for one in found for line in differences(one)]
+    parts = [f"**{conclusion(found, missing)}**"]
     parts += ["What fails:\n\n" + "\n".join(failed)] if failed else []
-    parts += [f"Not run: {', '.join(missing)}."] if missing else []
-    return parts
+    parts += ["What does not reproduce at this scale:\n\n" + "\n".join(different)] if different else []
+    return [*parts, textwrap.fill(origins(found), 118), CHOICES]
 
 
 def markdown(found: Sequence[Section], missing: Sequence[str]) -> str:
@@ -183,18 +90,67 @@ INTRODUCTION = """\
 # Replications
 
 Main results of papers on initialization, recomputed over several seeds. Each number stands beside theory, where there
-is one, beside the published number, where the paper prints or plots it, and beside the band in which it must lie."""
+is one, beside the published number, where the paper prints or plots it, and beside the band in which it must lie.
+`make replications` recomputes them; [more commands](#run-them)."""
+
+CHOICES = """\
+Settings (widths, numbers of samples and steps, the range of σ_b²) were chosen while looking at results. No band was
+widened."""
+
+NOTATION = """\
+## Notation
+
+[Theory](theory.md) has the sources and the functions that compute these quantities.
+
+- **W, b**: weights W ~ N(0, σ_w² / n_in) and biases b ~ N(0, σ_b²) of a layer with n_in inputs, where no other law
+  is named. He's weights have σ_w² = 2.
+- **z, q, q\\*, c**: the pre-activations z = W a + b of a layer with inputs a; in wide layers q is their mean
+  square, q\\* its limit with depth, and c the correlation of the pre-activations at two inputs.
+- **χ₁** = σ_w² E[φ'(√q\\* x)²] for x ~ N(0, 1) and the activation φ: the factor per layer of the mean square of
+  gradients in the backward pass, and of the squared distance of two nearby inputs in the forward pass.
+- **edge of chaos**, or critical line: the variances (σ_w², σ_b²) with χ₁ = 1. Networks are ordered at χ₁ < 1 and
+  chaotic at χ₁ > 1.
+- **ξ_c**: the depth scale of correlations, the number of layers in which the difference of c from its limit
+  decreases by a factor e. It is infinite at the edge of chaos.
+- **multiple of ξ_c**: the number m in the rule "a network can be trained if its depth is at most m ξ_c". The
+  published one is 6; the fitted one agrees with most of the trained and untrained networks.
+- **area under the ROC curve of ξ_c**: the share of pairs of a trained and an untrained network in which ξ_c, or ξ_c
+  over the depth, is larger for the trained one. It is 1 for perfect separation and 0.5 for chance."""
+
+TABLES = """\
+## Read the tables
+
+| column | meaning |
+|---|---|
+| theory | from a formula of the paper, computed by [pipeline/theory](theory.md) |
+| published | printed or plotted in the paper |
+| measured | the mean or median over seeds, or a count |
+| over seeds | the 95 % interval of a mean; for a median the smallest and largest value |
+| band | where the measured number must lie; `published.csv` says how it follows from theory or the paper |
+
+The interval of a mean is Student's; in `tutorial`, whose accuracies are far from normally distributed, it is the
+betting interval (Waudby-Smith & Ramdas 2024), which is valid for any distribution on [0, 1].
+
+Theory is that of wide layers and small steps of training unless a section says otherwise. For networks of finite width
+and finite steps the interval need not contain it, which the bands allow for."""
+
+DIGITS = """\
+Numbers are rounded to five digits, and theory that differs from 0 by rounding only is 0;
+[reports/replications.csv](../reports/replications.csv) has all digits. All numbers have the same bits on every computer
+([numerics](numerics.md)): the tests compute the fast papers again, and small versions of all papers as on other
+processors, and compare bytes; `make processors` does so in full."""
 
 RUN = """\
 ## Run them
 
 ```console
-$ make replications                      # all, then reports/replications.md, this page, and MLflow
-$ make replications NAME=tutorial        # one
-$ make replications SKIP=phase_diagram   # all but one
-$ make replications FORCE=1              # also those that have not changed, as all in a new clone
-$ git status                             # then shows no change: the same bytes
-$ dvc metrics diff                       # numbers of rows that pass, compared with the commit
+$ make replications                             # all, then reports/replications.md, this page, and MLflow
+$ make replications NAME=tutorial               # one
+$ make replications NAME="lu_2019 poole_2016"   # several; as for SKIP
+$ make replications SKIP=phase_diagram          # all but one
+$ make replications FORCE=1                     # also those that have not changed, as all in a new clone
+$ git status                                    # then shows no change: the same bytes
+$ dvc metrics diff                              # numbers of rows that pass, compared with the commit
 $ dvc dag replications/dvc.yaml --mermaid
 ```
 
@@ -207,22 +163,6 @@ the tables as failed, and is marked in the numbers of `dvc metrics show`, in the
 printed."""
 
 HOW = """\
-## Read the tables
-
-| column | meaning |
-|---|---|
-| theory | from a formula of the paper, computed by [pipeline/theory](theory.md) |
-| published | printed or plotted in the paper |
-| measured | the mean or median over seeds, or a count |
-| over seeds | the 95 % interval of a mean; for a median the smallest and largest value |
-| band | where the measured number must lie; `published.csv` says how it follows from theory or the paper |
-
-Theory is that of wide layers unless a section says otherwise: the mean over seeds of a finite network can differ from
-it by more than its interval, which the bands allow for. Numbers are rounded to five digits, and theory that differs
-from 0 by rounding only is 0; [reports/replications.csv](../reports/replications.csv) has all digits. All numbers have
-the same bits on every computer ([numerics](numerics.md)): the tests compute the fast papers again, and small versions
-of all papers as on other processors, and compare bytes; `make processors` does so in full.
-
 ## Add one
 
 1. Copy the folder of a similar paper to `replications/NAME`: [klambauer_2017](../replications/klambauer_2017) is short
@@ -235,7 +175,8 @@ of all papers as on other processors, and compare bytes; `make processors` does 
    - `replication.py`: `TITLE`; `FIGURE`, what the paper's figure shows and in what yours differs; `Settings`, the
      section `replication`; `measure(settings, advance)`, which returns a `Replication` of one `Measurement` for each
      row of `published.csv`, and tables; `draw(tables)`, which returns the figure; `ANALYSIS`, for quantities outside
-     their band the reason. The first paragraph of its docstring is the claim, the second the setting.
+     their band the reason, and `NOT_REPRODUCED`, for those that differ from the paper though no band excludes them.
+     The first paragraph of its docstring is the claim, the second the setting.
      [measurement.py](../pipeline/replications/measurement.py) describes these names.
 3. `python -m pipeline.replications.run NAME` measures it and writes `reports/replications/NAME.csv` and `.png`.
 4. Add NAME to the two lists of [replications/dvc.yaml](../replications/dvc.yaml): to `foreach` of the stage
@@ -253,8 +194,9 @@ settings in `params.yaml`: with others, rows may fail."""
 
 
 def page(found: Sequence[Section], missing: Sequence[str]) -> str:
-    """The text of docs/replications.md: conclusions and the first figure, the commands, then each paper."""
-    parts = [INTRODUCTION, *opening(found, missing), figure(found[0]), overview(found), RUN]
+    """The text of docs/replications.md: conclusions, notation, the claims, then each paper, and the commands."""
+    parts = [INTRODUCTION, *opening(found, missing), NOTATION, "## Claims", overview(found)]
+    parts += [TABLES, textwrap.fill(outside_theory(found), 118), DIGITS]
     for one in found:
         parts += [
             f"## {one.title}",
@@ -268,7 +210,7 @@ def page(found: Sequence[Section], missing: Sequence[str]) -> str:
             parts.append("\n".join(f"- {line}" for line in lines))
         files = ", ".join(f"[{file}](../replications/{one.name}/{file})" for file in paper.FILES)
         parts.append(f"Settings, bands with their sources, and code: {files}.")
-    return "\n\n".join(part for part in [*parts, HOW] if part) + "\n"
+    return "\n\n".join(part for part in [*parts, RUN, HOW] if part) + "\n"
 
 
 def figure(one: Section) -> str:

@@ -1,5 +1,6 @@
 """A deep narrow ReLU network is likely to be constant from the start because all units of a layer are 0 at every input.
-The probability goes to 1 with the number of layers. At a single input it is 1 - ∏(1 - 2⁻ⁿ) exactly.
+The probability goes to 1 with the number of layers. At a single input it is 1 - ∏(1 - 2⁻ⁿ) exactly, with one factor
+for each hidden layer, of n units.
 
 Setting: networks of one input, widths 2 to 5, up to 20 hidden layers, He's weights, no biases, 20,000 networks of
 each width. Such a network is linear on each half of the line, so it is constant on the whole line if and only if a
@@ -9,17 +10,18 @@ because theory has bounds only; at one input they are around the exact probabili
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from pydantic import model_validator
 
 from pipeline.analysis.estimators import mean
 from pipeline.config.replications import Counts
 from pipeline.config.schema import Count
-from pipeline.config.validation import Section
+from pipeline.config.validation import Problems, Section
 from pipeline.diagnostics.signals import forward
 from pipeline.figures.style import legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
@@ -48,6 +50,24 @@ class Settings(Section):
     n_layers: Count
     depths: Counts
     reported: Counts
+
+    @model_validator(mode="after")
+    def _within_the_networks(self) -> Self:
+        """The reported widths and numbers of layers are measured."""
+        problems = [
+            f"replication.depths holds {depth}; each must be at most replication.n_layers, {self.n_layers}."
+            for depth in self.depths
+            if depth > self.n_layers
+        ]
+        problems += [
+            f"replication.reported holds {width}; each must be one of replication.widths, "
+            f"{', '.join(map(str, self.widths))}."
+            for width in self.reported
+            if width not in self.widths
+        ]
+        if problems:
+            raise Problems(problems)
+        return self
 
 
 def total(settings: Any) -> int:

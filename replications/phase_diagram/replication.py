@@ -36,6 +36,15 @@ from pipeline.replications.trained import Speed, deep, training_set
 from pipeline.theory.phase_diagram import Point
 
 TITLE = "The phase diagram of trainability"
+NOT_REPRODUCED = {
+    "multiple of ξ_c that separates trained networks": (
+        "The published multiple is that of other data, wider networks and more steps."
+    ),
+    "share of cells that agree with 6 ξ_c": (
+        "Where the depth is between the fitted multiple of ξ_c and 6 ξ_c, most networks are not trained after so few "
+        "steps."
+    ),
+}
 FIGURE = (
     "Papers draw this plane from theory alone, and train networks for one σ_b² (Schoenholz et al. 2017, figure 5: "
     "MNIST and CIFAR-10, wider networks, more steps), as in the right panel. Here the networks of both panels are "

@@ -188,6 +188,13 @@ def test_a_docstring_has_the_numbers_of_params_yaml(name: str, monkeypatch: pyte
     assert differences(name, loaded.settings, inspect.getdoc(loaded.module) or "") == []
 
 
+def test_a_reason_has_the_numbers_of_params_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    loaded = paper.load("he_2015")
+    (reason,) = loaded.module.NOT_REPRODUCED.values()
+    assert NUMBER.findall(reason) == [str(len(loaded.settings.seeds)), f"{epochs(loaded.settings):g}"]
+
+
 def test_all_replications_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert sorted(PHRASES) == paper.names()

@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.replications import paper, run
 from pipeline.replications.measurement import Measurement, count_over_seeds, mean_over_seeds, median_over_seeds
+from tests import small_papers
 from tests.replications import folders
 
 
@@ -90,8 +91,17 @@ def test_a_missing_file(root: Path, file: str) -> None:
         (",7.5,", ",about 7,", ": shown: published is about 7; it must be a finite number, or empty."),
         (",1.5,", ",-inf,", ": twice, the first: least is -inf; it must be a finite number, or empty."),
         (",1.5,", ",low,", ": twice, the first: least is low; it must be a finite number, or empty."),
-        ('"twice, the first"', "twice, the first", ": it is not a table in CSV; a field that contains a comma"),
-        (",source", "", ": it is not a table in CSV"),
+        (",1.5,", ",nan,", ": twice, the first: least is nan; it must be a finite number, or empty."),
+        (
+            '"twice, the first"',
+            "twice, the first",
+            ": line 2 has 7 fields; it must have 6, and a field that contains a comma must be in double quotes.",
+        ),
+        (",plotted", "", ": line 3 has 5 fields; it must have 6"),
+        (",source", "", " has the columns figure, quantity, published, least, most; it must have figure, quantity"),
+        ("2,upper bound,,,3,theory\n", "2,upper", ": line 4 has 2 fields; it must have 6"),  # the end is missing
+        ("2,upper bound,,,3,theory\n", '2,"upper', ": line 4 is not valid CSV: unexpected end of data."),
+        ("figure,quantity", "\0figure,\a", " has the columns \\x00figure, \\x07, published,"),
         (
             folders.PUBLISHED,
             "",
@@ -158,7 +168,12 @@ def test_files_that_are_not_utf_8(root: Path) -> None:
     (root / "replications" / name / "params.yaml").write_bytes(b"\xff")
     assert message(name) == f"replications/{name}/params.yaml is not UTF-8 text."
     (root / "replications" / name / "published.csv").write_bytes(b"\xff")
-    assert message(name).startswith(f"replications/{name}/published.csv: it is not a table in CSV")
+    assert message(name) == f"replications/{name}/published.csv is not UTF-8 text."
+
+
+def test_a_byte_order_mark_as_spreadsheets_write_it(root: Path) -> None:
+    plain = paper.load(folders.make(root)).published
+    assert paper.load(folders.make(root, published=f"\ufeff{folders.PUBLISHED}")).published.equals(plain)
 
 
 def test_a_folder_whose_name_is_not_valid(root: Path) -> None:
@@ -176,22 +191,45 @@ def test_a_copy_under_another_name_is_a_replication_of_its_own(root: Path) -> No
 
 
 def test_a_section_that_replication_py_needs(root: Path) -> None:
+    """The one that is read is named, and no other that is absent."""
     name = folders.make(
         root,
         params="replication: {factor: 2.0}\n",
         code=folders.CODE.replace("    advance(1)\n", "    len(settings.seeds)\n"),
     )
-    assert message(name).endswith(
-        "measure failed: TypeError: object of type 'NoneType' has no len(); params.yaml does not have the sections "
-        "data, network, training, seeds, initializers"
-    )
+    needed = "does not have the section seeds, needed by replication.py, line 24."
+    assert message(name) == f"replications/{name}/params.yaml {needed}"
 
 
-def test_sections_that_are_absent_are_none(root: Path) -> None:
-    settings = paper.load(folders.make(root, params="replication: {factor: 2.0}\n")).settings
-    assert (settings.data, settings.network, settings.training) == (None, None, None)
-    assert (settings.seeds, settings.initializers) == (None, None)
+def test_the_sizes_of_the_layers_need_two_sections(root: Path) -> None:
     assert paper.load(folders.make(root)).settings.layers_dims == [2, 4, 1]
+    params = folders.PARAMS.replace("network: {hidden_sizes: [4], activation: relu}\n", "")
+    name = folders.make(root, params=params, code=folders.CODE.replace("advance(1)", "settings.layers_dims"))
+    assert "params.yaml does not have the section network, needed by" in message(name)
+
+
+@pytest.mark.parametrize("entries", ["[]", "[2, 3, 2]", "[0]", "2"])
+def test_a_list_of_counts(root: Path, entries: str) -> None:
+    code = folders.CODE.replace("import Positive", "import Positive\nfrom pipeline.config.replications import Counts")
+    code = code.replace("    factor: Positive\n", "    factor: Positive\n    widths: Counts\n")
+    params = folders.PARAMS.replace("{factor: 2.0}", f"{{factor: 2.0, widths: {entries}}}")
+    name = folders.make(root, params=params, code=code)
+    assert message(name).startswith(f"replications/{name}/params.yaml: replication.widths")
+
+
+def test_depths_and_widths_of_lu_that_no_network_has() -> None:
+    """The message names the key, before anything is measured."""
+    said = [
+        "replication.depths holds 25; each must be at most replication.n_layers, 20.",
+        "replication.reported holds 7; each must be one of replication.widths, 2, 3, 4, 5.",
+    ]
+    with pytest.raises(UserError) as caught:
+        small_papers.changed("lu_2019", {"replication": {"depths": [2, 5, 25], "reported": [2, 7]}})
+    assert all(line in str(caught.value) for line in said)
+    with pytest.raises(
+        UserError, match=r"replication\.widths holds \[2, 2, 3\]; it must be a list of one or more different"
+    ):
+        small_papers.changed("lu_2019", {"replication": {"widths": [2, 2, 3]}})
 
 
 @pytest.mark.parametrize(
