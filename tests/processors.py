@@ -3,7 +3,8 @@
 `make processors` runs every paper of replications/ under each of them and compares what it writes with the committed
 files: rows, tables and figure byte for byte, and the tables from which the figure is drawn with those computed on this
 processor without imitation. `python -m tests.processors saxe_2013` runs one of them. One line is printed for each paper
-and processor; the exit code is 1 if a byte differs.
+and processor; the exit code is 1 if a byte differs. If committed files differ and are of other settings or code, the
+line says so, and processors are compared with this one.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from typing import Any
 import llvmlite.binding
 
 from pipeline.errors import UserError
-from pipeline.replications import paper, run
+from pipeline.replications import paper, run, targets
 from tests import small_papers
 
 ROOT = Path(__file__).parents[1]
@@ -107,6 +108,15 @@ def committed(name: str) -> dict[str, str]:
     return {path.name: digest(path.read_bytes()) for path in sorted(files)}
 
 
+def changed(name: str) -> list[str]:
+    """The files and folders on which the results of a paper depend that differ from those of the committed results."""
+    command = [sys.executable, "-m", "dvc", "status", "--json", targets.stage(name)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    changes = [each for stage in json.loads(done.stdout).values() for each in stage if isinstance(each, dict)]
+    return [path for each in changes for path in each.get("changed deps", {})]
+
+
 def digests_under(name: str, environment: Mapping[str, str]) -> dict[str, str]:
     """`digests_of(name)` in a process with these environment variables."""
     script = f"import json; from tests import processors; print(json.dumps(processors.digests_of({name!r})))"
@@ -125,6 +135,10 @@ def compared(name: str) -> Iterator[tuple[str, list[str]]]:
         different = [file for file in known if found.get(file) != known[file]]
         verdict = f"DIFFERENT: {', '.join(different)}" if different else f"equal: {', '.join(known)}"
         verdict = verdict if known else "measured"
+        if different and processor == HERE and (others := changed(name)):
+            verdict = f"not compared: the committed results are of another {', '.join(others)}"
+            verdict += f"; `make replications NAME={name}` makes those of the present one"
+            known = {}
         yield f"{name} ({share}), {processor}: {verdict} ({time.monotonic() - start:.0f} s)", different
         known = {**found, **known}
 

@@ -1,5 +1,6 @@
 """`make processors`: what it compares, and what it prints where a byte differs."""
 
+import subprocess
 from collections.abc import Mapping
 
 import pytest
@@ -71,6 +72,37 @@ def test_a_byte_that_differs_is_named(
     assert lines[NAMES.index("generic") + 1] == f"hayou_2019 (in full), generic: DIFFERENT: {file}"
     assert len([line for line in lines if "DIFFERENT" in line]) == 1
     assert code == 1
+
+
+@pytest.mark.parametrize("others", [[], ["replications/hayou_2019", "pipeline/config"]])
+def test_committed_files_of_other_settings(
+    others: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are no difference of this processor, with which the other processors are compared."""
+    imitate(monkeypatch)
+    monkeypatch.setattr(processors, "committed", lambda name: {**COMMITTED, "hayou_2019.csv": "old"})
+    monkeypatch.setattr(processors, "changed", lambda name: others)
+    (here, *lines), code = printed(capsys, "hayou_2019")
+    start = f"hayou_2019 (in full), {HERE}: "
+    if others:
+        said = "not compared: the committed results are of another replications/hayou_2019, pipeline/config; "
+        assert here == f"{start}{said}`make replications NAME=hayou_2019` makes those of the present one"
+        assert all(": equal: hayou_2019.csv, " in line for line in lines)
+    else:
+        assert here == f"{start}DIFFERENT: hayou_2019.csv"
+        assert all("DIFFERENT: hayou_2019.csv" in line for line in lines)
+    assert code == 1
+
+
+def test_what_changed_since_the_committed_results_is_what_dvc_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = '{"replications/dvc.yaml:replicate@lu_2019": [{"changed deps": {"replications/lu_2019": "modified"}}, "changed command"]}'
+
+    def status(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        assert command[-3:] == ["status", "--json", "replications/dvc.yaml:replicate@lu_2019"]
+        return subprocess.CompletedProcess(command, 0, said, "")
+
+    monkeypatch.setattr(processors.subprocess, "run", status)
+    assert processors.changed("lu_2019") == ["replications/lu_2019"]
 
 
 def test_a_paper_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
