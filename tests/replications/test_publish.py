@@ -52,9 +52,12 @@ def test_each_content_is_published_once(root: Path, capsys: pytest.CaptureFixtur
     assert sorted(each.data.tags["verdict"] for each in found(root)) == ["failed", "passed", "passed"]
 
 
-def test_only_the_experiment_of_the_replications_is_created(root: Path) -> None:
+def test_only_the_experiment_of_the_replications_is_created(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run.replicate(folders.make(root))
+    folders.make(root, "later")
     publish.publish_all()
+    said = "in 1 of 2 replications all do; later has no results: `make replications NAME=later`.\n"
+    assert capsys.readouterr().out.endswith(said)
     with store.reading(root) as opened:
         assert opened.ids == {}
 
