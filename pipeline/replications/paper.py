@@ -119,7 +119,8 @@ def published_fields(file: str, text: str) -> list[dict[str, str]]:
     try:
         lines = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise UserError(f"{file}: line {reader.line_num} is not valid CSV: {error}.") from error
+        reason = str(error).partition(" - ")[0]  # without advice to programmers
+        raise UserError(f"{file}: line {reader.line_num} is not valid CSV: {reason}.") from error
     columns = lines[0][1] if lines else []
     if tuple(columns) != PUBLISHED:
         given = ", ".join(cut(printable(column)) for column in columns) or "none"

@@ -101,6 +101,7 @@ def test_a_missing_file(root: Path, file: str) -> None:
         (",source", "", " has the columns figure, quantity, published, least, most; it must have figure, quantity"),
         ("2,upper bound,,,3,theory\n", "2,upper", ": line 4 has 2 fields; it must have 6"),  # the end is missing
         ("2,upper bound,,,3,theory\n", '2,"upper', ": line 4 is not valid CSV: unexpected end of data."),
+        (",source", ",source\r1", ": line 1 is not valid CSV: new-line character seen in unquoted field."),
         ("figure,quantity", "\0figure,\a", " has the columns \\x00figure, \\x07, published,"),
         (
             folders.PUBLISHED,
