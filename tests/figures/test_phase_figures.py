@@ -47,6 +47,30 @@ def test_the_contours_of_the_plane_lie_where_a_multiple_of_xi_c_is_the_depth() -
     assert ax.get_legend() is None
 
 
+def test_the_boundary_of_trained_cells_is_at_the_edges_between_cells() -> None:
+    """Of six cells three are trained, of which one has the accuracy 0.5 itself; NaN is not."""
+    rows = [
+        (0.5, 10.0, 0.9),
+        (1.5, 10.0, 0.5),
+        (2.5, 10.0, 0.4),
+        (0.5, 40.0, 0.6),
+        (1.5, 40.0, 0.2),
+        (2.5, 40.0, math.nan),
+    ]
+    table = pd.DataFrame(rows, columns=["sigma_w2", "depth", "accuracy"])
+    ax = Figure().subplots()
+    phase_figures.accuracy_mesh(ax, table, "sigma_w2", "depth", 0.5, logarithmic=True)
+    found = {
+        tuple((round(float(x), 9), round(float(y), 9)) for x, y in line) for line in ax.collections[1].get_segments()
+    }
+    assert found == {
+        ((2.0, 5.0), (2.0, 20.0)),  # between 0.5 and 0.4
+        ((1.0, 20.0), (1.0, 80.0)),  # between 0.6 and 0.2
+        ((1.0, 20.0), (2.0, 20.0)),  # between 0.5 and 0.2
+    }
+    assert len(ax.collections[1].get_segments()) == 3
+
+
 def test_one_cell_is_drawn_whole() -> None:
     assert phase_figures.limits([2.0]) == (1.5, 2.5)
 

@@ -210,6 +210,15 @@ def test_the_diagram_recovers_a_known_multiple() -> None:
     assert opposite["share of the cells with 6 ξ_c below half the depth that are trained"] == 1.0
 
 
+@pytest.mark.parametrize("name", ["schoenholz_2017", "phase_diagram"])
+def test_a_fitted_multiple_has_no_interval_over_seeds(name: str) -> None:
+    """It is one number for all cells: the gap between the two nearest ones is not an interval."""
+    (row,) = [one for one in measured(name)[0].measurements if one.quantity.startswith("multiple of")]
+    assert math.isfinite(row.measured)
+    assert math.isnan(row.low)
+    assert math.isnan(row.high)
+
+
 def test_critical_variance_of_the_replication() -> None:
     result, _, _ = measured("schoenholz_2017")
     assert math.isclose(result.measurements[0].theory, 1.7609546, rel_tol=1e-7)
