@@ -38,7 +38,7 @@ def handles(multiple: float, trained: float) -> list[Line2D]:
         "--": r"$\chi_1 = 1$ (edge of chaos)",
     }
     lines = [Line2D([], [], linestyle=dashes, label=label, **LINES) for dashes, label in labels.items()]
-    return [*lines, Line2D([], [], label=f"accuracy {trained:g} (boundary of trained cells)", **BOUNDARY)]
+    return [*lines, Line2D([], [], label=f"trained: accuracy ≥ {trained:g}", **BOUNDARY)]
 
 
 def limits(values: Sequence[float]) -> tuple[float, float]:

@@ -40,7 +40,8 @@ TITLE = "The phase diagram of trainability"
 FIGURE = (
     "Papers draw this plane from theory alone, and train networks for one σ_b² (Schoenholz et al. 2017, figure 5: "
     "MNIST and CIFAR-10, wider networks, more steps), as in the right panel. Here the networks of both panels are "
-    "trained, and the fitted multiple of ξ_c stands beside the published one."
+    "trained, and the fitted multiple of ξ_c stands beside the published one. The red line is the boundary of the "
+    "cells that count as trained."
 )
 TABLES = ("cells",)  # also written as CSV
 PUBLISHED_MULTIPLE = phase_figures.PUBLISHED

@@ -35,7 +35,8 @@ TITLE = "Schoenholz et al. 2017, Deep information propagation: figure 5"
 FIGURE = (
     "The paper shows the training accuracy in the same plane, on MNIST and CIFAR-10, for wider networks, several "
     "numbers of steps and two optimizers, with multiples of ξ_c as dashed lines. Here it is one number of steps on "
-    "the digits, a coarser grid, and the fitted multiple beside the published one."
+    "the digits, a coarser grid, and the fitted multiple beside the published one. The red line is the boundary of the "
+    "networks that count as trained."
 )
 TANH = ACTIVATIONS["tanh"]
 PUBLISHED_MULTIPLE = phase_figures.PUBLISHED

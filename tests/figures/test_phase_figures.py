@@ -81,5 +81,5 @@ def test_the_legend_names_all_lines() -> None:
         r"3.9 $\xi_c$ = depth (fitted)",
         r"6 $\xi_c$ = depth (published)",
         r"$\chi_1 = 1$ (edge of chaos)",
-        "accuracy 0.5 (boundary of trained cells)",
+        "trained: accuracy ≥ 0.5",
     ]
