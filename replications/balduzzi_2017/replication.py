@@ -3,8 +3,9 @@ With the looks-linear initialization the network is a linear map at the start: t
 the product of its matrices, and its gradient is the same at all inputs.
 
 Setting: up to 50 ReLU layers of 256 units, 10 seeds, no training; 33 inputs on a quarter of a circle, gradients of 8
-random combinations of the outputs by the inputs. Theory: arc-cosine kernels of wide networks. The largest difference
-is over all seeds, inputs and outputs.
+random combinations of the outputs by the inputs. Theory: arc-cosine kernels of wide networks, from which the mean of
+networks of 256 units can differ by more than its interval. The largest difference is over all seeds, inputs and
+outputs.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,6 @@ from pipeline.numerics.matmul import product
 from pipeline.numerics.matrices import orthonormal
 from pipeline.numerics.random import normal
 from pipeline.numerics.sums import Array
-from pipeline.replications.drawing import line_and_points
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
 from pipeline.replications.networks import measured_by_seed, network
 from pipeline.theory.correlation import relu_gradient_correlation
@@ -44,6 +44,7 @@ FIGURE = (
 LINEAR = "largest difference of the outputs from the linear map, over the largest output, looks-linear initialization"
 COSINE = "cosine of the gradients at two inputs at an angle of {:g} degrees, {}, {} ReLU layers"
 NAMES = {"he": "He", "looks_linear": "looks-linear"}
+LINE_POINTS = 361  # of theory's lines in the figure, every quarter of a degree
 REPORTED = 4  # the angle of the two inputs whose gradients are reported is 90 degrees over this
 
 
@@ -90,24 +91,31 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
 
     found = measured_by_seed(one, list(settings.initializers), settings.seeds, advance)
     measurements: list[Measurement] = []
-    table = []
+    table, curves = [], []
+    line = (np.arange(LINE_POINTS) / (4.0 * (LINE_POINTS - 1))).tolist()
     for name in settings.initializers:
         of_seeds = found[name]
         depths = own.depths if name != "looks_linear" else (len(activations) - 1,)
         for k, depth in enumerate(depths):
             for i, turn in enumerate(turns.tolist()):
                 values = [rows[k][i] for rows, _ in of_seeds]
-                c = float(circle(np.array([turn]))[0][0])
-                theory = relu_gradient_correlation(c, depth) if name != "looks_linear" else 1.0
-                table.append((name, depth, 360.0 * turn, mean(values), theory))
+                table.append((name, depth, 360.0 * turn, mean(values)))
                 if i * REPORTED == own.n_points - 1:
                     text = COSINE.format(360.0 * turn, NAMES.get(name, name), depth)
-                    measurements.append(mean_over_seeds(text, values, theory))
+                    measurements.append(mean_over_seeds(text, values, expected_cosine(name, depth, turn)))
+            for turn in line:
+                curves.append((name, depth, 360.0 * turn, expected_cosine(name, depth, turn)))
         if name == "looks_linear":
             worst = max(difference for _, difference in of_seeds)
             measurements.append(Measurement(LINEAR, worst, theory=0.0))
-    columns = ["initializer", "depth", "degrees", "cosine", "theory"]
-    return Replication(measurements, {"cosines": pd.DataFrame(table, columns=columns)})
+    columns = ["initializer", "depth", "degrees", "cosine"]
+    tables = {"cosines": pd.DataFrame(table, columns=columns), "theory": pd.DataFrame(curves, columns=columns)}
+    return Replication(measurements, tables)
+
+
+def expected_cosine(name: str, depth: int, turn: float) -> float:
+    """Theory's cosine of the gradients of wide networks at two inputs at an angle of 360 degrees times `turn`."""
+    return 1.0 if name == "looks_linear" else relu_gradient_correlation(float(circle(np.array([turn]))[0][0]), depth)
 
 
 def linear_map(models: Parameters) -> Array:
@@ -128,15 +136,16 @@ def linear_map(models: Parameters) -> Array:
 @styled
 def draw(tables: dict[str, Any]) -> Figure:
     """The cosine of the gradients over the angle between the inputs, with theory's lines."""
-    rows = tables["cosines"]
+    rows, theory = tables["cosines"], tables["theory"]
     figure = Figure(figsize=(8.6, 4.0), layout="constrained")
     ax = figure.subplots()
     curves = list(dict.fromkeys(zip(rows["initializer"], rows["depth"], strict=True)))
     for (name, depth), colour, marker in zip(curves, (DARK, LIGHT, ACCENT, GREY), "osD^", strict=False):
-        part = rows[(rows["initializer"] == name) & (rows["depth"] == depth)]
+        part, line = (each[(each["initializer"] == name) & (each["depth"] == depth)] for each in (rows, theory))
         label = f"{NAMES.get(name, name)}, {depth} ReLU layers"
-        values = part["theory"], part["cosine"]
-        line_and_points(ax, part["degrees"], *values, colour, marker, markevery=2, label=label)
+        ax.plot(line["degrees"], line["cosine"], color=colour, linewidth=1.2)
+        points: dict[str, Any] = {"linestyle": "", "marker": marker, "markersize": 3.5, "markevery": 2}
+        ax.plot(part["degrees"], part["cosine"], color=colour, label=label, **points)
     ax.set_xlabel("angle between the two inputs, degrees")
     ax.set_ylabel("cosine of the two gradients")
     ax.set_title("Gradients at two inputs")

@@ -5,7 +5,8 @@ the mean singular value of a layer's Jacobian; the weights alone, which are meas
 
 Setting: five hidden layers of 1,000 tanh units, 1,000 inputs from N(0, 1), cross-entropy of 10 random classes, 300
 samples, 10 seeds, no training. Standard: U(-1/√n, 1/√n), of variance 1 / (3 n). Normalized: U(-√(6/(n_in + n_out)),
-...). Theory is that of wide layers (Poole et al. 2016; Schoenholz et al. 2017) and the quarter circle law.
+...). Theory is that of wide layers (Poole et al. 2016; Schoenholz et al. 2017) and the quarter circle law; the mean of
+networks can differ from it by more than its interval, which the bands allow for.
 """
 
 import math

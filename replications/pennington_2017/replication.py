@@ -4,7 +4,8 @@ so that all singular values of a deep network can be close to 1 (dynamical isome
 
 Setting: 30 tanh layers of 300 units, 8 seeds, no training, at two points of the critical line, where the mean of s²
 is 1. The Jacobian is that of a layer's activations by the inputs, at one random input of the fixed point's variance;
-its spread is measured by traces, n ‖J Jᵀ‖² / ‖J‖⁴ - 1. Theory is that of infinitely wide layers.
+its spread is measured by traces, n ‖J Jᵀ‖² / ‖J‖⁴ - 1. Theory is that of infinitely wide layers, from which the mean
+of networks can differ by more than its interval, which the bands of 15 % allow for.
 """
 
 import math
@@ -101,17 +102,21 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
 
 @styled
 def draw(tables: dict[str, Any]) -> Figure:
-    """The spread over the depth for each point of the critical line, with theory's lines."""
+    """The spread over the depth for each point of the critical line, with theory's lines, which have slope 1."""
     rows = tables["depths"]
     points = list(dict.fromkeys(zip(rows["sigma_w2"], rows["sigma_b2"], strict=True)))
     figure = Figure(figsize=(4.5 * len(points), 3.6), layout="constrained")
     panels = figure.subplots(1, len(points), sharey=True, squeeze=False)[0]
     names = list(dict.fromkeys(rows["initializer"]))
+    ticks = sorted(set(rows["depth"]))
     for (weights, biases), ax in zip(points, panels, strict=True):
         for name, colour, marker in zip(names, (DARK, ACCENT), "os", strict=False):
             part = rows[(rows["initializer"] == name) & (rows["sigma_w2"] == weights) & (rows["sigma_b2"] == biases)]
             line_and_points(ax, part["depth"], part["theory"], part["spread"], colour, marker, 1.4)
+        ax.set_xscale("log")
         ax.set_yscale("log")
+        ax.set_xticks(ticks, [f"{depth}" for depth in ticks])
+        ax.set_xticks([], minor=True)
         ax.set_title(f"$\\sigma_w^2$ = {written(weights)}, $\\sigma_b^2$ = {written(biases)}")
         ax.set_xlabel("depth (layers)")
     panels[0].set_ylabel("variance over squared mean of $s^2$")

@@ -3,6 +3,7 @@ where the depth scale ξ_c of correlations is at least a fixed share of the dept
 
 Setting: the standardized digits, 40 layers of 50 units, 100 steps of batches of 50, momentum 0.9, the better of two
 rates, 4 seeds. A cell counts as trained if its training accuracy, the median over the seeds, is at least 0.5. The
+fitted multiple is the one that agrees with the most cells; it is a single number, with no interval over the seeds. The
 axis of σ_b² ends at 0.2 and begins above 0: up to 0.5, so few steps do not suffice even at the edge (9 % of the cells
 are trained, and the fitted multiple is 0.8), and at σ_b² = 0 a smaller run had its best σ_w² 0.7 above the critical
 one. The published 6 ξ_c is not universal: the multiple depends on steps and data. Theory: the line χ₁ = 1 and ξ_c by
@@ -48,7 +49,8 @@ NOT_REPRODUCED = {
 FIGURE = (
     "Papers draw this plane from theory alone, and train networks for one σ_b² (Schoenholz et al. 2017, figure 5: "
     "MNIST and CIFAR-10, wider networks, more steps), as in the right panel. Here the networks of both panels are "
-    "trained, and the fitted multiple of ξ_c stands beside the published one."
+    "trained, and the fitted multiple of ξ_c stands beside the published one. The red line is the boundary of the "
+    "cells that count as trained."
 )
 TABLES = ("cells",)  # also written as CSV
 PUBLISHED_MULTIPLE = phase_figures.PUBLISHED
@@ -134,7 +136,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
         "depths": pd.concat(of_depth, ignore_index=True),
         "theory": depth_scales(phi, own.sigma_w2.first, own.sigma_w2.last, own.depth_panel.sigma_b2, LINE_POINTS),
         "edge": pd.DataFrame({"sigma_b2": biases, "sigma_w2": edge}),
-        "fit": pd.DataFrame({"multiple": [multiple], "critical": [at], "depth": [own.depth]}),
+        "fit": pd.DataFrame({"multiple": [multiple], "critical": [at], "depth": [own.depth], "trained": [own.trained]}),
     }
     return Replication(measurements, tables)
 
@@ -188,7 +190,7 @@ def measured(own: Settings, cells: Any, phi: Activation) -> tuple[list[Measureme
     share = integer_sum(shallow) / len(shallow) if shallow else math.nan
     return [
         Measurement("area under the ROC curve of ξ_c", area_under_curve(xi, is_trained)),
-        Measurement("multiple of ξ_c that separates trained networks", fit.centre, fit.low, fit.high),
+        Measurement("multiple of ξ_c that separates trained networks", fit.centre),
         Measurement("share of cells that agree with the fitted multiple", fit.n_agree / len(xi)),
         Measurement("share of cells that agree with 6 ξ_c", agree / len(xi)),
         Measurement(
@@ -197,7 +199,7 @@ def measured(own: Settings, cells: Any, phi: Activation) -> tuple[list[Measureme
         Measurement(
             "largest distance of the best σ_w² from the critical one", max(ridge, default=math.nan), theory=0.0
         ),
-        Measurement("share of trained cells where 6 ξ_c is below half the depth", share),
+        Measurement("share of the cells with 6 ξ_c below half the depth that are trained", share),
         Measurement("share of trained cells", integer_sum(is_trained) / len(xi)),
     ], fit.centre
 
@@ -208,11 +210,12 @@ def draw(tables: dict[str, Any]) -> Figure:
     fit = tables["fit"].iloc[0]
     figure = Figure(figsize=(9.6, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    phase_figures.plane_panel(left, tables["cells"], tables["edge"], fit["multiple"], int(fit["depth"]))
-    mesh = phase_figures.depth_panel(right, tables["depths"], tables["theory"], fit["multiple"], fit["critical"])
+    multiple, trained = fit["multiple"], fit["trained"]
+    phase_figures.plane_panel(left, tables["cells"], tables["edge"], multiple, int(fit["depth"]), trained)
+    mesh = phase_figures.depth_panel(right, tables["depths"], tables["theory"], multiple, fit["critical"], trained)
     sigma_b2 = tables["depths"]["sigma_b2"].iloc[0]
     left.set_title(f"Networks of {int(fit['depth'])} layers")
     right.set_title(rf"Variance of the biases $\sigma_b^2$ = {sigma_b2:g}")
     figure.colorbar(mesh, ax=[left, right], label="training accuracy, median over the seeds")
-    legend_above(figure, phase_figures.handles(fit["multiple"]))
+    legend_above(figure, phase_figures.handles(multiple, trained))
     return figure

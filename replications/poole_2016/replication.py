@@ -3,8 +3,9 @@ length of a curve changes by a factor √χ₁ per layer: it decreases in the or
 grows exponentially with depth.
 
 Setting: eight tanh layers of 1,000 units with normal weights and biases, σ_b = 0.3, 6 seeds, no training. The
-pre-activations of the first layer are a circle of 1,000 points of mean square q*, and 24 random directions for each
-of two other starts. Growth is the geometric mean over seven layers. Theory: q* and χ₁ by quadrature.
+pre-activations of the first layer are a circle of 1,000 points of mean square q*, and 24 random directions for each of
+two other starts. Growth is the geometric mean over seven layers. Theory: q* and χ₁ of wide layers by quadrature, from
+which the mean of networks can differ by more than its interval; the bands allow for that.
 """
 
 import math

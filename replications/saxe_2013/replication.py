@@ -1,12 +1,15 @@
-"""A deep linear network learns the modes of its target one after another, each on a sigmoid curve in time whose
-length is in inverse proportion to the singular value. From orthogonal weights the number of steps hardly grows from 8
-layers on; from scaled Gaussian weights it grows without limit.
+"""A deep linear network learns the modes of its target one after another, each on a sigmoid curve in time whose length
+is in inverse proportion to the singular value. From 8 layers on, the number of steps from orthogonal weights hardly
+grows, and from scaled Gaussian weights no seed learns within 1,500 steps.
 
 Setting: the engine's gradient descent with squared loss on whitened inputs, with biases that stay exactly 0. Modes:
 4-8-4 units, singular values 4, 3, 2, 1 in random bases, initial strength 0.001 in every mode, time step 0.001, 5
 seeds. Depth: 2 to 32 layers of 16 units, a rotation as target, at most 1,500 steps, the best of five rates c / depth,
 5 seeds; a network has learned when its loss is 1 % of the initial one. Gradient flow from orthogonal matrices
 preserves the sign of the determinant of their product, so a row of the first layer is negated where it is negative.
+The half-learning times do not depend on the random bases: all seeds agree to rounding, so that the interval over seeds
+is a single number. Theory is that of gradient flow, which steps of 0.001 follow with a delay; it lies outside that
+interval and within the band.
 """
 
 import math

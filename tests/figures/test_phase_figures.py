@@ -20,7 +20,7 @@ def cells(column: str, others: list[float]) -> pd.DataFrame:
 def test_the_lines_of_depth_reach_the_borders_at_the_outermost_cells() -> None:
     theory = pd.DataFrame({"sigma_w2": [0.5, 1.0, 1.7, 4.0], "xi_c": [8.0, 14.0, math.inf, 4.0]})
     ax = Figure().subplots()
-    phase_figures.depth_panel(ax, cells("depth", [10.0, 40.0]), theory, 3.5, CRITICAL)
+    phase_figures.depth_panel(ax, cells("depth", [10.0, 40.0]), theory, 3.5, CRITICAL, 0.5)
     assert ax.get_xlim() == (0.5, 4.0)
     assert ax.get_ylim() == pytest.approx((5.0, 80.0))  # half a cell, the factor 2, beyond the depths
     fitted, published, edge = ax.get_lines()
@@ -33,18 +33,42 @@ def test_the_lines_of_depth_reach_the_borders_at_the_outermost_cells() -> None:
 
 
 def test_the_contours_of_the_plane_lie_where_a_multiple_of_xi_c_is_the_depth() -> None:
-    """xi_c is 5, 30, 20 and 60 / 23 in the cells, and linear between them."""
+    """1 / xi_c is linear between the cells, |sigma_w^2 - 1.7| / 6: a contour lies exactly where theory has it."""
     edge = pd.DataFrame({"sigma_b2": [0.1, 0.2], "sigma_w2": [CRITICAL, CRITICAL]})
     ax = Figure().subplots()
-    phase_figures.plane_panel(ax, cells("sigma_b2", [0.1, 0.2]), edge, 3.5, 40)
+    phase_figures.plane_panel(ax, cells("sigma_b2", [0.1, 0.2]), edge, 3.5, 40, 0.5)
     assert (ax.get_xlim(), ax.get_ylim()) == ((0.5, 4.0), (0.1, 0.2))
-    for contour, factor in zip(ax.collections[1:], (3.5, 6.0), strict=True):
+    for contour, factor in zip(ax.collections[2:], (3.5, 6.0), strict=True):
         (path,) = contour.get_paths()
-        left, right = 0.5 + (40.0 / factor - 5.0) / 25.0, 2.0 + 2.0 * (20.0 - 40.0 / factor) / (20.0 - 60.0 / 23.0)
+        left, right = CRITICAL - 6.0 * factor / 40.0, CRITICAL + 6.0 * factor / 40.0
         for x, _ in path.vertices:
             assert min(abs(x - left), abs(x - right)) < 1e-9
         assert sorted({round(float(y), 9) for _, y in path.vertices}) == [0.1, 0.2]
     assert ax.get_legend() is None
+
+
+def test_the_boundary_of_trained_cells_is_at_the_edges_between_cells() -> None:
+    """Of six cells three are trained, of which one has the accuracy 0.5 itself; NaN is not."""
+    rows = [
+        (0.5, 10.0, 0.9),
+        (1.5, 10.0, 0.5),
+        (2.5, 10.0, 0.4),
+        (0.5, 40.0, 0.6),
+        (1.5, 40.0, 0.2),
+        (2.5, 40.0, math.nan),
+    ]
+    table = pd.DataFrame(rows, columns=["sigma_w2", "depth", "accuracy"])
+    ax = Figure().subplots()
+    phase_figures.accuracy_mesh(ax, table, "sigma_w2", "depth", 0.5, logarithmic=True)
+    found = {
+        tuple((round(float(x), 9), round(float(y), 9)) for x, y in line) for line in ax.collections[1].get_segments()
+    }
+    assert found == {
+        ((2.0, 5.0), (2.0, 20.0)),  # between 0.5 and 0.4
+        ((1.0, 20.0), (1.0, 80.0)),  # between 0.6 and 0.2
+        ((1.0, 20.0), (2.0, 20.0)),  # between 0.5 and 0.2
+    }
+    assert len(ax.collections[1].get_segments()) == 3
 
 
 def test_one_cell_is_drawn_whole() -> None:
@@ -52,9 +76,10 @@ def test_one_cell_is_drawn_whole() -> None:
 
 
 def test_the_legend_names_all_lines() -> None:
-    labels = [one.get_label() for one in phase_figures.handles(3.86)]
+    labels = [one.get_label() for one in phase_figures.handles(3.86, 0.5)]
     assert labels == [
         r"3.9 $\xi_c$ = depth (fitted)",
         r"6 $\xi_c$ = depth (published)",
         r"$\chi_1 = 1$ (edge of chaos)",
+        "trained: accuracy ≥ 0.5",
     ]

@@ -38,6 +38,7 @@ PHRASES: dict[str, tuple[Callable[[Any, Any], list[str]], str]] = {
     "balduzzi_2017": (
         lambda s, own: [
             f"up to {max(own.depths)} ReLU layers of {width(s)} units, {len(s.seeds)} seeds",
+            f"networks of {width(s)} units",
             f"{own.n_points} inputs on a quarter of a circle, gradients of {own.n_combinations} random combinations",
         ],
         "",
@@ -61,10 +62,10 @@ PHRASES: dict[str, tuple[Callable[[Any, Any], list[str]], str]] = {
         lambda s, own: [
             f"{n_hidden(s)} layers of {width(s):,} units, {own.n_samples} orthogonal inputs, {len(s.seeds)} seeds",
             f"{max(own.map_depths):,} iterations of the correlation map",
-            f"quotient at {min(own.map_depths)} layers",
+            f"The band at {min(own.map_depths)} iterations",
             f"at {own.map_depths[0]} layers, and 3 % at {own.map_depths[1]:,}",
         ],
-        "1 0.4937 0.6048 1 2 1 0.9",
+        "1 0.4937 0.6048 2 3 4 1 2 1 1 0 0 1 2 1 0.9 1 1",
     ),
     "he_2015": (
         lambda s, own: [
@@ -105,14 +106,14 @@ PHRASES: dict[str, tuple[Callable[[Any, Any], list[str]], str]] = {
             f"{epochs(s):g} epochs of batches of {s.training.batch_size}, momentum {s.training.momentum:g}",
             f"rate {s.training.learning_rate:g}",
         ],
-        "1 0.02 20 0.01",
+        "1 0.02 20 1 0.01",
     ),
     "pennington_2017": (
         lambda s, own: [
             f"{max(own.depths)} tanh layers of {width(s)} units, {len(s.seeds)} seeds",
             f"{WORDS[len(own.points)]} points of the critical line",
         ],
-        "1 0 1 1 1 1",
+        "1 0 1 1 1 1 15",
     ),
     "phase_diagram": (
         lambda s, own: [
@@ -135,6 +136,8 @@ PHRASES: dict[str, tuple[Callable[[Any, Any], list[str]], str]] = {
     ),
     "saxe_2013": (
         lambda s, own: [
+            f"no seed learns within {own.depth.steps:,} steps",
+            f"steps of {own.modes.time_step:g} follow with a delay",
             f"{len(own.modes.singular_values)}-{own.modes.hidden}-{len(own.modes.singular_values)} units",
             f"singular values {', '.join(f'{value:g}' for value in own.modes.singular_values)} in random bases",
             f"initial strength {own.modes.initial:g} in every mode, time step {own.modes.time_step:g}",
@@ -162,8 +165,9 @@ PHRASES: dict[str, tuple[Callable[[Any, Any], list[str]], str]] = {
             f"{s.training.iterations:,} steps of rate {s.training.learning_rate:g}",
             f"of seed {s.seeds[0]}",
             f"over {own.n_seeds} seeds",
+            f"or 298 of {s.data.n_train} points",
         ],
-        "0 83 99 36",
+        "0 83 99 36 0 1 2024 95 99.33 99",
     ),
 }
 

@@ -204,10 +204,19 @@ def test_the_diagram_recovers_a_known_multiple() -> None:
     assert rows["share of cells that agree with 6 ξ_c"] < 1.0
     ends = [rows[f"{end} distance of the best σ_w² from the critical one"] for end in ("smallest", "largest")]
     assert all(abs(end - 0.3) <= 0.1 + 1e-12 for end in ends)  # half a cell
-    assert rows["share of trained cells where 6 ξ_c is below half the depth"] == 0.0
+    assert rows["share of the cells with 6 ξ_c below half the depth that are trained"] == 0.0
     opposite = cells(module, settings, lambda xi, d: 0.3 if 4.0 * xi >= 40.0 else 0.9)
     assert opposite["area under the ROC curve of ξ_c"] == 0.0
-    assert opposite["share of trained cells where 6 ξ_c is below half the depth"] == 1.0
+    assert opposite["share of the cells with 6 ξ_c below half the depth that are trained"] == 1.0
+
+
+@pytest.mark.parametrize("name", ["schoenholz_2017", "phase_diagram"])
+def test_a_fitted_multiple_has_no_interval_over_seeds(name: str) -> None:
+    """It is one number for all cells: the gap between the two nearest ones is not an interval."""
+    (row,) = [one for one in measured(name)[0].measurements if one.quantity.startswith("multiple of")]
+    assert math.isfinite(row.measured)
+    assert math.isnan(row.low)
+    assert math.isnan(row.high)
 
 
 def test_critical_variance_of_the_replication() -> None:

@@ -154,6 +154,32 @@ def test_the_gradients_at_an_angle_in_wide_networks() -> None:
         assert found[quantity].theory == pytest.approx(product, abs=1e-9)
 
 
+def test_the_curves_of_gradients_have_no_visible_corners() -> None:
+    """A chord deviates from prod_l (1 - alpha_l / pi) between its ends by less than a line's width, 1 % of the axis."""
+    module, settings = small("balduzzi_2017")
+    curves = module.measure(settings, lambda n: None).tables["theory"]
+    for depth in (2, 10, 50):
+        part = curves[(curves["initializer"] == "he") & (curves["depth"] == depth)]
+        ends = np.radians(part["degrees"].to_numpy())
+        assert (ends[0], ends[-1]) == pytest.approx((0.0, math.pi / 2))
+        alpha, exact = (ends[1:] + ends[:-1]) / 2, np.ones(len(ends) - 1)
+        for _ in range(depth):
+            exact *= 1 - alpha / math.pi
+            alpha = np.arccos((np.sin(alpha) + (math.pi - alpha) * np.cos(alpha)) / math.pi)
+        values = part["cosine"].to_numpy()
+        assert np.abs((values[1:] + values[:-1]) / 2 - exact).max() < 0.01
+
+
+def test_the_spread_in_proportion_to_the_depth_has_slope_1_in_the_figure() -> None:
+    """Theory's lines on logarithmic axes, from the first to the last depth, at every point of the critical line."""
+    module, _ = small("pennington_2017")
+    for ax in module.draw(once("pennington_2017").tables).get_axes():
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+        for line in ax.get_lines()[::2]:
+            x, y = (np.log(values.astype(float)) for values in line.get_data())
+            assert np.diff(y) / np.diff(x) == pytest.approx(1.0, abs=1e-9)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Faults: with a wrong law or activation, rows leave their bands by far; with the right one, small networks are near.
 
