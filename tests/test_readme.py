@@ -4,8 +4,10 @@ import ast
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,25 @@ def test_every_make_target_has_a_line_of_help() -> None:
     assert re.findall(r"(?m)^make (\w+) +\w", shown) == targets
     used = {target for page in PAGES for target in re.findall(r"[`$] ?make ([a-z]+)", page.read_text(encoding="utf-8"))}
     assert used <= set(targets)
+
+
+def test_packages_are_compiled_in_a_folder_with_a_space(tmp_path: Path) -> None:
+    """The line of `make install` that compiles the installed packages, whose failure make ignores."""
+    folder = tmp_path / "with a space"
+    packages = folder / "packages"
+    tools = folder / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    packages.mkdir()
+    (packages / "module.py").touch()
+    python = f'case "$*" in *purelib*) echo "{packages}";; *compileall*) exec {shlex.quote(sys.executable)} "$@";; esac'
+    (tools / "python").write_text(f"#!/bin/sh\n{python}\n")
+    (tools / "python").chmod(0o755)
+    shutil.copy(ROOT / "Makefile", folder)
+    for name in ("requirements.lock", "pyproject.toml"):
+        (folder / name).touch()
+    command = ["make", "PYTHON=true", "install"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert list(packages.glob("__pycache__/module.*.pyc")), done.stdout + done.stderr
 
 
 def test_make_repro_ends_with_the_comparison(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pipeline.networks import probes
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters
 from pipeline.numerics.sums import Array
-from tests.numerics.test_any_processor import IMITATIONS, run
+from tests.processors import IMITATIONS, output
 
 EDGE = math.atanh(math.sqrt(0.9))  # 1 - tanh(z)^2 = 0.1
 ROUNDED = {"effective_rank", "jacobian_mean_square", "jacobian_largest", "jacobian_smallest"}
@@ -331,5 +331,5 @@ def digests() -> list[str]:
 def test_the_same_on_another_processor(tmp_path: Path) -> None:
     """BLAS and LAPACK imitate one; what is compiled is this processor's, and may lie where it always does."""
     compiled = os.environ.get("NUMBA_CACHE_DIR", "")
-    found = run(SCRIPT, tmp_path, NUMBA_CACHE_DIR=compiled, **IMITATIONS["openblas_nehalem"])
+    found = output(SCRIPT, tmp_path, NUMBA_CACHE_DIR=compiled, **IMITATIONS["openblas_nehalem"])
     assert found.splitlines() == digests()

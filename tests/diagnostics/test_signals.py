@@ -22,7 +22,7 @@ from pipeline.numerics.sums import Array, lane_sum, pad
 from pipeline.training import gradient_descent
 from tests.activation_cases import CASES
 from tests.marks import slow
-from tests.numerics.test_any_processor import IMITATIONS, OLD, run
+from tests.processors import LIBRARIES, imitated, output
 from tests.sampling import sample_models
 
 RELU, TANH = ACTIVATIONS["relu"], ACTIVATIONS["tanh"]
@@ -496,12 +496,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def here(cache: Path) -> str:
-    return run(SCRIPT, cache)
+    return output(SCRIPT, cache)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [OLD, ("openblas_haswell",)], ids=["old", "haswell"])
+@pytest.mark.parametrize("names", LIBRARIES.values(), ids=LIBRARIES)
 def test_the_same_on_another_processor(names: tuple[str, ...], here: str, cache: Path) -> None:
     assert here.count("exact") == 5
-    environment = {key: value for name in names for key, value in IMITATIONS[name].items()}
-    assert run(SCRIPT, cache, **environment) == here
+    assert output(SCRIPT, cache, **imitated(names)) == here
