@@ -79,14 +79,19 @@ def _in_seeds(names: Sequence[str], counts: Mapping[str, int], n_seeds: int) -> 
 
 
 def _test_accuracy(compared: Table, confidence: float) -> str:
-    """The range of the mean test accuracy, with the intervals of the initializers at its ends."""
-    names = []
+    """The range of the mean test accuracy, with the intervals of the initializers at its ends; equal ones once."""
+    groups: dict[tuple[float, str], list[str]] = {}  # with the same mean and interval
     for _, row in compared.iterrows():
         low, high = row["test_accuracy_low"], row["test_accuracy_high"]
-        interval = f", {format_share(confidence)} interval {format_interval(low, high)}" if not math.isnan(low) else ""
-        names.append(f"{row['initializer']}{interval}")
+        interval = "" if math.isnan(low) else format_interval(low, high)
+        groups.setdefault((row["test_accuracy_mean"], interval), []).append(row["initializer"])
+    means = {}
+    for (mean, interval), names in groups.items():
+        of_each = " of each" if len(names) > 1 else ""
+        text = f", {format_share(confidence)} interval{of_each} {interval}" if interval else ""
+        means[f"{_list(names)}{text}"] = mean
     what = f"The mean test accuracy over {_count(int(compared['seeds'].max()), 'seed')}"
-    return _range(what, dict(zip(names, compared["test_accuracy_mean"], strict=True)), format_percent)
+    return _range(what, means, format_percent)
 
 
 def _differences(compared: Table, paired: Table, reference: str, level: float) -> str:

@@ -78,7 +78,7 @@ def test_all_models_diverged() -> None:
     runs["initial_label"] = "exploding"
     target, accuracy, difference, labels = sentences(runs)
     assert target == "No model reaches the target cost of 0.15; training diverged with a in 2 of 2 seeds and b in 2."
-    assert accuracy == "The mean test accuracy over 2 seeds is 50.0 % (a; b)."  # one model: no interval
+    assert accuracy == "The mean test accuracy over 2 seeds is 50.0 % (a and b)."  # one model: no interval
     assert difference == "No difference from b can be significant at the 5 % level: too few seeds with a difference."
     assert labels.endswith("0 of 4 models with another label: label and outcome agree for 4 of 4 models.")
 
@@ -98,7 +98,22 @@ def of_test(**accuracies: list[float]) -> pd.DataFrame:
 
 def test_the_range_of_test_accuracies_has_all_initializers_at_its_ends() -> None:
     runs = of_test(c=[0.5, 0.5], a=[0.25, 0.25], b=[0.5, 0.5], d=[0.25, 0.5])
-    assert sentences(runs)[1] == "The mean test accuracy over 2 seeds ranges from 25.0 % (a) to 50.0 % (c; b)."
+    assert sentences(runs)[1] == "The mean test accuracy over 2 seeds ranges from 25.0 % (a) to 50.0 % (c and b)."
+
+
+def test_an_interval_that_several_initializers_share_is_written_once() -> None:
+    """One seed of accuracy 0.5: the bets of the test above reach 40 at m = 0.5 / 77.47 = 0.0065, and at 1 - 0.0065."""
+    runs = of_test(a=[0.5], b=[0.5], c=[0.5], d=[0.75])
+    assert sentences(runs)[1] == (
+        "The mean test accuracy over 1 seed ranges from 50.0 % (a, b and c, 95 % interval of each 0.6 % to 99.4 %) "
+        "to 75.0 % (d, 95 % interval 1.0 % to 99.7 %)."
+    )
+    # Equal means over seeds: a is one model and has no interval; those of b and c are equal, and that of d is narrower
+    runs = models({"a": [0.5] * 4} | dict.fromkeys("bcd", [0.5, 0.6] * 2))
+    text = sentences(runs.assign(test_accuracy=[0.5] * 4 + [0.0, 1.0] * 2 + [1.0, 0.0] * 2 + [0.4, 0.6] * 2))[1]
+    assert re.fullmatch(r"The mean test accuracy over 4 seeds is 50\.0 % \(a; b and c, [^;]*; d, [^;]*\)\.", text)
+    assert text.count("interval of each") == 1
+    assert text.count("interval") == 2
 
 
 def test_differences_in_either_direction() -> None:
