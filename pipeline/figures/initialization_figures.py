@@ -252,7 +252,7 @@ def reproducibility(copies: pd.DataFrame, seed: int) -> Figure:
         rows = copies[copies["initializer"] == name]
         for column, _, colour, marker in DIFFERENCES:
             values = scale.place(rows[column])
-            ax.plot(rows["iteration"], values, marker, color=colour, markersize=3, linestyle="-", linewidth=1.2)
+            ax.plot(rows["iteration"], values, f"{marker}-", color=colour, markersize=3, linewidth=1.2, clip_on=False)
         undefined = rows["iteration"][~np.isfinite(rows["cost_difference"])]
         diverged = [f"diverged: cost not finite from iteration {number(undefined.iloc[0])}"] if len(undefined) else []
         notes.append(diverged or ([] if rows["cost_difference"].any() else ["identical costs throughout"]))

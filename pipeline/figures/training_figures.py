@@ -38,6 +38,7 @@ from pipeline.numerics.sums import Array
 COST_LEAST = 1e-8  # nats: smaller costs are drawn here
 NEAR, SWARM = 0.012, 0.5  # difference of accuracies that are stacked; height of the highest stack, in rows
 BEYOND = 1e308  # drawn for a cost that is not finite
+FEW = 25  # iterations with records, up to which each has a dot
 
 
 @styled
@@ -47,7 +48,7 @@ def cost_curves(bands: pd.DataFrame, curves: pd.DataFrame, published: pd.DataFra
     `bands` has columns initializer, iteration, min, q25, median, q75, max; `curves`, of all seeds, initializer, seed,
     iteration, cost; `published`, which may be empty, of models of `seed`: initializer, iteration, cost_median. A cost
     that is not finite counts as above all others. All panels share the cost axis, up to COST_TOP, except those whose
-    median ends above it; the number of seeds that diverged is written in the panel.
+    median ends above it or is there in half of the records; the number of seeds that diverged is written in the panel.
     """
     names = bands["initializer"].unique().tolist()
     height = 2.25 if len(names) > 2 else 3.4  # one or two panels have room
@@ -56,15 +57,17 @@ def cost_curves(bands: pd.DataFrame, curves: pd.DataFrame, published: pd.DataFra
     facts = {name: published[published["initializer"] == name] for name in names}
     common, scales = _cost_scales(spreads, facts)
     notes: list[list[str]] = []
-    stopped = False
+    stopped, last = False, int(bands["iteration"].max())
+    dot, margin = (".", 0.03 * last) if bands["iteration"].nunique() <= FEW else ("", 0.0)
     for place, (name, ax) in enumerate(zip(names, panels, strict=True)):
         band, scale, models = spreads[name], scales[name], curves[curves["initializer"] == name]
         own, at = models[models["seed"] == seed], band["iteration"]
         limits = {key: np.where(np.isfinite(band[key]), scale.place(band[key]), BEYOND) for key in BAND}
         ax.fill_between(at, limits["min"], limits["max"], color=LIGHTEST, linewidth=0)
         ax.fill_between(at, limits["q25"], limits["q75"], color=MIDDLE, linewidth=0)
-        ax.plot(at, scale.place(band["median"]), color="black", linewidth=1.6)
-        ax.plot(own["iteration"], scale.place(own["cost"]), color=ACCENT, linewidth=1.1, dashes=(4, 1.5))
+        ax.plot(at, scale.place(band["median"]), f"{dot}-", color="black", linewidth=1.6, markersize=9)
+        costs = scale.place(own["cost"])
+        ax.plot(own["iteration"], costs, f"{dot}-", color=ACCENT, linewidth=1.1, markersize=4.5, dashes=(4, 1.5))
         for rows, key, colour in ((band, "median", "black"), (own, "cost", ACCENT)):
             finite = rows[np.isfinite(rows[key])]
             if 0 < len(finite) < len(rows):  # where the line ends
@@ -79,8 +82,8 @@ def cost_curves(bands: pd.DataFrame, curves: pd.DataFrame, published: pd.DataFra
         ax.tick_params(labelleft=place % PANELS == 0 or scale is not scales[names[place - 1]])
         notes.append(_cost_notes(band, models, scale, other=scale is not common))
     subtitles(panels, notes)
-    panels[0].set_xlim(0, bands["iteration"].max())
-    figure.supxlabel(_thousands(panels[0], int(bands["iteration"].max())), fontsize=9)
+    panels[0].set_xlim(-margin, last + margin)
+    figure.supxlabel(_thousands(panels[0], last), fontsize=9)
     figure.supylabel("cost (mean cross-entropy, nats)", fontsize=9)
     handles: list[Artist] = [
         Line2D([], [], color="black", linewidth=1.6, label="median over seeds"),
@@ -104,12 +107,15 @@ BAND = ("min", "q25", "median", "q75", "max")
 def _cost_scales(
     spreads: Mapping[str, pd.DataFrame], facts: Mapping[str, pd.DataFrame]
 ) -> tuple[LogScale, dict[str, LogScale]]:
-    """The common axis, and the axis of each initializer: its own where its median cost ends above COST_TOP."""
-    ends = {}
+    """The common axis, and the axis of each initializer.
+
+    That is its own where its median cost ends above COST_TOP or is there in at least half of the records.
+    """
+    within = []
     for name, band in spreads.items():
-        finite = band["median"][np.isfinite(band["median"])]
-        ends[name] = finite.iloc[-1] if len(finite) else 0.0
-    within = [name for name in spreads if ends[name] <= COST_TOP]
+        above = (band["median"][np.isfinite(band["median"])] > COST_TOP).tolist()
+        if not above or (not above[-1] and 2 * above.count(True) < len(above)):
+            within.append(name)
     costs = {name: [*(band[key] for key in BAND), facts[name]["cost_median"]] for name, band in spreads.items()}
     if not within:
         common = log_scale([part for parts in costs.values() for part in parts], COST_LEAST, COST_TOP, COST_TOP)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
@@ -527,6 +528,21 @@ def test_large_differences_stay_half_a_decade_below_the_upper_edge(largest: floa
     rows.loc[4:, "weight_difference"] = largest
     (ax,) = panels(initialization_figures.reproducibility(rows, 3))
     assert ax.get_ylim()[1] == pytest.approx(max(1.0, largest) * 10.0**0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("largest", [1.0, 1e39])
+def test_the_edges_of_the_axes_do_not_cut_markers(largest: float) -> None:
+    """The squares of 3 points, which are 6 pixels, at the first and the last iteration are whole outside the axes."""
+    figure = initialization_figures.reproducibility(copies(["a"]).assign(weight_difference=largest), 3)
+    (ax,) = panels(figure)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    red, green, blue = np.moveaxis(np.asarray(canvas.buffer_rgba())[:, :, :3].astype(int), 2, 0)
+    orange = (red > 200) & (green < 200) & (blue < 150)  # style.LIGHT, and its edges, mixed with white
+    row = len(orange) - round(ax.transData.transform((0.0, largest))[1])
+    for outside in (round(ax.bbox.x0) - 3, round(ax.bbox.x1) + 1):  # beside the axis line
+        half = orange[row - 6 : row + 6, outside : outside + 2]
+        assert half.sum(axis=0).min() >= 6
 
 
 def test_a_perturbed_copy_that_diverges_says_when() -> None:

@@ -186,7 +186,7 @@ def test_cost_curves_draw_median_quartiles_extremes_and_one_seed() -> None:
         style.LIGHTEST,
         style.MIDDLE,
     ]
-    assert (ax.get_xlim(), ax.get_ylim()[1]) == ((0.0, 1000.0), 10.0)
+    assert ax.get_ylim()[1] == 10.0
     assert not ax.texts
 
 
@@ -219,6 +219,30 @@ def test_a_median_that_ends_above_the_common_axis_has_an_axis_that_shows_it() ->
     assert x.yaxis.get_tick_params()["labelleft"]
     (only,) = curves_of(high).axes
     assert [text.get_text() for text in only.texts] == ["final cost above 10: 3 of 3 seeds"]
+
+
+@pytest.mark.parametrize(("above", "texts"), [(2, ["separate cost axis"]), (1, ["starts at up to 300"])])
+def test_a_median_above_the_common_axis_in_half_of_the_records_has_its_own(above: int, texts: list[str]) -> None:
+    high = [300.0, 20.0 if above == 2 else 6.0, 5.0, 4.0]
+    low = costs(["he"], [[0.7, 0.6, 0.5, 0.4]], [0, 10, 20, 30])
+    he, x = curves_of(pd.concat([low, costs(["x"], [high], [0, 10, 20, 30])])).axes
+    assert he.get_ylim()[1] == 10.0
+    assert (x.get_ylim()[1] > 300.0) == (above == 2)
+    assert [text.get_text() for text in x.texts] == texts
+
+
+@pytest.mark.parametrize("n", [2, training_figures.FEW, training_figures.FEW + 1])
+def test_few_records_are_dots_that_no_edge_cuts(n: int) -> None:
+    (ax,) = curves_of(costs(["he"], [[0.7] * n, [0.6] * n], [100 * i for i in range(n)])).axes
+    for colour in ("black", style.ACCENT):
+        few = line(ax, colour)
+        assert (few.get_marker() == ".") == (n <= training_figures.FEW)
+        radius = few.get_markersize() / 4 / 72 * 150  # pixels at 150 dpi; the dot is half of the marker's size
+        x0, x1 = ax.transData.transform([(0.0, 0.7), (100.0 * (n - 1), 0.7)])[:, 0]
+        if n <= training_figures.FEW:
+            assert ax.bbox.x0 + radius < x0 < x1 < ax.bbox.x1 - radius
+        else:
+            assert ax.get_xlim() == (0.0, 100.0 * (n - 1))
 
 
 def test_a_cost_of_0_lies_on_a_line_with_its_label_and_a_tiny_one_is_not_lost() -> None:
