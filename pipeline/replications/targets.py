@@ -1,6 +1,6 @@
 """Print the DVC stages of replications: `python -m pipeline.replications.targets --name NAMES --skip NAMES`.
 
-`make replications` runs them. Both arguments are names separated by spaces; without names all replications are chosen.
+`make replications` runs them. Both arguments are names separated by spaces or commas; without names all replications are chosen.
 """
 
 import argparse
@@ -37,13 +37,18 @@ def stage(name: str) -> str:
     )
 
 
+def separated(names: str) -> list[str]:
+    """The names in a text in which spaces or commas separate them."""
+    return names.replace(",", " ").split()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the stages on one line."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.replications.targets", description="Print DVC stages.")
     parser.add_argument("--name", default="", help="names of folders in replications/; without: all")
     parser.add_argument("--skip", default="", help="names of those that are left out")
     given = parser.parse_args(arguments)
-    run_and_exit(lambda: print(*targets(given.name.split(), given.skip.split())))
+    run_and_exit(lambda: print(*targets(separated(given.name), separated(given.skip))))
 
 
 if __name__ == "__main__":

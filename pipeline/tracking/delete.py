@@ -34,7 +34,8 @@ def delete_result(opened: Store, name: str) -> int:
     found = [run for run in opened.search("results") if name in [*names_of(run), run.data.tags[IDENTITY][:8]]]
     if len(found) != 1:
         raise UserError(
-            f"{len(found)} results in MLflow's store {opened.uri} have the name {name}; there are:\n{listing(opened)}"
+            f"{len(found)} results in MLflow's store {opened.uri} have the name {name}; one name or id can be given. "
+            f"There are:\n{listing(opened)}"
         )
     n_released = release(opened, names_of(found[0]))
     delete(opened, found[0])

@@ -27,6 +27,8 @@ def test_without_a_name_the_results_are_listed(
     assert capsys.readouterr().out.splitlines() == ["bbbbbbbb  rate-5, again", f"aaaaaaaa  result {'a' * 64}"]
     assert delete.main(["rate"]) == 1
     assert capsys.readouterr().err.startswith(f"0 results in MLflow's store sqlite:///{root.as_posix()}/mlflow.db have")
+    assert delete.main(["rate-5,again"]) == 1
+    assert " have the name rate-5,again; one name or id can be given. There are:\n" in capsys.readouterr().err
 
 
 @pytest.mark.slow
