@@ -177,7 +177,7 @@ MUTATIONS = (
     Mutation("theory/isometry.py", "(1.0 if orthogonal else 0.0)", "(0.0 if orthogonal else 1.0)"),
     Mutation("theory/predictions.py", "float(elementary.log(variance / 2.0))", "float(elementary.log(variance))"),
     # diagnostics
-    Mutation("diagnostics/signals.py", "FLAT = 0.1", "FLAT = 0.2"),
+    Mutation("networks/saturation.py", "FLAT = 0.1", "FLAT = 0.2", "diagnostics"),
     Mutation(
         "diagnostics/signals.py",
         "(activation.slope(Z, A) == 0.0).all(axis=2)",

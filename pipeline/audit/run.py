@@ -140,7 +140,7 @@ def _data_dependent(
     if isinstance(chain, str) or not chain.dense:
         notes.append(f"dependence on the data was not tested: {chain if isinstance(chain, str) else 'convolutions'}")
         return []
-    from pipeline.audit.batch import as_batch  # these compile their matrix products
+    from pipeline.audit.batch import as_batch  # these need llvmlite
     from pipeline.audit.data import data_dependence
 
     layers = [audit.layer for audit in audits]

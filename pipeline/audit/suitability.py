@@ -8,7 +8,6 @@ change whether the network is expected to train; otherwise the label is NOT_DECI
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from pipeline.audit.results import LayerAudit, Suitability
 from pipeline.diagnostics.labels import RATES, Label, Plan, label_model, short
 from pipeline.networks.activations import ACTIVATIONS, Activation, relu
 from pipeline.networks.edge_of_chaos import kinks_of, normal_rule
+from pipeline.networks.saturation import flat_below
 from pipeline.numerics.elementary import exp, log
 from pipeline.numerics.sums import Array, lane_sum, pad
 from pipeline.theory import finite_width, mean_field, tangent_kernel
@@ -28,7 +28,6 @@ NOT_DECIDED = "not decided"
 UNCORRELATED = ("random", "orthogonal", "sparse", "martens_sparse", "zeros")  # structures of which theory is valid
 STEPS = 10_000  # of the training for which a network is judged, at its best learning rate
 MARGIN = 10.0  # factor of error of the centered gradient and of the sharpness predicted without data
-FLAT = 0.1  # share of the largest slope below which a bounded activation is saturated, as in `diagnostics.signals`
 DEPTH_SCALES = 6.0  # depth to which networks train, in depth scales of the correlation (Schoenholz et al. 2017)
 SMALL_BIAS = 0.1  # mean square of constant biases, relative to the weights' variance, that theory may neglect
 FIXED = 1e-4  # relative change of a variance by one layer below which it is at its fixed point
@@ -72,7 +71,7 @@ def suitability(
     why = beyond_theory(chain)
     measured = None
     if data is not None and chain.dense:
-        from pipeline.audit.batch import measured_label  # which imports Numba: a third of a second
+        from pipeline.audit.batch import measured_label  # which needs llvmlite
 
         measured = measured_label(chain.audits, chain.activations, data, steps)
     if why:
@@ -212,15 +211,6 @@ def saturated_share(activation: Activation, q: float) -> float:
         return 0.0
     z, weights = normal_rule(np.asarray(q), kinks_of(activation))
     return float(lane_sum(weights * (np.abs(activation.slope(z, activation.phi(z))) < bound)))
-
-
-@cache
-def flat_below(activation: Activation) -> float:
-    """The |slope| below which a unit is saturated, as `diagnostics.signals`, which imports Numba, defines it."""
-    z = np.arange(-320, 321) * 0.125  # to +-40, where bounded activations equal their asymptotes
-    slopes = np.abs(activation.slope(z, activation.phi(z)))
-    bound = FLAT * float(slopes.max())
-    return bound if max(slopes[0], slopes[-1]) < bound else 0.0
 
 
 def trainable_depth(chain: Chain, signal: Array) -> tuple[float, str]:

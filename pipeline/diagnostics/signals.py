@@ -8,7 +8,6 @@ numbers above 1e154 and underflow for numbers below 1e-162.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +18,11 @@ from pipeline.diagnostics.symmetry import unique_rows
 from pipeline.networks.activations import Activation
 from pipeline.networks.parameters import Parameters, take
 from pipeline.networks.reference import compute_cost, cost_slope, samples, softmax
+from pipeline.networks.saturation import FLAT, flat_below
 from pipeline.numerics.elementary import log, sigmoid
 from pipeline.numerics.matmul import product, product_over_samples
 from pipeline.numerics.sums import Array, integer_sum, lane_sum, pad
 
-FLAT = 0.1  # share of the largest slope below which an activation is flat; k flat layers scale gradients by < 10^-k
-ASYMPTOTE = 40.0  # |z| at which bounded activations equal their asymptotes
 CACHED = 2**14  # entries of an array whose intermediate results stay in the cache
 PIECE = 2**22  # pre-activations held in memory at a time, if they are of more than one model
 
@@ -182,21 +180,6 @@ def layer_moments(values: Array) -> LayerMoments:
 def root_mean_square(values: Array) -> Array:
     """The root mean square (models,) of values (models, n, m)."""
     return np.asarray(np.sqrt(_total(values * values) / values[0].size))
-
-
-@cache
-def flat_below(activation: Activation) -> float:
-    """The |slope| below which a unit is saturated: a tenth of the activation's largest; 0 if it is not bounded.
-
-    A saturated unit is close to an asymptote of a bounded activation (Rakitianskaia & Engelbrecht 2015), measured by
-    the slope, which scales the gradient. tanh: |a| > sqrt(0.9) = 0.9487, |z| > 1.8184. sigmoid: a outside
-    [0.0257, 0.9743], |z| > 3.6369. Activations that are flat on at most one side, such as ReLU and its variants, have
-    no saturated units: their zeros are sparsity, which matters only if a unit is `dead`.
-    """
-    z = np.linspace(-ASYMPTOTE, ASYMPTOTE, 5121)  # steps of 1/64, exactly
-    slopes = np.abs(activation.slope(z, activation.phi(z)))
-    threshold = FLAT * float(slopes.max())
-    return threshold if max(slopes[0], slopes[-1]) < threshold else 0.0
 
 
 def saturated_share(Z: Array, A: Array, activation: Activation) -> Array:

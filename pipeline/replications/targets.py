@@ -1,6 +1,7 @@
 """Print the DVC stages of replications: `python -m pipeline.replications.targets --name NAMES --skip NAMES`.
 
-`make replications` runs them. Both arguments are names separated by spaces or commas; without names all replications are chosen.
+`make replications` runs them. Both arguments are names separated by spaces or commas; without names all replications
+are chosen.
 """
 
 import argparse

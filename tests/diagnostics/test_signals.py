@@ -17,6 +17,7 @@ from pipeline.networks import parameters as network_parameters
 from pipeline.networks import reference
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.parameters import Parameters
+from pipeline.networks.saturation import flat_below
 from pipeline.numerics import matmul
 from pipeline.numerics.sums import Array, lane_sum, pad
 from pipeline.training import gradient_descent
@@ -175,7 +176,7 @@ def test_saturation_begins_at_a_tenth_of_the_slope() -> None:
         for sign in (-1, 1):
             Z = np.array([[[sign * (z + 1e-9), sign * (z - 1e-9), 0.0, sign * 300.0]]])
             assert signals_module.saturated_share(Z, activation.phi(Z), activation).tolist() == [0.5]
-    bounded = [name for name, activation in ACTIVATIONS.items() if signals_module.flat_below(activation) > 0.0]
+    bounded = [name for name, activation in ACTIVATIONS.items() if flat_below(activation) > 0.0]
     assert bounded == [name for name, exact in CASES.items() if exact.bounded]
     relu6 = ACTIVATIONS["relu6"]
     Z = np.array([[[-300.0, -1e-9, 0.0, 3.0, 5.9, 6.1, 300.0, 1e-9]]])  # below 0 it is inactive, as ReLU is
