@@ -1,8 +1,12 @@
 """The layout of pipeline/: which folder may import which, how long a module may be, and who imports MLflow."""
 
 import ast
+import builtins
 import functools
+import importlib.util
+import io
 import re
+import tokenize
 from collections import Counter
 from pathlib import Path
 
@@ -120,6 +124,52 @@ def test_sources_use_technical_terms() -> None:
         if (words := re.findall(WORDS, path.read_text(encoding="utf-8"), re.IGNORECASE))
     }
     assert found == {}
+
+
+def test_names_in_docstrings_and_comments_exist() -> None:
+    """`name` is a module, a folder, or in the code of its own folder; the last part of `module.name` is in that module.
+
+    `name` of an `other.name` that no module has is a package, or in the code of that file, as `math.fsum` is.
+    """
+    elsewhere = {  # of NumPy, scikit-learn, PyTorch and the tutorial; JavaScript's; and recipes
+        *("randn", "multivariate_normal", "return_index", "return_inverse", "random_state", "factor"),
+        *("mean", "kaiming_normal_", "init_utils", "log", "random_walk", "critical_normal", "he_normal"),
+    }
+    modules = [*MODULES, *PACKAGE.rglob("*.js"), *(ROOT / "tests").rglob("*.py"), *ROOT.glob("*/*.py")]
+    code, prose = {path: code_of(path) for path in modules}, {path: prose_of(path) for path in MODULES}
+    places = {path.stem for path in modules} | {path.name for path in PACKAGE.rglob("*") if path.is_dir()}
+    missing = []
+    for path, text in prose.items():
+        near = set().union(*(code[other] for other in MODULES if other.parent == path.parent))
+        for name in re.findall(r"`([A-Za-z_]\w+)(?:\(\))?`", text):
+            if name not in near | places | elsewhere and not hasattr(builtins, name):
+                missing.append((name_of(path), name))
+        for place, name in re.findall(r"`(?:[\w.]+\.)?([A-Za-z_]\w*)\.(\w+)`", text):
+            found = [code[other] | {"py", "js"} for other in modules if other.stem == place]
+            found += [{other.stem for other in folder.iterdir()} for folder in PACKAGE.rglob(place)]
+            known = place in near or importlib.util.find_spec(place)
+            if not (any(name in words for words in found) if found else known):
+                missing.append((name_of(path), f"{place}.{name}"))
+    assert missing == []
+
+
+def code_of(path: Path) -> set[str]:
+    """The words of a file without its docstrings and comments."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".js":
+        return set(re.findall(r"\w+", text))
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    kept = [each.string for each in tokens if each.type not in (tokenize.COMMENT, tokenize.ENCODING)]
+    return set(re.findall(r"\w+", " ".join(each for each in kept if not each.startswith('"""'))))
+
+
+def prose_of(path: Path) -> str:
+    """The docstrings and comments of a file."""
+    text = path.read_text(encoding="utf-8")
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(text)) if isinstance(node, documented)]
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return "\n".join([*docstrings, *(each.string for each in tokens if each.type == tokenize.COMMENT)])
 
 
 def test_a_package_says_what_it_holds() -> None:

@@ -1,7 +1,7 @@
 """What a worker of the cluster runs: it makes this package importable there and calls one of its functions.
 
-The functions here are pickled by value (`ByValue` of `cluster.connection`), because neither the scheduler, which
-unpickles tasks as well, nor a worker needs to have this package. They therefore import only the standard library.
+The functions here are pickled by value (`cluster.calls.ByValue`), because neither the scheduler, which unpickles tasks
+as well, nor a worker needs to have this package. They therefore import only the standard library.
 
 The sources are unpacked once per computer, into a folder named by the digest of the archive, in the folder of the user
 in the directory for temporary files (TMPDIR). The compiled code lies beside it, or where NUMBA_CACHE_DIR says.

@@ -45,13 +45,13 @@ class Signals(NamedTuple):
     A: LayerMoments  # each (models, L - 1): activations
     dZ: Array  # (models, L), root mean square over units and samples of the derivative of the cost by Z
     dW: Array  # (models, L), root mean square of the gradient of W
-    saturated: Array  # (models, L - 1), share of (unit, sample) pairs, see `saturated`
+    saturated: Array  # (models, L - 1), share of (unit, sample) pairs, see `saturated_share`
     saturated_outputs: Array  # (models,), share of samples, see `saturated_outputs`
-    dead: list[BoolArray]  # (models, n_l) of each hidden layer, see `dead`
+    dead: list[BoolArray]  # (models, n_l) of each hidden layer, see `dead_units`
     unique_activations: Counts  # (models, L), different rows of A, and of the last Z
     blocked_inputs: Array  # (models,), share of samples at which all slopes of some hidden layer are 0
     log_growth: Array  # (models,), `log_growth` of the last hidden layer
-    Z_counts: Counts  # (models, L, bins), `histogram`
+    Z_counts: Counts  # (models, L, bins), see `histograms.histogram`
     A_counts: Counts  # (models, L - 1, bins)
 
 
@@ -199,7 +199,7 @@ def saturated_outputs(Z: Array) -> Array:
     """The share (models,) of samples whose most probable class has p > (1 + sqrt 0.9) / 2 = 0.9743, by the logits Z.
 
     There the slope p (1 - p) of the probability is below a tenth of the sigmoid's largest, 1/4: for one logit,
-    `saturated` for a sigmoid, |z| > 3.6369.
+    `saturated_share` for a sigmoid, |z| > 3.6369.
     """
     if Z.shape[1] == 1:
         p = np.asarray(sigmoid(np.abs(Z)))

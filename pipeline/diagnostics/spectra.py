@@ -33,8 +33,8 @@ def singular_values(M: Array) -> Array:
     """The singular values (..., min(n, k)) of matrices (..., n, k), in descending order; nan if one is not finite.
 
     The errors are some 1e-15 of the largest. Those below max(n, k) 2^-52 of the largest are 0, NumPy's rule for
-    the rank. If the shorter side has `WIDE` or more, they are the roots of the eigenvalues of M M', found five times as
-    fast, and those below sqrt(max(n, k) 2^-52) of the largest are 0: 5e-7 for 1000.
+    the rank. If the shorter side has `MIN_EIGENVALUE_SIDE` or more, they are the roots of the eigenvalues of M M',
+    found five times as fast, and those below sqrt(max(n, k) 2^-52) of the largest are 0: 5e-7 for 1000.
     """
     n, k = M.shape[-2:]
     values = np.full((*M.shape[:-2], min(n, k)), np.nan)

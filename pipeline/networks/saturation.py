@@ -17,7 +17,7 @@ def flat_below(activation: Activation) -> float:
     A saturated unit is close to an asymptote of a bounded activation (Rakitianskaia & Engelbrecht 2015), measured by
     the slope, which scales the gradient. tanh: |a| > sqrt(0.9) = 0.9487, |z| > 1.8184. sigmoid: a outside
     [0.0257, 0.9743], |z| > 3.6369. Activations that are flat on at most one side, such as ReLU and its variants, have
-    no saturated units: their zeros are sparsity, which matters only if a unit is `dead`.
+    no saturated units: their zeros are sparsity, which matters only if a unit is dead.
     """
     z = np.linspace(-ASYMPTOTE, ASYMPTOTE, 5121)  # steps of 1/64, exactly
     slopes = np.abs(activation.slope(z, activation.phi(z)))

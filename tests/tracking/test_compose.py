@@ -1,4 +1,4 @@
-"""compose.yaml as far as it can be checked without Docker; tests/test_team.py runs the command line of its MLflow."""
+"""compose.yaml as far as it can be checked without Docker; test_servers.py runs the command line of its MLflow."""
 
 import re
 import subprocess

@@ -2,7 +2,7 @@
 
 The document is {"version": 1, "audits": [...], "errors": [{"source", "message"}]}. An audit has the fields of
 `results.Audit`, and `ok`; a layer those of `results.LayerAudit`, with its name, kind, shape, dtype, fans, units, layout
-and activation; findings have `layer`, `cause` (a key of `causes.CAUSES`), `text`, `p` and `fix`. Numbers are finite:
+and activation; findings have `layer`, `cause` (a key of `results.CAUSES`), `text`, `p` and `fix`. Numbers are finite:
 null stands for NaN and infinity. A p-value of 0 is a certain finding. With --grade there is a `grade` instead, with
 the fields of `grading.results.Grade`, and `ok`. Fields may be added under the same version; a field that is renamed,
 removed or changes its meaning makes a new version.

@@ -9,7 +9,7 @@ from pipeline.audit.results import AS_INTENDED
 class Reason(NamedTuple):
     """What is wrong with a function."""
 
-    cause: str  # a key of `causes.CAUSES` or `CAUSES`
+    cause: str  # a key of `audit.results.CAUSES` or `CAUSES`
     text: str
 
 
