@@ -146,11 +146,12 @@ RUN = """\
 ```console
 $ make replications                             # all, then reports/replications.md, this page, and MLflow
 $ make replications NAME=tutorial               # one
-$ make replications NAME="lu_2019 poole_2016"   # several; as for SKIP
+$ make replications NAME=lu_2019,poole_2016     # several; as for SKIP
 $ make replications SKIP=phase_diagram          # all but one
 $ make replications FORCE=1                     # also those that have not changed, as all in a new clone
 $ git status                                    # then shows no change: the same bytes
 $ dvc metrics diff                              # numbers of rows that pass, compared with the commit
+$ git diff reports/replications.csv             # measured numbers, also those that stay within their bands
 $ dvc dag replications/dvc.yaml --mermaid
 ```
 
@@ -190,7 +191,9 @@ HOW = """\
    [test_trained.py](../tests/replications/test_trained.py).
 
 Draw weights, propagate, train and predict with `pipeline`, so that the numbers keep their bits. Bands are set for the
-settings in `params.yaml`: with others, rows may fail."""
+settings in `params.yaml`: with others, rows may fail. The paragraphs with the claim and the setting are text, in which
+numbers do not follow `params.yaml`: `pytest tests/replications/test_docstrings.py` prints those that a change makes
+wrong."""
 
 
 def page(found: Sequence[Section], missing: Sequence[str]) -> str:

@@ -62,9 +62,8 @@ def conclusion(found: Sequence[Section], missing: Sequence[str]) -> str:
     text = f"{passed} of {rows} measured numbers {bands}; in {whole} of {len(found) + len(missing)} replications all do"
     if not missing:
         return f"{text}."
-    have, quote = ("has", "") if len(missing) == 1 else ("have", '"')
-    names = f"{quote}{' '.join(missing)}{quote}"
-    return f"{text}; {', '.join(missing)} {have} no results: `make replications NAME={names}`."
+    have = "has" if len(missing) == 1 else "have"
+    return f"{text}; {', '.join(missing)} {have} no results: `make replications NAME={','.join(missing)}`."
 
 
 def origins(found: Sequence[Section]) -> str:

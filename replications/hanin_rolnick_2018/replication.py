@@ -34,7 +34,7 @@ FIGURE = (
     "MNIST, against depth for several initializations; for the fluctuation of the length the paper shows such epochs "
     "only, for several architectures. Here no network is trained: the fluctuation itself is drawn against the sum of "
     "1 / width. The points of a curve are successive layers of the same networks, so their deviations from theory are "
-    "correlated: all of width 50 lie above it."
+    "correlated: most points of a curve may lie on one side of it."
 )
 
 STD = "standard deviation of ln(‖z_L‖² / ‖z_0‖²), width {}, {} layers"

@@ -28,7 +28,7 @@ from pipeline.training.executors import n_cores
 TITLE = "He et al. 2015, Delving deep into rectifiers: figures 2 and 3"
 NOT_REPRODUCED = {
     "seeds with a final cost below 1 nat, He, 30 layers": (
-        "The others of the 8 seeds have a higher cost after 20 epochs, while the paper's network converges."
+        "The other seeds have a higher cost at the end of training, while the paper's network converges."
     ),
 }
 FIGURE = (

@@ -30,8 +30,8 @@ from pipeline.theory.mean_field import moments, predicted_signal
 TITLE = "Klambauer et al. 2017, Self-normalizing neural networks, theorem 1"
 FIGURE = (
     "Figure 2 of the paper shows the map of mean and variance from one layer to the next as arrows in the plane, with "
-    "its fixed point (0, 1). Here mean and variance of networks are followed through all layers from three starting "
-    "points of this plane."
+    "its fixed point (0, 1). Here mean and variance of networks are followed through all layers from a few points of "
+    "this plane."
 )
 
 MEAN = "mean of the activations of layer {}, inputs of variance {:g}"

@@ -46,7 +46,7 @@ TITLE = "Saxe et al. 2013, Exact solutions to the nonlinear dynamics of learning
 FIGURE = (
     "Figure 3 of the paper shows the strengths of seven modes over time for theory, a linear and a tanh network; "
     "figure 6 A (left) the learning time on MNIST against depth for scaled random, pretrained and orthogonal weights. "
-    "Here there are four modes and no tanh network; on the right the target is a rotation in place of MNIST, there is "
+    "Here there are fewer modes and no tanh network; on the right the target is a rotation in place of MNIST, there is "
     "no pretraining, and every seed is shown."
 )
 LINEAR = ACTIVATIONS["linear"]

@@ -39,7 +39,7 @@ NOT_REPRODUCED = {
 }
 FIGURE = (
     "The tutorial plots the cost of one run of each initializer against iterations on a linear axis. Here the axis is "
-    "logarithmic, the costs that solutions printed are points, and 100 seeds are shown beside the published one."
+    "logarithmic, the costs that solutions printed are points, and other seeds are shown beside the published one."
 )
 NAMES = {"zeros": "zeros", "random_x10": "N(0, 10²)", "he": "He initialization"}
 PRINTED = 1e-12  # the costs were printed with 12 decimals

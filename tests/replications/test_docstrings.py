@@ -192,11 +192,29 @@ def test_a_docstring_has_the_numbers_of_params_yaml(name: str, monkeypatch: pyte
     assert differences(name, loaded.settings, inspect.getdoc(loaded.module) or "") == []
 
 
-def test_a_reason_has_the_numbers_of_params_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
+# The numbers in the other sentences: of figures, equations and settings of the paper.
+IN_OTHER_SENTENCES = {
+    "balduzzi_2017": "1",
+    "glorot_bengio_2010": "3 2",
+    "hanin_rolnick_2018": "1 20 1",
+    "klambauer_2017": "2 0 1",
+    "lu_2019": "0",
+    "mishkin_matas_2016": "1",
+    "phase_diagram": "2017 5 10 6",
+    "poole_2016": "1 three 4 1,000 1",
+    "saxe_2013": "3 seven 6",
+    "schoenholz_2017": "10 two",
+}
+
+
+@pytest.mark.parametrize("name", PHRASES)
+def test_other_sentences_are_true_of_other_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FIGURE and the reasons of ANALYSIS and NOT_REPRODUCED hold no number of params.yaml."""
     monkeypatch.chdir(ROOT)
-    loaded = paper.load("he_2015")
-    (reason,) = loaded.module.NOT_REPRODUCED.values()
-    assert NUMBER.findall(reason) == [str(len(loaded.settings.seeds)), f"{epochs(loaded.settings):g}"]
+    module = paper.load_module(name)
+    texts = [module.FIGURE, *getattr(module, "ANALYSIS", {}).values(), *getattr(module, "NOT_REPRODUCED", {}).values()]
+    found = re.findall(rf"{NUMBER.pattern}|\b(?:{'|'.join(WORDS[2:])})\b", " ".join(texts))
+    assert [each.rstrip(",") for each in found] == IN_OTHER_SENTENCES.get(name, "").split()
 
 
 def test_all_replications_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:

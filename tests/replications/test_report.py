@@ -72,7 +72,7 @@ def test_several_replications_have_no_results(root: Path) -> None:
     run.replicate(folders.make(root, "right"))
     for name in ("poole_2016", "lu_2019"):
         folders.make(root, name)
-    said = 'in 1 of 3 replications all do; poole_2016, lu_2019 have no results: `make replications NAME="poole_2016 lu_2019"`.'
+    said = "in 1 of 3 replications all do; poole_2016, lu_2019 have no results: `make replications NAME=poole_2016,lu_2019`."
     assert results.conclusion(*results.sections()).endswith(said)
 
 
