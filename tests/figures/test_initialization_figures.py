@@ -53,7 +53,7 @@ def along(names: Sequence[str]) -> pd.DataFrame:
 
 
 def copies(names: Sequence[str]) -> pd.DataFrame:
-    """What `along_training.follow` gives of a model and its perturbed; the costs are the same at first."""
+    """What `trajectory.follow` gives of a model and its perturbed copy; the costs are the same at first."""
     made = pd.DataFrame({"initializer": np.repeat(names, len(STEPS)), "iteration": np.tile(STEPS, len(names))})
     grown = 1e-16 * 2.0 ** np.arange(len(made))
     return made.assign(
