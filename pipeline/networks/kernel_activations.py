@@ -6,13 +6,12 @@ where at least WIDE doubles are reserved and have no meaning.
 
 from typing import Any
 
-from numba import njit
-
 from pipeline.networks import activations, losses
 from pipeline.networks.activations import ACTIVATIONS, Activation, relu, relu_slope
 from pipeline.numerics import simd
 from pipeline.numerics.elementary import Operand
 from pipeline.numerics.loops import product
+from pipeline.numerics.simd import native
 from pipeline.numerics.sums import LANES
 from pipeline.numerics.tiles import WIDE, load_wide, store
 
@@ -27,7 +26,7 @@ def dispatch(code: int, activation: Activation, otherwise: Any) -> Any:
     """
     phi, slope, needs_z = activation.phi, activation.slope, activation.slope_needs_z
 
-    @njit
+    @native
     def apply(given: int, Z: int, A: int, n: int) -> None:
         if given != code:
             otherwise(given, Z, A, n)
@@ -49,7 +48,7 @@ def dispatch_slope(code: int, activation: Activation, otherwise: Any) -> Any:
     """
     slope = activation.slope
 
-    @njit
+    @native
     def apply(given: int, A: int, n: int) -> None:
         if given != code:
             otherwise(given, A, n)
@@ -61,12 +60,12 @@ def dispatch_slope(code: int, activation: Activation, otherwise: Any) -> Any:
     return apply
 
 
-@njit
+@native
 def unknown_code(given: int, Z: int, A: int, n: int) -> None:
     """The end of the chain of activations, which is never reached."""
 
 
-@njit
+@native
 def no_code(given: int, A: int, n: int) -> None:
     """The end of the chain of slopes, reached by activations whose slope needs z: D has it already."""
 

@@ -9,8 +9,6 @@ samples, eight lanes for each parameter.
 
 from typing import Any
 
-from numba import njit
-
 from pipeline.networks.kernel_activations import RELU, activate, derive, relu_product, relu_scaled_product
 from pipeline.networks.losses import (
     Loss,
@@ -25,7 +23,7 @@ from pipeline.networks.losses import (
 )
 from pipeline.numerics.elementary import sigmoid
 from pipeline.numerics.loops import biased_product, lane_sums_with_bias, scaled_product
-from pipeline.numerics.simd import everywhere, lane_total
+from pipeline.numerics.simd import everywhere, lane_total, native
 from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
 from pipeline.numerics.tiles import (
     WIDE,
@@ -40,13 +38,13 @@ COLUMNS = 6  # of the table of layers
 SQUARED = int(Loss.SQUARED)
 
 
-@njit
+@native
 def entry(layers: int, l: int, column: int) -> Any:
     """An integer of the table of layers, read alone: unpacking a row costs more than a small layer."""
     return load_integer(layers, COLUMNS * l + column)
 
 
-@njit
+@native
 def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: int, n_layers: int) -> None:
     """Write, for a chunk of samples, phi'(Z) to D and phi(Z) to A of every hidden layer, and Z to D of the last."""
     inputs, step, own_step = X, X_step, n_blocks * LANES
@@ -64,7 +62,7 @@ def forward(P: int, X: int, X_step: int, n_blocks: int, work: int, layers: int, 
                 activate(code, Z, inputs, n_out * n_blocks)
 
 
-@njit
+@native
 def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, momentum: float) -> None:
     """One step of gradient descent, with momentum if > 0, from the lanes of the gradient in `sums`.
 
@@ -78,7 +76,7 @@ def update(P: int, V: int, sums: int, n_parameters: int, learning_rate: float, m
         store(load_vector(P, k) - learning_rate * step, P, k)
 
 
-@njit
+@native
 def backward(
     P: int,
     V: int,
@@ -118,7 +116,7 @@ def backward(
             update(W, V + DOUBLE * place, sums, n_parameters, learning_rate, momentum)
 
 
-@njit
+@native
 def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, row_step: int, weight: int, loss: int) -> None:
     """Replace Z of the last layer by dZ: the weighted derivative of each sample's loss."""
     step = n_blocks * LANES
@@ -142,7 +140,7 @@ def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, row_step: int, weig
             store(softmax_cross_entropy_slope(load_vector(Z, here), total, y, float(k)) * w, Z, here)
 
 
-@njit
+@native
 def softmax_terms(Z: int, n_out: int, step: int, place: int) -> Any:
     """The largest logit and the sum of e**(logit - largest) of eight samples; the terms replace the logits."""
     top = load_vector(Z, place)
@@ -157,7 +155,7 @@ def softmax_terms(Z: int, n_out: int, step: int, place: int) -> Any:
     return top, total
 
 
-@njit
+@native
 def output_costs(
     Z: int, n_out: int, n_blocks: int, Y: int, row_step: int, weight: int, loss: int, predictions: int, sums: Any
 ) -> Any:
@@ -188,7 +186,7 @@ def output_costs(
     return sums
 
 
-@njit
+@native
 def descend_models(
     P: int,
     V: int,
@@ -225,7 +223,7 @@ def descend_models(
                 backward(own, velocity, X + start, X_step, n, work, layers, n_layers, *ends, learning_rate, momentum)
 
 
-@njit
+@native
 def evaluate_models(
     P: int,
     n_models: int,

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from numba import njit
-
+from pipeline.numerics.simd import native
 from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
 from pipeline.numerics.tiles import TILE, emit_lane_sums, emit_product, strip
 
 
-@njit
+@native
 def strip_height(n_rows: int) -> int:
     """The number of rows of each horizontal strip but the last: at most TILE[0], and nearly equal for all strips."""
     n_strips = max(1, (n_rows + TILE[0] - 1) // TILE[0])
@@ -23,7 +22,7 @@ def product(scaled: bool, function: Any = None) -> Any:
     """
     product_strip = strip(emit_product(scaled, function), 8)
 
-    @njit
+    @native
     def run(
         W: int,
         row_step: int,
@@ -57,7 +56,7 @@ def sums_over_samples(with_bias: bool) -> Any:
     sums_strip = strip(emit_lane_sums(False), 8, emit_lane_sums(True) if with_bias else None)
     width = int(with_bias)
 
-    @njit
+    @native
     def run(
         D: int,
         D_step: int,

@@ -120,25 +120,63 @@ def linked(functions: Sequence[Any]) -> tuple[Any, Any]:
     from numba import njit, types
 
     numba_types = {"i64": types.int64, "double": types.float64}
-    whole, machine = llvm.parse_assembly(""), None
-    for function in functions:
-        kinds = argument_types(function)
-        signature = types.void(*(numba_types[kind] for kind in kinds))
-        made = njit(signature, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function.py_func)
-        result = made.overloads[signature.args]
-        inner, machine = result.fndesc.llvm_func_name, made.targetctx.codegen()._tm
-        arguments = ", ".join(f"{kind} %{place}" for place, kind in enumerate(kinds))
-        calling = f"""
-        declare i32 @"{inner}"({", ".join(["ptr", "ptr", *kinds])})
-        define i32 @"{function.py_func.__name__}"({arguments}) {{
-            %result = alloca ptr
-            %exception = alloca ptr
-            %status = call i32 @"{inner}"(ptr %result, ptr %exception, {arguments})
-            ret i32 %status
-        }}"""
-        for text in (result.library.get_llvm_str(), calling):
-            whole.link_in(llvm.parse_assembly(text))
+    whole = llvm.parse_assembly("")
+    with only_llvm() as machine:
+        for function in functions:
+            kinds = argument_types(function)
+            signature = types.void(*(numba_types[kind] for kind in kinds))
+            made = njit(signature, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function.py_func)
+            result = made.overloads[signature.args]
+            inner = result.fndesc.llvm_func_name
+            arguments = ", ".join(f"{kind} %{place}" for place, kind in enumerate(kinds))
+            calling = f"""
+            declare i32 @"{inner}"({", ".join(["ptr", "ptr", *kinds])})
+            define i32 @"{function.py_func.__name__}"({arguments}) {{
+                %result = alloca ptr
+                %exception = alloca ptr
+                %status = call i32 @"{inner}"(ptr %result, ptr %exception, {arguments})
+                ret i32 %status
+            }}"""
+            for text in (result.library.get_llvm_str(), calling):
+                whole.link_in(llvm.parse_assembly(text))
+    optimize(whole, machine, [function.py_func.__name__ for function in functions])
     return whole, machine
+
+
+@contextlib.contextmanager
+def only_llvm() -> Iterator[Any]:
+    """A context in which Numba translates functions to LLVM, but neither optimizes them nor generates machine code.
+
+    Numba would do both for each function together with all that it calls, and so do most of it many times. Functions
+    compiled in this context cannot be called from Python. The value of the context is Numba's target machine.
+    """
+    from numba.core.codegen import JITCodeLibrary
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.registry import cpu_target
+
+    class Unoptimized(JITCodeLibrary):  # type: ignore[misc]  # Numba's classes have the type Any
+        def _optimize_final_module(self) -> None:
+            pass
+
+        def _finalize_final_module(self) -> None:
+            self._finalized = True
+
+    codegen = cpu_target.target_context.codegen()
+    with global_compiler_lock:  # no other thread compiles meanwhile
+        codegen._library_class, codegen.set_env = Unoptimized, lambda name, environment: None
+        try:
+            yield codegen._tm
+        finally:
+            del codegen._library_class, codegen.set_env  # those of its class are found again
+
+
+def optimize(module: Any, machine: Any, exported: Sequence[str]) -> None:
+    """Optimize a module in place, at Numba's level; of its functions those in `exported` can be called from outside."""
+    for function in module.functions:
+        if not function.is_declaration and function.name not in exported:
+            function.linkage = "internal"
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+    builder.getModulePassManager().run(module, builder)
 
 
 def key(module: str) -> str:

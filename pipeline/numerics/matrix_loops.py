@@ -5,11 +5,9 @@ These are products for a stack of models and Gram-Schmidt, by the loops of the k
 
 import math
 
-from numba import njit
-
 from pipeline.numerics.elementary import log_of_parts
 from pipeline.numerics.loops import lane_sums, scaled_product
-from pipeline.numerics.simd import everywhere, exponent, lane_total, significand, square_root
+from pipeline.numerics.simd import everywhere, exponent, lane_total, native, significand, square_root
 from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
 from pipeline.numerics.tiles import (
     WIDE,
@@ -23,7 +21,7 @@ from pipeline.numerics.tiles import (
 CHUNK = 32  # blocks of eight columns processed for all rows before the next, so that they stay in the cache
 
 
-@njit
+@native
 def products(
     W: int,
     W_model: int,
@@ -46,7 +44,7 @@ def products(
             scaled_product(w, row_step, term_step, n_rows, n_terms, a + start, A_step, z + start, A_step, n)
 
 
-@njit
+@native
 def products_over_samples(
     n_models: int, n_rows: int, n_columns: int, A_model: int, step: int, D: int, A: int, lanes: int, G: int
 ) -> None:
@@ -58,13 +56,13 @@ def products_over_samples(
             store(lane_total(load_vector(lanes, LANES * k)), g, k)
 
 
-@njit
+@native
 def dot_products(rows: int, n_rows: int, x: int, step: int, sums: int) -> None:
     """Write to `sums` the eight lanes of each row's dot product with x."""
     lane_sums(rows, step, n_rows, x, step, 1, step // LANES, sums, False)
 
 
-@njit
+@native
 def project(Q: int, n_rows: int, step: int, shares: int, sums: int) -> None:
     """Orthonormalize rows 1 to n_rows of Q in place; row 0 is scratch space for the current row.
 
@@ -91,7 +89,7 @@ def project(Q: int, n_rows: int, step: int, shares: int, sums: int) -> None:
             store(load_vector(Q, place) / length, own, place)
 
 
-@njit
+@native
 def keep_in_disc(points: int, n_points: int, x: int, y: int, square: int, found: int) -> None:
     """Append 2 u - 1 of those points u (n_points, 2) that are in the unit disc, not its centre, and their squares.
 
@@ -108,7 +106,7 @@ def keep_in_disc(points: int, n_points: int, x: int, y: int, square: int, found:
     store(n, found, 0)
 
 
-@njit
+@native
 def turn(n_points: int, x: int, y: int, square: int, drawn: int) -> None:
     """Write the pairs (y, x) sqrt(-2 ln(r) / r), r = square, to `drawn`. All have room for whole wide vectors."""
     for place in range(0, n_points, WIDE):

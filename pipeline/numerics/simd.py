@@ -13,14 +13,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_jitable, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, models, register_jitable, register_model
 
 from pipeline.numerics import elementary
 from pipeline.numerics.sums import LANES
 
 DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
+# The decorator of functions that only compiled functions call, which need no wrappers for callers in Python and C
+native = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 class Lanes(types.Type):
@@ -75,31 +78,25 @@ def count_of(kinds: Sequence[Any]) -> int:
     return max((kind.count for kind in kinds if isinstance(kind, Lanes | Mask)), default=LANES)
 
 
-def lanes_intrinsics(result: Any, emit: Callable[..., Any]) -> Any:
-    """Intrinsics, by number of arguments (1 to 3), that convert these to lanes and emit `emit(builder, *vectors)`.
+def lowering(emit: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with which Numba emits a call: it converts all arguments to lanes for `emit(builder, *vectors)`."""
 
-    `result` maps the argument types to the signature.
-    """
-
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         count = count_of(signature.args)
         pairs = zip(arguments, signature.args, strict=True)
         return emit(builder, *(as_vector(context, builder, value, kind, count) for value, kind in pairs))
 
-    # One function per number of arguments: Numba takes that number from the Python signature.
-    @intrinsic
-    def one(typing_context: Any, x: Any) -> Any:
-        return result(x), codegen
+    return lower
+
+
+def lanes_intrinsic(result: Callable[[Any], Any], emit: Callable[..., Any]) -> Any:
+    """A function x for compiled code, emitted by `emit(builder, vector)`; `result` is the type of x -> that of f(x)."""
 
     @intrinsic
-    def two(typing_context: Any, x: Any, y: Any) -> Any:
-        return result(x, y), codegen
+    def function(typing_context: Any, x: Any) -> Any:
+        return result(x)(x), lowering(emit)
 
-    @intrinsic
-    def three(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
-        return result(x, y, z), codegen
-
-    return {1: one, 2: two, 3: three}
+    return function
 
 
 def llvm_function(name: str) -> Callable[..., Any]:
@@ -122,33 +119,25 @@ def shift_to_exponent(builder: Any, vector: Any) -> Any:
     return builder.bitcast(builder.shl(exponent, ir.Constant(bits, [52] * count)), vector.type)
 
 
-def is_lanes(kind: Any) -> bool:
-    """Whether a Numba type is `Lanes`."""
-    return isinstance(kind, Lanes)
+UNARY = [(Lanes,)]
+BINARY = [(Lanes, Lanes), (Lanes, types.Number), (types.Number, Lanes)]
+SELECT = [(Mask, *each) for each in (*BINARY, (types.Number, types.Number))]
 
 
-def unary(function: Any, emit: Callable[..., Any]) -> None:
-    """Register the implementation of a function of one argument for lanes."""
-    intrinsics = lanes_intrinsics(same_count(Lanes), emit)[1]
+def define(function: Any, arguments: Sequence[tuple[Any, ...]], emit: Callable[..., Any], result: Any = Lanes) -> None:
+    """Register `emit` as the implementation of a function or operator for arguments of these classes of types.
 
-    @overload(function, strict=False)
-    def of_lanes(x: Any) -> Any:
-        return (lambda x: intrinsics(x)) if is_lanes(x) else None
+    The result is of the class `result`, with as many lanes as the arguments.
+    """
 
+    @infer_global(function)
+    class Signature(AbstractTemplate):
+        def generic(self, kinds: Any, keywords: Any) -> Any:
+            known = any(len(kinds) == len(each) and all(map(isinstance, kinds, each)) for each in arguments)
+            return result(count_of(kinds))(*kinds) if known else None
 
-def same_count(kind: Any) -> Callable[..., Any]:
-    """The signatures whose result is of the class `kind`, with as many lanes as the arguments."""
-    return lambda *kinds: kind(count_of(kinds))(*kinds)
-
-
-def define_binary(function: Any, emit: Callable[..., Any], result: Any = Lanes) -> None:
-    """Register the implementation of a function of two arguments, lanes or numbers, at least one of them lanes."""
-    intrinsics = lanes_intrinsics(same_count(result), emit)[2]
-
-    @overload(function, strict=False)
-    def of_lanes(x: Any, y: Any) -> Any:
-        numbers = all(is_lanes(kind) or isinstance(kind, types.Number) for kind in (x, y))
-        return (lambda x, y: intrinsics(x, y)) if numbers and (is_lanes(x) or is_lanes(y)) else None
+    for each in arguments:
+        lower_builtin(function, *each)(lowering(emit))
 
 
 def sum_of_lanes(builder: Any, vector: Any) -> Any:
@@ -174,11 +163,11 @@ def bits_of_exponent(builder: Any, vector: Any) -> Any:
     return builder.sitofp(builder.sub(shifted, ir.Constant(bits, [1022] * vector.type.count)), vector.type)
 
 
-significand = lanes_intrinsics(same_count(Lanes), bits_of_significand)[1]
-exponent = lanes_intrinsics(same_count(Lanes), bits_of_exponent)[1]
-square_root = lanes_intrinsics(same_count(Lanes), llvm_function("sqrt"))[1]
-everywhere = lanes_intrinsics(lambda x: lanes(x), lambda builder, x: x)[1]
-lane_total = lanes_intrinsics(lambda x: types.float64(x), sum_of_lanes)[1]
+significand = lanes_intrinsic(lambda x: x, bits_of_significand)
+exponent = lanes_intrinsic(lambda x: x, bits_of_exponent)
+square_root = lanes_intrinsic(lambda x: x, llvm_function("sqrt"))
+everywhere = lanes_intrinsic(lambda x: lanes, lambda builder, x: x)
+lane_total = lanes_intrinsic(lambda x: types.float64, sum_of_lanes)
 
 
 def compile_for_lanes(module: Any) -> None:
@@ -190,27 +179,20 @@ def compile_for_lanes(module: Any) -> None:
 
 def register_types() -> None:
     """Register operators, comparisons and primitives for lanes."""
-    for sign, function in {
+    for name, function in {
         "fadd": operator.add,
         "fsub": operator.sub,
         "fmul": operator.mul,
         "fdiv": operator.truediv,
     }.items():
-        define_binary(function, lambda builder, x, y, sign=sign: getattr(builder, sign)(x, y))
+        define(function, BINARY, lambda builder, x, y, name=name: getattr(builder, name)(x, y))
     for sign, function in {"<": operator.lt, ">": operator.gt}.items():
-        define_binary(function, lambda builder, x, y, sign=sign: builder.fcmp_ordered(sign, x, y), Mask)
-    unary(operator.neg, lambda builder, x: builder.fneg(x))
-    unary(abs, llvm_function("fabs"))
-    unary(elementary.power_of_two, shift_to_exponent)
-    define_binary(elementary.copysign, llvm_function("copysign"))
-
-    choose = lanes_intrinsics(
-        same_count(Lanes), lambda builder, condition, yes, no: builder.select(condition, yes, no)
-    )[3]
-
-    @overload(elementary.select, strict=False)
-    def of_lanes(condition: Any, yes: Any, no: Any) -> Any:
-        return (lambda condition, yes, no: choose(condition, yes, no)) if isinstance(condition, Mask) else None
+        define(function, BINARY, lambda builder, x, y, sign=sign: builder.fcmp_ordered(sign, x, y), Mask)
+    define(operator.neg, UNARY, lambda builder, x: builder.fneg(x))
+    define(abs, UNARY, llvm_function("fabs"))
+    define(elementary.power_of_two, UNARY, shift_to_exponent)
+    define(elementary.copysign, BINARY, llvm_function("copysign"))
+    define(elementary.select, SELECT, lambda builder, condition, yes, no: builder.select(condition, yes, no))
 
 
 register_types()

@@ -17,6 +17,9 @@ from typing import Any
 import llvmlite.binding
 import numpy as np
 import pytest
+from numba import njit
+from numba.core.errors import TypingError
+from numba.core.registry import cpu_target
 
 from pipeline.networks import kernel
 from pipeline.numerics import machine_code, matmul, sources
@@ -149,6 +152,23 @@ def test_a_damaged_file_is_compiled_again(
     check(again)
     assert len(calls) == 1
     assert hashlib.sha256(file.read_bytes()[32:]).digest() == file.read_bytes()[:32]
+
+
+def test_numba_generates_no_machine_code_and_does_so_again_afterwards(
+    functions: Sequence[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codegen = cpu_target.target_context.codegen()
+    with monkeypatch.context() as context:
+        context.setattr(codegen, "_add_module", None)  # with which Numba begins to generate machine code
+        assert machine_code.compile_functions(functions)
+
+        @njit
+        def wrong(x: float) -> None:
+            x.has_no_such_attribute()
+
+        with pytest.raises(TypingError, match="has_no_such_attribute"):
+            machine_code.compile_functions([wrong])
+    assert njit(lambda x: x + 1.0)(1.5) == 2.5
 
 
 def test_who_waits_for_the_compiler_is_notified_once(functions: Sequence[Any], folder: Path) -> None:
