@@ -64,7 +64,7 @@ def largest_cosine(rows: NDArray[Any]) -> Pair:
         for other in range(start, len(W), BLOCK):
             cosines = np.abs(single[start : start + BLOCK] @ single[other : other + BLOCK].T)
             if other == start:
-                cosines[np.tril_indices(len(cosines))] = -1.0  # each pair once
+                np.copyto(cosines, -1.0, where=np.tri(len(cosines), dtype=np.bool_))  # each pair once
             top = float(cosines.max(initial=0.0))
             if top > best - 2.0 * ERROR:
                 best = max(best, top)

@@ -1,7 +1,6 @@
 """Tail probabilities against mpmath, as relative errors, and against SciPy."""
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
 
 import mpmath
@@ -22,15 +21,22 @@ def fifty_digits() -> object:
         yield
 
 
-def series(ratio: Callable[[int], mpmath.mpf]) -> mpmath.mpf:
-    """1 + r_1 + r_1 r_2 + ... for positive ratios r_n, to 20 digits less than the working precision."""
-    term = total = mpmath.mpf(1)
-    n, least = 1, mpmath.mpf(10) ** (20 - mpmath.mp.dps)
-    while term > total * least:
-        term *= ratio(n)
+def series(a: mpmath.mpf, b: mpmath.mpf, c: mpmath.mpf, d: mpmath.mpf) -> mpmath.mpf:
+    """1 + r_1 + r_1 r_2 + ... with r_n = (a + b n) / (c + d n), positive until the terms are negligible.
+
+    In integers, which is ten times faster than mpmath: terms and sum are multiples of 2^-bits. Each of up to 10^6 terms
+    is less than one such unit too small, and carries the errors of those before it: 2^-64 leaves 20 digits less than
+    the working precision.
+    """
+    bits = mpmath.mp.prec
+    scale = max(-mpmath.frexp(x)[1] + bits for x in (a, b, c, d) if x)
+    top, top_step, bottom, bottom_step = (int(mpmath.floor(mpmath.ldexp(x, scale))) for x in (a, b, c, d))
+    term = total = 1 << bits
+    while term << (bits - 64) > total:
+        top, bottom = top + top_step, bottom + bottom_step
+        term = term * top // bottom
         total += term
-        n += 1
-    return total
+    return mpmath.ldexp(total, -bits)
 
 
 def gamma_exactly(shape: float, x: float) -> tuple[mpmath.mpf, mpmath.mpf]:
@@ -38,10 +44,10 @@ def gamma_exactly(shape: float, x: float) -> tuple[mpmath.mpf, mpmath.mpf]:
     a, y = mpmath.mpf(shape), mpmath.mpf(x)
     density = mpmath.exp(a * mpmath.log(y) - y - mpmath.loggamma(a))
     if y < a:
-        lower = density / a * series(lambda n: y / (a + n))
+        lower = density / a * series(y, 0, a, 1)
         return lower, 1 - lower
     large = shape > 200  # the terms fall by 30 digits before they rise
-    upper = density / y * series(lambda n: (a - n) / y) if large else mpmath.gammainc(a, y, regularized=True)
+    upper = density / y * series(a, -1, y, 0) if large else mpmath.gammainc(a, y, regularized=True)
     return 1 - upper, upper
 
 
@@ -59,8 +65,8 @@ def beta_exactly(x: float, a: float, b: float) -> mpmath.mpf:
         if density < 1e-310:
             return mpmath.mpf(int(y < p / (p + q)))
         if (y < p / (p + q) or 100 * p < q) and p < 100 * q:
-            return 1 - density / p * series(lambda n: (p + q + n - 1) / (p + n) * y)
-        return density / q * series(lambda n: (p + q + n - 1) / (q + n) * (1 - y))
+            return 1 - density / p * series((p + q - 1) * y, y, p, 1)
+        return density / q * series((p + q - 1) * (1 - y), 1 - y, q, 1)
 
 
 def relative(computed: float, exact: mpmath.mpf) -> float:
