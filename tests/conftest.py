@@ -250,7 +250,7 @@ def compile_once() -> None:
 
 
 def copy_compiled(source: Path, target: Path) -> None:
-    """Copy the compiled libraries that the other repository does not have: compiling takes twenty seconds."""
+    """Copy the compiled libraries that the other repository does not have: compiling takes ten seconds."""
     ours, theirs = (root / "pipeline" / "__pycache__" for root in (source, target))
     theirs.mkdir(parents=True, exist_ok=True)
     for path in ours.glob("*.nbo"):

@@ -22,7 +22,7 @@ from pipeline.numerics import elementary
 from pipeline.numerics.sums import LANES
 
 DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
-# The decorator of functions that only compiled functions call, which need no wrappers for callers in Python and C
+# The decorator of functions that only compiled functions may call: Numba makes no wrappers for calls from Python and C
 native = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 

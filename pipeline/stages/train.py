@@ -15,7 +15,7 @@ from pipeline.storage import jobs, trained
 from pipeline.training import gradient_descent
 from pipeline.training.memory import require_memory
 
-COMPILING = "Compiling the kernel for this processor: about 20 seconds, once."
+COMPILING = "Compiling the kernel for this processor: about 10 seconds, once."
 
 
 def train(name: str) -> None:
