@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from pipeline.networks import kernel
 from pipeline.numerics import machine_code, matmul
-from tests import dvc_command
+from tests import forked_commands
 
 ROOT = Path(__file__).parent.parent
 GARBAGE = 50_000  # objects between two collections, instead of 700
@@ -151,9 +151,9 @@ class Laboratory:
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the repository; stdout and stderr come together as `stdout`."""
-        if command[0] == "dvc" and dvc_command.CAN_FORK:
+        if forked_commands.can_run(command):
             with tempfile.NamedTemporaryFile(mode="r", prefix="said") as said:
-                code = dvc_command.run(command[1:], self.root, self.environment | environment, Path(said.name))
+                code = forked_commands.run(command, self.root, self.environment | environment, Path(said.name))
                 done = subprocess.CompletedProcess(command, code, said.read())
         else:
             done = subprocess.run(
