@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
+from threading import Lock
 from typing import Any, NoReturn
 
 PACKAGES = (
@@ -22,6 +23,7 @@ PACKAGES = (
 )
 # Read when these packages are imported, besides the variables of a laboratory
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+STARTING = Lock()
 CAN_FORK = "forkserver" in multiprocessing.get_all_start_methods()
 
 
@@ -32,21 +34,27 @@ def can_run(command: Sequence[str]) -> bool:
 
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], output: Path) -> int:
     """The exit code of a command in a folder; stdout and stderr together are written to `output`."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, *PACKAGES])
-    ours = dict(os.environ)
-    try:
-        os.environ.clear()
-        os.environ.update(ENVIRONMENT | dict(environment))  # for the process from which all others are forked
-        forkserver.ensure_running()
-    finally:
-        os.environ.clear()
-        os.environ.update(ours)
-    process = context.Process(target=_run, args=(list(command), folder, dict(environment), output))
+    with STARTING:
+        _start(environment)
+    arguments = (list(command), folder, dict(environment), output)
+    process = multiprocessing.get_context("forkserver").Process(target=_run, args=arguments)
     process.start()
     process.join()
     assert process.exitcode is not None
     return process.exitcode
+
+
+def _start(environment: Mapping[str, str]) -> None:
+    """Start the process from which all others are forked, unless it runs; packages read variables when imported."""
+    forkserver.set_forkserver_preload([__name__, *PACKAGES])
+    ours = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(ENVIRONMENT | dict(environment))
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(ours)
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str], output: Path) -> None:
