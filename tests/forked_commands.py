@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NoReturn
 
+# Not pygit2, which keeps what HOME is when it is imported: each laboratory has a home of its own
 PACKAGES = (
     *("dvc.cli.parser", "dvc.repo.reproduce", "dvc.repo.experiments.run", "dvc.repo.experiments.executor.local"),
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "pandas", "pydantic", "llvmlite.binding"),
@@ -45,7 +46,7 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], ou
 
 
 def _start(environment: Mapping[str, str]) -> None:
-    """Start the process from which all others are forked, unless it runs; packages read variables when imported."""
+    """Start the process from which all others are forked, unless it runs, with the variables of a laboratory."""
     forkserver.set_forkserver_preload([__name__, *PACKAGES])
     ours = dict(os.environ)
     try:
@@ -59,7 +60,7 @@ def _start(environment: Mapping[str, str]) -> None:
 
 def _run(command: list[str], folder: Path, environment: dict[str, str], output: Path) -> None:
     """In the new process: what `subprocess` would set, then the command."""
-    gc.freeze()
+    gc.freeze()  # objects of the packages, which would be copied when garbage is searched among them
     opened = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for descriptor in (1, 2):
         os.dup2(opened, descriptor)
@@ -76,7 +77,7 @@ def _run(command: list[str], folder: Path, environment: dict[str, str], output: 
 
 
 def _run_stage(in_a_shell: Callable[..., None]) -> Callable[..., None]:
-    """A replacement of DVC's function that runs the command of a stage."""
+    """A replacement of DVC's function that runs the command of a stage: `python -m` in a fork, others `in_a_shell`."""
     from dvc.stage.exceptions import StageCmdFailedError
 
     def run_stage(executable: str, command: str, *, cwd: str, env: dict[str, str], **other: Any) -> None:
@@ -97,6 +98,7 @@ def _run_stage(in_a_shell: Callable[..., None]) -> Callable[..., None]:
 
 
 def _enter(folder: Path, environment: Mapping[str, str]) -> None:
+    """Change this process to a folder and to other environment variables."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
