@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from pipeline.networks import kernel
 from pipeline.numerics import machine_code, matmul
-from tests import dvc_command
+from tests import forked_commands
 
 ROOT = Path(__file__).parent.parent
 GARBAGE = 50_000  # objects between two collections, instead of 700
@@ -100,7 +100,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 class Laboratory:
-    """A clone of the project's files in a folder of its own, and commands run there."""
+    """A clone of the project's files, without its tests, in a folder of its own, and commands run there."""
 
     def __init__(self, folder: Path, params: str | None = MINIATURE) -> None:
         self.root = folder / "repository"
@@ -115,7 +115,7 @@ class Laboratory:
             list_files, cwd=ROOT, env=os.environ | own_git, capture_output=True, check=True, text=True
         ).stdout
         for name in filter(None, tracked.split("\0")):
-            if name not in OTHER_STAGES and (ROOT / name).is_file():
+            if name not in OTHER_STAGES and not name.startswith("tests/") and (ROOT / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.root / name)
         copy_compiled(ROOT, self.root)
@@ -151,9 +151,9 @@ class Laboratory:
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the repository; stdout and stderr come together as `stdout`."""
-        if command[0] == "dvc" and dvc_command.CAN_FORK:
+        if forked_commands.can_run(command):
             with tempfile.NamedTemporaryFile(mode="r", prefix="said") as said:
-                code = dvc_command.run(command[1:], self.root, self.environment | environment, Path(said.name))
+                code = forked_commands.run(command, self.root, self.environment | environment, Path(said.name))
                 done = subprocess.CompletedProcess(command, code, said.read())
         else:
             done = subprocess.run(
@@ -193,6 +193,10 @@ class Laboratory:
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")
         self.run("git", "commit", "-q", "--allow-empty", "-m", message)
+
+    def pack(self) -> None:
+        """Put git's objects, half of all files of a repository, into one file, with which it is copied faster."""
+        self.run("git", "repack", "-q", "-a", "-d", "-k")
 
     def write(self, name: str, text: str) -> None:
         (self.root / name).write_text(text)
@@ -282,6 +286,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
         laboratory = Laboratory(folder)
         laboratory.repro()
         laboratory.commit("results")
+        laboratory.pack()
 
     return made_once(tmp_path_factory, "finished", make)
 
@@ -329,6 +334,7 @@ def run_experiments(laboratory: Laboratory) -> None:
     assert not alive
     assert laboratory.run("git", "status", "--porcelain").stdout == ""  # the workspace is as it was
     laboratory.run("dvc", "exp", "run", "-n", "std20", "-S", "initializers.small.std=0.02")
+    laboratory.pack()
 
 
 @pytest.fixture(scope="session")

@@ -88,8 +88,7 @@ def _publish(store: Store, result: Result, advance: Callable[[int], object], is_
     n_changes += _put(store, "initializers", found, result.initializers, names, start)
     note = f"{_links(store, names[0])}\n\n{result.run.tags.get(NOTE, '')}"
     whole = result.run._replace(name=names[0], tags={**result.run.tags, NOTE: note})
-    if before and not is_first:
-        whole = whole._replace(detail=before[0].data.tags[DETAIL])
+    whole = whole if is_first or not before else whole._replace(detail=before[0].data.tags[DETAIL])
     if any(_is_behind(run, whole) for run in before):
         identities = {run.identity for runs in [*result.models.values(), result.initializers] for run in runs}
         n_changes += release(store, names, identities)
@@ -123,8 +122,8 @@ def filtered(experiment: str, filter_string: str) -> str:
 
 def _links(store: Store, name: str) -> str:
     """Links to the initializers and models of a result, in Markdown."""
-    levels = ("initializers", "models")
-    return " · ".join(f"[{level}]({filtered(store.ids[level], contains(name))})" for level in levels)
+    links = {level: filtered(store.ids[level], contains(name)) for level in ("initializers", "models")}
+    return " · ".join(f"[{level}]({link})" for level, link in links.items())
 
 
 def _age(run: Any) -> tuple[int, str]:
@@ -165,7 +164,7 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
     """
     n_changes = 0
     missing: list[tuple[Run, int]] = []
-    renamed: list[tuple[Any, Sequence[str]]] = []
+    kept: list[list[Any]] = []
     present = defaultdict(list)
     for each in found:
         present[each.data.tags.get(IDENTITY)].append(each)
@@ -175,12 +174,7 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
         if not finished:
             missing.append((run, start - place))
         else:
-            wanted = _joined(dict.fromkeys([*names_of(finished[0]), *names]))
-            if not store.is_local and (len(finished) > 1 or wanted != finished[0].data.tags.get(RESULTS)):
-                finished = [store.client.get_run(each.info.run_id) for each in finished]  # with names added meanwhile
-            all_names = list(dict.fromkeys([name for each in finished for name in names_of(each)] + list(names)))
-            if _joined(all_names) != finished[0].data.tags.get(RESULTS):
-                renamed.append((finished[0], all_names))
+            kept.append(finished)
             if _is_behind(finished[0], run):
                 _update(store, level, finished[0].info, run)
                 n_changes += 1
@@ -189,8 +183,20 @@ def _put(store: Store, level: str, found: Sequence[Any], runs: Sequence[Run], na
                 delete(store, each)
                 n_changes += 1
     _create_all(store, level, missing, names)
-    _set_names(store, renamed)
-    return n_changes + len(missing) + len(renamed)
+    # In a local store all at once; at a server a tag is written directly after it is read, since others write it too
+    for runs_at_once in [kept] if store.is_local else [[finished] for finished in kept]:
+        _set_names(store, renamed := [pair for each in runs_at_once for pair in _renamed(store, each, names)])
+        n_changes += len(renamed)
+    return n_changes + len(missing)
+
+
+def _renamed(store: Store, finished: Sequence[Any], names: Sequence[str]) -> list[tuple[Any, Sequence[str]]]:
+    """The first of the finished runs of one identity and the names of all their results, if its tag has other ones."""
+    wanted = _joined(dict.fromkeys([*names_of(finished[0]), *names]))
+    if not store.is_local and (len(finished) > 1 or wanted != finished[0].data.tags.get(RESULTS)):
+        finished = [store.client.get_run(each.info.run_id) for each in finished]  # with names added meanwhile
+    all_names = list(dict.fromkeys([name for each in finished for name in names_of(each)] + list(names)))
+    return [(finished[0], all_names)] if _joined(all_names) != finished[0].data.tags.get(RESULTS) else []
 
 
 def _set_names(store: Store, renamed: Sequence[tuple[Any, Sequence[str]]]) -> None:

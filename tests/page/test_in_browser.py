@@ -1,5 +1,6 @@
 """The committed page in a browser without a network: the same bits, the controls, extremes, accessibility."""
 
+import contextlib
 import html
 import os
 import re
@@ -49,6 +50,16 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
         yield opened
 
 
+@contextlib.contextmanager
+def reduced_motion(tab: browser.Browser) -> Iterator[None]:
+    """A context in which a page that is opened draws once a second: to draw takes longer than to train."""
+    devtools(tab, "Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+    try:
+        yield
+    finally:
+        devtools(tab, "Emulation.setEmulatedMedia", features=[])
+
+
 @pytest.fixture
 def shown(tab: browser.Browser) -> Iterator[Callable[..., browser.Browser]]:
     """Opens the page with a state, once both models are at its step; no error may come up in the test.
@@ -83,15 +94,15 @@ def stop_background(tab: browser.Browser) -> None:
 
 @pytest.mark.slow
 def test_every_initializer_trains_to_the_committed_bits(shown: Callable[..., browser.Browser]) -> None:
-    """Trained in the background by the button: seeds 3 and 38, or with PAGE_SEEDS=all the seeds 0, 3, 38 and 99."""
+    """Trained in the background by the button: seed 38, or with PAGE_SEEDS=all the seeds 0, 3, 38 and 99."""
     tab = shown()
     assert tab.run("return some_seeds()") == [0, 3, 38, 99]
     if os.environ.get("PAGE_SEEDS") == "all":
         n_seeds = 4
         tab.click("#verify-some")
     else:
-        n_seeds = 2
-        tab.run("verify([3, 38])")
+        n_seeds = 1
+        tab.run("verify([38])")
     tab.wait("return verified.done === verified.wanted", seconds=400)
     rows = tab.run("return Object.entries(verified.by_name).map(([name, {done, same}]) => [name, done, same])")
     assert len(rows) == 8
@@ -115,21 +126,21 @@ def test_the_two_models_of_the_laboratory_end_at_the_committed_bits(
     tab: browser.Browser, how: str, tmp_path: Path
 ) -> None:
     """And at the costs of the tutorial's seed, which were computed by the pipeline."""
-    address = f"{PAGE.as_uri()}#step=15000"
-    if how == "no worker":
-        script = devtools(tab, "Page.addScriptToEvaluateOnNewDocument", source=NO_WORKER)["identifier"]
-    if how.startswith("a sandboxed frame"):
-        source = f'srcdoc="{html.escape(PAGE.read_text())}"' if how.endswith("text") else f'src="{PAGE.as_uri()}"'
-        (tmp_path / "frame.html").write_text(f'<iframe sandbox="allow-scripts" {source}></iframe>')
-        tab.open((tmp_path / "frame.html").as_uri())
-        tab.ask("frame", id=tab.ask("element", using="css selector", value="iframe"))
-        assert tab.run("return self.origin") == "null"
+    with reduced_motion(tab) if how != "a worker" else contextlib.nullcontext():
+        if how == "no worker":
+            script = devtools(tab, "Page.addScriptToEvaluateOnNewDocument", source=NO_WORKER)["identifier"]
+        if how.startswith("a sandboxed frame"):
+            source = f'srcdoc="{html.escape(PAGE.read_text())}"' if how.endswith("text") else f'src="{PAGE.as_uri()}"'
+            (tmp_path / "frame.html").write_text(f'<iframe sandbox="allow-scripts" {source}></iframe>')
+            tab.open((tmp_path / "frame.html").as_uri())
+            tab.ask("frame", id=tab.ask("element", using="css selector", value="iframe"))
+            assert tab.run("return self.origin") == "null"
+        else:
+            tab.open(PAGE.as_uri())
         stop_background(tab)
         tab.wait("return view.frames.a")
         tab.run("seek(15000)")
-    else:
-        tab.open(address)
-    frames = tab.wait("return typeof view === 'object' && view.step === 15000 && view.frames", seconds=200)
+        frames = tab.wait("return view.step === 15000 && !view.running && view.frames", seconds=200)
     assert (frames["a"]["cost"], frames["b"]["cost"]) == (0.06481018741251149, 0.3810696327785147)
     assert [round(frames[key]["correct"] / 3, 1) for key in "ab"] == [99.3, 83.0]
     proofs = tab.run("return [...document.querySelectorAll('.proof')].map(made => made.textContent)")
@@ -283,9 +294,12 @@ def test_choosing_a_dot_trains_its_seed(shown: Callable[..., browser.Browser]) -
     assert clicked["text"].startswith(f"random_x10, seed {clicked['seed']}: final cost ")
 
 
-def test_the_next_seed_is_trained_as_far_as_the_last_one(shown: Callable[..., browser.Browser]) -> None:
+def test_the_next_seed_is_trained_as_far_as_the_last_one(
+    shown: Callable[..., browser.Browser], tab: browser.Browser
+) -> None:
     """To the end after the end, and not at all from the start."""
-    tab = shown("b=zeros&seed=37")
+    with reduced_motion(tab):
+        shown("b=zeros&seed=37")
     tab.click("#seed-after")
     tab.wait("return state.seed === 38 && view.frames.a")
     time.sleep(0.3)
@@ -406,8 +420,7 @@ def test_print_has_the_figures_and_no_controls(shown: Callable[..., browser.Brow
 
 
 def test_reduced_motion_draws_once_a_second(shown: Callable[..., browser.Browser], tab: browser.Browser) -> None:
-    devtools(tab, "Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
-    try:
+    with reduced_motion(tab):
         shown()
         tab.run(
             "window.drawn = 0; window.begun = performance.now(); play(true);"
@@ -417,8 +430,6 @@ def test_reduced_motion_draws_once_a_second(shown: Callable[..., browser.Browser
         time.sleep(2.5)
         drawn, seconds = tab.run("return [drawn, (performance.now() - begun) / 1000]")
         assert 1 <= drawn <= seconds + 2
-    finally:
-        devtools(tab, "Emulation.setEmulatedMedia", features=[])
 
 
 def test_a_text_in_the_parameters_stays_text(tab: browser.Browser, tmp_path: Path) -> None:

@@ -496,6 +496,31 @@ def test_a_name_that_another_process_adds_after_the_search_is_kept(root: Path, m
     assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
 
 
+def test_a_name_that_another_process_adds_while_runs_are_created_is_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To create runs with their details takes seconds, in which the other process may add its name and finish."""
+    opened = server(root)
+    publish.publish(opened, result())
+    create_all = publish._create_all
+    added = []
+
+    def create_after(opened_store: Any, level: str, missing: Sequence[Any], names: Sequence[str]) -> None:
+        if level == "models" and not added:
+            added.append(only(root, "models", "he seed 3"))
+            client(root).set_tag(added[0].info.run_id, "results", "|result abc|other|")
+        create_all(opened_store, level, missing, names)
+
+    monkeypatch.setattr(publish, "_create_all", create_after)
+    publish.publish(opened, result("def", ["he seed 3", "he seed 5"], experiment="mine"))
+    assert added
+    assert state(root)["models"] == {
+        "he seed 3": "|result abc|other|mine|",
+        "he seed 4": "|result abc|",
+        "he seed 5": "|mine|",
+    }
+
+
 @pytest.mark.parametrize("has_table", [True, False], ids=["table as expected", "no such table"])
 def test_tags_of_many_runs_are_changed_whatever_the_tables_of_mlflow(
     root: Path, monkeypatch: pytest.MonkeyPatch, has_table: bool

