@@ -85,7 +85,7 @@ page: install ## print where the interactive page lies, and open it in a browser
 SKIP =
 FORCE =
 replications: install scm ## recompute changed results of papers (NAME=tutorial: one; SKIP=phase_diagram: all but one; FORCE=1: also unchanged)
-	@targets=$$(python -m pipeline.replications.targets --name "$(NAME)" --skip "$(SKIP)") && dvc repro $(if $(FORCE),--force --single-item) $$targets
+	@targets=$$(python -m pipeline.replications.targets --name "$(NAME)" --skip "$(SKIP)") && dvc repro $(if $(FORCE),--force) $$targets
 	dvc repro --single-item replications/dvc.yaml:report
 	@python -m pipeline.replications.publish
 

@@ -114,7 +114,8 @@ def changed(name: str) -> list[str]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     changes = [each for stage in json.loads(done.stdout).values() for each in stage if isinstance(each, dict)]
-    return [path for each in changes for path in each.get("changed deps", {})]
+    code = (ROOT / targets.CODE / f"{name}.sha256").read_text().strip() != targets.digest_of(name)
+    return [*(["code"] if code else []), *(path for each in changes for path in each.get("changed deps", {}))]
 
 
 def digests_under(name: str, environment: Mapping[str, str]) -> dict[str, str]:

@@ -102,7 +102,11 @@ def test_what_changed_since_the_committed_results_is_what_dvc_says(monkeypatch: 
         return subprocess.CompletedProcess(command, 0, said, "")
 
     monkeypatch.setattr(processors.subprocess, "run", status)
+    committed = (processors.ROOT / "replications/code/lu_2019.sha256").read_text().strip()
+    monkeypatch.setattr(processors.targets, "digest_of", lambda name: committed)
     assert processors.changed("lu_2019") == ["replications/lu_2019"]
+    monkeypatch.setattr(processors.targets, "digest_of", lambda name: "another")
+    assert processors.changed("lu_2019") == ["code", "replications/lu_2019"]
 
 
 def test_a_paper_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:

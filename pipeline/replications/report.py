@@ -156,12 +156,13 @@ $ dvc dag replications/dvc.yaml --mermaid
 ```
 
 `dvc repro` alone does not run them: their stages are in [replications/dvc.yaml](../replications/dvc.yaml). A stage
-runs again if its folder, or a module that measures, changes. The results are committed, so in a new clone only
-`FORCE=1` recomputes them. `dvc dag` draws the graph of the stages: with `--mermaid` as a diagram for Markdown, without
-it wider than a terminal. Each paper is a run in MLflow (`make ui`), in the experiment *weight initialization:
-replications*, with its settings, measured numbers, rows and figure. A row outside its band fails no stage; it stays in
-the tables as failed, and is marked in the numbers of `dvc metrics show`, in the tag `verdict` in MLflow, and
-printed."""
+runs again if its folder, or a module that it imports, changes. The stage `code`, which `make replications` runs
+first, writes digests of the modules on which each paper depends; after a change of any module `dvc status` names this
+stage. The results are committed, so in a new clone only `FORCE=1` recomputes them. `dvc dag` draws the graph of the
+stages: with `--mermaid` as a diagram for Markdown, without it wider than a terminal. Each paper is a run in MLflow
+(`make ui`), in the experiment *weight initialization: replications*, with its settings, measured numbers, rows and
+figure. A row outside its band fails no stage; it stays in the tables as failed, and is marked in the numbers of
+`dvc metrics show`, in the tag `verdict` in MLflow, and printed."""
 
 HOW = """\
 ## Add one
@@ -181,7 +182,7 @@ HOW = """\
      [measurement.py](../pipeline/replications/measurement.py) describes these names.
 3. `python -m pipeline.replications.run NAME` measures it and writes `reports/replications/NAME.csv` and `.png`.
 4. Add NAME to the two lists of [replications/dvc.yaml](../replications/dvc.yaml): to `foreach` of the stage
-   `replicate`, and to `deps` of the stage `report`. `make replications NAME=NAME` then adds it to this page and
+   `replicate`, and to `deps` of the stage `code`. `make replications NAME=NAME` then adds it to this page and
    to MLflow.
 5. For `make test`: the numbers of its docstring in `PHRASES` of
    [test_docstrings.py](../tests/replications/test_docstrings.py); settings of a small version in

@@ -1,10 +1,10 @@
 """Stage `resolve`: check params.yaml and write the parts of it that the later stages depend on.
 
 `python -m pipeline.stages.resolve` writes jobs/initializers/<initializer>.json, jobs/training.json,
-jobs/trajectories.json and jobs/experiment.json (see `storage.jobs`) and digests of the stages' code to jobs/code/, and
-prints warnings. Recipes
-that use the data and user-defined recipes are tried once. The files in jobs/, runs/, diagnostics/ and trajectories/ of
-initializers that are no longer in params.yaml are deleted.
+jobs/trajectories.json and jobs/experiment.json (see `storage.jobs`) and digests of code, of single stages and of
+the whole package, to jobs/code/, and prints warnings. Recipes that use the data and user-defined recipes are tried
+once. The files in jobs/, runs/, diagnostics/ and trajectories/ of initializers that are no longer in params.yaml are
+deleted.
 """
 
 import shutil
@@ -48,6 +48,7 @@ def resolve() -> None:
         jobs.write_job(TrajectoriesJob(P.comparison.highlight_seed, tuple(P.initializers)))
         for stage in resolved.JOB_STAGES:
             jobs.write_code_digest(stage, sources.digest(resolved.code_of_stage(stage)))
+        jobs.write_code_digest("pipeline", sources.digest(resolved.code_of_package()))
         delete_dropped(list(P.initializers))
 
 

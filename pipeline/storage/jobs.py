@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 JOBS = Path("jobs")
 MODELS = JOBS / "initializers"
-CODE = JOBS / "code"  # one digest per stage; only DVC reads them, as dependencies
+CODE = JOBS / "code"  # digests of source files; only DVC reads them, as dependencies
 EXPERIMENT = JOBS / "experiment.json"  # only DVC reads it
 APART = ("audits", "tracking")  # sections of params.yaml on which few stages depend, by their `params` in dvc.yaml
 
@@ -148,9 +148,9 @@ def read_trajectories_job() -> TrajectoriesJob:
     return _read(TrajectoriesJob.path, lambda fields: TrajectoriesJob(fields["seed"], tuple(fields["initializers"])))
 
 
-def write_code_digest(stage: str, digest: str) -> None:
-    """Write jobs/code/<stage>.sha256. Raises FileError."""
-    write_text(CODE / f"{stage}.sha256", f"{digest}\n")
+def write_code_digest(name: str, digest: str) -> None:
+    """Write jobs/code/<name>.sha256. Raises FileError."""
+    write_text(CODE / f"{name}.sha256", f"{digest}\n")
 
 
 def write_experiment(document: Mapping[str, Any]) -> None:

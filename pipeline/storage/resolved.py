@@ -14,6 +14,7 @@ from pipeline.storage.jobs import ModelsJob, TrainingJob
 
 JOB_STAGES = ("train", "trajectories", "diagnose")  # they read jobs/ and not params.yaml
 PRINTING = ("stages/progress.py",)  # modules on which no result depends
+SOURCES = (".css", ".html", ".js", ".py")  # names of source files end with one of these
 
 
 def training_set(data: Data) -> tuple[Array, Array]:
@@ -56,6 +57,15 @@ def training_job(P: Params) -> TrainingJob:
 def code_of_stage(stage: str) -> set[Path]:
     """The source files that a stage imports, directly or indirectly, without those of PRINTING."""
     return sources.import_closure(f"pipeline.stages.{stage}") - {sources.PACKAGE / name for name in PRINTING}
+
+
+def code_of_package() -> set[Path]:
+    """All source files of the package, without hidden ones, which editors make."""
+    return {
+        path
+        for path in sources.PACKAGE.rglob("*")
+        if path.suffix in SOURCES and not any(part.startswith(".") for part in path.relative_to(sources.PACKAGE).parts)
+    }
 
 
 def digest_of_own_code() -> str:

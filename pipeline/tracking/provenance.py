@@ -20,7 +20,7 @@ SHALLOW = (
     "reports success. `git fetch --unshallow` completes the clone; experiments without --queue and --temp are kept."
 )
 # What DVC writes before the result is published
-OUTPUTS = ("dvc.lock", "replications/dvc.lock", "jobs", "reports", "docs/replications.md")
+OUTPUTS = ("dvc.lock", "replications/dvc.lock", "replications/code", "jobs", "reports", "docs/replications.md")
 NAMED = 3  # differences in the name of a result
 PACKAGES = ("numpy", "numba", "matplotlib", "scikit-learn", "dvc", "mlflow")  # that numbers and figures depend on
 

@@ -97,7 +97,7 @@ def make(three: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["NAME=he_2015 lu_2019"], 0, [f"dvc repro {HE} {LU}"], ""),
         (["NAME=he_2015,lu_2019"], 0, [f"dvc repro {HE} {LU}"], ""),
         (["SKIP=phase_diagram, lu_2019"], 0, [f"dvc repro {HE}"], ""),
-        (["NAME=he_2015", "FORCE=1"], 0, [f"dvc repro --force --single-item {HE}"], ""),
+        (["NAME=he_2015", "FORCE=1"], 0, [f"dvc repro --force {HE}"], ""),
         (["NAME=he_2014"], 2, [], "There is no replication he_2014; there are"),
         (["NAME=he_2015,lu_2018"], 2, [], "There is no replication lu_2018; there are"),
         (["SKIP=phase_diagrm"], 2, [], "There is no replication phase_diagrm; there are"),

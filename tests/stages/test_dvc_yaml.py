@@ -2,6 +2,8 @@
 
 import ast
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.config import params, schema
+from pipeline.numerics import sources
 from pipeline.stages import aggregate, audit, dataset, initialization, page, track
 from pipeline.storage import resolved
 from tests.conftest import Laboratory
@@ -65,10 +68,28 @@ def test_the_digest_of_a_stage_covers_what_it_imports_and_nothing_else(stage: st
     assert not any(dep.startswith("pipeline") for dep in body(stage)["deps"])
 
 
+DIGEST = "jobs/code/pipeline.sha256"  # of the whole package; a part of jobs/
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_other_stages_depend_on_the_whole_package(stage: str) -> None:
-    assert ("pipeline" in body(stage)["deps"]) == (stage not in JOB_STAGES)
-    assert body(stage)["deps"] == sorted(body(stage)["deps"])
+    """Those before `resolve`, which writes the digest, and `audit`, which does not need it, on the files themselves."""
+    deps = body(stage)["deps"]
+    assert ("pipeline" in deps) == (stage in ("dataset", "resolve", "audit"))
+    assert ("pipeline" in deps or "jobs" in deps or DIGEST in deps) == (stage not in JOB_STAGES)
+    assert deps == sorted(deps)
+
+
+def test_the_digest_of_the_package_covers_its_files_in_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without what Python compiles and editors leave there."""
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline")
+    for name in (".#page.py", "page/.ipynb_checkpoints/page.py", "page/page.py~", "__pycache__/page.py.part"):
+        (tmp_path / "pipeline" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "pipeline" / name).write_text("")
+    monkeypatch.setattr(sources, "PACKAGE", tmp_path / "pipeline")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "pipeline"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert {path.relative_to(tmp_path).as_posix() for path in resolved.code_of_package()} == set(listed.stdout.split())
 
 
 def test_packages_hold_docstrings_alone() -> None:
@@ -102,7 +123,13 @@ ANALYSIS = {  # one file of each class that must train nothing when it changes
 def stages_that_depend_on(path: str) -> set[str]:
     """The stages of dvc.yaml that run again when the file `path` of the repository changes."""
     by_digest = {stage for stage in JOB_STAGES if ROOT / path in resolved.code_of_stage(stage)}
-    by_path = {stage for stage in STAGES for dep in body(stage)["deps"] if path == dep or path.startswith(f"{dep}/")}
+    changed = [path, *([DIGEST] if ROOT / path in resolved.code_of_package() else [])]
+    by_path = {
+        stage
+        for stage in STAGES
+        for dep in body(stage)["deps"]
+        if any(f"{each}/".startswith(f"{dep}/") for each in changed)
+    }
     return by_digest | by_path
 
 
