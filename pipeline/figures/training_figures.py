@@ -38,7 +38,7 @@ from pipeline.numerics.sums import Array
 COST_LEAST = 1e-8  # nats: smaller costs are drawn here
 NEAR, SWARM = 0.012, 0.5  # difference of accuracies that are stacked; height of the highest stack, in rows
 BEYOND = 1e308  # drawn for a cost that is not finite
-FEW = 25  # iterations with records, up to which each has a dot
+FEW = 10  # iterations with records, up to which each has a dot
 
 
 @styled
