@@ -54,7 +54,7 @@ MUTATIONS = (
     Mutation("distributions/goodness.py", "return min(1.0, 2.0 * len(sums) *", "return min(1.0, 2.0 *"),
     Mutation("distributions/goodness.py", "pair.n_pairs * tail", "tail"),
     Mutation("distributions/goodness.py", "(root + 0.12 + 0.11 / root) * distance", "1.2 * root * distance"),
-    Mutation("distributions/dependence.py", "= -1.0  # each pair once", "= 0.0  # each pair once"),
+    Mutation("distributions/dependence.py", "copyto(cosines, -1.0,", "copyto(cosines, 0.0,"),
     Mutation("distributions/explain.py", "width = min(1.0, width / SCALES)", "width = SCALES"),
     Mutation("distributions/streams.py", "n_tests * beta_tail(", "beta_tail("),
     Mutation("distributions/power.py", "QUANTILE = 1.6448536269514722", "QUANTILE = 0.6448536269514722"),
@@ -262,6 +262,7 @@ MUTATIONS = (
     Mutation("replications/results.py", 'if row.passed == "False"', 'if row.passed == "no"'),
     Mutation("replications/results.py", "0.0 if abs(value) < ROUNDING else value", "value"),
     Mutation("replications/targets.py", " if name not in skipped", ""),
+    Mutation("replications/targets.py", "            code |= code_of(", "            code_of("),
     # tracking
     Mutation(
         "tracking/publish.py",
