@@ -14,7 +14,7 @@ time has three parts:
 - work: to the line "Finished", which earlier versions do not print: their work is part of the start;
 - DVC: to the next stage: end of the process, digests of the outputs, dvc.lock.
 
-The queue's work ends when git has the last result; DVC's part is queueing, and the command's end, about ten seconds later.
+The queue's work ends when git has the last result; DVC's part is queueing, and what the command then waits.
 
 The processor's time is that of all processes on all cores; other work on the computer changes it less than the
 duration. Those of the queue are not known: DVC detaches them.
