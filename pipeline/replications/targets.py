@@ -47,8 +47,11 @@ def stage(name: str) -> str:
 
 
 def separated(names: str) -> list[str]:
-    """The names in a text in which spaces or commas separate them."""
-    return names.replace(",", " ").split()
+    """The names in a text in which spaces or commas separate them. Raises UserError if it has only commas."""
+    found = names.replace(",", " ").split()
+    if names.strip() and not found:
+        raise UserError(f"{names!r} has no name of a replication; there are {', '.join(paper.names())}.")
+    return found
 
 
 def code_of(module: str) -> set[Path]:

@@ -122,8 +122,8 @@ def _differences(compared: Table, paired: Table, reference: str, level: float) -
 def _labels_and_outcomes(runs: Table) -> str:
     """How many models labelled healthy, and how many others, reach the target cost."""
     healthy, reached = runs["initial_label"] == HEALTHY, runs["iterations_to_target"].notna()
-    parts = []
-    for models, label in ((healthy, f"labelled {HEALTHY} at initialization"), (~healthy, "with another label")):
+    parts, other = [], "with another label" if healthy.any() else f"with other labels than {HEALTHY}"
+    for models, label in ((healthy, f"labelled {HEALTHY} at initialization"), (~healthy, other)):
         if models.any():
             parts.append(f"{(models & reached).sum()} of {_count(int(models.sum()), 'model')} {label}")
     agree = f"{(healthy == reached).sum()} of {_count(len(runs), 'model')}"

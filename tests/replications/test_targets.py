@@ -65,6 +65,13 @@ def test_names_that_cannot_be_meant(three: Path, chosen: list[str], skipped: lis
     assert str(caught.value).startswith(said)
 
 
+def test_commas_without_a_name(three: Path) -> None:
+    with pytest.raises(UserError, match="^',' has no name of a replication; there are he_2015, lu_2019, phase_diagram"):
+        targets.separated(",")
+    assert targets.separated(" lu_2019, he_2015,") == ["lu_2019", "he_2015"]
+    assert targets.separated(" ") == []
+
+
 def test_a_folder_without_a_stage(three: Path) -> None:
     folders.make(three, "own_2026")
     with pytest.raises(

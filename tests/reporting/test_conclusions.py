@@ -57,7 +57,7 @@ def test_models_with_other_labels_are_counted_apart() -> None:
         "label: label and outcome agree for 4 of 6 models."  # healthy: seeds 1 of b and 2 of a; others: 0 and 1 of a
     )
     runs["initial_label"] = "frozen"
-    assert sentences(runs)[3].startswith("The target cost is reached by 3 of 6 models with another label: ")
+    assert sentences(runs)[3].startswith("The target cost is reached by 3 of 6 models with other labels than healthy: ")
 
 
 def test_one_initializer_and_one_seed() -> None:
@@ -80,7 +80,7 @@ def test_all_models_diverged() -> None:
     assert target == "No model reaches the target cost of 0.15; training diverged with a in 2 of 2 seeds and b in 2."
     assert accuracy == "The mean test accuracy over 2 seeds is 50.0 % (a and b)."  # one model: no interval
     assert difference == "No difference from b can be significant at the 5 % level: too few seeds with a difference."
-    assert labels.endswith("0 of 4 models with another label: label and outcome agree for 4 of 4 models.")
+    assert labels.endswith("0 of 4 models with other labels than healthy: label and outcome agree for 4 of 4 models.")
 
 
 def test_some_models_diverged() -> None:
