@@ -66,7 +66,9 @@ def test_names_that_cannot_be_meant(three: Path, chosen: list[str], skipped: lis
 
 
 def test_commas_without_a_name(three: Path) -> None:
-    with pytest.raises(UserError, match=r"^',' has no name of a replication; there are he_2015, lu_2019, phase_diagram"):
+    with pytest.raises(
+        UserError, match=r"^',' has no name of a replication; there are he_2015, lu_2019, phase_diagram"
+    ):
         targets.separated(",")
     assert targets.separated(" lu_2019, he_2015,") == ["lu_2019", "he_2015"]
     assert targets.separated(" ") == []
