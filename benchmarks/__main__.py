@@ -101,7 +101,8 @@ def limit(step: float) -> tuple[list[str], Results]:
         "|---|--:|",
     ]
     results = {f"part of a step: {name}": Measured(value * 1e6, "µs") for name, value in parts.items()}
-    return lines + [f"| {name} | {value * 1e6:.2f} |" for name, value in parts.items()], results
+    # Differences of two times, which may be negative
+    return lines + [f"| {name} | {max(value, 0.0) * 1e6:.2f} |" for name, value in parts.items()], results
 
 
 def activations() -> tuple[list[str], Results]:
