@@ -477,48 +477,31 @@ def test_names_that_two_results_add_at_the_same_time_are_both_kept(root: Path, m
     assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
 
 
-def test_a_name_that_another_process_adds_after_the_search_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other process has finished, so it will not add the name again."""
-    opened = server(root)
-    publish.publish(opened, result())
-    put_level = publish._put
-    added = []
-
-    def add_before(opened_store: Any, level: str, *arguments: Any) -> int:
-        if level == "models" and not added:
-            added.append(only(root, "models", "he seed 3"))
-            client(root).set_tag(added[0].info.run_id, "results", "|result abc|other|")
-        return put_level(opened_store, level, *arguments)
-
-    monkeypatch.setattr(publish, "_put", add_before)
-    publish.publish(opened, result("def", experiment="mine"))
-    assert added
-    assert state(root)["models"]["he seed 3"] == "|result abc|other|mine|"
-
-
-def test_a_name_that_another_process_adds_while_runs_are_created_is_kept(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("moment", "name"),
+    [("_put", "he seed 3"), ("_create_all", "he seed 3"), ("_set_names", "he seed 4")],
+    ids=["after the search", "before runs are created", "while the tag of the run before it is written"],
+)
+def test_a_name_that_another_process_adds_meanwhile_is_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch, moment: str, name: str
 ) -> None:
-    """To create runs with their details takes seconds, in which the other process may add its name and finish."""
+    """The other process has finished, so it will not add the name again. To create runs takes seconds."""
     opened = server(root)
     publish.publish(opened, result())
-    create_all = publish._create_all
+    function = getattr(publish, moment)
     added = []
 
-    def create_after(opened_store: Any, level: str, missing: Sequence[Any], names: Sequence[str]) -> None:
-        if level == "models" and not added:
-            added.append(only(root, "models", "he seed 3"))
+    def add_before(*arguments: Any) -> Any:
+        if not added and (moment == "_set_names" or arguments[1] == "models"):
+            added.append(only(root, "models", name))
             client(root).set_tag(added[0].info.run_id, "results", "|result abc|other|")
-        create_all(opened_store, level, missing, names)
+        return function(*arguments)
 
-    monkeypatch.setattr(publish, "_create_all", create_after)
-    publish.publish(opened, result("def", ["he seed 3", "he seed 5"], experiment="mine"))
+    monkeypatch.setattr(publish, moment, add_before)
+    publish.publish(opened, result("def", ["he seed 3", "he seed 4", "he seed 5"], experiment="mine"))
     assert added
-    assert state(root)["models"] == {
-        "he seed 3": "|result abc|other|mine|",
-        "he seed 4": "|result abc|",
-        "he seed 5": "|mine|",
-    }
+    both = {"he seed 3": "|result abc|mine|", "he seed 4": "|result abc|mine|", "he seed 5": "|mine|"}
+    assert state(root)["models"] == both | {name: "|result abc|other|mine|"}
 
 
 @pytest.mark.parametrize("has_table", [True, False], ids=["table as expected", "no such table"])
