@@ -14,7 +14,8 @@ time has three parts:
 - work: to the line "Finished", which earlier versions do not print: their work is part of the start;
 - DVC: to the next stage: end of the process, digests of the outputs, dvc.lock.
 
-The queue's work ends when git has the last result; DVC's part is queueing, and what the command then waits.
+The queue's work ends when git has the last result; DVC's part is queueing, and what the command then does until it
+ends. DVC's workers, which it detaches, wait for further experiments for ten seconds more.
 
 The processor's time is that of all processes on all cores; other work on the computer changes it less than the
 duration. Those of the queue are not known: DVC detaches them.
@@ -77,16 +78,21 @@ class Ran(NamedTuple):
     processor: float  # seconds of all its processes
 
 
+def environment() -> dict[str, str]:
+    """The environment variables of the commands."""
+    drop = ("DVC_ROOT", "MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    kept = {key: value for key, value in os.environ.items() if key not in drop}
+    return kept | {"DVC_NO_ANALYTICS": "1", "PATH": path}
+
+
 def run(folder: Path, *command: str) -> Ran:
     """Run a command in a folder; ends this program if the command fails."""
-    drop = ("DVC_ROOT", "MLFLOW_TRACKING_URI", "PYTHONDONTWRITEBYTECODE")
-    environment = {key: value for key, value in os.environ.items() if key not in drop} | {"DVC_NO_ANALYTICS": "1"}
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     begin, before, lines = time.monotonic(), os.times(), []
     with subprocess.Popen(
         command,
         cwd=folder,
-        env=environment,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -100,6 +106,26 @@ def run(folder: Path, *command: str) -> Ran:
     end, after = time.monotonic() - begin, os.times()
     work = after.children_user + after.children_system - before.children_user - before.children_system
     return Ran([*lines, (end, "")], work)
+
+
+def duration(folder: Path, *command: str) -> float:
+    """The seconds of a command that leaves processes behind, which keep its standard output open."""
+    begin = time.monotonic()
+    with tempfile.TemporaryFile("w+") as output:
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        seconds = time.monotonic() - begin
+        output.seek(0)
+        if ended.returncode != 0:
+            sys.exit(output.read())
+    return seconds
 
 
 def delete(folder: Path, *patterns: str) -> None:
@@ -137,7 +163,7 @@ def queue(folder: Path) -> Measurement:
     delete(folder, ".dvc/cache/runs", *STORE)
     queued = run(folder, "dvc", "exp", "run", "--queue", *QUEUE).lines[-1][0]
     begin = time.time()
-    seconds = run(folder, "dvc", "exp", "run", "--run-all", "--jobs", "2").lines[-1][0]
+    seconds = duration(folder, "dvc", "exp", "run", "--run-all", "--jobs", "2")
     run(folder, "dvc", "queue", "stop")  # its processes would wait for further experiments
     names = [line for _, line in run(folder, "dvc", "exp", "list", "--name-only").lines if line]
     assert len(names) == len(RATES.split(",")), f"{len(names)} experiments have a result"

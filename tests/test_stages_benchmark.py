@@ -1,6 +1,7 @@
 """The benchmark of the stages: what it reads from the output of `dvc repro`."""
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def test_what_is_not_known_is_left_out() -> None:
         "queue: experiments": 3.0,
         "queue: all": 3.0,
     }
+
+
+def test_a_command_ends_before_the_processes_that_it_leaves_behind(tmp_path: Path) -> None:
+    os.mkfifo(gate := tmp_path / "gate")
+    stages.duration(tmp_path, "sh", "-c", "(timeout 20 cat gate; touch ended) & echo queued")
+    assert not (tmp_path / "ended").exists()
+    gate.write_text("end")
+    with pytest.raises(SystemExit, match="no such queue"):
+        stages.duration(tmp_path, "sh", "-c", "echo no such queue; exit 3")
 
 
 def test_the_changes_match_params_yaml() -> None:

@@ -3,7 +3,6 @@
 Boundaries are drawn without Matplotlib, which takes 0.2 s for each.
 """
 
-import io
 from collections.abc import Iterator
 
 import numpy as np
@@ -68,7 +67,7 @@ def costs(P: schema.Params, name: str, band: pd.DataFrame) -> Image.Image:
     columns = trained.read_costs(name, P.seeds, jobs.read_training_job().record_at)
     published = published_results.published(P, resolved.training_set(P.data)[0]).costs
     curves, shown = comparison.curves_table({name: columns}), P.comparison.highlight_seed
-    return Image.open(io.BytesIO(style.png(training_figures.cost_curves(band, curves, published, shown))))
+    return style.image(training_figures.cost_curves(band, curves, published, shown))
 
 
 def boundaries(P: schema.Params, name: str, seed: int, model: Parameters) -> Iterator[tuple[str, int, Image.Image]]:

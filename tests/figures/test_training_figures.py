@@ -1,5 +1,6 @@
 """The figures: what is drawn against the data, texts that can be read whatever the experiment, and the same bytes."""
 
+import io
 import math
 from itertools import combinations, product
 
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from PIL import Image
 
 from pipeline.analysis import comparison, estimators
 from pipeline.datasets import DATASETS, circles
@@ -132,6 +134,9 @@ def test_same_bytes_each_time_and_under_any_settings(name: str) -> None:
     assert not any(
         chunk in first for chunk in (b"tEXt", b"tIME", b"iTXt", b"zTXt")
     )  # a date or a version would be there
+    with matplotlib.rc_context({"font.size": 30, "savefig.dpi": 40}):
+        pixels = style.image(drawn(name))
+    assert np.array_equal(pixels, Image.open(io.BytesIO(first)))  # the file's pixels without the file
 
 
 @pytest.mark.parametrize("name", ["boundaries", "data"])
