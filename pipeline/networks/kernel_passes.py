@@ -10,6 +10,7 @@ samples, eight lanes for each parameter.
 from typing import Any
 
 from pipeline.networks.kernel_activations import RELU, activate, derive, relu_product, relu_scaled_product
+from pipeline.networks.kernel_output import logistic_output_slopes, relu_single_output
 from pipeline.networks.losses import (
     Loss,
     cross_entropy,
@@ -25,14 +26,7 @@ from pipeline.numerics.elementary import sigmoid
 from pipeline.numerics.loops import biased_product, lane_sums_with_bias, scaled_product
 from pipeline.numerics.simd import everywhere, lane_total, native
 from pipeline.numerics.sums import BLOCK, DOUBLE, LANES
-from pipeline.numerics.tiles import (
-    WIDE,
-    eight_totals,
-    load_integer,
-    load_vector,
-    load_wide,
-    store,
-)
+from pipeline.numerics.tiles import eight_totals, load_integer, load_vector, store
 
 COLUMNS = 6  # of the table of layers
 SQUARED = int(Loss.SQUARED)
@@ -104,12 +98,14 @@ def backward(
         inputs, step = (work + DOUBLE * entry(layers, l - 1, 4), own_step) if l > 0 else (X, X_step)
         W, n_parameters = P + DOUBLE * place, n_out * (n_in + 1)
         sums = work if is_first and is_last else work + BLOCK * place
-        lane_sums_with_bias(dZ, own_step, n_out, inputs, step, n_in, n_blocks, sums, not is_first)
-        if l > 0:
-            below, code = work + DOUBLE * entry(layers, l - 1, 3), entry(layers, l - 1, 5)
+        below, code = (work + DOUBLE * entry(layers, l - 1, 3), entry(layers, l - 1, 5)) if l > 0 else (work, -1)
+        if n_out == 1 and code == RELU:
+            relu_single_output(W, n_in, dZ, inputs, step, n_blocks, sums, not is_first)
+        else:
+            lane_sums_with_bias(dZ, own_step, n_out, inputs, step, n_in, n_blocks, sums, not is_first)
             if code == RELU:
                 relu_scaled_product(W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
-            else:
+            elif l > 0:
                 derive(code, below, n_in * n_blocks)
                 scaled_product(W, 1, n_in + 1, n_in, n_out, dZ, own_step, below, own_step, n_blocks)
         if is_last:
@@ -121,10 +117,7 @@ def output_slopes(Z: int, n_out: int, n_blocks: int, Y: int, row_step: int, weig
     """Replace Z of the last layer by dZ: the weighted derivative of each sample's loss."""
     step = n_blocks * LANES
     if n_out == 1 and loss != SQUARED:
-        for place in range(0, step, WIDE):
-            store(sigmoid(load_wide(Z, place)), Z, place)
-            for here in range(place, place + WIDE, LANES):  # the registers do not hold three operands of WIDE lanes
-                store((load_vector(Z, here) - load_vector(Y, here)) * load_vector(weight, here), Z, here)
+        logistic_output_slopes(Z, n_blocks, Y, weight)
         return
     if loss == SQUARED:
         for k in range(n_out):

@@ -7,8 +7,8 @@ tests/numerics/test_elementary.py measures the errors against mpmath.
 
 The functions accept any type that has the four arithmetic operators, comparisons and `abs`, and for which the
 primitives `select`, `copysign` and `power_of_two` are defined: NumPy arrays in this module, vectors of eight lanes
-in the compiled kernel. The coefficients are those of Taylor series, so they can be verified by inspection; arguments
-are reduced until the truncated series is accurate to a tenth of an ulp. Only TAIL is a fitted polynomial.
+in the compiled kernel. The coefficients are those of Taylor series, except TAIL; arguments are reduced until the
+truncated series is accurate to a tenth of an ulp.
 """
 
 import math
@@ -22,6 +22,7 @@ LOG2_E = 1.4426950408889634
 LN2_HIGH = float.fromhex("0x1.62e42fefa0000p-1")  # ln 2 to 41 bits: k * LN2_HIGH is exact for |k| < 2**12
 LN2_LOW = float.fromhex("0x1.cf79abc9e3b3ap-40")  # ln 2 - LN2_HIGH
 ROUNDER = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, held in the low bits of the sum
+EXPM1 = tuple(1 / math.factorial(n) for n in range(13, 1, -1))  # coefficients of `expm1_series`
 EXP_MAX = 709.782712893384  # the last double whose exponential is finite
 EXP_MIN = -746.0  # below: exp rounds to 0
 NORMAL_MAX = 39.0  # above: the density of N(0, 1) and its tail round to 0
@@ -78,18 +79,9 @@ def power_of_two(shifted: Operand) -> Operand:
 
 def expm1_series(r: Operand) -> Operand:
     """e**r - 1 for |r| <= ln(2) / 2: r + r**2 / 2! + ... + r**13 / 13!."""
-    q = 1 / 6227020800
-    q = q * r + 1 / 479001600
-    q = q * r + 1 / 39916800
-    q = q * r + 1 / 3628800
-    q = q * r + 1 / 362880
-    q = q * r + 1 / 40320
-    q = q * r + 1 / 5040
-    q = q * r + 1 / 720
-    q = q * r + 1 / 120
-    q = q * r + 1 / 24
-    q = q * r + 1 / 6
-    q = q * r + 1 / 2
+    q = ((EXPM1[0] * r + EXPM1[1]) * r + EXPM1[2]) * r + EXPM1[3]
+    q = (((q * r + EXPM1[4]) * r + EXPM1[5]) * r + EXPM1[6]) * r + EXPM1[7]
+    q = (((q * r + EXPM1[8]) * r + EXPM1[9]) * r + EXPM1[10]) * r + EXPM1[11]
     return r + (r * r) * q
 
 
@@ -100,17 +92,27 @@ def exp(x: Operand) -> Operand:
     r = (y - k * LN2_HIGH) - k * LN2_LOW
     half_shifted = k * 0.5 + ROUNDER  # 2**k as two factors: 2**-1075 and 2**1024 are not doubles
     rest_shifted = (k - (half_shifted - ROUNDER)) + ROUNDER
-    scaled = ((1.0 + expm1_series(r)) * power_of_two(half_shifted)) * power_of_two(rest_shifted)
-    return select(x > EXP_MAX, math.inf, scaled)
+    value = (1.0 + expm1_series(r)) * power_of_two(half_shifted)
+    return select(x > EXP_MAX, math.inf, value * power_of_two(rest_shifted))
 
 
 def exp_of_negative(x: Operand) -> Operand:
-    """e**x for x <= 0, with the bits of `exp`: of the two factors of 2**k, 2**-128 is fixed, and only it can round."""
+    """e**x for x <= 0, with the bits of `exp`."""
+    shifted, r = reduced(x)
+    return exp_of_reduced(shifted, expm1_series(r))
+
+
+def reduced(x: Operand) -> tuple[Operand, Operand]:
+    """k + ROUNDER and r for x = k ln 2 + r <= 0."""
     y = select(x < EXP_MIN, EXP_MIN, x)
     shifted = y * LOG2_E + ROUNDER
     k = shifted - ROUNDER
-    r = (y - k * LN2_HIGH) - k * LN2_LOW
-    return ((1.0 + expm1_series(r)) * power_of_two(shifted + 128.0)) * (1 / 340282366920938463463374607431768211456)
+    return shifted, (y - k * LN2_HIGH) - k * LN2_LOW
+
+
+def exp_of_reduced(shifted: Operand, t: Operand) -> Operand:
+    """2**k (1 + t) for `shifted` = k + ROUNDER: of two factors of 2**k, 2**-128 is fixed, and only it can round."""
+    return ((1.0 + t) * power_of_two(shifted + 128.0)) * (1 / 340282366920938463463374607431768211456)
 
 
 def expm1(x: Operand) -> Operand:
@@ -132,9 +134,7 @@ def log1p_unit(x: Operand) -> Operand:
     """
     s = x / (x + 2.0)
     u = s * s
-    q = 2 / 35
-    q = q * u + 2 / 33
-    q = q * u + 2 / 31
+    q = ((2 / 35) * u + 2 / 33) * u + 2 / 31
     q = q * u + 2 / 29
     q = q * u + 2 / 27
     q = q * u + 2 / 25

@@ -128,8 +128,8 @@ def lane_numbers(order: Sequence[int]) -> Any:
 Emit = Callable[[Any, Any, int, int, Any, Sequence[Any]], None]
 
 
-def strip(emit: Emit, n_arguments: int, emit_last: Emit | None = None) -> Any:
-    """An intrinsic (n_rows, n_columns, arguments) for a strip of tiles, at most TILE[0] rows high.
+def strip(emit: Emit, n_arguments: int, emit_last: Emit | None = None, width: int = TILE[1]) -> Any:
+    """An intrinsic (n_rows, n_columns, arguments) for a strip of tiles of `width` columns, at most TILE[0] rows high.
 
     `emit(context, builder, rows, columns, start, arguments)` emits one tile, whose first column is `start`. If
     `emit_last` is given, it emits the last tile, which has fewer columns than others, possibly none.
@@ -146,15 +146,15 @@ def strip(emit: Emit, n_arguments: int, emit_last: Emit | None = None) -> Any:
         function.attributes.add("noinline")
         builder = ir.IRBuilder(function.append_basic_block())
         n_columns, *arguments = function.args
-        n_whole = builder.udiv(n_columns, ir_constant(TILE[1]))
-        rest = builder.mul(n_whole, ir_constant(TILE[1]))
+        n_whole = builder.udiv(n_columns, ir_constant(width))
+        rest = builder.mul(n_whole, ir_constant(width))
 
         def whole(tile: Any, sums: Sequence[Any]) -> list[Any]:
-            emit(context, builder, rows, TILE[1], builder.mul(tile, ir_constant(TILE[1])), arguments)
+            emit(context, builder, rows, width, builder.mul(tile, ir_constant(width)), arguments)
             return []
 
         loop(builder, ir_constant(0), n_whole, [], whole)
-        for columns in switch_cases(builder, builder.sub(n_columns, rest), range(0 if emit_last else 1, TILE[1])):
+        for columns in switch_cases(builder, builder.sub(n_columns, rest), range(0 if emit_last else 1, width)):
             (emit_last or emit)(context, builder, rows, columns, rest, arguments)
         builder.ret_void()
         return function
@@ -189,7 +189,10 @@ def switch_cases(builder: Any, number: Any, cases: Sequence[int]) -> Iterator[in
 def loop(
     builder: Any, start: Any, stop: Any, initial: Sequence[Any], body: Callable[[Any, Sequence[Any]], Sequence[Any]]
 ) -> list[Any]:
-    """Emit `for index in range(start, stop): sums = body(index, sums)` from `initial` sums; returns the final sums."""
+    """Emit `for index in range(start, stop): sums = body(index, sums)` from `initial` sums; returns the final sums.
+
+    LLVM does not unroll the loop: a tile has enough independent sums.
+    """
     before = builder.block
     head, inside, after = (builder.append_basic_block(name) for name in ("head", "inside", "after"))
     builder.branch(head)
@@ -205,9 +208,22 @@ def loop(
     for phi, first, next_ in zip(sums, initial, new, strict=True):
         phi.add_incoming(first, before)
         phi.add_incoming(next_, builder.block)
-    builder.branch(head)
+    module, latch = builder.module, builder.branch(head)
+    option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    name = module.add_metadata([ir.MetaDataString(module, module.get_unique_name("loop"))])
+    name.operands = (name, option)  # LLVM identifies a loop by a node that refers to itself
+    latch.set_metadata("llvm.loop", name)
     builder.position_at_end(after)
     return sums
+
+
+def apply(context: Any, builder: Any, function: Any, *values: Any) -> Any:
+    """Emit a call of a function of vectors of eight lanes, which returns one; the first of `values` if it is None."""
+    if function is None:
+        return values[0]
+    kind = lanes(*[lanes] * len(values))
+    compiled = context.compile_subroutine(builder, function, kind)
+    return context.call_internal_no_propagate(builder, compiled.fndesc, kind, values)[1]
 
 
 def emit_product(scaled: bool, function: Any = None) -> Emit:
@@ -216,13 +232,6 @@ def emit_product(scaled: bool, function: Any = None) -> Emit:
     If `scaled`, the sum is multiplied by the previous Z[i, b], or its `function`; otherwise the bias W[i, n] is added,
     and Z is the `function` of this. A function has one argument, eight lanes, and returns as many.
     """
-
-    def apply(context: Any, builder: Any, value: Any) -> Any:
-        if function is None:
-            return value
-        kind = lanes(lanes)
-        compiled = context.compile_subroutine(builder, function, kind)
-        return context.call_internal_no_propagate(builder, compiled.fndesc, kind, [value])[1]
 
     def emit(context: Any, builder: Any, rows: int, columns: int, start: Any, arguments: Sequence[Any]) -> None:
         W, row_step, term_step, n_terms, A, A_step, Z, Z_step = arguments
@@ -250,9 +259,9 @@ def emit_product(scaled: bool, function: Any = None) -> Emit:
             i, b = divmod(index, columns)
             place = builder.add(builder.add(first, builder.mul(ir_constant(i), Z_step)), ir_constant(LANES * b))
             if scaled:
-                value = builder.fmul(total, apply(context, builder, load_lanes(builder, Z, place)))
+                value = builder.fmul(total, apply(context, builder, function, load_lanes(builder, Z, place)))
             else:
-                value = apply(context, builder, builder.fadd(total, biases[i]))
+                value = apply(context, builder, function, builder.fadd(total, biases[i]))
             store_lanes(builder, value, Z, place)
 
     return emit
