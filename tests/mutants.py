@@ -41,6 +41,7 @@ MUTATIONS = (
     Mutation("networks/reference.py", "weight * (0.5 * total)", "weight * total"),
     Mutation("networks/losses.py", "    return z - y\n", "    return y - z\n"),
     Mutation("networks/kernel_passes.py", "load_vector(Y, k * row_step + place)", "load_vector(Y, place)"),
+    Mutation("networks/kernel_output.py", "G + BLOCK * n_inputs", "G"),
     Mutation("networks/activations.py", "silu_slope, slope_needs_z=True", "silu_slope"),
     Mutation("numerics/elementary.py", "power_of_two(shifted + 128.0)", "power_of_two(shifted + 127.0)"),
     Mutation("networks/parameters.py", "np.nextafter(W, np.inf)", "np.nextafter(W, -np.inf)", "diagnostics"),

@@ -9,6 +9,7 @@ the order of every sum, and therefore the bits:
   layer is still in the cache when the next layer reads it. Sums over samples continue from chunk to chunk; their lanes
   are added, and the layer is updated, after the last chunk.
 - The bias of a layer is the last column of its weights; its gradient is one more column of the same sums.
+- A last layer with one output has functions of its own (`kernel_output`): the general ones wait for results there.
 - ReLU and its derivative are computed in the registers of the tiles; the other functions on vectors of many lanes. What
   replaces an array's content is written to its place, so that fewer arrays compete for the cache.
 

@@ -16,9 +16,10 @@ from pipeline.datasets import circles
 from pipeline.initializers import fixed_scale
 from pipeline.networks import kernel, reference
 from pipeline.networks.activations import ACTIVATIONS, Activation
+from pipeline.networks.kernel_output import FEW, MANY
 from pipeline.networks.losses import Loss
 from pipeline.networks.parameters import Parameters
-from pipeline.numerics.sums import Array
+from pipeline.numerics.sums import LANES, Array
 from pipeline.numerics.tiles import WIDE
 from pipeline.training import gradient_descent
 from tests.marks import slow
@@ -145,11 +146,12 @@ def test_same_bits_where_it_is_chaotic() -> None:
     assert np.abs(moved[0][0] - slow[0][0]).max() > 1e-6
 
 
-def test_slopes_of_relu_multiply_gradients_that_are_not_finite() -> None:
-    """The gradient of A overflows, 1e200 * 1e200 in two terms; at the unit that is inactive, inf * 0 is NaN."""
+@pytest.mark.parametrize("n_out", [1, 2])
+def test_slopes_of_relu_multiply_gradients_that_are_not_finite(n_out: int) -> None:
+    """The gradient of A overflows, 1e200 * 1e200 per output; at the unit that is inactive, inf * 0 is NaN."""
     W_1, b_1 = np.ones((1, 3, 2)), np.array([[[-10.0], [1.0], [1.0]]])
-    parameters = [(W_1, b_1), (np.full((1, 2, 3), 1e200), np.zeros((1, 2, 1)))]
-    S = reference.samples(np.ones((2, 9)), np.zeros((2, 9)))
+    parameters = [(W_1, b_1), (np.full((1, n_out, 3), 1e200), np.zeros((1, n_out, 1)))]
+    S = reference.samples(np.ones((2, 9)), np.zeros((n_out, 9)))
     with np.errstate(all="ignore"):
         start, rule = reference.at_rest(parameters), reference.UpdateRule(0.1)
         slow, fast = (
@@ -164,15 +166,30 @@ def test_slopes_of_relu_multiply_gradients_that_are_not_finite() -> None:
 
 
 def test_room_behind_arrays() -> None:
-    """The compiled functions of single elements read and write at most WIDE - 8 doubles behind the end of an array."""
+    """The compiled functions of single elements read and write at most SLACK doubles behind the end of an array."""
     assert kernel.SLACK >= WIDE
+    assert kernel.SLACK >= LANES * max(FEW - 1, MANY - FEW - 1)  # MANY vectors are computed if more than FEW are left
 
 
-def test_wide_and_deep_networks_and_many_chunks() -> None:
+@pytest.mark.parametrize("loss", [Loss.CROSS_ENTROPY, Loss.SQUARED])
+def test_same_bits_for_one_output_and_any_number_of_blocks(loss: Loss) -> None:
+    """The sigmoid is computed for MANY or FEW vectors at a time: up to three times MANY, and any rest."""
+    for n_blocks in range(1, 3 * MANY + FEW + 2):
+        parameters, X, Y = problem([2, 7, 1], LANES * n_blocks - n_blocks % LANES, 1, 1.0, seed=n_blocks)
+        start, S = reference.at_rest(parameters), reference.samples(X, Y)
+        slow, fast = (
+            a.descend(start, [S], [ACTIVATIONS["relu"]], reference.UpdateRule(0.1), 2, loss).parameters
+            for a in (reference, kernel)
+        )
+        assert bits(fast) == bits(slow)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_wide_and_deep_networks_and_many_chunks(activation: str) -> None:
     """More rows and columns than a tile, more blocks than a chunk, and no hidden layer at all."""
     for widths, m in [([30, 300, 7, 1], 40), ([2, *[6] * 30, 1], 50), ([3, 20, 1], 6000), ([5, 1], 6000)]:
         parameters, X, Y = problem(widths, m, 1, 0.3)
-        assert_same_bits(parameters, X, Y, [ACTIVATIONS["tanh"]] * (len(widths) - 2), 3)
+        assert_same_bits(parameters, X, Y, [ACTIVATIONS[activation]] * (len(widths) - 2), 3)
 
 
 def test_the_number_of_models_beside_it_changes_no_bit() -> None:

@@ -149,8 +149,8 @@ def test_another_text_of_progress_trains_and_measures_nothing() -> None:
 
 def test_another_kernel_trains_everything() -> None:
     """Loops that are also those of the measurements measure again too."""
-    for path in ("networks/kernel.py", "networks/kernel_passes.py", "networks/kernel_activations.py"):
-        assert stages_that_depend_on(f"pipeline/{path}") == set(STAGES) - {"diagnose"}
+    for module in ("kernel", "kernel_passes", "kernel_activations", "kernel_output"):
+        assert stages_that_depend_on(f"pipeline/networks/{module}.py") == set(STAGES) - {"diagnose"}
     for path in ("numerics/tiles.py", "numerics/loops.py", "numerics/machine_code.py"):
         assert stages_that_depend_on(f"pipeline/{path}") == set(STAGES)
 
