@@ -35,6 +35,7 @@ SEED = Allowed(f"a whole number from 0 to {MAX_SEED}", int, lambda n: 0 <= n <= 
 Count = Annotated[int, COUNT]
 Seed = Annotated[int, SEED]
 Positive = Annotated[float, Allowed("a number greater than 0", float, lambda x: x > 0)]
+Momentum = Annotated[float, Allowed("a number of at least 0 and less than 1", float, lambda x: 0 <= x < 1)]
 
 
 def _activation(value: Any, info: ValidationInfo) -> str | tuple[str, ...]:
@@ -167,7 +168,7 @@ class Training(Section):
     iterations: Count
     learning_rate: Positive
     batch_size: Annotated[int | str, BeforeValidator(_batch_size), Field(description=f"{COUNT.text}, or full")]
-    momentum: Annotated[float, Allowed("a number of at least 0 and less than 1", float, lambda x: 0 <= x < 1)]
+    momentum: Momentum
     record_every: Count
 
     @field_validator("record_every")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -13,6 +13,13 @@ from pipeline.config.messages import dotted, fits, hint, nearest, printable, sho
 
 # The keys of a section, each with its allowed values as text, or with the keys of the section that it holds
 Keys = Mapping[str, Any]
+
+
+class Entries(NamedTuple):
+    """A key that holds a list of sections."""
+
+    text: str  # the allowed values
+    keys: Keys  # of each section
 
 
 class Problems(ValueError):
@@ -82,9 +89,10 @@ class Section(BaseModel):
             if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
                 keys[name] = field.annotation.keys()
             else:
-                keys[name] = next(
-                    (rule.text for rule in field.metadata if isinstance(rule, Allowed)), field.description
-                )
+                text = next((rule.text for rule in field.metadata if isinstance(rule, Allowed)), field.description)
+                kind = next(iter(get_args(field.annotation)), None)  # of the entries of a list
+                is_section = isinstance(kind, type) and issubclass(kind, Section)
+                keys[name] = Entries(str(text), kind.keys()) if kind is not None and is_section else text
         return keys
 
 
@@ -121,10 +129,16 @@ def messages(error: ValidationError, keys: Keys, section: str = "", owner: str =
 
 
 def _at(keys: Any, path: Sequence[int | str]) -> Any:
+    """What the keys of a section hold at a path; for an entry of a list of values, what the list holds."""
     for part in path:
-        keys = keys[part]
+        if isinstance(keys, Entries):
+            keys = keys.keys
+        elif isinstance(keys, Mapping):
+            keys = keys[part]
     return keys
 
 
 def _text(allowed: Any) -> str:
+    if isinstance(allowed, Entries):
+        return allowed.text
     return f"a section with the keys {', '.join(allowed)}" if isinstance(allowed, Mapping) else str(allowed)

@@ -1,5 +1,7 @@
 """What figures of several replications draw: theory beside measured points, medians over seeds, costs of training."""
 
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -15,6 +17,12 @@ def shades(n: int) -> list[tuple[float, ...]]:
     """n colours (RGB) evenly spaced from DARKEST to LIGHTEST, for the values of an ordered setting."""
     shares = [k / max(1, n - 1) for k in range(n)]
     return [tuple(low + (high - low) * share for low, high in zip(DARKEST, LIGHTEST, strict=True)) for share in shares]
+
+
+def styles(colours: Sequence[Colour], markers: str, n: int) -> Iterator[tuple[Any, str]]:
+    """n pairs of a colour and a marker: the first ones, or with more curves than colours n shades and all markers."""
+    chosen = colours if n <= len(colours) else shades(n)
+    return islice(zip(chosen, cycle(markers), strict=False), n)
 
 
 def line_and_points(

@@ -1,10 +1,11 @@
 """What a replication returns: measured numbers with their intervals over seeds, beside theory.
 
 A replication is a folder replications/NAME with
-- `params.yaml`: the sections of the laboratory's params.yaml that it needs, and a section `replication` of its own;
+- `params.yaml`: the sections of the laboratory's params.yaml that it reads, and a section `replication` of its own;
 - `published.csv`: a row for each quantity, with the published value, the band within which the measured value must lie,
   and their source;
-- `replication.py`: `TITLE`, the paper and its figures; `Settings`, a `Section`, the section `replication`;
+- `replication.py`: `TITLE`, the paper and its figures; `Settings`, a `Section` whose fields are the
+  sections of params.yaml, with what they must hold and relations between keys (pipeline/config/replications.py);
   `measure(settings, advance)`, which returns a `Replication`; and `draw(tables)`, which returns the figure. Optional:
   `FIGURE`, what the figure in the paper shows and in what the one here differs; `ANALYSIS`, a dictionary from
   quantities whose rows fail to the reason; `NOT_REPRODUCED`, one from quantities that differ from what the paper says,

@@ -74,7 +74,7 @@ def load_module(name: str) -> ModuleType:
         raise UserError(f"replications/{name}/replication.py does not define {', '.join(missing)}.")
     for what, holds, allowed in (
         ("TITLE", isinstance(module.TITLE, str), "a text"),
-        ("Settings", isinstance(module.Settings, type) and issubclass(module.Settings, Section), "a class of Section"),
+        ("Settings", is_settings(module.Settings), "a class of Section with a field `replication`"),
         ("measure", callable(module.measure), "a function"),
         ("draw", callable(module.draw), "a function"),
     ):
@@ -82,6 +82,11 @@ def load_module(name: str) -> ModuleType:
             given = shown(getattr(module, what))
             raise UserError(f"replications/{name}/replication.py: {what} is {given}; it must be {allowed}.")
     return module
+
+
+def is_settings(value: Any) -> bool:
+    """Whether a value is a class for the whole params.yaml of a replication."""
+    return isinstance(value, type) and issubclass(value, Section) and "replication" in value.model_fields
 
 
 def read_published(path: Path) -> Any:
@@ -187,20 +192,19 @@ def draw(paper: Paper, tables: Mapping[str, Any]) -> bytes:
 def call(name: str, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function of a replication returns.
 
-    Raises UserError with its exception and the line that raised it, or with the section of params.yaml that is absent.
+    Raises UserError with its exception and the line that raised it, or with params.yaml if the memory is too small.
     """
     try:
         return function(*arguments)
-    except (UserError, MemoryError):
+    except UserError:
         raise
+    except MemoryError as error:
+        advice, reason = "choose smaller networks, or fewer samples or seeds", str(error) or "no details are known"
+        raise UserError(f"replications/{name}/params.yaml: the memory is too small ({reason}); {advice}.") from error
     except (Exception, SystemExit) as error:
         folder = (Path.cwd() / FOLDER).resolve()
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
         line = f", line {frames[-1].lineno}" if frames else ""
-        if isinstance(error, replications.Absent):
-            raise UserError(
-                f"replications/{name}/params.yaml does not have the section {error}, needed by replication.py{line}."
-            ) from error
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"replications/{name}/replication.py{line}: {what} failed: {reason}") from error
 

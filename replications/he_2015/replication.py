@@ -9,15 +9,14 @@ scale He initialization lowers the cost below Xavier's for every seed, but not b
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.config.schema import Count
-from pipeline.config.validation import Section
-from pipeline.errors import UserError
+from pipeline.config.replications import Count, Related, TenClasses, WholeRecords, holds, recipes, whole
+from pipeline.config.schema import Initializers, Seeds
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.replications import drawing
@@ -42,13 +41,35 @@ LOW = 1.0  # nats
 LN_10 = 2.302585092994046
 
 
-class Settings(Section):
+class Own(Related):
     """The networks, and the step of training at which those of figure 2 are compared."""
 
     width: Count
-    shallow: Count
-    deep: Count
+    shallow: Annotated[int, whole(2)]
+    deep: Annotated[int, whole(2)]
     early: Count
+
+    def problems(self) -> list[str]:
+        """The depths differ in the order of their names."""
+        allowed = f"greater than replication.shallow, which is {self.shallow}"
+        return [holds("replication.deep", self.deep, allowed)] if self.deep <= self.shallow else []
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    data: TenClasses
+    training: WholeRecords
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes("xavier", "he")]
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """The cost is recorded at the early step."""
+        early, T = self.replication.early, self.training
+        allowed = f"a multiple of training.record_every, which is {T.record_every}, up to training.iterations"
+        is_recorded = early % T.record_every == 0 and early <= T.iterations
+        return [] if is_recorded else [holds("replication.early", early, allowed)]
 
 
 def total(settings: Any) -> int:
@@ -61,11 +82,6 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     own, T = settings.replication, settings.training
     X, Y = training_set(settings.data)
     when = [*range(0, T.iterations + 1, T.record_every)]
-    if own.early not in when:
-        raise UserError(
-            f"replications/he_2015/params.yaml: replication.early holds {own.early}; it must be a multiple of "
-            f"training.record_every, which is {T.record_every}, up to training.iterations."
-        )
     costs: dict[tuple[int, str], list[list[float]]] = {}
     tables, speed = [], Speed()
     for depth in (own.shallow, own.deep):

@@ -7,7 +7,7 @@ layers.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from pipeline.analysis.estimators import mean
-from pipeline.config.replications import Positives
-from pipeline.config.schema import Count
+from pipeline.config.replications import Count, Positives, layers, recipes
+from pipeline.config.schema import Initializers, Network, Seeds
 from pipeline.config.validation import Section
 from pipeline.diagnostics.signals import forward, layer_moments
 from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.numerics.random import normal
-from pipeline.replications.drawing import line_and_points
+from pipeline.replications.drawing import line_and_points, styles
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
 from pipeline.replications.networks import measured, network
 from pipeline.theory.mean_field import moments, predicted_signal
@@ -38,12 +38,21 @@ MEAN = "mean of the activations of layer {}, inputs of variance {:g}"
 VARIANCE = "variance of the activations of layer {}, inputs of variance {:g}"
 
 
-class Settings(Section):
+class Own(Section):
     """The inputs."""
 
     n_inputs: Count
     n_samples: Count
     variances: Positives
+
+
+class Settings(Section):
+    """The sections of params.yaml."""
+
+    network: Annotated[Network, layers(1, "selu")]
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes()]
+    replication: Own
 
 
 def total(settings: Any) -> int:
@@ -94,7 +103,8 @@ def draw(tables: dict[str, Any]) -> Figure:
     rows = tables["layers"]
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     panels = figure.subplots(1, 2)
-    for variance, colour, marker in zip(dict.fromkeys(rows["input_variance"]), COLOURS, "osD", strict=False):
+    variances = list(dict.fromkeys(rows["input_variance"]))
+    for variance, (colour, marker) in zip(variances, styles(COLOURS, "osD", len(variances)), strict=True):
         part = rows[rows["input_variance"] == variance]
         for ax, what in zip(panels, ("mean", "variance"), strict=True):
             values, label = (part[f"{what}_theory"], part[what]), f"inputs of variance {variance:g}"

@@ -9,14 +9,14 @@ epochs of batches of 64, momentum 0.9, rate 0.003; at 0.01 some seeds of LSUV di
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.config.replications import Counts
-from pipeline.config.schema import Count
+from pipeline.config.replications import Count, Counts, Related, TenClasses, WholeRecords, holds, recipes
+from pipeline.config.schema import Initializers, Seeds
 from pipeline.config.validation import Section
 from pipeline.diagnostics.signals import forward, layer_moments
 from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
@@ -36,12 +36,32 @@ FIGURE = (
 NAMES = {"lsuv": "LSUV", "he": "He", "xavier": "Xavier"}
 
 
-class Settings(Section):
+class Own(Section):
     """The networks, and the samples of LSUV."""
 
     width: Count
     depths: Counts
     n_samples: Count
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    data: TenClasses
+    training: WholeRecords
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes("lsuv", "he", "xavier")]
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """There are hidden layers, and the samples that LSUV requires."""
+        own, problems = self.replication, []
+        if own.depths[0] < 2:
+            problems.append(holds("replication.depths", own.depths[0], "at least 2: a hidden layer and the output"))
+        if own.n_samples > self.data.n_train:
+            allowed = f"at most data.n_train, {self.data.n_train}"
+            problems.append(holds("replication.n_samples", own.n_samples, allowed))
+        return problems
 
 
 def total(settings: Any) -> int:

@@ -15,7 +15,7 @@ interval and within the band.
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline.analysis.estimators import quantile
-from pipeline.config.replications import Counts, Positives
-from pipeline.config.schema import Count, Positive
+from pipeline.config.replications import Count, Counts, Positive, Positives, Related, holds, recipes
+from pipeline.config.schema import Initializers, Seeds
 from pipeline.config.validation import Section
 from pipeline.figures.style import ACCENT, DARK, styled
 from pipeline.initializers.networkwise import NetworkSpec
@@ -55,7 +55,7 @@ BASES = 2  # RandomState([seed, BASES]) draws the bases of the modes, and Random
 LEARNED = 0.01  # of the initial loss
 
 
-class Modes(Section):
+class Modes(Related):
     """The network with one hidden layer."""
 
     hidden: Count
@@ -65,8 +65,25 @@ class Modes(Section):
     steps: Count
     record_every: Count
 
+    def problems(self) -> list[str]:
+        """The modes begin below half of their strength, fit into the network and are recorded."""
+        s, problems = self.singular_values, []
+        if len(s) % 4:
+            allowed = "a list of 4, 8, 12, ... different entries: the inputs are in blocks of 4"
+            problems.append(holds("replication.modes.singular_values", s, allowed))
+        if self.hidden < len(s):
+            allowed = f"at least {len(s)}, the number of entries of replication.modes.singular_values"
+            problems.append(holds("replication.modes.hidden", self.hidden, allowed))
+        if self.initial >= min(s) / 2.0:
+            allowed = f"less than half of the smallest of replication.modes.singular_values, {min(s):g}"
+            problems.append(holds("replication.modes.initial", self.initial, allowed))
+        if self.steps % self.record_every:
+            allowed = f"a divisor of replication.modes.steps, which is {self.steps}"
+            problems.append(holds("replication.modes.record_every", self.record_every, allowed))
+        return problems
 
-class Depth(Section):
+
+class Depth(Related):
     """The networks of equal width."""
 
     width: Count
@@ -74,12 +91,31 @@ class Depth(Section):
     rates: Positives
     steps: Count
 
+    def problems(self) -> list[str]:
+        """The depths at which weights are compared are there."""
+        problems = []
+        if self.width % 4:
+            allowed = "a multiple of 4: the inputs are in blocks of 4"
+            problems.append(holds("replication.depth.width", self.width, allowed))
+        if COMPARED not in self.depths or self.depths[-1] < FLAT_FROM or self.depths[0] < 2:
+            allowed = f"a list of numbers of at least 2, among them {COMPARED} and one of at least {FLAT_FROM}"
+            problems.append(holds("replication.depth.depths", self.depths, allowed))
+        return problems
 
-class Settings(Section):
+
+class Own(Section):
     """Both experiments."""
 
     modes: Modes
     depth: Depth
+
+
+class Settings(Section):
+    """The sections of params.yaml."""
+
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes("orthogonal", "gaussian")]
+    replication: Own
 
 
 def total(settings: Any) -> int:

@@ -20,9 +20,8 @@ from matplotlib.figure import Figure
 from pipeline.analysis.estimators import quantile
 from pipeline.analysis.separation import area_under_curve, best_threshold
 from pipeline.cluster import connection
-from pipeline.config.replications import Counts, Positives
-from pipeline.config.schema import Count, Positive
-from pipeline.config.validation import Section
+from pipeline.config.replications import Accuracy, Count, Counts, Positive, Positives, Related, TenClasses, holds
+from pipeline.config.schema import Seeds, Training
 from pipeline.figures import phase_figures
 from pipeline.figures.style import legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
@@ -43,14 +42,41 @@ PUBLISHED_MULTIPLE = phase_figures.PUBLISHED
 LINE_POINTS = 121  # of theory's line in the figure
 
 
-class Settings(Section):
+class Own(Related):
     """The grid of networks."""
 
     width: Count
     sigma_b2: Positive
     sigma_w2: Positives
     depths: Counts
-    trained: Positive
+    trained: Accuracy
+
+    def problems(self) -> list[str]:
+        """The grid ascends, and networks have hidden layers."""
+        problems = []
+        if list(self.sigma_w2) != sorted(self.sigma_w2) or len(self.sigma_w2) < 2:
+            allowed = "a list of two or more entries in ascending order"
+            problems.append(holds("replication.sigma_w2", self.sigma_w2, allowed))
+        if self.depths[0] < 2:
+            allowed = "at least 2: a hidden layer and the output"
+            problems.append(holds("replication.depths", self.depths[0], allowed))
+        return problems
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    data: TenClasses
+    training: Training
+    seeds: Seeds
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """A batch is a part of the samples."""
+        size, n_train = self.training.samples_per_step or 1, self.data.n_train
+        return (
+            [holds("training.batch_size", size, f"at most data.n_train, {n_train}, or full")] if size > n_train else []
+        )
 
 
 def total(settings: Any) -> int:
