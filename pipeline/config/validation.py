@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
-from pipeline.config.messages import dotted, fits, hint, nearest, printable, shown, unknown_key
+from pipeline.config.messages import Misspelled, corrected, dotted, fits, nearest, printable, shown, unknown_key
 
 # The keys of a section, each with its allowed values as text, or with the keys of the section that it holds
 Keys = Mapping[str, Any]
@@ -44,7 +44,7 @@ class Allowed:
         kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)
         kind = next((kind for kind in kinds if fits(value, kind)), None)
         if kind is None or not self.holds(value):
-            raise ValueError(self.text + hint(nearest(value, self.names) if isinstance(value, str) else ""))
+            raise Misspelled(self.text, nearest(value, self.names) if isinstance(value, str) else "")
         return kind(value)
 
     def accepts(self, value: Any) -> bool:
@@ -124,7 +124,8 @@ def messages(error: ValidationError, keys: Keys, section: str = "", owner: str =
             others.append(f"{key} is missing; it must be {_text(_at(keys, path))}.")
         elif finding["type"] not in ("missing", "extra_forbidden"):
             allowed = str(cause or "") or _text(_at(keys, path))
-            others.append(f"{key} holds {shown(finding['input'])}; it must be {allowed}.")
+            close = cause.close if isinstance(cause, Misspelled) else ""
+            others.append(corrected(f"{key} holds {shown(finding['input'])}", close, f"it must be {allowed}"))
     return unknown + others
 
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from pipeline.config import replications
-from pipeline.config.messages import cut, hint, nearest, printable, shown
+from pipeline.config.messages import corrected, cut, nearest, printable, shown
 from pipeline.config.schema import NAMED, is_file_name
 from pipeline.config.validation import Section
 from pipeline.errors import UserError
@@ -47,8 +47,8 @@ def names() -> list[str]:
 def check_name(name: str) -> None:
     """Raise UserError with the names of all replications unless there is a replication NAME."""
     if name not in names():
-        close = hint(nearest(name, names()))
-        raise UserError(f"There is no replication {name}; there are {', '.join(names()) or 'none'}{close}.")
+        there = f"there are {', '.join(names()) or 'none'}"
+        raise UserError(corrected(f"There is no replication {name}", nearest(name, names()), there))
 
 
 def load(name: str) -> Paper:

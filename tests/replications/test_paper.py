@@ -66,7 +66,7 @@ def test_an_unknown_name_lists_the_replications(root: Path) -> None:
     folders.make(root, "he_2015")
     (root / "replications" / "__pycache__").mkdir()
     (root / "replications" / "empty").mkdir()
-    assert message("he_2014") == "There is no replication he_2014; there are he_2015 (did you mean he_2015?)."
+    assert message("he_2014") == "There is no replication he_2014; did you mean he_2015? There are he_2015."
     assert paper.names() == ["he_2015"]
 
 
@@ -126,13 +126,17 @@ def test_published_csv(root: Path, old: str, new: str, said: str) -> None:
         (
             "{factor: 2.0}",
             "{factr: 2.0}",
-            "replication.factr is unknown; replication has factor (did you mean factor?).",
+            "replication.factr is unknown; did you mean factor? It must be one of factor.",
         ),
         ("seeds: [3, 5]", "seeds: [3, 3]", "seeds holds 3 more than once; seeds must be unique."),
         ("seeds: [3, 5]", "seeds: 3", "seeds holds 3; it must be a list"),
         ("n_train: 30, ", "", "data.n_train is missing; it must be a whole number of at least 1."),
         ("{name: circles, n_train", "{name: square, n_train", "data.name holds the text 'square'; it must be one of"),
-        ("he_normal", "he_norml", "initializers.he.recipe holds the text 'he_norml'; it must be a recipe"),
+        (
+            "he_normal",
+            "he_norml",
+            "initializers.he.recipe holds the text 'he_norml'; did you mean he_normal? It must be a recipe",
+        ),
         ("seeds:", "audits: {}\nseeds:", "audits is unknown; the file has "),
         ("replication: {factor: 2.0}\n", "", "replication is missing; it must be a section with the keys factor."),
     ],
