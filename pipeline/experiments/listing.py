@@ -180,8 +180,11 @@ def experiments_table(experiments: Sequence[Experiment], metric: str) -> str:
         rows.append([each.name, *without, *(_shown(each.params.get(key)) for key in params), *results_or_state])
     text = markdown.table(["experiment", *column, *params, *names], rows) + "\n"
     same = [key for key in results if key not in changed and len(finished) > 1]
-    everywhere = "in all" if all(key in each.metrics for key in same for each in finished) else "in all that have them"
-    text += f"\nIdentical {everywhere}: {', '.join(name_of[key] for key in same)}.\n" if same else ""
+    shared = ", ".join(name_of[key] for key in same)
+    if shared and all(key in each.metrics for key in same for each in finished):
+        text += f"\nIdentical in all: {shared}.\n"
+    elif shared:
+        text += f"\nIdentical in all that have them: {shared}.\n"
     stale = [f"- {each.name}: {each.reason}\n" for each in listed if each.reason]
     text += "\nNot reproduced: these results were made with other parameters or code.\n\n" if stale else ""
     return text + "".join(stale)
