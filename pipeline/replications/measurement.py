@@ -64,5 +64,5 @@ def median_over_seeds(quantity: str, values: Sequence[float], theory: float = ma
 
 
 def count_over_seeds(quantity: str, holds: Sequence[bool], theory: float = math.nan) -> Measurement:
-    """The number of seeds for which a statement holds."""
-    return Measurement(quantity, float(len([one for one in holds if one])), theory=theory)
+    """The number of seeds for which a statement holds; their number is appended to the quantity: "..., of 8"."""
+    return Measurement(f"{quantity}, of {len(holds)}", float(len([one for one in holds if one])), theory=theory)

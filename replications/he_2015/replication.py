@@ -26,7 +26,7 @@ from pipeline.training.executors import n_cores
 
 TITLE = "He et al. 2015, Delving deep into rectifiers: figures 2 and 3"
 NOT_REPRODUCED = {
-    "seeds with a final cost below 1 nat, He, 30 layers": (
+    "seeds with a final cost below 1 nat, He, 30 layers, of 8": (
         "The other seeds have a higher cost at the end of training, while the paper's network converges."
     ),
 }

@@ -59,7 +59,7 @@ def test_measurements_over_seeds() -> None:
     assert (one.low, one.high) == pytest.approx((2.0 - half, 2.0 + half), rel=1e-12)
     assert math.isnan(mean_over_seeds("x", [1.0]).low)
     assert median_over_seeds("x", [5.0, 1.0, 2.0])[:4] == ("x", 2.0, 1.0, 5.0)
-    assert count_over_seeds("x", [True, False, True]).measured == 2.0
+    assert count_over_seeds("x", [True, False, True])[:2] == ("x, of 3", 2.0)
 
 
 def test_an_unknown_name_lists_the_replications(root: Path) -> None:

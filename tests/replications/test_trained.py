@@ -91,7 +91,7 @@ def test_lsuv_is_needed_for_unit_variance() -> None:
 
 def test_he_counts_only_lower_costs() -> None:
     """With Xavier initialization in both places no seed has a lower cost, which the band of 8 seeds refuses."""
-    quantity = "seeds with a lower final cost for He than for Xavier, 5 layers"
+    quantity = "seeds with a lower final cost for He than for Xavier, 5 layers, of 2"
     assert values(measured("he_2015", he=Recipe("xavier_normal"))[0])[quantity] == 0.0
 
 
