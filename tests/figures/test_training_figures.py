@@ -238,10 +238,12 @@ def test_a_median_above_the_common_axis_in_half_of_the_records_has_its_own(above
 
 @pytest.mark.parametrize("n", [2, training_figures.FEW, training_figures.FEW + 1])
 def test_few_records_are_dots_that_no_edge_cuts(n: int) -> None:
-    (ax,) = curves_of(costs(["he"], [[0.7] * n, [0.6] * n], [100 * i for i in range(n)])).axes
+    figure = curves_of(costs(["he"], [[0.7] * n, [0.6] * n], [100 * i for i in range(n)]))
+    (ax,) = figure.axes
+    in_legend = {one.get_color(): one.get_marker() for one in figure.legends[0].get_lines()}
     for colour in ("black", style.ACCENT):
         few = line(ax, colour)
-        assert (few.get_marker() == ".") == (n <= training_figures.FEW)
+        assert (few.get_marker() == ".") == (n <= training_figures.FEW) == (in_legend[colour] == ".")
         radius = few.get_markersize() / 4 / 72 * 150  # pixels at 150 dpi; the dot is half of the marker's size
         x0, x1 = ax.transData.transform([(0.0, 0.7), (100.0 * (n - 1), 0.7)])[:, 0]
         if n <= training_figures.FEW:
