@@ -179,9 +179,10 @@ def experiments_table(experiments: Sequence[Experiment], metric: str) -> str:
         results_or_state = cells or [each.state] * len(names)
         rows.append([each.name, *without, *(_shown(each.params.get(key)) for key in params), *results_or_state])
     text = markdown.table(["experiment", *column, *params, *names], rows) + "\n"
-    same = [key for key in results if key not in changed and len(finished) > 1]
+    having = {key: len([each for each in finished if key in each.metrics]) for key in results}
+    same = [key for key in results if key not in changed and having[key] > 1]
     shared = ", ".join(name_of[key] for key in same)
-    if shared and all(key in each.metrics for key in same for each in finished):
+    if shared and all(having[key] == len(finished) for key in same):
         text += f"\nIdentical in all: {shared}.\n"
     elif shared:
         text += f"\nIdentical in all that have them: {shared}.\n"

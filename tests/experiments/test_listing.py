@@ -51,11 +51,13 @@ def test_an_experiment_without_an_initializer() -> None:
     """One column says so, in place of one for each parameter and result of the initializer."""
     main = experiment("main", {"rate": 1, **HE, **XAVIER}, {"he": 0.5, "xavier": 0.25})
     less = experiment("less", {"rate": 2, **HE}, {"he": 0.75})
-    rows, below = table(main, less)
+    assert table(main, less)[1] == ""  # no other experiment has xavier
+    rows, below = table(main, less, main._replace(name="same"))
     assert rows == [
         ["experiment", "initializers", "rate", "he"],
         ["main", "–", "1", "0.5"],
         ["less", "without xavier", "2", "0.75"],
+        ["same", "–", "1", "0.5"],
     ]
     assert below == "Identical in all that have them: xavier.\n"
     assert table(main, main._replace(name="same"))[0][0] == ["experiment"]
@@ -304,6 +306,20 @@ def test_saved_and_applied(own: Laboratory) -> None:
     assert own.results() == std20
     assert modest["reports/metrics/small.json"] != std20["reports/metrics/small.json"]
     assert "initializers.small.std" in own.run("dvc", "params", "diff").stdout
+
+
+def test_the_report_of_one_experiment_without_applying_it(experimented: Laboratory, tmp_path: Path) -> None:
+    """By its name, as docs/experiments.md has it, for a folder and for a file; the workspace stays as it is."""
+    before, commit = experimented.results(), names(experimented)["std20"]
+    experimented.run("dvc", "get", ".", "reports", "--rev", "std20", "-o", str(tmp_path / "std20"))
+    figure = "reports/figures/cost_curves.png"
+    experimented.run("dvc", "get", ".", figure, "--rev", "std20", "-o", str(tmp_path / "one.png"))
+    blob = experimented.run("git", "rev-parse", f"{commit}:{figure}").stdout.strip()
+    for path in (tmp_path / "one.png", tmp_path / "std20" / "figures" / "cost_curves.png"):
+        assert experimented.run("git", "hash-object", str(path)).stdout.strip() == blob
+    text = experimented.run("git", "show", f"{commit}:reports/comparison.md").stdout
+    assert (tmp_path / "std20" / "comparison.md").read_text(encoding="utf-8").strip() == text.strip()
+    assert experimented.results() == before
 
 
 def test_pushed_to_a_folder_and_pulled_elsewhere(own: Laboratory, tmp_path: Path) -> None:
