@@ -412,6 +412,26 @@ def test_square_is_row_after_row() -> None:
     assert points[:, -1].tolist() == [1.5, 1.5]
 
 
+@pytest.mark.parametrize("n", [1, 4, 5, 7, 8])
+def test_panels_above_a_gap_have_labels_on_their_horizontal_axis(n: int) -> None:
+    """Rows have four panels: those with no panel below are the last four; the first of each row has vertical labels."""
+    names = [f"i{k}" for k in range(n)]
+    (X, Y) = TRAIN
+    figures = [
+        data_figures.confusions(dict.fromkeys(names, np.eye(3)), 3),
+        data_figures.boundaries(dict.fromkeys(names, np.linspace(0.0, 1.0, 25).reshape(5, 5)), X, Y, 3),
+    ]
+    for figure in figures:
+        figure.draw_without_rendering()
+        axes = [ax for ax in figure.axes if ax.get_visible()]
+        below = [
+            bool(ax.get_xlabel()) and any(tick.label1.get_visible() for tick in ax.xaxis.majorTicks) for ax in axes
+        ]
+        left = [bool(ax.get_ylabel()) and any(tick.label1.get_visible() for tick in ax.yaxis.majorTicks) for ax in axes]
+        assert below == [k >= n - 4 for k in range(n)]
+        assert left == [k % 4 == 0 for k in range(n)]
+
+
 def test_confusions_say_how_many() -> None:
     he, zeros = drawn("confusions").axes[:2]
     assert sorted(text.get_text() for text in he.texts) == ["1"] * 90 + ["8"] * 10
