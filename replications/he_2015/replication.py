@@ -132,7 +132,7 @@ def draw(tables: dict[str, Any]) -> Figure:
         ax.axhline(LN_10, color="black", linewidth=0.8, linestyle=":")
         ax.set_title(f"{depth} layers")
         ax.set_xlabel("epoch")
-        ax.set_xticks(range(0, int(rows["epoch"].max()) + 1, 5))
+        ax.set_xticks(drawing.whole_ticks(float(rows["epoch"].max())))
         ax.set_ylim(bottom=0.0)
     panels[0].set_ylabel("training cost (nats)")
     handles = [Line2D([], [], color=colour, linestyle=dashes, label=NAMES[name]) for name, colour, dashes in STYLES]

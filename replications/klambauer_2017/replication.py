@@ -112,10 +112,12 @@ def draw(tables: dict[str, Any]) -> Figure:
     for ax, what in zip(panels, ("mean", "variance"), strict=True):
         ax.set_title(f"{what.capitalize()} of the activations")
         ax.set_xlabel("layer (0: inputs)")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_ylabel(what)
     panels[1].set_yscale("log")
-    panels[1].set_yticks([0.2, 0.5, 1.0, 2.0, 5.0], ["0.2", "0.5", "1", "2", "5"])
-    panels[1].yaxis.set_minor_locator(NullLocator())
+    if 0.1 <= rows["variance"].min() and rows["variance"].max() <= 10.0:  # beyond, powers of 10 are labelled
+        panels[1].set_yticks([0.2, 0.5, 1.0, 2.0, 5.0], ["0.2", "0.5", "1", "2", "5"])
+        panels[1].yaxis.set_minor_locator(NullLocator())
     legend_above(
         figure, panels[0].get_lines()[1::2], "Lines: mean-field theory. Points: networks, mean over the seeds."
     )

@@ -116,6 +116,9 @@ class Own(Related):
             if axis.last <= axis.first:
                 allowed = f"greater than replication.{name}.first, {axis.first:g}"
                 problems.append(holds(f"replication.{name}.last", axis.last, allowed))
+        if self.sigma_w2.n < 3:
+            allowed = "at least 3: the panel of depths has every second value"
+            problems.append(holds("replication.sigma_w2.n", self.sigma_w2.n, allowed))
         if self.ridge_up_to < self.sigma_b2.first:
             allowed = f"at least replication.sigma_b2.first, {self.sigma_b2.first:g}"
             problems.append(holds("replication.ridge_up_to", self.ridge_up_to, allowed))

@@ -132,6 +132,7 @@ def test_an_impossible_value_gives_one_message_that_names_its_key(name: str) -> 
         ("phase_diagram", {"ridge_up_to": 0.001}, "ridge_up_to holds 0.001; it must be at least replication.sigma_b2."),
         ("phase_diagram", {"sigma_w2": {"last": 0.4}}, "sigma_w2.last holds 0.4; it must be greater than replication."),
         ("phase_diagram", {"sigma_b2": {"n": 1}}, "sigma_b2.n holds 1; it must be a whole number from 2 to 1000."),
+        ("phase_diagram", {"sigma_w2": {"n": 2}}, "sigma_w2.n holds 2; it must be at least 3: the panel of depths has"),
         ("phase_diagram", {"depth_panel": {"n_seeds": 5}}, "depth_panel.n_seeds holds 5; it must be at most 4, the"),
         (
             "phase_diagram",
