@@ -155,6 +155,12 @@ def total(paper: Paper) -> int:
     return int(call(paper.name, "total", lambda settings: int(function(settings)), paper.settings)) if function else 0
 
 
+def check_quantities(paper: Paper) -> None:
+    """Raise UserError if published.csv does not fit the settings, as far as replication.py says it beforehand."""
+    if function := getattr(paper.module, "quantities", None):
+        require_published(paper, call(paper.name, "quantities", function, paper.settings))
+
+
 def measure(paper: Paper, advance: Callable[[int], object]) -> Replication:
     """The results of a replication; `advance(n)` is called with the number of finished models or networks.
 
@@ -217,18 +223,8 @@ def rows(paper: Paper, measurements: list[Measurement]) -> Any:
     """
     import pandas as pd
 
+    require_published(paper, [one.quantity for one in measurements])
     measured = {one.quantity: one for one in measurements}
-    expected = list(paper.published["quantity"])
-    if sorted(measured) != sorted(expected) or len(expected) != len(measurements):
-        parts = [
-            ("only in published.csv", [each for each in expected if each not in measured]),
-            ("only measured", [each for each in measured if each not in set(expected)]),
-        ]
-        text = "; ".join(f"{where}: {first_few(which)}" for where, which in parts if which)
-        raise UserError(
-            f"replications/{paper.name}: published.csv and the quantities that measure returns differ: "
-            f"{text or 'a quantity is measured twice'}. Quantities may depend on params.yaml."
-        )
     table = []
     for one in paper.published.itertuples():
         found = measured[one.quantity]
@@ -236,6 +232,21 @@ def rows(paper: Paper, measurements: list[Measurement]) -> Any:
         passed = is_within(found.measured, one.least, one.most)
         table.append((*here, found.low, found.high, one.least, one.most, passed))
     return pd.DataFrame(table, columns=list(COLUMNS)).astype({"passed": object})
+
+
+def require_published(paper: Paper, quantities: Sequence[str]) -> None:
+    """Raise UserError if the quantities are not those of published.csv."""
+    expected = list(paper.published["quantity"])
+    if sorted(quantities) != sorted(expected):
+        parts = [
+            ("only in published.csv", [each for each in expected if each not in set(quantities)]),
+            ("only measured", [each for each in quantities if each not in set(expected)]),
+        ]
+        text = "; ".join(f"{where}: {first_few(which)}" for where, which in parts if which)
+        raise UserError(
+            f"replications/{paper.name}: published.csv and the quantities that measure returns differ: "
+            f"{text or 'a quantity is measured twice'}. Quantities may depend on params.yaml."
+        )
 
 
 def first_few(quantities: Sequence[str]) -> str:

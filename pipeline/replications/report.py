@@ -180,7 +180,8 @@ HOW = """\
      effect must be refused before anything is computed; `measure(settings, advance)`, which returns a `Replication` of
      one `Measurement` for each row of `published.csv`, and tables; `draw(tables)`, which returns the figure;
      `ANALYSIS`, for quantities outside their band the reason, and `NOT_REPRODUCED`, for those that differ from the
-     paper though no band excludes them. The first paragraph of its docstring is the claim, the second the setting.
+     paper though no band excludes them; `quantities(settings)`, where names of quantities contain settings. The first
+     paragraph of its docstring is the claim, the second the setting.
      [measurement.py](../pipeline/replications/measurement.py) describes these names.
 3. `python -m pipeline.replications.run NAME` measures it and writes `reports/replications/NAME.csv` and `.png`.
 4. Add NAME to the two lists of [replications/dvc.yaml](../replications/dvc.yaml): to `foreach` of the stage

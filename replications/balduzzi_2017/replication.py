@@ -84,6 +84,12 @@ class Settings(Related):
         return problems
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    depths = {"he": settings.replication.depths, "looks_linear": (len(settings.network.hidden_sizes) - 1,)}
+    return [LINEAR, *(COSINE.format(90.0 / REPORTED, NAMES[name], depth) for name in depths for depth in depths[name])]
+
+
 def total(settings: Any) -> int:
     """The number of results of which `measure` reports each."""
     return len(settings.initializers) * len(settings.seeds)

@@ -96,6 +96,14 @@ def specification(settings: Any, X: Array) -> NetworkSpec:
     return NetworkSpec(dims, settings.network.activations, X)
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    n, names = len(settings.network.hidden_sizes), list(settings.initializers)
+    ratios = [text.format(l, n, name) for text in (DZ_STD, DW_STD) for l in range(1, n) for name in names]
+    stds = [A_STD.format(l, name) for l in range(1, n + 1) for name in names]
+    return [*stds, *ratios, *(SINGULAR.format(name) for name in names)]
+
+
 def total(settings: Any) -> int:
     """The number of results of which `measure` reports each."""
     return len(settings.initializers) * len(settings.seeds)

@@ -90,6 +90,15 @@ class Settings(Section):
     replication: Own
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    first, last = settings.replication.shapes[0], settings.replication.shapes[-1]
+    sizes = [(shape.width, shape.depth) for shape in settings.replication.shapes]
+    sizes.append((last.width, settings.replication.earlier))
+    ratio = RATIO.format(last.depth, last.width, first.depth, first.width)
+    return [*(text.format(*size) for text in (STD, MEAN) for size in sizes), ratio]
+
+
 def total(settings: Any) -> int:
     """The number of results of which `measure` reports each."""
     return len(settings.replication.shapes) * len(settings.seeds)

@@ -69,6 +69,12 @@ class Settings(Related):
         return [holds("replication.layers", deepest, allowed)] if deepest > n_layers else []
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    own = settings.replication
+    return [*map(NETWORKS.format, own.layers), *map(MAP.format, own.map_depths)]
+
+
 def total(settings: Any) -> int:
     """The number of results of which `measure` reports each."""
     return len(settings.seeds)

@@ -20,7 +20,7 @@ from pipeline.config.schema import Initializers, Seeds
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.replications import drawing
-from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
+from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds, of_seeds
 from pipeline.replications.trained import Speed, cost_table, costs_of_training, deep, drawn, training_set
 from pipeline.training.executors import n_cores
 
@@ -39,6 +39,11 @@ NAMES = {"xavier": "Xavier", "he": "He"}
 STALLED = 2.29  # nats: the cost of a network that has not left ln 10 = 2.3026
 LOW = 1.0  # nats
 LN_10 = 2.302585092994046
+EARLY = "smallest cost of Xavier minus largest cost of He at step {}, {} layers"
+FINAL = "final cost of {}, {} layers"
+N_STALLED = f"seeds with a final cost above {STALLED} nats, Xavier, {{}} layers"
+N_LOWER = "seeds with a lower final cost for He than for Xavier, {} layers"
+N_LOW = f"seeds with a final cost below {LOW:g} nat, He, {{}} layers"
 
 
 class Own(Related):
@@ -72,6 +77,14 @@ class Settings(Related):
         return [] if is_recorded else [holds("replication.early", early, allowed)]
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    own, n_seeds = settings.replication, len(settings.seeds)
+    finals = [FINAL.format(name, depth) for name in NAMES.values() for depth in (own.shallow, own.deep)]
+    counts = [text.format(own.deep) for text in (N_STALLED, N_LOWER, N_LOW)]
+    return [EARLY.format(own.early, own.shallow), *finals, *(of_seeds(text, n_seeds) for text in counts)]
+
+
 def total(settings: Any) -> int:
     """The number of models."""
     return 2 * len(settings.initializers) * len(settings.seeds)
@@ -96,24 +109,15 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     final = {key: [row[-1] for row in rows] for key, rows in costs.items()}
     early = {name: [row[when.index(own.early)] for row in costs[own.shallow, name]] for name in NAMES}
     he, xavier = final[own.deep, "he"], final[own.deep, "xavier"]
-    deep_, shallow = f"{own.deep} layers", f"{own.shallow} layers"
     measurements = [
-        Measurement(
-            f"smallest cost of Xavier minus largest cost of He at step {own.early}, {shallow}",
-            min(early["xavier"]) - max(early["he"]),
-        ),
-        median_over_seeds(f"final cost of Xavier, {shallow}", final[own.shallow, "xavier"]),
-        median_over_seeds(f"final cost of He, {shallow}", final[own.shallow, "he"]),
-        median_over_seeds(f"final cost of Xavier, {deep_}", xavier, LN_10),
-        count_over_seeds(
-            f"seeds with a final cost above {STALLED} nats, Xavier, {deep_}", [c > STALLED for c in xavier]
-        ),
-        median_over_seeds(f"final cost of He, {deep_}", he),
-        count_over_seeds(
-            f"seeds with a lower final cost for He than for Xavier, {deep_}",
-            [a < b for a, b in zip(he, xavier, strict=True)],
-        ),
-        count_over_seeds(f"seeds with a final cost below {LOW:g} nat, He, {deep_}", [cost < LOW for cost in he]),
+        Measurement(EARLY.format(own.early, own.shallow), min(early["xavier"]) - max(early["he"])),
+        median_over_seeds(FINAL.format("Xavier", own.shallow), final[own.shallow, "xavier"]),
+        median_over_seeds(FINAL.format("He", own.shallow), final[own.shallow, "he"]),
+        median_over_seeds(FINAL.format("Xavier", own.deep), xavier, LN_10),
+        count_over_seeds(N_STALLED.format(own.deep), [cost > STALLED for cost in xavier]),
+        median_over_seeds(FINAL.format("He", own.deep), he),
+        count_over_seeds(N_LOWER.format(own.deep), [a < b for a, b in zip(he, xavier, strict=True)]),
+        count_over_seeds(N_LOW.format(own.deep), [cost < LOW for cost in he]),
     ]
     return Replication(measurements, {"costs": pd.concat(tables, ignore_index=True)})
 

@@ -55,6 +55,12 @@ class Settings(Section):
     replication: Own
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    n_layers, own = len(settings.network.hidden_sizes), settings.replication
+    return [text.format(n_layers, variance) for text in (MEAN, VARIANCE) for variance in own.variances]
+
+
 def total(settings: Any) -> int:
     """The number of results of which `measure` reports each."""
     return len(settings.seeds)

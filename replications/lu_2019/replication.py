@@ -70,6 +70,12 @@ class Settings(Section):
     replication: Own
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    own = settings.replication
+    return [text.format(width, depth) for text in (LINE, POINT) for width in own.reported for depth in own.depths]
+
+
 def total(settings: Any) -> int:
     """The number of results of which `measure` reports each."""
     return len(settings.replication.widths) * len(settings.seeds)

@@ -23,7 +23,7 @@ from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.numerics.sums import Array
 from pipeline.replications import drawing
-from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
+from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds, of_seeds
 from pipeline.replications.trained import Speed, cost_table, costs_of_training, deep, drawn, training_set
 from pipeline.training.executors import n_cores
 
@@ -34,6 +34,9 @@ FIGURE = (
     "of fully connected networks on the digits."
 )
 NAMES = {"lsuv": "LSUV", "he": "He", "xavier": "Xavier"}
+VARIANCE = "{} variance of a layer after LSUV, {} layers"
+COST = "cost of {} after training, {} layers"
+N_LOWER = "seeds with a lower cost for LSUV than for Xavier, {} layers"
 
 
 class Own(Section):
@@ -64,6 +67,14 @@ class Settings(Related):
         return problems
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    depths = settings.replication.depths
+    lower = of_seeds(N_LOWER.format(depths[-1]), len(settings.seeds))
+    variances = [VARIANCE.format(word, depth) for word in ("smallest", "largest") for depth in depths]
+    return [*variances, *(COST.format(name, depths[-1]) for name in NAMES.values()), lower]
+
+
 def total(settings: Any) -> int:
     """The number of models that are trained."""
     return len(settings.initializers) * len(settings.seeds)
@@ -90,18 +101,17 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
             if name == "lsuv":
                 everything = [value for values in variances for value in values]
                 for word, value in (("smallest", min(everything)), ("largest", max(everything))):
-                    quantity = f"{word} variance of a layer after LSUV, {depth} layers"
-                    measurements.append(Measurement(quantity, value, theory=1.0))
+                    measurements.append(Measurement(VARIANCE.format(word, depth), value, theory=1.0))
     when = range(0, T.iterations + 1, T.record_every)
     final, speed = {}, Speed()
     for name, stacked in models.items():
         costs = costs_of_training(stacked, X, Y, spec.activations, T, when, settings.seeds, speed, advance)
         final[name] = costs[:, -1].tolist()
         curves.append(cost_table(costs.tolist(), settings, when, initializer=name))
-        measurements.append(median_over_seeds(f"cost of {NAMES[name]} after training, {depth} layers", final[name]))
+        measurements.append(median_over_seeds(COST.format(NAMES[name], depth), final[name]))
     speed.report(n_cores())
     below = [a < b for a, b in zip(final["lsuv"], final["xavier"], strict=True)]
-    measurements.append(count_over_seeds(f"seeds with a lower cost for LSUV than for Xavier, {depth} layers", below))
+    measurements.append(count_over_seeds(N_LOWER.format(depth), below))
     tables = {"layers": pd.DataFrame(layers), "costs": pd.concat(curves, ignore_index=True)}
     return Replication(measurements, tables)
 

@@ -80,6 +80,17 @@ class Settings(Related):
         return [holds("replication.depths", deepest, allowed)] if deepest > n_layers else []
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    own = settings.replication
+    return [
+        QUANTITY.format(NAMES.get(name, name), depth, written(point.sigma_w2), written(point.sigma_b2))
+        for name in settings.initializers
+        for depth in own.reported
+        for point in own.points
+    ]
+
+
 def total(settings: Any) -> int:
     """The number of results of which `measure` reports each."""
     return len(settings.initializers) * len(settings.seeds)

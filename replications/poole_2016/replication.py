@@ -84,6 +84,13 @@ class Settings(Related):
         return problems
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    last, gains = len(settings.network.hidden_sizes), [recipe.gain for recipe in settings.initializers.values()]
+    reached = [REACHED.format(last, gain, start) for gain in gains for start in settings.replication.starts]
+    return [*reached, *(SQUARE.format(last, gain) for gain in gains), *(GROWTH.format(gain) for gain in gains)]
+
+
 def total(settings: Any) -> int:
     """The number of results of which `measure` reports each."""
     return len(settings.initializers) * len(settings.seeds)

@@ -36,7 +36,7 @@ from pipeline.numerics.matmul import product
 from pipeline.numerics.matrices import determinant, orthonormal
 from pipeline.numerics.sums import Array
 from pipeline.replications import drawing
-from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
+from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds, of_seeds
 from pipeline.replications.networks import measured
 from pipeline.replications.trained import drawn
 from pipeline.theory.linear_networks import half_rise, mode_strength
@@ -53,6 +53,13 @@ LINEAR = ACTIVATIONS["linear"]
 NAMES = {"orthogonal": "orthogonal", "gaussian": "Gaussian"}
 BASES = 2  # RandomState([seed, BASES]) draws the bases of the modes, and RandomState([BASES]) the target rotation
 LEARNED = 0.01  # of the initial loss
+FLAT_FROM = 8  # layers from which the number of steps is said not to grow
+COMPARED = 4  # layers at which both initializers learn
+HALF = "time at which the mode s = {:g} is half learned"
+STEPS = "steps of orthogonal weights, {} layers"
+LEARN = "seeds that learn in {:,} steps, Gaussian weights, {} layers"
+FLAT = f"largest over smallest number of steps of orthogonal weights, {FLAT_FROM} layers or more"
+SLOWER = f"steps of Gaussian over orthogonal weights, {COMPARED} layers"
 
 
 class Modes(Related):
@@ -116,6 +123,13 @@ class Settings(Section):
     seeds: Seeds
     initializers: Annotated[Initializers, recipes("orthogonal", "gaussian")]
     replication: Own
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    modes, depth = settings.replication.modes, settings.replication.depth
+    learned = [of_seeds(LEARN.format(depth.steps, each), len(settings.seeds)) for each in depth.depths]
+    return [*map(HALF.format, modes.singular_values), *map(STEPS.format, depth.depths), *learned, FLAT, SLOWER]
 
 
 def total(settings: Any) -> int:
@@ -188,9 +202,7 @@ def learn_modes(settings: Any, advance: Callable[[int], object]) -> tuple[list[M
             theory = [mode_strength(t, value, own.initial) for t in time]
             tables.append(pd.DataFrame({"seed": seed, "s": value, "time": time, "u": strength, "theory": theory}))
     measurements = [
-        median_over_seeds(
-            f"time at which the mode s = {value:g} is half learned", times_, half_rise(value, own.initial)
-        )
+        median_over_seeds(HALF.format(value), times_, half_rise(value, own.initial))
         for value, times_ in zip(s, found, strict=True)
     ]
     return measurements, pd.concat(tables, ignore_index=True)
@@ -244,16 +256,11 @@ def learn_rotation(settings: Any, advance: Callable[[int], object]) -> tuple[lis
     measurements = []
     for depth in own.depths:
         steps = [row["steps"] for row in rows if row["initializer"] == "orthogonal" and row["depth"] == depth]
-        measurements.append(median_over_seeds(f"steps of orthogonal weights, {depth} layers", steps))
-        quantity = f"seeds that learn in {own.steps:,} steps, Gaussian weights, {depth} layers"
-        measurements.append(count_over_seeds(quantity, learned["gaussian", depth]))
+        measurements.append(median_over_seeds(STEPS.format(depth), steps))
+        measurements.append(count_over_seeds(LEARN.format(own.steps, depth), learned["gaussian", depth]))
     flat = [medians["orthogonal", depth] for depth in own.depths if depth >= FLAT_FROM]
     slower = medians["gaussian", COMPARED] / medians["orthogonal", COMPARED]
-    quantity = f"largest over smallest number of steps of orthogonal weights, {FLAT_FROM} layers or more"
-    measurements += [
-        Measurement(quantity, max(flat) / min(flat), theory=1.0),
-        Measurement(f"steps of Gaussian over orthogonal weights, {COMPARED} layers", slower),
-    ]
+    measurements += [Measurement(FLAT, max(flat) / min(flat), theory=1.0), Measurement(SLOWER, slower)]
     return measurements, pd.DataFrame(rows)
 
 
@@ -334,5 +341,3 @@ def draw(tables: dict[str, Any]) -> Figure:
 
 
 STYLES = (("orthogonal", DARK, "o"), ("gaussian", ACCENT, "s"))
-FLAT_FROM = 8  # layers from which the number of steps is said not to grow
-COMPARED = 4  # layers at which both initializers learn

@@ -40,6 +40,10 @@ FIGURE = (
 TANH = ACTIVATIONS["tanh"]
 PUBLISHED_MULTIPLE = phase_figures.PUBLISHED
 LINE_POINTS = 121  # of theory's line in the figure
+BEST = "best σ_w², {} layers"
+AREA = "area under the ROC curve of ξ_c / depth"
+MULTIPLE = "multiple of ξ_c that separates trained networks"
+FITTED, PUBLISHED_FIT = "points that agree with the fitted multiple, of {}", "points that agree with 6 ξ_c, of {}"
 
 
 class Own(Related):
@@ -79,6 +83,13 @@ class Settings(Related):
         )
 
 
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    own = settings.replication
+    n = len(own.sigma_w2) * len(own.depths)
+    return [*map(BEST.format, own.depths), AREA, MULTIPLE, FITTED.format(n), PUBLISHED_FIT.format(n)]
+
+
 def total(settings: Any) -> int:
     """The number of models."""
     own = settings.replication
@@ -103,7 +114,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
             ).tolist()
             medians = [quantile(values, 0.5) for values in found]
             best = own.sigma_w2[medians.index(max(medians))]
-            measurements.append(Measurement(f"best σ_w², {depth} layers", best, theory=critical))
+            measurements.append(Measurement(BEST.format(depth), best, theory=critical))
             for each, expected, values, median in zip(points, theory, found, medians, strict=True):
                 row = {"depth": depth, "sigma_w2": each.weight, "chi_1": expected.chi_1, "xi_c": expected.xi_c}
                 rows.append({**row, "accuracy": median, "least": min(values), "most": max(values)})
@@ -113,10 +124,10 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     is_trained = (cells["accuracy"] >= own.trained).tolist()
     fit, agree = best_threshold(ratios, is_trained), n_agree(ratios, is_trained, PUBLISHED_MULTIPLE)
     measurements += [
-        Measurement("area under the ROC curve of ξ_c / depth", area_under_curve([-r for r in ratios], is_trained)),
-        Measurement("multiple of ξ_c that separates trained networks", fit.centre),
-        Measurement(f"points that agree with the fitted multiple, of {len(ratios)}", float(fit.n_agree)),
-        Measurement(f"points that agree with 6 ξ_c, of {len(ratios)}", float(agree)),
+        Measurement(AREA, area_under_curve([-r for r in ratios], is_trained)),
+        Measurement(MULTIPLE, fit.centre),
+        Measurement(FITTED.format(len(ratios)), float(fit.n_agree)),
+        Measurement(PUBLISHED_FIT.format(len(ratios)), float(agree)),
     ]
     tables = {
         "cells": cells,

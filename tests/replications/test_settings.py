@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.config.params import checked
 from pipeline.errors import UserError
-from pipeline.replications import paper
+from pipeline.replications import paper, run
 from tests import small_papers
 from tests.small_papers import FOLDER, SMALL
 
@@ -288,6 +288,44 @@ def test_extremes_that_work(name: str, changes: dict[str, Any], monkeypatch: pyt
     assert paper.draw(loaded, result.tables).startswith(b"\x89PNG")
     if name not in small_papers.TRAINED:  # which may diverge, or none of them be trained
         assert all(math.isfinite(one.measured) for one in result.measurements)
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name not in ("tutorial", "phase_diagram")])
+def test_the_quantities_are_known_before_anything_is_measured(name: str) -> None:
+    """Those that `measure` returns; with settings that published.csv does not fit it is not called."""
+    loaded = small_papers.small(name)
+    measured = small_papers.measured(name).measurements
+    assert sorted(loaded.module.quantities(loaded.settings)) == sorted(one.quantity for one in measured)
+    committed = small_papers.changed(name, {})
+    paper.check_quantities(committed)
+    with pytest.raises(UserError, match=r"published\.csv and the quantities that measure returns differ: only in pub"):
+        paper.check_quantities(committed._replace(settings=small_papers.changed(name, OTHER[name]).settings))
+
+
+OTHER: dict[str, dict[str, Any]] = {
+    "balduzzi_2017": {"replication": {"depths": [2, 11]}},
+    "glorot_bengio_2010": {"network": {"hidden_sizes": [100] * 4}},
+    "hanin_rolnick_2018": {"replication": {"earlier": 11}},
+    "hayou_2019": {"replication": {"layers": [2, 3]}},
+    "he_2015": {"seeds": [0, 1]},
+    "klambauer_2017": {"replication": {"variances": [1.0, 0.2]}},
+    "lu_2019": {"replication": {"reported": [2]}},
+    "mishkin_matas_2016": {"replication": {"depths": [10, 22]}},
+    "pennington_2017": {"replication": {"points": [{"sigma_w2": 1.05, "sigma_b2": 0.01}]}},
+    "poole_2016": {"initializers": {"ordered": {"gain": 1.4}}},
+    "saxe_2013": {"replication": {"depth": {"steps": 1600}}},
+    "schoenholz_2017": {"replication": {"depths": [20, 40]}},
+}
+
+
+def test_nothing_is_measured_if_published_csv_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = small_papers.changed("hayou_2019", OTHER["hayou_2019"])
+    monkeypatch.setattr(paper, "load", lambda name: loaded)
+    monkeypatch.setattr(paper, "measure", lambda *arguments: pytest.fail("measured"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^replications/hayou_2019: published\.csv and the quantities"):
+        run.replicate("hayou_2019")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_curve_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
