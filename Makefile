@@ -91,7 +91,7 @@ replications: install scm ## recompute changed results of papers (NAME=tutorial:
 
 METRIC ?= final_cost
 exps: install ## list the experiments and their differences (METRIC=test_accuracy: another result)
-	@python -m pipeline.experiments --metric $(METRIC)
+	@python -m pipeline.experiments --metric="$(METRIC)"
 
 PARAMETER ?= training.learning_rate
 FIGURE ?= docs/learning_rates.png

@@ -78,10 +78,11 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def merged(whole: Any, changes: dict[str, Any]) -> Any:
-    """A nested dictionary with changed leaves."""
+    """A nested dictionary with changed or new leaves."""
     result = dict(whole)
     for key, value in changes.items():
-        result[key] = merged(result[key], value) if isinstance(value, dict) else value
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
     return result
 
 

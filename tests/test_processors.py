@@ -113,4 +113,7 @@ def test_a_paper_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit) as end:
         processors.main(["hayou_2018"])
     assert end.value.code == 2
-    assert "There is no replication hayou_2018; there are balduzzi_2017, " in capsys.readouterr().err
+    assert (
+        "There is no replication hayou_2018; did you mean hayou_2019? There are balduzzi_2017, "
+        in capsys.readouterr().err
+    )

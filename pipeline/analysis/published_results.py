@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config import replications
-from pipeline.config.replications import Shared
+from pipeline.config.replications import Experiment
 from pipeline.config.schema import Params
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.initializers.recipes import sample_parameters
@@ -37,35 +37,32 @@ def published(P: Params, X: Array) -> Published:
     accuracies, costs = (
         atomic_files.read_table(reports.PUBLISHED / f"{name}.csv") for name in ("accuracies", "cost_curves")
     )
-    Q = replications.load(reports.PUBLISHED / "params.yaml")
+    Q = replications.load(reports.PUBLISHED / "params.yaml", Experiment)
     names = same_models(P, Q, X) if same_settings(P, Q) else []
     return Published(_renamed(accuracies, names), _renamed(costs, names))
 
 
-def same_settings(P: Params, Q: Shared) -> bool:
+def same_settings(P: Params, Q: Experiment) -> bool:
     """Whether P's models of the highlighted seed and Q's differ in nothing but their initial parameters.
 
     How often costs are recorded does not matter, nor does a name for what has the same effect: one activation or a list
     of the same for every layer, a full batch or one of at least all samples.
     """
-    return _settings(P) == _settings(Q) and P.comparison.highlight_seed in (Q.seeds or ())
+    return _settings(P) == _settings(Q) and P.comparison.highlight_seed in Q.seeds
 
 
-def _settings(P: Params | Shared) -> tuple[object, ...]:
-    assert P.data is not None
-    assert P.network is not None
-    assert P.training is not None
+def _settings(P: Params | Experiment) -> tuple[object, ...]:
     batch = min(P.training.samples_per_step or P.data.n_train, P.data.n_train)
     how = P.training.iterations, P.training.learning_rate, P.training.momentum, batch
     return P.data, P.network.hidden_sizes, P.network.activation_names, how
 
 
-def same_models(P: Params, Q: Shared, X: Array) -> list[tuple[str, str]]:
+def same_models(P: Params, Q: Experiment, X: Array) -> list[tuple[str, str]]:
     """Pairs of an initializer of P and one of Q that give equal initial parameters for the highlighted seed of P."""
     known = NetworkSpec(P.layers_dims, P.network.activations, X)
     seed = P.comparison.highlight_seed
     ours, theirs = (
-        {name: sample_parameters(recipe, seed, known) for name, recipe in (recipes or {}).items()}
+        {name: sample_parameters(recipe, seed, known) for name, recipe in recipes.items()}
         for recipes in (P.initializers, Q.initializers)
     )
     return [(name, other) for name, one in ours.items() for other, printed in theirs.items() if _equal(one, printed)]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.audit.judge import STRUCTURES
-from pipeline.config.messages import fits, folded, hint, shown
+from pipeline.config.messages import corrected, fits, folded, shown
 from pipeline.config.recipe_names import framework_names, suggestion
 from pipeline.distributions.laws import BY_NAME
 from pipeline.errors import UserError
@@ -152,7 +152,7 @@ def law_of(name: str, framework: str = "") -> str:
 def _unknown(name: str) -> UserError:
     text = name.strip()
     close = suggestion(text) or next((rule for rule in BY_NAME if text and rule.startswith(text)), "")
-    return UserError(f"expect holds {shown(name)}; {ACCEPTED}{hint(close)}.")
+    return UserError(corrected(f"expect holds {shown(name)}", close, ACCEPTED))
 
 
 def _translated(call: Call, framework: str) -> tuple[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from pipeline.audit.command.text import text
 from pipeline.audit.law_names import documented, law_of
 from pipeline.audit.results import Audit
 from pipeline.audit.run import JUDGED, audit_layers
-from pipeline.config.messages import hint, nearest
+from pipeline.config.messages import corrected, nearest
 from pipeline.config.recipe_names import ALSO_CALLED
 from pipeline.distributions.laws import BY_NAME, Fans
 from pipeline.errors import UserError
@@ -123,8 +123,8 @@ def expectations(expect: str | Mapping[str, str], found: Sequence[Layer], framew
             matching = [pattern] if pattern in names else fnmatch.filter(names, pattern)
             if not matching:
                 known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-                close = hint(nearest(pattern, names))
-                raise UserError(f"expect names the layer {pattern!r}; the layers are {known or 'none'}{close}.")
+                problem, close = f"expect names the layer {pattern!r}", nearest(pattern, names)
+                raise UserError(corrected(problem, close, f"the layers are {known or 'none'}"))
         _require_variance([layer for layer in found if layer.name in matching], law_of(name, framework))
         chosen |= dict.fromkeys(matching, law_of(name, framework))
     return chosen
@@ -143,7 +143,8 @@ def known_activation(name: str) -> str:
     name = ALSO_CALLED.get(name, name)
     if name and name not in ACTIVATIONS:
         close = nearest(name, [*ACTIVATIONS, *ALSO_CALLED])
-        raise UserError(f"activation is {name!r}; it must be one of {', '.join(ACTIVATIONS)}{hint(close)}.")
+        problem, allowed = f"activation is {name!r}", f"it must be one of {', '.join(ACTIVATIONS)}"
+        raise UserError(corrected(problem, ALSO_CALLED.get(close, close), allowed))
     return name
 
 

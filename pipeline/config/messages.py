@@ -77,9 +77,22 @@ def nearest(key: str, known: Iterable[str]) -> str:
     return next((names[name] for name in difflib.get_close_matches(folded(key), names, 1)), "")
 
 
-def hint(close: str) -> str:
-    """(did you mean `close`?), to be put at the end of a message; empty if `close` is."""
-    return f" (did you mean {close}?)" if close else ""
+class Misspelled(ValueError):
+    """A value that is not allowed, with the allowed ones as text, and a similar name; empty if none is similar."""
+
+    def __init__(self, allowed: str, close: str) -> None:
+        super().__init__(allowed)
+        self.close = close
+
+
+def corrected(problem: str, close: str, allowed: str = "") -> str:
+    """The message for an unknown name: the problem, then the name that it may mean, then what is allowed.
+
+    `allowed` is a clause such as "it must be one of relu, tanh"; `close` is empty if no name is similar.
+    """
+    if not close:
+        return f"{problem}; {allowed}." if allowed else f"{problem}."
+    return f"{problem}; did you mean {close}?" + (f" {allowed[0].upper()}{allowed[1:]}." if allowed else "")
 
 
 def unknown_key(section: str, key: str, known: Iterable[str], owner: str) -> tuple[str, str]:
@@ -93,4 +106,6 @@ def unknown_key(section: str, key: str, known: Iterable[str], owner: str) -> tup
     if new in known:
         return f"{dotted(section, key)} was renamed; write {dotted(section, new)}.", new
     close = nearest(key, known)
-    return f"{dotted(section, key)} is unknown; {owner} has {', '.join(known)}{hint(close)}.", close
+    names = ", ".join(known)
+    allowed = f"it must be one of {names}" if close else f"{owner} has {names}"
+    return corrected(f"{dotted(section, key)} is unknown", close, allowed), close

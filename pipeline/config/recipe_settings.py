@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import SchemaValidator, core_schema
 
-from pipeline.config.messages import fits, hint, printable, shown
+from pipeline.config.messages import corrected, fits, printable, shown
 from pipeline.config.recipe_names import suggestion
 from pipeline.config.validation import Allowed, Problems, messages, text_keys
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
@@ -75,8 +75,8 @@ def _read_settings(section: dict[str, Any], key: str, more: Sequence[str]) -> di
         find(Allowed("", str).check(recipe))
     except ValueError as error:
         allowed = str(error) or MUST_BE
-        question = hint(suggestion(recipe)) if allowed == MUST_BE and isinstance(recipe, str) else ""
-        raise Problems([f"{key}.recipe holds {shown(recipe)}; {allowed}{question}."]) from error
+        close = suggestion(recipe) if allowed == MUST_BE and isinstance(recipe, str) else ""
+        raise Problems([corrected(f"{key}.recipe holds {shown(recipe)}", close, allowed)]) from error
     values = _checked({name: value for name, value in section.items() if name != "recipe"}, key, recipe, more)
     settings = {name: value for name, value in values.items() if name not in COMMON}
     try:

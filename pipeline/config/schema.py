@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from pipeline.config.audits import AUDITS, AuditSettings, audits
-from pipeline.config.messages import cut, dotted, hint, nearest, printable, shown
+from pipeline.config.messages import Misspelled, corrected, cut, dotted, nearest, printable, shown
 from pipeline.config.recipe_names import ALSO_CALLED
 from pipeline.config.recipe_settings import read_recipe
 from pipeline.config.validation import Allowed, Problems, Section, messages, one_of
@@ -35,6 +35,7 @@ SEED = Allowed(f"a whole number from 0 to {MAX_SEED}", int, lambda n: 0 <= n <= 
 Count = Annotated[int, COUNT]
 Seed = Annotated[int, SEED]
 Positive = Annotated[float, Allowed("a number greater than 0", float, lambda x: x > 0)]
+Momentum = Annotated[float, Allowed("a number of at least 0 and less than 1", float, lambda x: 0 <= x < 1)]
 
 
 def _activation(value: Any, info: ValidationInfo) -> str | tuple[str, ...]:
@@ -42,7 +43,7 @@ def _activation(value: Any, info: ValidationInfo) -> str | tuple[str, ...]:
     unknown = [name for name in names if not isinstance(name, str) or name not in ACTIVATIONS]
     if unknown:
         close = next((nearest(name, [*ACTIVATIONS, *ALSO_CALLED]) for name in unknown if isinstance(name, str)), "")
-        raise ValueError(ACTIVATION + hint(ALSO_CALLED.get(close, close)))
+        raise Misspelled(ACTIVATION, ALSO_CALLED.get(close, close))
     n_hidden = len(info.data.get("hidden_sizes", names))  # absent if invalid
     if isinstance(value, list) and len(value) != n_hidden:
         raise ValueError(f"a list of {n_hidden} activations, one for each hidden layer, or a single one for all")
@@ -167,7 +168,7 @@ class Training(Section):
     iterations: Count
     learning_rate: Positive
     batch_size: Annotated[int | str, BeforeValidator(_batch_size), Field(description=f"{COUNT.text}, or full")]
-    momentum: Annotated[float, Allowed("a number of at least 0 and less than 1", float, lambda x: 0 <= x < 1)]
+    momentum: Momentum
     record_every: Count
 
     @field_validator("record_every")
@@ -230,8 +231,11 @@ class Params(Section):
         problems = []
         names, seeds = info.data.get("initializers"), info.data.get("seeds")
         if names and comparison.reference not in names:
-            allowed = f"one of the initializers {', '.join(names)}{hint(nearest(comparison.reference, names))}"
-            problems.append(f"comparison.reference holds {shown(comparison.reference)}; it must be {allowed}.")
+            problem, close = (
+                f"comparison.reference holds {shown(comparison.reference)}",
+                nearest(comparison.reference, names),
+            )
+            problems.append(corrected(problem, close, f"it must be one of the initializers {', '.join(names)}"))
         if seeds and comparison.highlight_seed not in seeds:
             allowed = f"one of the seeds {_several(seeds)}"
             problems.append(f"comparison.highlight_seed holds {comparison.highlight_seed}; it must be {allowed}.")

@@ -3,16 +3,23 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import core_schema
 
-from pipeline.config.messages import dotted, fits, hint, nearest, printable, shown, unknown_key
+from pipeline.config.messages import Misspelled, corrected, dotted, fits, nearest, printable, shown, unknown_key
 
 # The keys of a section, each with its allowed values as text, or with the keys of the section that it holds
 Keys = Mapping[str, Any]
+
+
+class Entries(NamedTuple):
+    """A key that holds a list of sections."""
+
+    text: str  # the allowed values
+    keys: Keys  # of each section
 
 
 class Problems(ValueError):
@@ -37,7 +44,7 @@ class Allowed:
         kinds = self.kind if isinstance(self.kind, tuple) else (self.kind,)
         kind = next((kind for kind in kinds if fits(value, kind)), None)
         if kind is None or not self.holds(value):
-            raise ValueError(self.text + hint(nearest(value, self.names) if isinstance(value, str) else ""))
+            raise Misspelled(self.text, nearest(value, self.names) if isinstance(value, str) else "")
         return kind(value)
 
     def accepts(self, value: Any) -> bool:
@@ -82,9 +89,10 @@ class Section(BaseModel):
             if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
                 keys[name] = field.annotation.keys()
             else:
-                keys[name] = next(
-                    (rule.text for rule in field.metadata if isinstance(rule, Allowed)), field.description
-                )
+                text = next((rule.text for rule in field.metadata if isinstance(rule, Allowed)), field.description)
+                kind = next(iter(get_args(field.annotation)), None)  # of the entries of a list
+                is_section = isinstance(kind, type) and issubclass(kind, Section)
+                keys[name] = Entries(str(text), kind.keys()) if kind is not None and is_section else text
         return keys
 
 
@@ -116,15 +124,22 @@ def messages(error: ValidationError, keys: Keys, section: str = "", owner: str =
             others.append(f"{key} is missing; it must be {_text(_at(keys, path))}.")
         elif finding["type"] not in ("missing", "extra_forbidden"):
             allowed = str(cause or "") or _text(_at(keys, path))
-            others.append(f"{key} holds {shown(finding['input'])}; it must be {allowed}.")
+            close = cause.close if isinstance(cause, Misspelled) else ""
+            others.append(corrected(f"{key} holds {shown(finding['input'])}", close, f"it must be {allowed}"))
     return unknown + others
 
 
 def _at(keys: Any, path: Sequence[int | str]) -> Any:
+    """What the keys of a section hold at a path; for an entry of a list of values, what the list holds."""
     for part in path:
-        keys = keys[part]
+        if isinstance(keys, Entries):
+            keys = keys.keys
+        elif isinstance(keys, Mapping):
+            keys = keys[part]
     return keys
 
 
 def _text(allowed: Any) -> str:
+    if isinstance(allowed, Entries):
+        return allowed.text
     return f"a section with the keys {', '.join(allowed)}" if isinstance(allowed, Mapping) else str(allowed)

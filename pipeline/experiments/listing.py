@@ -19,7 +19,7 @@ import pandas as pd
 from ruamel.yaml.error import YAMLError
 
 from pipeline.analysis.comparison import SUMMARY
-from pipeline.config.messages import shown
+from pipeline.config.messages import corrected, nearest, shown
 from pipeline.errors import UserError, exit_code
 from pipeline.reporting import markdown
 from pipeline.storage import atomic_files
@@ -117,7 +117,7 @@ def _differences(params: Mapping[str, Any], stages: Mapping[str, Any], tree: Tre
 
 def initializers_of(params: Mapping[str, Any]) -> list[str]:
     """The names of the initializers, in the order of params.yaml."""
-    return list(dict.fromkeys(key.split(".")[1] for key in params if key.startswith("initializers.")))
+    return list(dict.fromkeys(name for key in params if (name := _initializer(key))))
 
 
 def _value(section: Mapping[str, Any], key: str) -> str:
@@ -145,29 +145,61 @@ def _blob(digest: str) -> bytes:
 
 
 def experiments_table(experiments: Sequence[Experiment], metric: str) -> str:
-    """The experiments as a Markdown table: one row per experiment, with the parameters and results that differ."""
+    """The experiments as a Markdown table: one row per experiment, with the parameters and results that differ.
+
+    Initializers of the commit that an experiment removed are in the column `initializers`; their parameters and results
+    have a column only if they differ among the experiments that have them.
+    """
     _, *others = experiments
     workspace = [each for each in experiments[:1] if not any(_same(each, other) for other in others)]
     listed = [*workspace, *others]
-    params = [key for key in _keys(each.params for each in listed) if _differs(each.params.get(key) for each in listed)]
+    removed = {id(each): _removed(each, others[0]) for each in listed}
+    params = [
+        key
+        for key in _keys(each.params for each in listed)
+        if _differs(each.params.get(key) for each in listed if _initializer(key) not in removed[id(each)])
+    ]
     finished = [each for each in listed if each.state == "success"]
     results = [key for key in _keys(each.metrics for each in finished) if key.endswith(f".{metric}")]
-    changed = [key for key in results if _differs(each.metrics.get(key) for each in finished)]
-    names = [key.rpartition(".")[0] for key in changed]
+    name_of = {key: key.rpartition(".")[0] for key in results}
+    changed = [
+        key
+        for key in results
+        if _differs(each.metrics.get(key) for each in finished if name_of[key] not in removed[id(each)])
+    ]
+    names = [name_of[key] for key in changed]
     if not changed and len(finished) < len(listed):
         names = ["state"]  # otherwise it is shown in the cells of the results
+    column = ["initializers"] if any(removed.values()) else []
     rows = []
     for each in listed:
+        gone = removed[id(each)]
+        without = [f"without {', '.join(gone)}" if gone else "–"] * len(column)
         cells = [_shown(each.metrics.get(key)) for key in changed] if changed and each.state == "success" else []
-        rows.append(
-            [each.name, *(_shown(each.params.get(key)) for key in params), *(cells or [each.state] * len(names))]
-        )
-    text = markdown.table(["experiment", *params, *names], rows) + "\n"
-    same = [key.rpartition(".")[0] for key in results if key not in changed and len(finished) > 1]
-    text += f"\nIdentical in all: {', '.join(same)}.\n" if same else ""
+        results_or_state = cells or [each.state] * len(names)
+        rows.append([each.name, *without, *(_shown(each.params.get(key)) for key in params), *results_or_state])
+    text = markdown.table(["experiment", *column, *params, *names], rows) + "\n"
+    having = {key: len([each for each in finished if key in each.metrics]) for key in results}
+    same = [key for key in results if key not in changed and having[key] > 1]
+    shared = ", ".join(name_of[key] for key in same)
+    if shared and all(having[key] == len(finished) for key in same):
+        text += f"\nIdentical in all: {shared}.\n"
+    elif shared:
+        text += f"\nIdentical in all that have them: {shared}.\n"
     stale = [f"- {each.name}: {each.reason}\n" for each in listed if each.reason]
     text += "\nNot reproduced: these results were made with other parameters or code.\n\n" if stale else ""
     return text + "".join(stale)
+
+
+def _initializer(key: str) -> str:
+    """The initializer that a parameter is of; empty if it is of none."""
+    return key.split(".")[1] if key.startswith("initializers.") else ""
+
+
+def _removed(experiment: Experiment, commit: Experiment) -> list[str]:
+    """The initializers of the commit that an experiment, whose parameters can be read, does not have."""
+    kept = initializers_of(experiment.params)
+    return [name for name in initializers_of(commit.params) if kept and name not in kept]
 
 
 def _experiment(row: Mapping[str, Any], name: str, error: Any, queued: Mapping[str, Any] | None) -> Experiment:
@@ -231,13 +263,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="List the experiments of a commit with the parameters and results that differ.",
     )
     meanings = "; ".join(f"{name}, {meaning}" for name, meaning in METRICS.items())
-    parser.add_argument("--metric", choices=METRICS, default="final_cost", help=meanings)
+    parser.add_argument("--metric", default="final_cost", help=meanings)
     parser.add_argument("--rev", default="HEAD", help="the commit on which they are based")
     given = parser.parse_args(arguments)
     return exit_code(lambda: _print_table(given.rev, given.metric))
 
 
 def _print_table(rev: str, metric: str) -> None:
+    """Print the table. Raises UserError."""
+    if metric not in METRICS:
+        there = f"there are {', '.join(METRICS)}"
+        raise UserError(corrected(f"There is no metric {metric!r}", nearest(metric, METRICS), there))
     experiments = read_experiments(rev)
     if provenance.is_shallow():
         print(provenance.SHALLOW, file=sys.stderr)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from pipeline.analysis.comparison import Table, seed_matters
 from pipeline.analysis.estimators import mean, mean_interval, quantile
-from pipeline.config.messages import fits, hint, nearest
+from pipeline.config.messages import corrected, fits, nearest
 from pipeline.errors import UserError, exit_code
 from pipeline.experiments import listing
 from pipeline.experiments.listing import Experiment, initializers_of
@@ -38,7 +38,7 @@ def comparable(found: Sequence[Experiment], parameter: str) -> tuple[dict[float,
     """
     known = {key: None for each in found for key in each.params}
     if parameter not in known:
-        raise UserError(f"no experiment has the parameter {parameter}{hint(nearest(parameter, known))}.")
+        raise UserError(corrected(f"no experiment has the parameter {parameter}", nearest(parameter, known)))
     able = [each for each in found if each.state == "success" and fits(each.params.get(parameter), float)]
     families: dict[str, dict[float, Experiment]] = {}
     for each in able:

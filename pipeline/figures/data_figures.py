@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.figures.plane import EXTENT, extent
-from pipeline.figures.style import DARK, LIGHT, _heading, small_multiples, styled, subtitles
+from pipeline.figures.style import DARK, LIGHT, _heading, outer_labels, small_multiples, styled, subtitles
 from pipeline.numerics.sums import Array
 
 GRID = 241  # points along a side of the square of the decision boundaries
@@ -62,7 +62,7 @@ def _pictures(train: tuple[Array, Array]) -> Figure:
         ax.imshow(pixels.reshape(PIXELS, PIXELS), cmap="Greys", vmin=0.0)
         ax.set_title(f"{label:.0f}", fontsize=8, loc="center")
     n_shown = min(len(panels), Y.shape[1])
-    which = f"the first {n_shown} of {Y.shape[1]}" if n_shown < Y.shape[1] else f"all {n_shown}"
+    which = f"the first {n_shown} of {Y.shape[1]:,}" if n_shown < Y.shape[1] else f"all {n_shown}"
     figure.suptitle(f"Training samples and their classes: {which}", fontsize=10)
     return figure
 
@@ -81,6 +81,7 @@ def boundaries(probabilities: Mapping[str, Array], X: Array, Y: Array, seed: int
         undefined.append(np.isnan(probability))
         _plane(ax)
         _square(ax, extent(X))
+    outer_labels(panels, "$x_1$", "$x_2$")
     subtitles(
         panels, [[] if not nan.any() else [NO_OUTPUT if nan.all() else f"{NO_OUTPUT} where white"] for nan in undefined]
     )
@@ -110,8 +111,8 @@ def confusions(counts: Mapping[str, Array], seed: int) -> Figure:
                 ax.text(predicted, true, f"{count:.0f}", ha="center", va="center", color=colour, fontsize=size)
         ax.grid(visible=False)
         ticks = range(len(matrix))
-        ax.set(xticks=ticks, yticks=ticks, xlabel="predicted class", ylabel="class")
-        ax.label_outer()
+        ax.set(xticks=ticks, yticks=ticks)
+    outer_labels(panels, "predicted class", "class")
     subtitles(panels, [[] if matrix.any() else [NO_OUTPUT] for matrix in counts.values()])
     _heading(figure, f"Test samples by class, seed {seed}")
     return figure

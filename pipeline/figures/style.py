@@ -209,6 +209,15 @@ def small_multiples(names: Sequence[str], layout: Layout, *, height: float, **sh
     return figure, panels[:n]
 
 
+def outer_labels(panels: Sequence[Axes], x: str, y: str) -> None:
+    """Label the horizontal axes with no panel of `small_multiples` below them, and the vertical ones at the left."""
+    n_columns = min(len(panels), PANELS)
+    for place, ax in enumerate(panels):
+        is_first, is_lowest = place % n_columns == 0, place + n_columns >= len(panels)
+        ax.set(xlabel=x if is_lowest else "", ylabel=y if is_first else "")
+        ax.tick_params(labelbottom=is_lowest, labelleft=is_first)
+
+
 def legend_above(figure: Figure, handles: Sequence[Artist], title: str = "") -> None:
     """A legend above all panels, with as many columns as fit; the figure height increases with its lines."""
     columns = max(1, min(len(handles), int(figure.get_figwidth() / LEGEND_COLUMN)))

@@ -86,10 +86,10 @@ def cost_curves(bands: pd.DataFrame, curves: pd.DataFrame, published: pd.DataFra
     figure.supxlabel(_thousands(panels[0], last), fontsize=9)
     figure.supylabel("cost (mean cross-entropy, nats)", fontsize=9)
     handles: list[Artist] = [
-        Line2D([], [], color="black", linewidth=1.6, label="median over seeds"),
+        Line2D([], [], color="black", linewidth=1.6, marker=dot, markersize=9, label="median over seeds"),
         Patch(color=MIDDLE, label="middle half of the seeds"),
         Patch(color=LIGHTEST, label="all seeds"),
-        Line2D([], [], color=ACCENT, linewidth=1.1, dashes=(4, 1.5), label=f"seed {seed}"),
+        Line2D([], [], color=ACCENT, linewidth=1.1, marker=dot, markersize=4.5, dashes=(4, 1.5), label=f"seed {seed}"),
     ]
     if any(map(len, facts.values())):
         dots = Line2D([], [], color="black", marker="o", markersize=3.6, linestyle="", label=f"published, seed {seed}")

@@ -1,5 +1,8 @@
 """What figures of several replications draw: theory beside measured points, medians over seeds, costs of training."""
 
+import math
+from collections.abc import Iterator, Sequence
+from itertools import count, cycle, islice
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -17,6 +20,12 @@ def shades(n: int) -> list[tuple[float, ...]]:
     return [tuple(low + (high - low) * share for low, high in zip(DARKEST, LIGHTEST, strict=True)) for share in shares]
 
 
+def styles(colours: Sequence[Colour], markers: str, n: int) -> Iterator[tuple[Any, str]]:
+    """n pairs of a colour and a marker: the first ones, or with more curves than colours n shades and all markers."""
+    chosen = colours if n <= len(colours) else shades(n)
+    return islice(zip(chosen, cycle(markers), strict=False), n)
+
+
 def line_and_points(
     ax: Axes,
     x: ArrayLike,
@@ -30,6 +39,13 @@ def line_and_points(
     """Draw theory against x as a line, then measured values as points of the same colour, to which `style` applies."""
     ax.plot(x, theory, color=colour, linewidth=linewidth)
     ax.plot(x, measured, color=colour, linestyle="", marker=marker, **{"markersize": 3.5, **style})
+
+
+def whole_ticks(last: float) -> range:
+    """At most five whole numbers from 0 to `last` or more, evenly spaced by 1, 2, 5, 10, 20, ...: 0, 5, ..., 20."""
+    steps = (digit * 10**power for power in count() for digit in (1, 2, 5))
+    step = next(step for step in steps if last <= 4 * step)
+    return range(0, max(1, math.floor(last)) + 1, step)
 
 
 def medians(ax: Axes, rows: Any, x: str, y: str, **style: Any) -> None:

@@ -1,17 +1,19 @@
 """What a replication returns: measured numbers with their intervals over seeds, beside theory.
 
 A replication is a folder replications/NAME with
-- `params.yaml`: the sections of the laboratory's params.yaml that it needs, and a section `replication` of its own;
+- `params.yaml`: the sections of the laboratory's params.yaml that it reads, and a section `replication` of its own;
 - `published.csv`: a row for each quantity, with the published value, the band within which the measured value must lie,
   and their source;
-- `replication.py`: `TITLE`, the paper and its figures; `Settings`, a `Section`, the section `replication`;
+- `replication.py`: `TITLE`, the paper and its figures; `Settings`, a `Section` whose fields are the sections of
+  params.yaml, with what they must hold and relations between keys (pipeline/config/replications.py);
   `measure(settings, advance)`, which returns a `Replication`; and `draw(tables)`, which returns the figure. Optional:
   `FIGURE`, what the figure in the paper shows and in what the one here differs; `ANALYSIS`, a dictionary from
-  quantities whose rows fail to the reason; `NOT_REPRODUCED`, one from quantities that differ from what the paper says,
-  though no band excludes them, to the reason; `TABLES`, names of tables of the `Replication` that are written as CSV;
-  `total(settings)`, the number of models with which `advance` is called in all, for a progress bar. Further functions
-  that draw have names that begin with `draw`: others may use no arithmetic whose bits depend on the processor. The
-  first paragraph of the docstring is the claim, the second the setting.
+  quantities whose rows fail to the reason; `NOT_REPRODUCED`, one from quantities that differ from what the paper
+  says, though no band excludes them, to the reason; `quantities(settings)`, the quantities that `measure` returns,
+  which are then compared with published.csv before anything is measured; `TABLES`, names of tables of the
+  `Replication` that are written as CSV; `total(settings)`, the number of models with which `advance` is called in
+  all, for a progress bar. Further functions that draw have names that begin with `draw`: others may use no arithmetic
+  whose bits depend on the processor. The first paragraph of the docstring is the claim, the second the setting.
 """
 
 import math
@@ -62,6 +64,11 @@ def median_over_seeds(quantity: str, values: Sequence[float], theory: float = ma
     return Measurement(quantity, quantile(values, 0.5), min(values), max(values), theory)
 
 
+def of_seeds(quantity: str, n: int) -> str:
+    """The quantity of `count_over_seeds` for n seeds."""
+    return f"{quantity}, of {n}"
+
+
 def count_over_seeds(quantity: str, holds: Sequence[bool], theory: float = math.nan) -> Measurement:
-    """The number of seeds for which a statement holds."""
-    return Measurement(quantity, float(len([one for one in holds if one])), theory=theory)
+    """The number of seeds for which a statement holds; their number is appended to the quantity: "..., of 8"."""
+    return Measurement(of_seeds(quantity, len(holds)), float(len([one for one in holds if one])), theory=theory)

@@ -13,6 +13,7 @@ from pipeline.networks.parameters import Parameters, stack
 from pipeline.numerics.random import normal
 from pipeline.numerics.sums import Array
 from pipeline.training.executors import n_cores
+from pipeline.training.memory import require_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,6 +24,7 @@ def network(recipe: Recipe, seed: int, spec: NetworkSpec, bias_std: float = 0.0)
 
     The biases are drawn from a stream of their own, RandomState([seed, 1]), so that the weights are those of `seed`.
     """
+    require_memory(spec.layers_dims, 1)
     parameters = stack([sample_parameters(recipe, seed, spec)])
     rng = np.random.RandomState([seed, 1])
     return [(W, b + bias_std * normal(rng, b.shape)) if bias_std > 0.0 else (W, b) for W, b in parameters]
@@ -34,6 +36,7 @@ def small_networks(recipe: Recipe, rng: np.random.RandomState, n_networks: int, 
     W of all models of a layer is drawn as one matrix, which takes a fraction of the time of `network` for thousands of
     small networks. The recipe must be one for single layers with independent rows, whose law depends on fan_in only.
     """
+    require_memory(sizes, n_networks)
     init = find(recipe.recipe)(**recipe.settings)
     parameters = []
     for fan_in, fan_out in pairwise(sizes):

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from pipeline.config import replications
-from pipeline.config.messages import cut, hint, nearest, printable, shown
+from pipeline.config.messages import corrected, cut, nearest, printable, shown
 from pipeline.config.schema import NAMED, is_file_name
 from pipeline.config.validation import Section
 from pipeline.errors import UserError
@@ -47,8 +47,8 @@ def names() -> list[str]:
 def check_name(name: str) -> None:
     """Raise UserError with the names of all replications unless there is a replication NAME."""
     if name not in names():
-        close = hint(nearest(name, names()))
-        raise UserError(f"There is no replication {name}; there are {', '.join(names()) or 'none'}{close}.")
+        there = f"there are {', '.join(names()) or 'none'}"
+        raise UserError(corrected(f"There is no replication {name}", nearest(name, names()), there))
 
 
 def load(name: str) -> Paper:
@@ -74,7 +74,7 @@ def load_module(name: str) -> ModuleType:
         raise UserError(f"replications/{name}/replication.py does not define {', '.join(missing)}.")
     for what, holds, allowed in (
         ("TITLE", isinstance(module.TITLE, str), "a text"),
-        ("Settings", isinstance(module.Settings, type) and issubclass(module.Settings, Section), "a class of Section"),
+        ("Settings", is_settings(module.Settings), "a class of Section with a field `replication`"),
         ("measure", callable(module.measure), "a function"),
         ("draw", callable(module.draw), "a function"),
     ):
@@ -82,6 +82,11 @@ def load_module(name: str) -> ModuleType:
             given = shown(getattr(module, what))
             raise UserError(f"replications/{name}/replication.py: {what} is {given}; it must be {allowed}.")
     return module
+
+
+def is_settings(value: Any) -> bool:
+    """Whether a value is a class for the whole params.yaml of a replication."""
+    return isinstance(value, type) and issubclass(value, Section) and "replication" in value.model_fields
 
 
 def read_published(path: Path) -> Any:
@@ -150,6 +155,12 @@ def total(paper: Paper) -> int:
     return int(call(paper.name, "total", lambda settings: int(function(settings)), paper.settings)) if function else 0
 
 
+def check_quantities(paper: Paper) -> None:
+    """Raise UserError if published.csv does not fit the settings, as far as replication.py says it beforehand."""
+    if function := getattr(paper.module, "quantities", None):
+        require_published(paper, call(paper.name, "quantities", function, paper.settings))
+
+
 def measure(paper: Paper, advance: Callable[[int], object]) -> Replication:
     """The results of a replication; `advance(n)` is called with the number of finished models or networks.
 
@@ -187,20 +198,19 @@ def draw(paper: Paper, tables: Mapping[str, Any]) -> bytes:
 def call(name: str, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function of a replication returns.
 
-    Raises UserError with its exception and the line that raised it, or with the section of params.yaml that is absent.
+    Raises UserError with its exception and the line that raised it, or with params.yaml if the memory is too small.
     """
     try:
         return function(*arguments)
-    except (UserError, MemoryError):
+    except UserError:
         raise
+    except MemoryError as error:
+        advice, reason = "choose smaller networks, or fewer samples or seeds", str(error) or "no details are known"
+        raise UserError(f"replications/{name}/params.yaml: the memory is too small ({reason}); {advice}.") from error
     except (Exception, SystemExit) as error:
         folder = (Path.cwd() / FOLDER).resolve()
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(folder)]
         line = f", line {frames[-1].lineno}" if frames else ""
-        if isinstance(error, replications.Absent):
-            raise UserError(
-                f"replications/{name}/params.yaml does not have the section {error}, needed by replication.py{line}."
-            ) from error
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"replications/{name}/replication.py{line}: {what} failed: {reason}") from error
 
@@ -213,18 +223,8 @@ def rows(paper: Paper, measurements: list[Measurement]) -> Any:
     """
     import pandas as pd
 
+    require_published(paper, [one.quantity for one in measurements])
     measured = {one.quantity: one for one in measurements}
-    expected = list(paper.published["quantity"])
-    if sorted(measured) != sorted(expected) or len(expected) != len(measurements):
-        parts = [
-            ("only in published.csv", [each for each in expected if each not in measured]),
-            ("only measured", [each for each in measured if each not in set(expected)]),
-        ]
-        text = "; ".join(f"{where}: {first_few(which)}" for where, which in parts if which)
-        raise UserError(
-            f"replications/{paper.name}: published.csv and the quantities that measure returns differ: "
-            f"{text or 'a quantity is measured twice'}. Quantities may depend on params.yaml."
-        )
     table = []
     for one in paper.published.itertuples():
         found = measured[one.quantity]
@@ -232,6 +232,21 @@ def rows(paper: Paper, measurements: list[Measurement]) -> Any:
         passed = is_within(found.measured, one.least, one.most)
         table.append((*here, found.low, found.high, one.least, one.most, passed))
     return pd.DataFrame(table, columns=list(COLUMNS)).astype({"passed": object})
+
+
+def require_published(paper: Paper, quantities: Sequence[str]) -> None:
+    """Raise UserError if the quantities are not those of published.csv."""
+    expected = list(paper.published["quantity"])
+    if sorted(quantities) != sorted(expected):
+        parts = [
+            ("only in published.csv", [each for each in expected if each not in set(quantities)]),
+            ("only measured", [each for each in quantities if each not in set(expected)]),
+        ]
+        text = "; ".join(f"{where}: {first_few(which)}" for where, which in parts if which)
+        raise UserError(
+            f"replications/{paper.name}: published.csv and the quantities that measure returns differ: "
+            f"{text or 'a quantity is measured twice'}. Quantities may depend on params.yaml."
+        )
 
 
 def first_few(quantities: Sequence[str]) -> str:

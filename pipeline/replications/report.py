@@ -175,10 +175,13 @@ HOW = """\
    - `published.csv`: a row for each quantity, with the columns figure, quantity, published, least, most, source.
      `least` and `most` are the band, either may be empty; without both, the number is shown and not judged;
    - `replication.py`: `TITLE`; `FIGURE`, what the paper's figure shows and in what yours differs; `Settings`, the
-     section `replication`; `measure(settings, advance)`, which returns a `Replication` of one `Measurement` for each
-     row of `published.csv`, and tables; `draw(tables)`, which returns the figure; `ANALYSIS`, for quantities outside
-     their band the reason, and `NOT_REPRODUCED`, for those that differ from the paper though no band excludes them.
-     The first paragraph of its docstring is the claim, the second the setting.
+     sections of `params.yaml` with their allowed values, relations between keys included
+     ([replications.py](../pipeline/config/replications.py) has the rules that papers share): what cannot work or has no
+     effect must be refused before anything is computed; `measure(settings, advance)`, which returns a `Replication` of
+     one `Measurement` for each row of `published.csv`, and tables; `draw(tables)`, which returns the figure;
+     `ANALYSIS`, for quantities outside their band the reason, and `NOT_REPRODUCED`, for those that differ from the
+     paper though no band excludes them; `quantities(settings)`, where names of quantities contain settings. The first
+     paragraph of its docstring is the claim, the second the setting.
      [measurement.py](../pipeline/replications/measurement.py) describes these names.
 3. `python -m pipeline.replications.run NAME` measures it and writes `reports/replications/NAME.csv` and `.png`.
 4. Add NAME to the two lists of [replications/dvc.yaml](../replications/dvc.yaml): to `foreach` of the stage

@@ -37,6 +37,7 @@ def results(loaded: paper.Paper, advance: Callable[[int], object]) -> Results:
 def replicate(name: str) -> None:
     """Run a replication and write its files once all of them are made. Raises UserError."""
     loaded = paper.load(name)
+    paper.check_quantities(loaded)
     with progress.task(f"Replicating {name}.", paper.total(loaded), "model") as advance:
         rows, figure, tables = results(loaded, advance)
     reports.write_table(f"replications/{name}", rows)

@@ -19,6 +19,7 @@ from pipeline.networks.parameters import Parameters, stack, take
 from pipeline.numerics.sums import Array
 from pipeline.training import gradient_descent
 from pipeline.training.executors import SLICES, n_cores
+from pipeline.training.memory import require_memory
 
 PEAK = 1e11  # floating-point operations per second of one core
 
@@ -37,6 +38,7 @@ def deep(data: Data, depth: int, width: int, activation: Activation, X: Array) -
 
 def drawn(recipe: Recipe, seeds: Sequence[int], spec: NetworkSpec) -> Parameters:
     """A stack of models, one for each seed."""
+    require_memory(spec.layers_dims, len(seeds))
     with ThreadPoolExecutor(n_cores()) as threads:
         return stack(list(threads.map(lambda seed: sample_parameters(recipe, seed, spec), seeds)))
 
@@ -91,9 +93,12 @@ def costs_of_training(
     speed: Speed,
     advance: Callable[[int], object],
 ) -> Array:
-    """The costs (models, records) of a stack of models trained on X, Y by the section `training`, in nats."""
+    """The costs (models, records) of a stack of models trained on X, Y by the section `training`, in nats.
+
+    The cost of a model that diverged is infinite.
+    """
     with speed.training(models, settings.iterations * (settings.samples_per_step or Y.shape[1])):
-        return gradient_descent.train(
+        costs = gradient_descent.train(
             models,
             *(X, Y, activations),
             learning_rate=settings.learning_rate,
@@ -103,6 +108,7 @@ def costs_of_training(
             seeds=seeds,
             progress=advance,
         ).costs
+    return np.where(np.isnan(costs), np.inf, costs)
 
 
 def cost_table(costs: Sequence[Sequence[float]], settings: Any, when: Sequence[int], **labels: Any) -> Any:

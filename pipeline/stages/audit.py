@@ -13,7 +13,7 @@ from pipeline.audit.model import LEVEL, audit_opened, batch
 from pipeline.audit.results import AS_INTENDED, NOT_CHECKED, Audit
 from pipeline.config import params
 from pipeline.config.audits import AuditSettings
-from pipeline.config.messages import dotted, hint, nearest
+from pipeline.config.messages import corrected, dotted, nearest
 from pipeline.errors import UserError
 from pipeline.model_files.files import read
 from pipeline.reporting import audit_report
@@ -70,8 +70,8 @@ def is_model(name: str, files: Iterable[str]) -> bool:
 
 
 def _missing(key: str, name: str, others: list[str]) -> str:
-    close = hint(nearest(name, others))
-    return f"{key} names a file that {AUDITS}/ does not have; it has {', '.join(others) or 'no such files'}{close}."
+    problem = f"{key} names a file that {AUDITS}/ does not have"
+    return corrected(problem, nearest(name, others), f"it has {', '.join(others) or 'no such files'}")
 
 
 def audit_file(name: str, settings: AuditSettings) -> Audit:

@@ -11,7 +11,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from pipeline.config.messages import cut, hint, nearest, shown
+from pipeline.config.messages import corrected, cut, nearest, shown
 from pipeline.errors import UserError
 from pipeline.networks.activations import ACTIVATIONS, Activation
 from pipeline.networks.edge_of_chaos import Critical, critical_point
@@ -136,8 +136,8 @@ def _report(
     if activation is None:
         raise UserError(f"The activation is missing; give one of {', '.join(ACTIVATIONS)}.")
     if activation not in ACTIVATIONS:
-        close = hint(nearest(activation, ACTIVATIONS))
-        raise UserError(f"The activation is {shown(activation)}; it must be one of {', '.join(ACTIVATIONS)}{close}.")
+        problem, allowed = f"The activation is {shown(activation)}", f"it must be one of {', '.join(ACTIVATIONS)}"
+        raise UserError(corrected(problem, nearest(activation, ACTIVATIONS), allowed))
     if gain is not None:
         sigma_w = _value("--gain", gain)
         weights = sigma_w * sigma_w

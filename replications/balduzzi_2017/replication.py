@@ -9,16 +9,16 @@ outputs.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.analysis.estimators import mean
-from pipeline.config.replications import Counts
-from pipeline.config.schema import Count
-from pipeline.config.validation import Section
+from pipeline.config.replications import Count, Counts, Related, holds, layers, recipes, whole
+from pipeline.config.schema import Initializers, Network, Seeds
+from pipeline.config.validation import Allowed, Section
 from pipeline.diagnostics.geometry import cosines, input_gradients
 from pipeline.diagnostics.signals import forward
 from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
@@ -29,6 +29,7 @@ from pipeline.numerics.matmul import product
 from pipeline.numerics.matrices import orthonormal
 from pipeline.numerics.random import normal
 from pipeline.numerics.sums import Array
+from pipeline.replications.drawing import styles
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
 from pipeline.replications.networks import measured_by_seed, network
 from pipeline.theory.correlation import relu_gradient_correlation
@@ -48,13 +49,45 @@ LINE_POINTS = 361  # of theory's lines in the figure, every quarter of a degree
 REPORTED = 4  # the angle of the two inputs whose gradients are reported is 90 degrees over this
 
 
-class Settings(Section):
+def _has_reported(n_points: int) -> bool:
+    """Whether one of the evenly spaced angles is the one that is reported."""
+    return 1 < n_points <= 4001 and n_points % REPORTED == 1
+
+
+class Own(Section):
     """The inputs and the depths."""
 
-    n_inputs: Count
-    n_points: Count
+    n_inputs: Annotated[int, whole(2)]
+    n_points: Annotated[int, Allowed("4 k + 1 for a whole number k from 1 to 1000", int, _has_reported)]
     n_combinations: Count
     depths: Counts
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    network: Annotated[Network, layers(2, "relu", width=10)]
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes("he", "looks_linear")]
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """The depths are numbers of ReLU layers, and looks-linear layers are of pairs."""
+        *hidden, _ = self.network.hidden_sizes
+        problems = []
+        if any(size % 2 for size in hidden):
+            allowed = "a list of even entries, except for the last: looks-linear units are in pairs"
+            problems.append(holds("network.hidden_sizes", self.network.hidden_sizes, allowed))
+        if (deepest := self.replication.depths[-1]) > len(hidden):
+            allowed = f"at most {len(hidden)}, the number of ReLU layers of network.hidden_sizes"
+            problems.append(holds("replication.depths", deepest, allowed))
+        return problems
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    depths = {"he": settings.replication.depths, "looks_linear": (len(settings.network.hidden_sizes) - 1,)}
+    return [LINEAR, *(COSINE.format(90.0 / REPORTED, NAMES[name], depth) for name in depths for depth in depths[name])]
 
 
 def total(settings: Any) -> int:
@@ -140,7 +173,8 @@ def draw(tables: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(8.6, 4.0), layout="constrained")
     ax = figure.subplots()
     curves = list(dict.fromkeys(zip(rows["initializer"], rows["depth"], strict=True)))
-    for (name, depth), colour, marker in zip(curves, (DARK, LIGHT, ACCENT, GREY), "osD^", strict=False):
+    looks = styles((DARK, LIGHT, ACCENT, GREY), "osD^", len(curves))
+    for (name, depth), (colour, marker) in zip(curves, looks, strict=True):
         part, line = (each[(each["initializer"] == name) & (each["depth"] == depth)] for each in (rows, theory))
         label = f"{NAMES.get(name, name)}, {depth} ReLU layers"
         ax.plot(line["degrees"], line["cosine"], color=colour, linewidth=1.2)

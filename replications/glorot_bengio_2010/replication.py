@@ -11,7 +11,7 @@ networks can differ from it by more than its interval, which the bands allow for
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline.analysis.estimators import mean
-from pipeline.config.schema import Count, Positive
+from pipeline.config.replications import Count, Related, holds, layers, number, whole
+from pipeline.config.schema import Initializers, Network, Seeds
 from pipeline.config.validation import Section
 from pipeline.diagnostics.geometry import weight_gradient_square
 from pipeline.diagnostics.signals import derivatives_by_Z, forward, layer_moments
@@ -53,14 +54,54 @@ SINGULAR = "mean singular value of the weights of layer 2, {} initialization"
 EXTENT = {"activation": 1.0, "gradient": 2.4}  # half the width of the histograms; gradients over their std in layer 5
 
 
-class Settings(Section):
+class Own(Section):
     """The inputs and the labels."""
 
     n_inputs: Count
     n_samples: Count
-    n_classes: Count
+    n_classes: Annotated[int, whole(2)]
     n_spectra: Count
-    bin_width: Positive
+    bin_width: Annotated[float, number(0.001, 0.5, "from 0.001 to 0.5")]
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    network: Annotated[Network, layers(2, "tanh", width=2, equal=True)]
+    seeds: Seeds
+    initializers: Initializers
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """Theory applies to the initializers, and the spectra are of seeds that there are."""
+        own, problems = self.replication, []
+        spec = specification(self, np.ones((own.n_inputs, 1)))
+        if own.n_spectra > len(self.seeds):
+            allowed = f"at most {len(self.seeds)}, the number of seeds"
+            problems.append(holds("replication.n_spectra", own.n_spectra, allowed))
+        for name, recipe in self.initializers.items():
+            laws = variances.laws(recipe, spec)
+            if isinstance(laws, str):
+                problems.append(f"initializers.{name} {laws}; it must be a recipe with theory.")
+            elif not all(1e-6 <= law.weight * fan_in <= 1e6 for law, (fan_in, _) in zip(laws, spec.fans, strict=True)):
+                allowed = "weights whose variance times fan_in is from 0.000001 to 1000000"
+                problems.append(holds(f"initializers.{name}", recipe.recipe, allowed))
+        return problems
+
+
+def specification(settings: Any, X: Array) -> NetworkSpec:
+    """The networks, with inputs X."""
+    own = settings.replication
+    dims = [own.n_inputs, *settings.network.hidden_sizes, own.n_classes]
+    return NetworkSpec(dims, settings.network.activations, X)
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    n, names = len(settings.network.hidden_sizes), list(settings.initializers)
+    ratios = [text.format(l, n, name) for text in (DZ_STD, DW_STD) for l in range(1, n) for name in names]
+    stds = [A_STD.format(l, name) for l in range(1, n + 1) for name in names]
+    return [*stds, *ratios, *(SINGULAR.format(name) for name in names)]
 
 
 def total(settings: Any) -> int:
@@ -71,13 +112,12 @@ def total(settings: Any) -> int:
 def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     """Standard deviations over units and samples of the hidden layers, averaged over seeds; histograms of one seed."""
     own, activations = settings.replication, settings.network.activations
-    dims = [own.n_inputs, *settings.network.hidden_sizes, own.n_classes]
 
     def one(name: str, seed: int) -> tuple[list[list[float]], float, list[Any]]:
         rng = np.random.RandomState([seed, 2])
         X = normal(rng, (own.n_inputs, own.n_samples))
         Y = rng.randint(0, own.n_classes, (1, own.n_samples)).astype(np.float64)
-        models = network(settings.initializers[name], seed, NetworkSpec(dims, activations, X))
+        models = network(settings.initializers[name], seed, specification(settings, X))
         Z, A = forward(models, X, activations)
         dZ = derivatives_by_Z(models, Z, A, cost_slope(Z[-1], Y) * (1.0 / own.n_samples), activations)
         stds = [[float(layer_moments(values).std[0]) for values in part] for part in (A[1:], dZ[:-1])]
@@ -97,7 +137,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     measurements, table = [], []
     for name, recipe in settings.initializers.items():
         of_seeds = found[name]
-        spec = NetworkSpec(dims, activations, np.ones((own.n_inputs, 1)))
+        spec = specification(settings, np.ones((own.n_inputs, 1)))
         a, dz, dw, singular = theory(recipe, spec)
         n_hidden = len(activations)
         for quantity, kind, expected in ((A_STD, 0, a), (DZ_STD, 1, dz), (DW_STD, 2, dw)):

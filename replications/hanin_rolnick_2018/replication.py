@@ -15,18 +15,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.analysis.estimators import mean, sample_std
-from pipeline.config.schema import Count
+from pipeline.config.replications import Count, Related, SmallNetworks, different, holds, whole
+from pipeline.config.schema import Seeds
 from pipeline.config.validation import Section
 from pipeline.diagnostics.signals import forward, log_growth
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
-from pipeline.replications.drawing import line_and_points
+from pipeline.replications.drawing import line_and_points, styles
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
 from pipeline.replications.networks import measured_by_seed, small_networks, unit_columns
-from pipeline.theory.finite_width import log_signal
+from pipeline.theory.finite_width import born_dead, log_signal
 
 TITLE = "Hanin & Rolnick 2018, How to start training: the effect of initialization and architecture"
 FIGURE = (
@@ -39,6 +40,7 @@ FIGURE = (
 
 STD = "standard deviation of ln(‖z_L‖² / ‖z_0‖²), width {}, {} layers"
 MEAN = "mean of ln(‖z_L‖² / ‖z_0‖²), width {}, {} layers"
+LEAST = 10.0  # networks that are expected to have an output, of each seed
 RATIO = "standard deviation, {} layers of width {} over {} layers of width {}, which have the same sum of 1 / width"
 
 
@@ -49,13 +51,52 @@ class Shape(Section):
     depth: Count
 
 
-class Settings(Section):
+SHAPES = "a list of one or more different entries {width: ..., depth: ...}"
+
+
+class Own(Related):
     """The networks."""
 
-    n_networks: Count
+    n_networks: Annotated[int, whole(2)]
     at_a_time: Count
-    shapes: Annotated[tuple[Shape, ...], Field(description="a list, each entry {width: ..., depth: ...}")]
+    shapes: Annotated[tuple[Shape, ...], Field(description=SHAPES), AfterValidator(different)]
     earlier: Count
+
+    def problems(self) -> list[str]:
+        """The shapes that are compared have the same sum of 1 / width, and enough networks are not 0."""
+        first, last = self.shapes[0], self.shapes[-1]
+        problems = []
+        if len(self.shapes) < 2 or first.depth * last.width != last.depth * first.width:
+            allowed = "a list whose first and last entries, which are compared, have the same depth / width"
+            problems.append(holds("replication.shapes", [shape.model_dump() for shape in self.shapes], allowed))
+        if self.earlier >= last.depth:
+            allowed = f"less than the depth of the last entry of replication.shapes, {last.depth}"
+            problems.append(holds("replication.earlier", self.earlier, allowed))
+        for k, shape in enumerate(self.shapes):
+            if self.n_networks * (1.0 - born_dead([shape.width] * shape.depth)) < LEAST:
+                allowed = (
+                    f"of a width at which {LEAST:g} or more of replication.n_networks, {self.n_networks}, are expected "
+                    "not to be 0 after the last layer"
+                )
+                return [*problems, holds(f"replication.shapes[{k}]", shape.model_dump(), allowed)]
+        return problems
+
+
+class Settings(Section):
+    """The sections of params.yaml."""
+
+    seeds: Seeds
+    initializers: SmallNetworks
+    replication: Own
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    first, last = settings.replication.shapes[0], settings.replication.shapes[-1]
+    sizes = [(shape.width, shape.depth) for shape in settings.replication.shapes]
+    sizes.append((last.width, settings.replication.earlier))
+    ratio = RATIO.format(last.depth, last.width, first.depth, first.width)
+    return [*(text.format(*size) for text in (STD, MEAN) for size in sizes), ratio]
 
 
 def total(settings: Any) -> int:
@@ -121,7 +162,8 @@ def draw(tables: dict[str, Any]) -> Figure:
     left, right = figure.subplots(1, 2)
     shapes = list(dict.fromkeys(zip(rows["width"], rows["layers"], strict=True)))
     handles = []
-    for (width, n_layers), colour, marker in zip(shapes, (DARK, ACCENT), "os", strict=False):
+    looks = styles((DARK, ACCENT), "os", len(shapes))
+    for (width, n_layers), (colour, marker) in zip(shapes, looks, strict=True):
         part = rows[(rows["width"] == width) & (rows["layers"] == n_layers)]
         line_and_points(left, part["depth"] / width, part["std_theory"], part["std"], colour, marker)
         values = ends[(ends["width"] == width) & (ends["layers"] == n_layers)]["log_growth"]

@@ -12,16 +12,15 @@ the other two if it is near 1.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.analysis.estimators import mean
-from pipeline.config.replications import Counts
-from pipeline.config.schema import Count
-from pipeline.config.validation import Section
+from pipeline.config.replications import Counts, Related, holds, layers, recipes, whole
+from pipeline.config.schema import Initializers, Network, Seeds
 from pipeline.diagnostics.geometry import cosines
 from pipeline.diagnostics.signals import forward
 from pipeline.figures.style import ACCENT, DARK, styled
@@ -41,13 +40,39 @@ NETWORKS = "correlation of the pre-activations of two orthogonal inputs in layer
 MAP = "1 - c after {} iterations of the correlation map over 9π² / (2 l²)"
 
 
-class Settings(Section):
+class Own(Related):
     """The inputs, and what is reported."""
 
-    n_inputs: Count
-    n_samples: Count
+    n_inputs: Annotated[int, whole(2)]
+    n_samples: Annotated[int, whole(2)]
     layers: Counts
     map_depths: Counts
+
+    def problems(self) -> list[str]:
+        """The inputs can be orthogonal."""
+        allowed = f"at most replication.n_inputs, {self.n_inputs}: more inputs cannot be mutually orthogonal"
+        return [holds("replication.n_samples", self.n_samples, allowed)] if self.n_samples > self.n_inputs else []
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    network: Annotated[Network, layers(2, "relu", width=10)]
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes()]
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """The reported layers are in the network."""
+        deepest, n_layers = self.replication.layers[-1], len(self.network.hidden_sizes)
+        allowed = f"at most {n_layers}, the number of layers of network.hidden_sizes"
+        return [holds("replication.layers", deepest, allowed)] if deepest > n_layers else []
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    own = settings.replication
+    return [*map(NETWORKS.format, own.layers), *map(MAP.format, own.map_depths)]
 
 
 def total(settings: Any) -> int:
@@ -69,7 +94,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
 
     found = measured(one, settings.seeds, advance)
     path = [0.0]
-    while len(path) <= max(own.map_depths):
+    while len(path) <= max(*own.map_depths, *own.layers):
         path.append(relu_correlation(path[-1]))
     measurements: list[Measurement] = []
     for layer in own.layers:
@@ -81,7 +106,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
                 MAP.format(depth), (1.0 - path[depth]) / asymptotic(depth), theory=1.0 if depth >= 1000 else math.nan
             )
         )
-    depths = [l for l in range(1, len(path)) if l % _step(l) == 0]
+    depths = [l for l in range(1, own.map_depths[-1] + 1) if l % _step(l) == 0]
     law = pd.DataFrame([(l, 1.0 - path[l], asymptotic(l)) for l in depths], columns=["depth", "map", "asymptotic"])
     layers = [(l, mean([c[l] for c in found])) for l in range(1, len(dims) - 1)]
     return Replication(measurements, {"map": law, "networks": pd.DataFrame(layers, columns=["depth", "correlation"])})

@@ -9,25 +9,24 @@ scale He initialization lowers the cost below Xavier's for every seed, but not b
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.config.schema import Count
-from pipeline.config.validation import Section
-from pipeline.errors import UserError
+from pipeline.config.replications import Count, Related, TenClasses, WholeRecords, holds, recipes, whole
+from pipeline.config.schema import Initializers, Seeds
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.replications import drawing
-from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
+from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds, of_seeds
 from pipeline.replications.trained import Speed, cost_table, costs_of_training, deep, drawn, training_set
 from pipeline.training.executors import n_cores
 
 TITLE = "He et al. 2015, Delving deep into rectifiers: figures 2 and 3"
 NOT_REPRODUCED = {
-    "seeds with a final cost below 1 nat, He, 30 layers": (
+    "seeds with a final cost below 1 nat, He, 30 layers, of 8": (
         "The other seeds have a higher cost at the end of training, while the paper's network converges."
     ),
 }
@@ -40,15 +39,50 @@ NAMES = {"xavier": "Xavier", "he": "He"}
 STALLED = 2.29  # nats: the cost of a network that has not left ln 10 = 2.3026
 LOW = 1.0  # nats
 LN_10 = 2.302585092994046
+EARLY = "smallest cost of Xavier minus largest cost of He at step {}, {} layers"
+FINAL = "final cost of {}, {} layers"
+N_STALLED = f"seeds with a final cost above {STALLED} nats, Xavier, {{}} layers"
+N_LOWER = "seeds with a lower final cost for He than for Xavier, {} layers"
+N_LOW = f"seeds with a final cost below {LOW:g} nat, He, {{}} layers"
 
 
-class Settings(Section):
+class Own(Related):
     """The networks, and the step of training at which those of figure 2 are compared."""
 
     width: Count
-    shallow: Count
-    deep: Count
+    shallow: Annotated[int, whole(2)]
+    deep: Annotated[int, whole(2)]
     early: Count
+
+    def problems(self) -> list[str]:
+        """The depths differ in the order of their names."""
+        allowed = f"greater than replication.shallow, which is {self.shallow}"
+        return [holds("replication.deep", self.deep, allowed)] if self.deep <= self.shallow else []
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    data: TenClasses
+    training: WholeRecords
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes("xavier", "he")]
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """The cost is recorded at the early step."""
+        early, T = self.replication.early, self.training
+        allowed = f"a multiple of training.record_every, which is {T.record_every}, up to training.iterations"
+        is_recorded = early % T.record_every == 0 and early <= T.iterations
+        return [] if is_recorded else [holds("replication.early", early, allowed)]
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    own, n_seeds = settings.replication, len(settings.seeds)
+    finals = [FINAL.format(name, depth) for name in NAMES.values() for depth in (own.shallow, own.deep)]
+    counts = [text.format(own.deep) for text in (N_STALLED, N_LOWER, N_LOW)]
+    return [EARLY.format(own.early, own.shallow), *finals, *(of_seeds(text, n_seeds) for text in counts)]
 
 
 def total(settings: Any) -> int:
@@ -61,11 +95,6 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     own, T = settings.replication, settings.training
     X, Y = training_set(settings.data)
     when = [*range(0, T.iterations + 1, T.record_every)]
-    if own.early not in when:
-        raise UserError(
-            f"replications/he_2015/params.yaml: replication.early holds {own.early}; it must be a multiple of "
-            f"training.record_every, which is {T.record_every}, up to training.iterations."
-        )
     costs: dict[tuple[int, str], list[list[float]]] = {}
     tables, speed = [], Speed()
     for depth in (own.shallow, own.deep):
@@ -80,24 +109,15 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     final = {key: [row[-1] for row in rows] for key, rows in costs.items()}
     early = {name: [row[when.index(own.early)] for row in costs[own.shallow, name]] for name in NAMES}
     he, xavier = final[own.deep, "he"], final[own.deep, "xavier"]
-    deep_, shallow = f"{own.deep} layers", f"{own.shallow} layers"
     measurements = [
-        Measurement(
-            f"smallest cost of Xavier minus largest cost of He at step {own.early}, {shallow}",
-            min(early["xavier"]) - max(early["he"]),
-        ),
-        median_over_seeds(f"final cost of Xavier, {shallow}", final[own.shallow, "xavier"]),
-        median_over_seeds(f"final cost of He, {shallow}", final[own.shallow, "he"]),
-        median_over_seeds(f"final cost of Xavier, {deep_}", xavier, LN_10),
-        count_over_seeds(
-            f"seeds with a final cost above {STALLED} nats, Xavier, {deep_}", [c > STALLED for c in xavier]
-        ),
-        median_over_seeds(f"final cost of He, {deep_}", he),
-        count_over_seeds(
-            f"seeds with a lower final cost for He than for Xavier, {deep_}",
-            [a < b for a, b in zip(he, xavier, strict=True)],
-        ),
-        count_over_seeds(f"seeds with a final cost below {LOW:g} nat, He, {deep_}", [cost < LOW for cost in he]),
+        Measurement(EARLY.format(own.early, own.shallow), min(early["xavier"]) - max(early["he"])),
+        median_over_seeds(FINAL.format("Xavier", own.shallow), final[own.shallow, "xavier"]),
+        median_over_seeds(FINAL.format("He", own.shallow), final[own.shallow, "he"]),
+        median_over_seeds(FINAL.format("Xavier", own.deep), xavier, LN_10),
+        count_over_seeds(N_STALLED.format(own.deep), [cost > STALLED for cost in xavier]),
+        median_over_seeds(FINAL.format("He", own.deep), he),
+        count_over_seeds(N_LOWER.format(own.deep), [a < b for a, b in zip(he, xavier, strict=True)]),
+        count_over_seeds(N_LOW.format(own.deep), [cost < LOW for cost in he]),
     ]
     return Replication(measurements, {"costs": pd.concat(tables, ignore_index=True)})
 
@@ -116,7 +136,7 @@ def draw(tables: dict[str, Any]) -> Figure:
         ax.axhline(LN_10, color="black", linewidth=0.8, linestyle=":")
         ax.set_title(f"{depth} layers")
         ax.set_xlabel("epoch")
-        ax.set_xticks(range(0, int(rows["epoch"].max()) + 1, 5))
+        ax.set_xticks(drawing.whole_ticks(float(rows["epoch"].max())))
         ax.set_ylim(bottom=0.0)
     panels[0].set_ylabel("training cost (nats)")
     handles = [Line2D([], [], color=colour, linestyle=dashes, label=NAMES[name]) for name, colour, dashes in STYLES]

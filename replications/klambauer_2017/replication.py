@@ -7,7 +7,7 @@ layers.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from pipeline.analysis.estimators import mean
-from pipeline.config.replications import Positives
-from pipeline.config.schema import Count
+from pipeline.config.replications import Count, Positives, layers, recipes
+from pipeline.config.schema import Initializers, Network, Seeds
 from pipeline.config.validation import Section
 from pipeline.diagnostics.signals import forward, layer_moments
 from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
 from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.numerics.random import normal
-from pipeline.replications.drawing import line_and_points
+from pipeline.replications.drawing import line_and_points, styles
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
 from pipeline.replications.networks import measured, network
 from pipeline.theory.mean_field import moments, predicted_signal
@@ -38,12 +38,27 @@ MEAN = "mean of the activations of layer {}, inputs of variance {:g}"
 VARIANCE = "variance of the activations of layer {}, inputs of variance {:g}"
 
 
-class Settings(Section):
+class Own(Section):
     """The inputs."""
 
     n_inputs: Count
     n_samples: Count
     variances: Positives
+
+
+class Settings(Section):
+    """The sections of params.yaml."""
+
+    network: Annotated[Network, layers(1, "selu")]
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes()]
+    replication: Own
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    n_layers, own = len(settings.network.hidden_sizes), settings.replication
+    return [text.format(n_layers, variance) for text in (MEAN, VARIANCE) for variance in own.variances]
 
 
 def total(settings: Any) -> int:
@@ -94,7 +109,8 @@ def draw(tables: dict[str, Any]) -> Figure:
     rows = tables["layers"]
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     panels = figure.subplots(1, 2)
-    for variance, colour, marker in zip(dict.fromkeys(rows["input_variance"]), COLOURS, "osD", strict=False):
+    variances = list(dict.fromkeys(rows["input_variance"]))
+    for variance, (colour, marker) in zip(variances, styles(COLOURS, "osD", len(variances)), strict=True):
         part = rows[rows["input_variance"] == variance]
         for ax, what in zip(panels, ("mean", "variance"), strict=True):
             values, label = (part[f"{what}_theory"], part[what]), f"inputs of variance {variance:g}"
@@ -102,10 +118,12 @@ def draw(tables: dict[str, Any]) -> Figure:
     for ax, what in zip(panels, ("mean", "variance"), strict=True):
         ax.set_title(f"{what.capitalize()} of the activations")
         ax.set_xlabel("layer (0: inputs)")
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set_ylabel(what)
     panels[1].set_yscale("log")
-    panels[1].set_yticks([0.2, 0.5, 1.0, 2.0, 5.0], ["0.2", "0.5", "1", "2", "5"])
-    panels[1].yaxis.set_minor_locator(NullLocator())
+    if 0.1 <= rows["variance"].min() and rows["variance"].max() <= 10.0:  # beyond, powers of 10 are labelled
+        panels[1].set_yticks([0.2, 0.5, 1.0, 2.0, 5.0], ["0.2", "0.5", "1", "2", "5"])
+        panels[1].yaxis.set_minor_locator(NullLocator())
     legend_above(
         figure, panels[0].get_lines()[1::2], "Lines: mean-field theory. Points: networks, mean over the seeds."
     )

@@ -10,18 +10,17 @@ because theory has bounds only; at one input they are around the exact probabili
 """
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from pydantic import model_validator
 
 from pipeline.analysis.estimators import mean
-from pipeline.config.replications import Counts
-from pipeline.config.schema import Count
-from pipeline.config.validation import Problems, Section
+from pipeline.config.replications import Count, Counts, Related, SmallNetworks, holds
+from pipeline.config.schema import Seeds
+from pipeline.config.validation import Section
 from pipeline.diagnostics.signals import forward
 from pipeline.figures.style import legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
@@ -42,7 +41,7 @@ POINT = "share of networks that are 0 at the input 1, width {}, {} hidden layers
 BOTH_HALVES = np.array([[1.0, -1.0]])
 
 
-class Settings(Section):
+class Own(Related):
     """The shapes of the networks."""
 
     n_networks: Count
@@ -51,23 +50,30 @@ class Settings(Section):
     depths: Counts
     reported: Counts
 
-    @model_validator(mode="after")
-    def _within_the_networks(self) -> Self:
+    def problems(self) -> list[str]:
         """The reported widths and numbers of layers are measured."""
-        problems = [
-            f"replication.depths holds {depth}; each must be at most replication.n_layers, {self.n_layers}."
-            for depth in self.depths
-            if depth > self.n_layers
-        ]
-        problems += [
-            f"replication.reported holds {width}; each must be one of replication.widths, "
-            f"{', '.join(map(str, self.widths))}."
-            for width in self.reported
-            if width not in self.widths
-        ]
-        if problems:
-            raise Problems(problems)
-        return self
+        problems = []
+        if self.depths[-1] > self.n_layers:
+            allowed = f"at most replication.n_layers, {self.n_layers}"
+            problems.append(holds("replication.depths", self.depths[-1], allowed))
+        if unknown := [width for width in self.reported if width not in self.widths]:
+            allowed = f"one of replication.widths, {', '.join(map(str, self.widths))}"
+            problems.append(holds("replication.reported", unknown[0], allowed))
+        return problems
+
+
+class Settings(Section):
+    """The sections of params.yaml."""
+
+    seeds: Seeds
+    initializers: SmallNetworks
+    replication: Own
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    own = settings.replication
+    return [text.format(width, depth) for text in (LINE, POINT) for width in own.reported for depth in own.depths]
 
 
 def total(settings: Any) -> int:

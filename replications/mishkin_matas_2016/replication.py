@@ -9,21 +9,21 @@ epochs of batches of 64, momentum 0.9, rate 0.003; at 0.01 some seeds of LSUV di
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.config.replications import Counts
-from pipeline.config.schema import Count
+from pipeline.config.replications import Count, Counts, Related, TenClasses, WholeRecords, holds, recipes
+from pipeline.config.schema import Initializers, Seeds
 from pipeline.config.validation import Section
 from pipeline.diagnostics.signals import forward, layer_moments
 from pipeline.figures.style import ACCENT, DARK, LIGHT, legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
 from pipeline.numerics.sums import Array
 from pipeline.replications import drawing
-from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
+from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds, of_seeds
 from pipeline.replications.trained import Speed, cost_table, costs_of_training, deep, drawn, training_set
 from pipeline.training.executors import n_cores
 
@@ -34,14 +34,45 @@ FIGURE = (
     "of fully connected networks on the digits."
 )
 NAMES = {"lsuv": "LSUV", "he": "He", "xavier": "Xavier"}
+VARIANCE = "{} variance of a layer after LSUV, {} layers"
+COST = "cost of {} after training, {} layers"
+N_LOWER = "seeds with a lower cost for LSUV than for Xavier, {} layers"
 
 
-class Settings(Section):
+class Own(Section):
     """The networks, and the samples of LSUV."""
 
     width: Count
     depths: Counts
     n_samples: Count
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    data: TenClasses
+    training: WholeRecords
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes("lsuv", "he", "xavier")]
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """There are hidden layers, and the samples that LSUV requires."""
+        own, problems = self.replication, []
+        if own.depths[0] < 2:
+            problems.append(holds("replication.depths", own.depths[0], "at least 2: a hidden layer and the output"))
+        if own.n_samples > self.data.n_train:
+            allowed = f"at most data.n_train, {self.data.n_train}"
+            problems.append(holds("replication.n_samples", own.n_samples, allowed))
+        return problems
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    depths = settings.replication.depths
+    lower = of_seeds(N_LOWER.format(depths[-1]), len(settings.seeds))
+    variances = [VARIANCE.format(word, depth) for word in ("smallest", "largest") for depth in depths]
+    return [*variances, *(COST.format(name, depths[-1]) for name in NAMES.values()), lower]
 
 
 def total(settings: Any) -> int:
@@ -70,18 +101,17 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
             if name == "lsuv":
                 everything = [value for values in variances for value in values]
                 for word, value in (("smallest", min(everything)), ("largest", max(everything))):
-                    quantity = f"{word} variance of a layer after LSUV, {depth} layers"
-                    measurements.append(Measurement(quantity, value, theory=1.0))
+                    measurements.append(Measurement(VARIANCE.format(word, depth), value, theory=1.0))
     when = range(0, T.iterations + 1, T.record_every)
     final, speed = {}, Speed()
     for name, stacked in models.items():
         costs = costs_of_training(stacked, X, Y, spec.activations, T, when, settings.seeds, speed, advance)
         final[name] = costs[:, -1].tolist()
         curves.append(cost_table(costs.tolist(), settings, when, initializer=name))
-        measurements.append(median_over_seeds(f"cost of {NAMES[name]} after training, {depth} layers", final[name]))
+        measurements.append(median_over_seeds(COST.format(NAMES[name], depth), final[name]))
     speed.report(n_cores())
     below = [a < b for a, b in zip(final["lsuv"], final["xavier"], strict=True)]
-    measurements.append(count_over_seeds(f"seeds with a lower cost for LSUV than for Xavier, {depth} layers", below))
+    measurements.append(count_over_seeds(N_LOWER.format(depth), below))
     tables = {"layers": pd.DataFrame(layers), "costs": pd.concat(curves, ignore_index=True)}
     return Replication(measurements, tables)
 

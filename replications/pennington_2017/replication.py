@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from pipeline.analysis.estimators import mean
-from pipeline.config.replications import Counts
-from pipeline.config.schema import Positive
+from pipeline.config.replications import Counts, Positive, Related, different, holds, layers, recipes
+from pipeline.config.schema import Initializers, Network, Seeds
 from pipeline.config.validation import Section
 from pipeline.diagnostics.spectra import layer_jacobians, squared_spread
 from pipeline.figures.style import ACCENT, DARK, legend_above, styled
@@ -48,12 +48,47 @@ class Point(Section):
     sigma_b2: Positive
 
 
-class Settings(Section):
+POINTS = "a list of one or more different entries {sigma_w2: ..., sigma_b2: ...}"
+
+
+class Own(Related):
     """The depths and the points of the critical line."""
 
     depths: Counts
     reported: Counts
-    points: Annotated[tuple[Point, ...], Field(description="a list, each entry {sigma_w2: ..., sigma_b2: ...}")]
+    points: Annotated[tuple[Point, ...], Field(description=POINTS), AfterValidator(different)]
+
+    def problems(self) -> list[str]:
+        """The reported depths are measured."""
+        allowed = f"one of replication.depths, {', '.join(map(str, self.depths))}"
+        unknown = [depth for depth in self.reported if depth not in self.depths]
+        return [holds("replication.reported", unknown[0], allowed)] if unknown else []
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    network: Annotated[Network, layers(1, "tanh", width=2, equal=True)]
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes("orthogonal", "gaussian")]
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """The depths are in the network."""
+        deepest, n_layers = self.replication.depths[-1], len(self.network.hidden_sizes)
+        allowed = f"at most {n_layers}, the number of layers of network.hidden_sizes"
+        return [holds("replication.depths", deepest, allowed)] if deepest > n_layers else []
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    own = settings.replication
+    return [
+        QUANTITY.format(NAMES.get(name, name), depth, written(point.sigma_w2), written(point.sigma_b2))
+        for name in settings.initializers
+        for depth in own.reported
+        for point in own.points
+    ]
 
 
 def total(settings: Any) -> int:

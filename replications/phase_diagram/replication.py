@@ -13,6 +13,7 @@ quadrature (Poole et al. 2016; Schoenholz et al. 2017). All cells are in
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,9 +24,21 @@ from pipeline.analysis.estimators import quantile
 from pipeline.analysis.separation import area_under_curve, best_threshold
 from pipeline.cluster import connection
 from pipeline.cluster.connection import Workers
-from pipeline.config.replications import Counts, Positives
-from pipeline.config.schema import Count, Positive
-from pipeline.config.validation import Allowed, Section, one_of
+from pipeline.config.messages import shown
+from pipeline.config.replications import (
+    Accuracy,
+    Count,
+    Counts,
+    NotNegative,
+    Positive,
+    Positives,
+    Related,
+    TenClasses,
+    holds,
+    whole,
+)
+from pipeline.config.schema import Momentum, Seeds
+from pipeline.config.validation import Section, one_of
 from pipeline.figures import phase_figures
 from pipeline.figures.style import legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS, Activation
@@ -34,6 +47,7 @@ from pipeline.numerics.sums import Array, integer_sum
 from pipeline.replications.measurement import Measurement, Replication
 from pipeline.replications.phases import Descent, Variances, depth_scales, n_agree, theory_of, trained_accuracies
 from pipeline.replications.trained import Speed, deep, training_set
+from pipeline.theory.mean_field import fixed_points
 from pipeline.theory.phase_diagram import Point
 
 TITLE = "The phase diagram of trainability"
@@ -56,15 +70,13 @@ TABLES = ("cells",)  # also written as CSV
 PUBLISHED_MULTIPLE = phase_figures.PUBLISHED
 LINE_POINTS = 101  # of theory's lines in the figure
 
-NotNegative = Annotated[float, Allowed("a number of at least 0", float, lambda x: x >= 0)]
-
 
 class Axis(Section):
     """Evenly spaced values."""
 
     first: NotNegative
     last: Positive
-    n: Count
+    n: Annotated[int, whole(2, 1000)]
 
     @property
     def values(self) -> list[float]:
@@ -81,21 +93,68 @@ class Panel(Section):
     n_seeds: Count
 
 
-class Settings(Section):
+class Own(Related):
     """The diagram."""
 
     activation: Annotated[str, one_of(ACTIVATIONS)]
-    depth: Count
+    depth: Annotated[int, whole(2)]
     width: Count
     sigma_w2: Axis
     sigma_b2: Axis
     steps: Count
     batch_size: Count
-    momentum: Annotated[float, Allowed("a number of at least 0 and less than 1", float, lambda x: 0 <= x < 1)]
+    momentum: Momentum
     rates: Positives
-    trained: Positive
+    trained: Accuracy
     ridge_up_to: Positive
     depth_panel: Panel
+
+    def problems(self) -> list[str]:
+        """The axes ascend, some cells are compared with the critical line, and networks have hidden layers."""
+        problems = []
+        for name, axis in (("sigma_w2", self.sigma_w2), ("sigma_b2", self.sigma_b2)):
+            if axis.last <= axis.first:
+                allowed = f"greater than replication.{name}.first, {axis.first:g}"
+                problems.append(holds(f"replication.{name}.last", axis.last, allowed))
+        if self.sigma_w2.n < 3:
+            allowed = "at least 3: the panel of depths has every second value"
+            problems.append(holds("replication.sigma_w2.n", self.sigma_w2.n, allowed))
+        if self.ridge_up_to < self.sigma_b2.first:
+            allowed = f"at least replication.sigma_b2.first, {self.sigma_b2.first:g}"
+            problems.append(holds("replication.ridge_up_to", self.ridge_up_to, allowed))
+        if (shallowest := self.depth_panel.depths[0]) < 2:
+            allowed = "at least 2: a hidden layer and the output"
+            problems.append(holds("replication.depth_panel.depths", shallowest, allowed))
+        phi, axes = ACTIVATIONS[self.activation], (self.sigma_w2, self.sigma_b2)
+        for w, b in product(*((axis.first, axis.last) for axis in axes)):
+            if len(fixed_points(w, b, phi)) != 1:
+                allowed = f"one whose variance has one stable fixed point at sigma_w2 = {w:g}, sigma_b2 = {b:g}"
+                return [*problems, holds("replication.activation", self.activation, allowed)]
+        for b in (self.sigma_b2.first, self.sigma_b2.last, self.depth_panel.sigma_b2):
+            try:
+                critical_point(phi, b)
+            except ValueError as error:
+                return [*problems, f"replication.activation holds {shown(self.activation)}; {error}."]
+        return problems
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    data: TenClasses
+    seeds: Seeds
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """Batches and seeds of the panel are parts of what there is."""
+        own, problems = self.replication, []
+        if own.batch_size > self.data.n_train:
+            allowed = f"at most data.n_train, {self.data.n_train}"
+            problems.append(holds("replication.batch_size", own.batch_size, allowed))
+        if own.depth_panel.n_seeds > len(self.seeds):
+            allowed = f"at most {len(self.seeds)}, the number of seeds"
+            problems.append(holds("replication.depth_panel.n_seeds", own.depth_panel.n_seeds, allowed))
+        return problems
 
 
 def total(settings: Any) -> int:
@@ -175,7 +234,7 @@ def table(points: Sequence[Variances], theory: Sequence[Point], found: Array, ra
     return pd.DataFrame(rows)
 
 
-def measured(own: Settings, cells: Any, phi: Activation) -> tuple[list[Measurement], float]:
+def measured(own: Own, cells: Any, phi: Activation) -> tuple[list[Measurement], float]:
     """The rows of published.csv from the cells, and the fitted multiple of xi_c."""
     xi, is_trained = cells["xi_c"].tolist(), (cells["accuracy"] >= own.trained).tolist()
     ratios = [own.depth / each if each > 0.0 else math.inf for each in xi]

@@ -10,7 +10,7 @@ which the mean of networks can differ by more than its interval; the bands allow
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline.analysis.estimators import mean
-from pipeline.config.replications import Positives
-from pipeline.config.schema import Count, Positive
+from pipeline.config.replications import (
+    Count,
+    Positives,
+    Related,
+    holds,
+    layers,
+    number,
+    rule,
+    same_in_all_layers,
+    whole,
+)
+from pipeline.config.schema import Initializers, Network, Seeds
 from pipeline.config.validation import Section
 from pipeline.diagnostics.geometry import curve_length
 from pipeline.diagnostics.signals import column_squares, elementwise, forward
@@ -28,7 +38,7 @@ from pipeline.initializers.networkwise import NetworkSpec
 from pipeline.numerics.elementary import circle, exp, log
 from pipeline.numerics.matrices import orthonormal
 from pipeline.numerics.sums import Array
-from pipeline.replications.drawing import line_and_points
+from pipeline.replications.drawing import line_and_points, styles
 from pipeline.replications.measurement import Measurement, Replication, mean_over_seeds
 from pipeline.replications.networks import measured_by_seed, network, unit_columns
 from pipeline.theory.mean_field import chi_1, fixed_points, length_map
@@ -46,13 +56,39 @@ REACHED = "mean square q of the pre-activations of layer {}, σ_w = {:g}, from {
 GROWTH = "growth of the length of the curve per layer, σ_w = {:g}"
 
 
-class Settings(Section):
+class Own(Section):
     """Biases and the pre-activations of the first layer."""
 
-    bias_std: Positive
-    n_points: Count
+    bias_std: Annotated[float, number(1e-6, 1e3, "from 0.000001 to 1000")]
+    n_points: Annotated[int, whole(3)]
     n_others: Count
     starts: Positives
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    network: Annotated[Network, layers(2, "tanh", width=2, equal=True)]
+    seeds: Seeds
+    initializers: Annotated[Initializers, rule(same_in_all_layers)]
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """The gains, which name the quantities, are different and positive."""
+        gains = [recipe.gain for recipe in self.initializers.values()]
+        problems = []
+        for k, (name, gain) in enumerate(zip(self.initializers, gains, strict=True)):
+            if not 1e-3 <= gain <= 1e3 or f"{gain:g}" in [f"{other:g}" for other in gains[:k]]:
+                allowed = "a number from 0.001 to 1000 that no other initializer has"
+                problems.append(holds(f"initializers.{name}.gain", gain, allowed))
+        return problems
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    last, gains = len(settings.network.hidden_sizes), [recipe.gain for recipe in settings.initializers.values()]
+    reached = [REACHED.format(last, gain, start) for gain in gains for start in settings.replication.starts]
+    return [*reached, *(SQUARE.format(last, gain) for gain in gains), *(GROWTH.format(gain) for gain in gains)]
 
 
 def total(settings: Any) -> int:
@@ -115,7 +151,7 @@ def _fixed_point(gain: float, bias_std: float, phi: Any) -> tuple[float, float]:
     return q, chi_1(q, gain * gain, phi)
 
 
-def _first_layer(q: float, n: int, own: Settings, seed: int) -> Array:
+def _first_layer(q: float, n: int, own: Own, seed: int) -> Array:
     """A circle in a random plane as columns (n, n_points) of mean square q, then random directions."""
     rng = np.random.RandomState([seed, 2])
     u, v = orthonormal(rng, n, 2).T * math.sqrt(n)
@@ -134,7 +170,7 @@ def draw(tables: dict[str, Any]) -> Figure:
     left, right = figure.subplots(1, 2)
     starts = [column for column in rows.columns if column.startswith("q_") and not column.endswith("_theory")]
     handles = []
-    for gain, colour, marker in zip(gains, COLOURS, "osD", strict=False):
+    for gain, (colour, marker) in zip(gains, styles(COLOURS, "osD", len(gains)), strict=True):
         part = rows[rows["sigma_w"] == gain]
         for k, start in enumerate(starts):
             values = part[f"{start}_theory"], part[start]

@@ -15,7 +15,7 @@ interval and within the band.
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline.analysis.estimators import quantile
-from pipeline.config.replications import Counts, Positives
-from pipeline.config.schema import Count, Positive
+from pipeline.config.replications import Count, Counts, Positive, Positives, Related, holds, recipes
+from pipeline.config.schema import Initializers, Seeds
 from pipeline.config.validation import Section
 from pipeline.figures.style import ACCENT, DARK, styled
 from pipeline.initializers.networkwise import NetworkSpec
@@ -36,7 +36,7 @@ from pipeline.numerics.matmul import product
 from pipeline.numerics.matrices import determinant, orthonormal
 from pipeline.numerics.sums import Array
 from pipeline.replications import drawing
-from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds
+from pipeline.replications.measurement import Measurement, Replication, count_over_seeds, median_over_seeds, of_seeds
 from pipeline.replications.networks import measured
 from pipeline.replications.trained import drawn
 from pipeline.theory.linear_networks import half_rise, mode_strength
@@ -53,9 +53,16 @@ LINEAR = ACTIVATIONS["linear"]
 NAMES = {"orthogonal": "orthogonal", "gaussian": "Gaussian"}
 BASES = 2  # RandomState([seed, BASES]) draws the bases of the modes, and RandomState([BASES]) the target rotation
 LEARNED = 0.01  # of the initial loss
+FLAT_FROM = 8  # layers from which the number of steps is said not to grow
+COMPARED = 4  # layers at which both initializers learn
+HALF = "time at which the mode s = {:g} is half learned"
+STEPS = "steps of orthogonal weights, {} layers"
+LEARN = "seeds that learn in {:,} steps, Gaussian weights, {} layers"
+FLAT = f"largest over smallest number of steps of orthogonal weights, {FLAT_FROM} layers or more"
+SLOWER = f"steps of Gaussian over orthogonal weights, {COMPARED} layers"
 
 
-class Modes(Section):
+class Modes(Related):
     """The network with one hidden layer."""
 
     hidden: Count
@@ -65,8 +72,25 @@ class Modes(Section):
     steps: Count
     record_every: Count
 
+    def problems(self) -> list[str]:
+        """The modes begin below half of their strength, fit into the network and are recorded."""
+        s, problems = self.singular_values, []
+        if len(s) % 4:
+            allowed = "a list of 4, 8, 12, ... different entries: the inputs are in blocks of 4"
+            problems.append(holds("replication.modes.singular_values", s, allowed))
+        if self.hidden < len(s):
+            allowed = f"at least {len(s)}, the number of entries of replication.modes.singular_values"
+            problems.append(holds("replication.modes.hidden", self.hidden, allowed))
+        if self.initial >= min(s) / 2.0:
+            allowed = f"less than half of the smallest of replication.modes.singular_values, {min(s):g}"
+            problems.append(holds("replication.modes.initial", self.initial, allowed))
+        if self.steps % self.record_every:
+            allowed = f"a divisor of replication.modes.steps, which is {self.steps}"
+            problems.append(holds("replication.modes.record_every", self.record_every, allowed))
+        return problems
 
-class Depth(Section):
+
+class Depth(Related):
     """The networks of equal width."""
 
     width: Count
@@ -74,12 +98,38 @@ class Depth(Section):
     rates: Positives
     steps: Count
 
+    def problems(self) -> list[str]:
+        """The depths at which weights are compared are there."""
+        problems = []
+        if self.width % 4:
+            allowed = "a multiple of 4: the inputs are in blocks of 4"
+            problems.append(holds("replication.depth.width", self.width, allowed))
+        if COMPARED not in self.depths or self.depths[-1] < FLAT_FROM or self.depths[0] < 2:
+            allowed = f"a list of numbers of at least 2, among them {COMPARED} and one of at least {FLAT_FROM}"
+            problems.append(holds("replication.depth.depths", self.depths, allowed))
+        return problems
 
-class Settings(Section):
+
+class Own(Section):
     """Both experiments."""
 
     modes: Modes
     depth: Depth
+
+
+class Settings(Section):
+    """The sections of params.yaml."""
+
+    seeds: Seeds
+    initializers: Annotated[Initializers, recipes("orthogonal", "gaussian")]
+    replication: Own
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    modes, depth = settings.replication.modes, settings.replication.depth
+    learned = [of_seeds(LEARN.format(depth.steps, each), len(settings.seeds)) for each in depth.depths]
+    return [*map(HALF.format, modes.singular_values), *map(STEPS.format, depth.depths), *learned, FLAT, SLOWER]
 
 
 def total(settings: Any) -> int:
@@ -152,9 +202,7 @@ def learn_modes(settings: Any, advance: Callable[[int], object]) -> tuple[list[M
             theory = [mode_strength(t, value, own.initial) for t in time]
             tables.append(pd.DataFrame({"seed": seed, "s": value, "time": time, "u": strength, "theory": theory}))
     measurements = [
-        median_over_seeds(
-            f"time at which the mode s = {value:g} is half learned", times_, half_rise(value, own.initial)
-        )
+        median_over_seeds(HALF.format(value), times_, half_rise(value, own.initial))
         for value, times_ in zip(s, found, strict=True)
     ]
     return measurements, pd.concat(tables, ignore_index=True)
@@ -208,16 +256,11 @@ def learn_rotation(settings: Any, advance: Callable[[int], object]) -> tuple[lis
     measurements = []
     for depth in own.depths:
         steps = [row["steps"] for row in rows if row["initializer"] == "orthogonal" and row["depth"] == depth]
-        measurements.append(median_over_seeds(f"steps of orthogonal weights, {depth} layers", steps))
-        quantity = f"seeds that learn in {own.steps:,} steps, Gaussian weights, {depth} layers"
-        measurements.append(count_over_seeds(quantity, learned["gaussian", depth]))
+        measurements.append(median_over_seeds(STEPS.format(depth), steps))
+        measurements.append(count_over_seeds(LEARN.format(own.steps, depth), learned["gaussian", depth]))
     flat = [medians["orthogonal", depth] for depth in own.depths if depth >= FLAT_FROM]
     slower = medians["gaussian", COMPARED] / medians["orthogonal", COMPARED]
-    quantity = f"largest over smallest number of steps of orthogonal weights, {FLAT_FROM} layers or more"
-    measurements += [
-        Measurement(quantity, max(flat) / min(flat), theory=1.0),
-        Measurement(f"steps of Gaussian over orthogonal weights, {COMPARED} layers", slower),
-    ]
+    measurements += [Measurement(FLAT, max(flat) / min(flat), theory=1.0), Measurement(SLOWER, slower)]
     return measurements, pd.DataFrame(rows)
 
 
@@ -298,5 +341,3 @@ def draw(tables: dict[str, Any]) -> Figure:
 
 
 STYLES = (("orthogonal", DARK, "o"), ("gaussian", ACCENT, "s"))
-FLAT_FROM = 8  # layers from which the number of steps is said not to grow
-COMPARED = 4  # layers at which both initializers learn

@@ -20,9 +20,8 @@ from matplotlib.figure import Figure
 from pipeline.analysis.estimators import quantile
 from pipeline.analysis.separation import area_under_curve, best_threshold
 from pipeline.cluster import connection
-from pipeline.config.replications import Counts, Positives
-from pipeline.config.schema import Count, Positive
-from pipeline.config.validation import Section
+from pipeline.config.replications import Accuracy, Count, Counts, Positive, Positives, Related, TenClasses, holds
+from pipeline.config.schema import Seeds, Training
 from pipeline.figures import phase_figures
 from pipeline.figures.style import legend_above, styled
 from pipeline.networks.activations import ACTIVATIONS
@@ -41,16 +40,54 @@ FIGURE = (
 TANH = ACTIVATIONS["tanh"]
 PUBLISHED_MULTIPLE = phase_figures.PUBLISHED
 LINE_POINTS = 121  # of theory's line in the figure
+BEST = "best σ_w², {} layers"
+AREA = "area under the ROC curve of ξ_c / depth"
+MULTIPLE = "multiple of ξ_c that separates trained networks"
+FITTED, PUBLISHED_FIT = "points that agree with the fitted multiple, of {}", "points that agree with 6 ξ_c, of {}"
 
 
-class Settings(Section):
+class Own(Related):
     """The grid of networks."""
 
     width: Count
     sigma_b2: Positive
     sigma_w2: Positives
     depths: Counts
-    trained: Positive
+    trained: Accuracy
+
+    def problems(self) -> list[str]:
+        """The grid ascends, and networks have hidden layers."""
+        problems = []
+        if list(self.sigma_w2) != sorted(self.sigma_w2) or len(self.sigma_w2) < 2:
+            allowed = "a list of two or more entries in ascending order"
+            problems.append(holds("replication.sigma_w2", self.sigma_w2, allowed))
+        if self.depths[0] < 2:
+            allowed = "at least 2: a hidden layer and the output"
+            problems.append(holds("replication.depths", self.depths[0], allowed))
+        return problems
+
+
+class Settings(Related):
+    """The sections of params.yaml."""
+
+    data: TenClasses
+    training: Training
+    seeds: Seeds
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """A batch is a part of the samples."""
+        size, n_train = self.training.samples_per_step or 1, self.data.n_train
+        return (
+            [holds("training.batch_size", size, f"at most data.n_train, {n_train}, or full")] if size > n_train else []
+        )
+
+
+def quantities(settings: Any) -> list[str]:
+    """The quantities that `measure` returns with these settings."""
+    own = settings.replication
+    n = len(own.sigma_w2) * len(own.depths)
+    return [*map(BEST.format, own.depths), AREA, MULTIPLE, FITTED.format(n), PUBLISHED_FIT.format(n)]
 
 
 def total(settings: Any) -> int:
@@ -77,7 +114,7 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
             ).tolist()
             medians = [quantile(values, 0.5) for values in found]
             best = own.sigma_w2[medians.index(max(medians))]
-            measurements.append(Measurement(f"best σ_w², {depth} layers", best, theory=critical))
+            measurements.append(Measurement(BEST.format(depth), best, theory=critical))
             for each, expected, values, median in zip(points, theory, found, medians, strict=True):
                 row = {"depth": depth, "sigma_w2": each.weight, "chi_1": expected.chi_1, "xi_c": expected.xi_c}
                 rows.append({**row, "accuracy": median, "least": min(values), "most": max(values)})
@@ -87,10 +124,10 @@ def measure(settings: Any, advance: Callable[[int], object]) -> Replication:
     is_trained = (cells["accuracy"] >= own.trained).tolist()
     fit, agree = best_threshold(ratios, is_trained), n_agree(ratios, is_trained, PUBLISHED_MULTIPLE)
     measurements += [
-        Measurement("area under the ROC curve of ξ_c / depth", area_under_curve([-r for r in ratios], is_trained)),
-        Measurement("multiple of ξ_c that separates trained networks", fit.centre),
-        Measurement(f"points that agree with the fitted multiple, of {len(ratios)}", float(fit.n_agree)),
-        Measurement(f"points that agree with 6 ξ_c, of {len(ratios)}", float(agree)),
+        Measurement(AREA, area_under_curve([-r for r in ratios], is_trained)),
+        Measurement(MULTIPLE, fit.centre),
+        Measurement(FITTED.format(len(ratios)), float(fit.n_agree)),
+        Measurement(PUBLISHED_FIT.format(len(ratios)), float(agree)),
     ]
     tables = {
         "cells": cells,

@@ -11,14 +11,15 @@ by which the README counts seeds.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.analysis.comparison import cost_bands
 from pipeline.analysis.estimators import mean, mean_interval
-from pipeline.config.schema import Count
+from pipeline.config.replications import MOST_RECORDS, Experiment, OneSeed, holds, recipes, whole
+from pipeline.config.schema import Initializers
 from pipeline.config.validation import Section
 from pipeline.datasets import DATASETS
 from pipeline.figures import training_figures
@@ -42,14 +43,39 @@ FIGURE = (
     "logarithmic, the costs that solutions printed are points, and other seeds are shown beside the published one."
 )
 NAMES = {"zeros": "zeros", "random_x10": "N(0, 10²)", "he": "He initialization"}
+PRINTED_EVERY, LAST_PRINTED = 1000, 14_000  # steps
 PRINTED = 1e-12  # the costs were printed with 12 decimals
 LN_2 = 0.6931471805599453  # rounded correctly
 
 
-class Settings(Section):
+class Own(Section):
     """The section `replication` of params.yaml."""
 
-    n_seeds: Count
+    n_seeds: Annotated[int, whole(1, 100_000)]
+
+
+class Settings(Experiment):
+    """The sections of params.yaml."""
+
+    seeds: OneSeed
+    initializers: Annotated[Initializers, recipes("zeros", "random_x10", "he")]
+    replication: Own
+
+    def problems(self) -> list[str]:
+        """The costs that were printed are recorded, and every step uses all samples."""
+        T, problems = self.training, []
+        if T.batch_size != "full":
+            problems.append(holds("training.batch_size", T.batch_size, "full, as in the tutorial"))
+        if not LAST_PRINTED <= T.iterations <= MOST_RECORDS * T.record_every:
+            allowed = (
+                f"at least {LAST_PRINTED}, the last step at which costs were printed, and at most {MOST_RECORDS} times "
+                "training.record_every"
+            )
+            problems.append(holds("training.iterations", T.iterations, allowed))
+        if PRINTED_EVERY % T.record_every:
+            allowed = f"a divisor of {PRINTED_EVERY}: costs were printed at every {PRINTED_EVERY}th step"
+            problems.append(holds("training.record_every", T.record_every, allowed))
+        return problems
 
 
 def total(settings: Any) -> int:

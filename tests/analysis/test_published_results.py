@@ -118,7 +118,7 @@ def test_an_installed_package_has_nothing_published(tmp_path: Path, monkeypatch:
 
 def test_the_settings_are_those_of_the_publication() -> None:
     """scikit-learn's circles, 300 and 100 points, noise 0.05, seeds 1 and 2; layers 2, 10, 5, 1; rate 0.01; seed 3."""
-    Q = replications.load(reports.PUBLISHED / "params.yaml")
+    Q = replications.load(reports.PUBLISHED / "params.yaml", replications.Experiment)
     assert Q.data.model_dump() == {
         "name": "circles",
         "n_train": 300,

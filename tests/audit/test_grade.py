@@ -225,7 +225,7 @@ def test_arguments_that_are_not_recognized_are_listed(source: str) -> None:
         ("a.py:", "must be MODULE:FUNCTION or FILE.py:FUNCTION"),
         ("missing.py:f", "missing.py does not exist"),
         ("missing_module:f", "missing_module cannot be imported: ModuleNotFoundError"),
-        ("submission.py:he_norml", r"submission.py has no function he_norml \(did you mean hE_normal\?\)"),
+        ("submission.py:he_norml", r"submission.py has no function he_norml; did you mean hE_normal\?"),
         ("submission.py:np", "is not a function but has the type module"),
         ("broken.py:f", r"broken.py cannot be imported: SyntaxError: .* \(line 2\)"),
         ("raising.py:f", r"raising.py cannot be imported: ZeroDivisionError: .* \(line 3\)"),

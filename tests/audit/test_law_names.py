@@ -97,8 +97,8 @@ def test_what_is_returned_is_in_the_catalogue() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("he_nromal", "expect holds the text 'he_nromal'; it must be .* (did you mean he_normal?)."),
-        ("xavier", "(did you mean xavier_normal?)"),
+        ("he_nromal", "expect holds the text 'he_nromal'; did you mean he_normal? It must be "),
+        ("xavier", "; did you mean xavier_normal? It must be "),
         ("normal", "expect holds the text 'normal'; normal requires std."),
         ("uniform", "uniform requires high and low."),
         ("normal(std=-1)", "std must be greater than 0, not -1."),
@@ -108,10 +108,10 @@ def test_what_is_returned_is_in_the_catalogue() -> None:
         ("trunc_normal_(std=1, a=-1, b=1)", "no law of the audit has these settings"),
         ("random_walk", "weights of random_walk depend on the network and have no law."),
         ("", "it must be an initializer"),
-        ("he_normal(", "it must be an initializer"),
+        ("he_normal(", "? It must be an initializer"),
         ("__import__('os').system('x')", "it must be an initializer"),
-        ("normal(std=9**9**9)", "it must be an initializer"),
-        ("normal(std=1/0)", "it must be an initializer"),
+        ("normal(std=9**9**9)", "? It must be an initializer"),
+        ("normal(std=1/0)", "? It must be an initializer"),
         ("(" * 5000, "it must be an initializer"),
     ],
 )

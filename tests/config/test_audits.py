@@ -50,7 +50,7 @@ def test_a_valid_section(tmp_path: Path) -> None:
         ),
         (
             "{a.pt: {expected: he_normal}}",
-            "audits.a.pt.expected is unknown; audits.a.pt has expect, activation, data (did you mean expect?).",
+            "audits.a.pt.expected is unknown; did you mean expect? It must be one of expect, activation, data.",
         ),
         ("{a.pt: {expect: [he_normal]}}", f"audits.a.pt.expect holds ['he_normal']; it must be {EXPECT}."),
         ("{a.pt: {expect: {}}}", f"audits.a.pt.expect holds {{}}; it must be {EXPECT}."),
@@ -62,8 +62,8 @@ def test_a_valid_section(tmp_path: Path) -> None:
         ),
         (
             "{a.pt: {activation: rely}}",
-            f"audits.a.pt.activation holds the text 'rely'; it must be one of {', '.join(ACTIVATIONS)} "
-            "(did you mean relu?).",
+            "audits.a.pt.activation holds the text 'rely'; did you mean relu? "
+            f"It must be one of {', '.join(ACTIVATIONS)}.",
         ),
         (
             "{a.pt: {data: ../batch.npz}}",

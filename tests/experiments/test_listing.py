@@ -30,6 +30,73 @@ SCRIPTS = {  # of npm: SHA-256 of build/<package>.min.js
 }
 
 
+def experiment(name: str, params: dict[str, object], costs: dict[str, float]) -> listing.Experiment:
+    """A finished experiment with some initializers."""
+    metrics = {f"{initializer}.final_cost": cost for initializer, cost in costs.items()}
+    return listing.Experiment(name, name, "success", params, metrics)
+
+
+def table(*experiments: listing.Experiment) -> tuple[list[list[str]], str]:
+    """The cells of the table, the header first, and the sentence below it; the workspace is the commit."""
+    text, _, below = listing.experiments_table([experiments[0], *experiments], "final_cost").partition("\n\n")
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    return [lines[0], *lines[2:]], below
+
+
+HE = {"initializers.he.recipe": "he_normal", "initializers.he.gain": 1.0}
+XAVIER = {"initializers.xavier.recipe": "xavier_uniform", "initializers.xavier.gain": 1.0}
+
+
+def test_an_experiment_without_an_initializer() -> None:
+    """One column says so, in place of one for each parameter and result of the initializer."""
+    main = experiment("main", {"rate": 1, **HE, **XAVIER}, {"he": 0.5, "xavier": 0.25})
+    less = experiment("less", {"rate": 2, **HE}, {"he": 0.75})
+    assert table(main, less)[1] == ""  # no other experiment has xavier
+    rows, below = table(main, less, main._replace(name="same"))
+    assert rows == [
+        ["experiment", "initializers", "rate", "he"],
+        ["main", "–", "1", "0.5"],
+        ["less", "without xavier", "2", "0.75"],
+        ["same", "–", "1", "0.5"],
+    ]
+    assert below == "Identical in all that have them: xavier.\n"
+    assert table(main, main._replace(name="same"))[0][0] == ["experiment"]
+
+
+def test_parameters_of_an_initializer_that_others_changed_or_added() -> None:
+    """A parameter that differs among the experiments that have it has its column, as has one that is new."""
+    main = experiment("main", {**HE, **XAVIER}, {"he": 0.5, "xavier": 0.25})
+    less = experiment("less", HE, {"he": 0.5})
+    gain = experiment("gain", {**HE, **XAVIER, "initializers.xavier.gain": 2.0}, {"he": 0.5, "xavier": 0.75})
+    wide = experiment("wide", {**HE, **XAVIER, "initializers.wide.std": 2.0}, {"he": 0.5, "xavier": 0.25, "wide": 1.5})
+    rows, below = table(main, less, gain, wide)
+    assert rows == [
+        ["experiment", "initializers", "initializers.xavier.gain", "initializers.wide.std", "xavier", "wide"],
+        ["main", "–", "1", "–", "0.25", "–"],
+        ["less", "without xavier", "–", "–", "–", "–"],
+        ["gain", "–", "2", "–", "0.75", "–"],
+        ["wide", "–", "1", "2", "0.25", "1.5"],
+    ]
+    assert below == "Identical in all: he.\n"
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("nosuch", "There is no metric 'nosuch'; there are train_accuracy, "),
+        ("test_acuracy", "There is no metric 'test_acuracy'; did you mean test_accuracy? There are train_accuracy, "),
+        ("", "There is no metric ''; there are train_accuracy, "),
+    ],
+)
+def test_an_unknown_metric(metric: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, before DVC is started; no usage of a command that the user did not type."""
+    assert listing.main([f"--metric={metric}"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.startswith(said)
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert all(name in shown.err for name in listing.METRICS)
+
+
 @pytest.fixture
 def own(experimented: Laboratory, tmp_path: Path) -> Laboratory:
     """A copy of it, to be changed at will."""
@@ -239,6 +306,20 @@ def test_saved_and_applied(own: Laboratory) -> None:
     assert own.results() == std20
     assert modest["reports/metrics/small.json"] != std20["reports/metrics/small.json"]
     assert "initializers.small.std" in own.run("dvc", "params", "diff").stdout
+
+
+def test_the_report_of_one_experiment_without_applying_it(experimented: Laboratory, tmp_path: Path) -> None:
+    """By its name, as docs/experiments.md has it, for a folder and for a file; the workspace stays as it is."""
+    before, commit = experimented.results(), names(experimented)["std20"]
+    experimented.run("dvc", "get", ".", "reports", "--rev", "std20", "-o", str(tmp_path / "std20"))
+    figure = "reports/figures/cost_curves.png"
+    experimented.run("dvc", "get", ".", figure, "--rev", "std20", "-o", str(tmp_path / "one.png"))
+    blob = experimented.run("git", "rev-parse", f"{commit}:{figure}").stdout.strip()
+    for path in (tmp_path / "one.png", tmp_path / "std20" / "figures" / "cost_curves.png"):
+        assert experimented.run("git", "hash-object", str(path)).stdout.strip() == blob
+    text = experimented.run("git", "show", f"{commit}:reports/comparison.md").stdout
+    assert (tmp_path / "std20" / "comparison.md").read_text(encoding="utf-8").strip() == text.strip()
+    assert experimented.results() == before
 
 
 def test_pushed_to_a_folder_and_pulled_elsewhere(own: Laboratory, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_only_what_differs_in_the_parameter_alone_is_compared() -> None:
     }
     with pytest.raises(UserError, match=r"no two finished experiments differ in network\.hidden_sizes alone"):
         sweep.comparable(found[1:3], "network.hidden_sizes")
-    with pytest.raises(UserError, match=r"training\.learn_rate \(did you mean training\.learning_rate\?\)"):
+    with pytest.raises(UserError, match=r"training\.learn_rate; did you mean training\.learning_rate\?"):
         sweep.comparable(found, "training.learn_rate")
     with pytest.raises(UserError, match=r"no two .*\nold: not reproduced, why$"):
         sweep.comparable([found[1], found[5]], RATE)

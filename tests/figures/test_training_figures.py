@@ -238,10 +238,12 @@ def test_a_median_above_the_common_axis_in_half_of_the_records_has_its_own(above
 
 @pytest.mark.parametrize("n", [2, training_figures.FEW, training_figures.FEW + 1])
 def test_few_records_are_dots_that_no_edge_cuts(n: int) -> None:
-    (ax,) = curves_of(costs(["he"], [[0.7] * n, [0.6] * n], [100 * i for i in range(n)])).axes
+    figure = curves_of(costs(["he"], [[0.7] * n, [0.6] * n], [100 * i for i in range(n)]))
+    (ax,) = figure.axes
+    in_legend = {one.get_color(): one.get_marker() for one in figure.legends[0].get_lines()}
     for colour in ("black", style.ACCENT):
         few = line(ax, colour)
-        assert (few.get_marker() == ".") == (n <= training_figures.FEW)
+        assert (few.get_marker() == ".") == (n <= training_figures.FEW) == (in_legend[colour] == ".")
         radius = few.get_markersize() / 4 / 72 * 150  # pixels at 150 dpi; the dot is half of the marker's size
         x0, x1 = ax.transData.transform([(0.0, 0.7), (100.0 * (n - 1), 0.7)])[:, 0]
         if n <= training_figures.FEW:
@@ -408,6 +410,26 @@ def test_square_is_row_after_row() -> None:
     assert points[:, 0].tolist() == [-1.5, -1.5]
     assert points[:, 1].tolist() == [-1.5 + 3 / (data_figures.GRID - 1), -1.5]
     assert points[:, -1].tolist() == [1.5, 1.5]
+
+
+@pytest.mark.parametrize("n", [1, 4, 5, 7, 8])
+def test_panels_above_a_gap_have_labels_on_their_horizontal_axis(n: int) -> None:
+    """Rows have four panels: those with no panel below are the last four; the first of each row has vertical labels."""
+    names = [f"i{k}" for k in range(n)]
+    (X, Y) = TRAIN
+    figures = [
+        data_figures.confusions(dict.fromkeys(names, np.eye(3)), 3),
+        data_figures.boundaries(dict.fromkeys(names, np.linspace(0.0, 1.0, 25).reshape(5, 5)), X, Y, 3),
+    ]
+    for figure in figures:
+        figure.draw_without_rendering()
+        axes = [ax for ax in figure.axes if ax.get_visible()]
+        below = [
+            bool(ax.get_xlabel()) and any(tick.label1.get_visible() for tick in ax.xaxis.majorTicks) for ax in axes
+        ]
+        left = [bool(ax.get_ylabel()) and any(tick.label1.get_visible() for tick in ax.yaxis.majorTicks) for ax in axes]
+        assert below == [k >= n - 4 for k in range(n)]
+        assert left == [k % 4 == 0 for k in range(n)]
 
 
 def test_confusions_say_how_many() -> None:

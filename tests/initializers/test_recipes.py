@@ -229,7 +229,7 @@ def recipe_message(recipe: str) -> str:
             "mine cannot be imported: No module named 'mine' (did you mean own.mine:good?).",
         ),
         *(
-            (spelling, f"{recipes.MUST_BE} (did you mean own.mine:good?).")
+            (spelling, f"did you mean own.mine:good? I{recipes.MUST_BE[1:]}.")
             for spelling in ("own/mine.py:good", "own.mine.good", "mine.good")
         ),
         (
@@ -276,7 +276,7 @@ def test_settings_of_a_function_of_ones_own(own: str) -> None:
     with pytest.raises(Problems) as raised:
         recipe_settings.read_recipe(given | {"wild": 1, "size": "big", "wlid": 2}, "initializers.x", 3)
     assert raised.value.messages == [
-        f"initializers.x.wlid is unknown; the recipe {own}:good has size, wild, gain, bias, layers (did you mean wild?).",
+        "initializers.x.wlid is unknown; did you mean wild? It must be one of size, wild, gain, bias, layers.",
         "initializers.x.size holds the text 'big'; it must be a finite number.",
         "initializers.x.wild holds 1; it must be true or false.",
     ]

@@ -25,6 +25,7 @@ Setting: no network.
 
 from matplotlib.figure import Figure
 
+from pipeline.config.replications import Experiment
 from pipeline.config.schema import Positive
 from pipeline.config.validation import Section
 from pipeline.replications.measurement import Measurement, Replication
@@ -33,10 +34,16 @@ TITLE = "Doubling"
 FIGURE = "The paper has none."
 
 
-class Settings(Section):
+class Own(Section):
     """The factor."""
 
     factor: Positive
+
+
+class Settings(Experiment):
+    """The sections of params.yaml."""
+
+    replication: Own
 
 
 def measure(settings, advance):

@@ -47,3 +47,25 @@ def test_costs_are_a_thin_line_for_each_seed_and_their_median(ax: Axes) -> None:
     assert median == [[0, 2.4], [1.5, 1.0]]
     widths = [line.get_linewidth() for line in ax.get_lines()]
     assert max(widths[:-1]) < widths[-1]
+
+
+@pytest.mark.parametrize(
+    ("last", "ticks"),
+    [
+        (0.2, [0, 1]),
+        (1.0, [0, 1]),
+        (2.5, [0, 1, 2]),
+        (5.0, [0, 2, 4]),
+        (20.0, [0, 5, 10, 15, 20]),
+        (100.0, [0, 50, 100]),
+    ],
+)
+def test_whole_ticks(last: float, ticks: list[int]) -> None:
+    assert list(drawing.whole_ticks(last)) == ticks
+
+
+def test_styles_are_the_first_ones_or_different_shades() -> None:
+    assert list(drawing.styles(("a", "b", "c"), "os", 2)) == [("a", "o"), ("b", "s")]
+    more = list(drawing.styles(("a", "b", "c"), "os", 4))
+    assert [marker for _, marker in more] == ["o", "s", "o", "s"]
+    assert len({colour for colour, _ in more}) == 4

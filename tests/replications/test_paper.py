@@ -9,7 +9,6 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.replications import paper, run
 from pipeline.replications.measurement import Measurement, count_over_seeds, mean_over_seeds, median_over_seeds
-from tests import small_papers
 from tests.replications import folders
 
 
@@ -60,14 +59,14 @@ def test_measurements_over_seeds() -> None:
     assert (one.low, one.high) == pytest.approx((2.0 - half, 2.0 + half), rel=1e-12)
     assert math.isnan(mean_over_seeds("x", [1.0]).low)
     assert median_over_seeds("x", [5.0, 1.0, 2.0])[:4] == ("x", 2.0, 1.0, 5.0)
-    assert count_over_seeds("x", [True, False, True]).measured == 2.0
+    assert count_over_seeds("x", [True, False, True])[:2] == ("x, of 3", 2.0)
 
 
 def test_an_unknown_name_lists_the_replications(root: Path) -> None:
     folders.make(root, "he_2015")
     (root / "replications" / "__pycache__").mkdir()
     (root / "replications" / "empty").mkdir()
-    assert message("he_2014") == "There is no replication he_2014; there are he_2015 (did you mean he_2015?)."
+    assert message("he_2014") == "There is no replication he_2014; did you mean he_2015? There are he_2015."
     assert paper.names() == ["he_2015"]
 
 
@@ -127,13 +126,17 @@ def test_published_csv(root: Path, old: str, new: str, said: str) -> None:
         (
             "{factor: 2.0}",
             "{factr: 2.0}",
-            "replication.factr is unknown; replication has factor (did you mean factor?).",
+            "replication.factr is unknown; did you mean factor? It must be one of factor.",
         ),
         ("seeds: [3, 5]", "seeds: [3, 3]", "seeds holds 3 more than once; seeds must be unique."),
         ("seeds: [3, 5]", "seeds: 3", "seeds holds 3; it must be a list"),
         ("n_train: 30, ", "", "data.n_train is missing; it must be a whole number of at least 1."),
         ("{name: circles, n_train", "{name: square, n_train", "data.name holds the text 'square'; it must be one of"),
-        ("he_normal", "he_norml", "initializers.he.recipe holds the text 'he_norml'; it must be a recipe"),
+        (
+            "he_normal",
+            "he_norml",
+            "initializers.he.recipe holds the text 'he_norml'; did you mean he_normal? It must be a recipe",
+        ),
         ("seeds:", "audits: {}\nseeds:", "audits is unknown; the file has "),
         ("replication: {factor: 2.0}\n", "", "replication is missing; it must be a section with the keys factor."),
     ],
@@ -149,8 +152,8 @@ def test_params_yaml(root: Path, old: str, new: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", " holds nothing; it must hold the section replication, and may hold data, network, training, seeds,"),
-        ("- 1\n", " holds [1]; it must hold the section replication"),
+        ("", " holds nothing; it must hold the sections data, network, training, seeds, initializers, replication."),
+        ("- 1\n", " holds [1]; it must hold the sections data"),
         ("seeds: [1\n", ": line 2 is not valid YAML: expected ',' or ']'"),
         (f"{folders.PARAMS}seeds: [1]\n", ": seeds is a duplicate key, on lines 4 and 7; remove one."),
         ("a: &x {b: 1}\nc: *x\n", ": c is an alias; write the value in its place."),
@@ -191,46 +194,48 @@ def test_a_copy_under_another_name_is_a_replication_of_its_own(root: Path) -> No
     assert tables[1] == tables[0].replace("first,", "second,").replace("the second,", "the first,")
 
 
-def test_a_section_that_replication_py_needs(root: Path) -> None:
-    """The one that is read is named, and no other that is absent."""
-    name = folders.make(
-        root,
-        params="replication: {factor: 2.0}\n",
-        code=folders.CODE.replace("    advance(1)\n", "    len(settings.seeds)\n"),
-    )
-    needed = "does not have the section seeds, needed by replication.py, line 24."
-    assert message(name) == f"replications/{name}/params.yaml {needed}"
+def test_a_section_that_replication_py_needs_and_one_that_it_does_not_read(root: Path) -> None:
+    code = folders.CODE.replace("class Settings(Experiment)", "class Settings(Section)")
+    code = code.replace("    replication: Own\n", "    seeds: Seeds\n    replication: Own\n")
+    code = code.replace("import Positive", "import Positive, Seeds")
+    name = folders.make(root, params="replication: {factor: 2.0}\n", code=code)
+    needed = "seeds is missing; it must be a list, each entry a whole number from 0 to"
+    assert message(name).startswith(f"replications/{name}/params.yaml: {needed}")
+    params = "replication: {factor: 2.0}\nseeds: [1]\nnetwork: {hidden_sizes: [4], activation: relu}\n"
+    name = folders.make(root, params=params, code=code)
+    unknown = "network is unknown; the file has seeds, replication."
+    assert message(name) == f"replications/{name}/params.yaml: {unknown}"
 
 
-def test_the_sizes_of_the_layers_need_two_sections(root: Path) -> None:
+def test_the_sizes_of_the_layers(root: Path) -> None:
     assert paper.load(folders.make(root)).settings.layers_dims == [2, 4, 1]
-    params = folders.PARAMS.replace("network: {hidden_sizes: [4], activation: relu}\n", "")
-    name = folders.make(root, params=params, code=folders.CODE.replace("advance(1)", "settings.layers_dims"))
-    assert "params.yaml does not have the section network, needed by" in message(name)
 
 
-@pytest.mark.parametrize("entries", ["[]", "[2, 3, 2]", "[0]", "2"])
+def test_an_entry_of_a_list_of_sections(root: Path) -> None:
+    """The message names the key in the entry, or what the list holds."""
+    code = folders.CODE.replace("class Own", "class Size(Section):\n    width: int\n\n\nclass Own")
+    code = code.replace(
+        "    factor: Positive\n", "    factor: Positive\n    sizes: tuple[Size, ...] = Field(description='a list')\n"
+    )
+    code = code.replace("import Figure\n", "import Figure\nfrom pydantic import Field\n")
+    for given, said in (
+        ("[{width: 1}, {}]", "replication.sizes[1].width is missing; it must be "),
+        ("[{width: 1, w: 1}]", "replication.sizes[0].w is unknown; replication.sizes[0] has width."),
+        ("[2]", "replication.sizes[0] holds 2; it must be a section with the keys width."),
+        ("2", "replication.sizes holds 2; it must be a list."),
+    ):
+        params = folders.PARAMS.replace("{factor: 2.0}", f"{{factor: 2.0, sizes: {given}}}")
+        name = folders.make(root, params=params, code=code)
+        assert message(name).startswith(f"replications/{name}/params.yaml: {said}")
+
+
+@pytest.mark.parametrize("entries", ["[]", "[2, 2]", "[3, 2]", "[0]", "[1000001]", "2"])
 def test_a_list_of_counts(root: Path, entries: str) -> None:
     code = folders.CODE.replace("import Positive", "import Positive\nfrom pipeline.config.replications import Counts")
     code = code.replace("    factor: Positive\n", "    factor: Positive\n    widths: Counts\n")
     params = folders.PARAMS.replace("{factor: 2.0}", f"{{factor: 2.0, widths: {entries}}}")
     name = folders.make(root, params=params, code=code)
     assert message(name).startswith(f"replications/{name}/params.yaml: replication.widths")
-
-
-def test_depths_and_widths_of_lu_that_no_network_has() -> None:
-    """The message names the key, before anything is measured."""
-    said = [
-        "replication.depths holds 25; each must be at most replication.n_layers, 20.",
-        "replication.reported holds 7; each must be one of replication.widths, 2, 3, 4, 5.",
-    ]
-    with pytest.raises(UserError) as caught:
-        small_papers.changed("lu_2019", {"replication": {"depths": [2, 5, 25], "reported": [2, 7]}})
-    assert all(line in str(caught.value) for line in said)
-    with pytest.raises(
-        UserError, match=r"replication\.widths holds \[2, 2, 3\]; it must be a list of one or more different"
-    ):
-        small_papers.changed("lu_2019", {"replication": {"widths": [2, 2, 3]}})
 
 
 @pytest.mark.parametrize(
@@ -245,7 +250,8 @@ def test_depths_and_widths_of_lu_that_no_network_has() -> None:
         ("    return Figure()", "    raise SystemExit(3)", ": draw failed: SystemExit: 3"),
         ("import Figure\n", "import Figure\nraise SystemExit(3)\n", ": import failed: SystemExit: 3"),
         ('"Doubling"', "3", ": TITLE is 3; it must be a text."),
-        ("class Settings(Section)", "class Settings", ": Settings is <class '"),
+        ("class Settings(Experiment)", "class Settings", ": Settings is <class '"),
+        ("    replication: Own\n", "", ": measure failed: AttributeError"),
         ("def draw", "measure = 1\n\n\ndef draw", ": measure is 1; it must be a function."),
         ("[Measurement(", "[1.0, Measurement(", ": measure returned 1.0 among the measurements; each must be a"),
         ('"shown", 7.0', '"shown", "7"', ": measure returned Measurement(quantity='shown', measured='7'"),

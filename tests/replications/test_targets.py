@@ -54,8 +54,8 @@ LISTED = "there are he_2015, lu_2019, phase_diagram"
 @pytest.mark.parametrize(
     ("chosen", "skipped", "said"),
     [
-        (["he_2014"], [], f"There is no replication he_2014; {LISTED} (did you mean he_2015?)."),
-        ([], ["diagram"], f"There is no replication diagram; {LISTED}"),
+        (["he_2014"], [], f"There is no replication he_2014; did you mean he_2015? {LISTED.capitalize()}."),
+        ([], ["diagram"], f"There is no replication diagram; did you mean phase_diagram? {LISTED.capitalize()}."),
         (["he_2015"], ["he_2015"], "SKIP=he_2015 leaves no replication to run; name fewer."),
     ],
 )
@@ -107,9 +107,9 @@ def make(three: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["NAME=he_2015,lu_2019"], 0, [f"dvc repro {HE} {LU}"], ""),
         (["SKIP=phase_diagram, lu_2019"], 0, [f"dvc repro {HE}"], ""),
         (["NAME=he_2015", "FORCE=1"], 0, [f"dvc repro --force {HE}"], ""),
-        (["NAME=he_2014"], 2, [], "There is no replication he_2014; there are"),
-        (["NAME=he_2015,lu_2018"], 2, [], "There is no replication lu_2018; there are"),
-        (["SKIP=phase_diagrm"], 2, [], "There is no replication phase_diagrm; there are"),
+        (["NAME=he_2014"], 2, [], "There is no replication he_2014; did you mean he_2015? There are"),
+        (["NAME=he_2015,lu_2018"], 2, [], "There is no replication lu_2018; did you mean lu_2019? There are"),
+        (["SKIP=phase_diagrm"], 2, [], "There is no replication phase_diagrm; did you mean phase_diagram? There are"),
     ],
 )
 def test_make_replications(make: Path, arguments: list[str], code: int, out: list[str], err: str) -> None:

@@ -64,7 +64,7 @@ def test_an_entry_without_its_file_is_a_message(folder: Path) -> None:
     with pytest.raises(UserError) as raised:
         models(Path("audits"), {"god.npz": AuditSettings(), "good.npz": AuditSettings(data="X.npz")})
     assert str(raised.value).splitlines() == [
-        "params.yaml: audits.god.npz names a file that audits/ does not have; it has good.npz (did you mean good.npz?).",
+        "params.yaml: audits.god.npz names a file that audits/ does not have; did you mean good.npz? It has good.npz.",
         "params.yaml: audits.good.npz.data names a file that audits/ does not have; it has no such files.",
     ]
 

@@ -269,7 +269,7 @@ KINDS = ", ".join(ACTIVATIONS)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("relo --gain 1", f"The activation is the text 'relo'; it must be one of {KINDS} (did you mean relu?)."),
+        ("relo --gain 1", f"The activation is the text 'relo'; did you mean relu? It must be one of {KINDS}."),
         ("7 --gain 1", f"The activation is the text '7'; it must be one of {KINDS}."),
         ("--gain 1", f"The activation is missing; give one of {KINDS}."),
         ("", f"The activation is missing; give one of {KINDS}."),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.config.messages import hint, nearest
+from pipeline.config.messages import corrected, nearest
 from pipeline.errors import UserError
 
 ROLES = {  # role -> names of arguments, in lower case without underscores
@@ -67,7 +67,7 @@ def find(place: str) -> Function:
     found = getattr(module, name, None)
     if found is None:
         close = nearest(name, [key for key, value in vars(module).items() if callable(value)])
-        raise UserError(f"{source} has no function {name}{hint(close)}.")
+        raise UserError(corrected(f"{source} has no function {name}", close))
     if not callable(found):
         raise UserError(f"{source}:{name} is not a function but has the type {type(found).__name__}.")
     try:
