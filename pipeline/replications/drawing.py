@@ -43,7 +43,7 @@ def line_and_points(
 
 def whole_ticks(last: float) -> range:
     """At most five whole numbers from 0 to `last` or more, evenly spaced by 1, 2, 5, 10, 20, ...: 0, 5, ..., 20."""
-    steps = (digit * 10**power for power in count() for digit in (1, 2, 5))
+    steps = (digit * 10**k for k in count() for digit in (1, 2, 5))
     step = next(step for step in steps if last <= 4 * step)
     return range(0, max(1, math.floor(last)) + 1, step)
 
