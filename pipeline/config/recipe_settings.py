@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import SchemaValidator, core_schema
 
-from pipeline.config.messages import corrected, fits, printable, shown
+from pipeline.config.messages import corrected, dotted, fits, nearest, printable, shown
 from pipeline.config.recipe_names import suggestion
 from pipeline.config.validation import Allowed, Problems, messages, text_keys
 from pipeline.initializers.networkwise import NETWORK_RECIPES, NetworkSpec
@@ -34,6 +34,9 @@ def read_recipe(section: Any, key: str, n_layers: int | None) -> Recipe:
     given = section.pop("layers", {})
     try:
         if "recipe" not in section:
+            if misspelled := [name for name in section if nearest(name, ["recipe"])]:
+                allowed = f"it must be one of recipe, {', '.join(COMMON)}, layers, or a setting of the recipe"
+                raise Problems([corrected(f"{dotted(key, misspelled[0])} is unknown", "recipe", allowed)])
             raise Problems([f"{key}.recipe is missing; {MUST_BE}."])
         whole = _read_settings(section, key, ["layers"])
     except Problems as found:

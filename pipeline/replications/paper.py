@@ -240,12 +240,13 @@ def require_published(paper: Paper, quantities: Sequence[str]) -> None:
     if sorted(quantities) != sorted(expected):
         parts = [
             ("only in published.csv", [each for each in expected if each not in set(quantities)]),
-            ("only measured", [each for each in quantities if each not in set(expected)]),
+            ("not in published.csv", [each for each in quantities if each not in set(expected)]),
         ]
         text = "; ".join(f"{where}: {first_few(which)}" for where, which in parts if which)
         raise UserError(
             f"replications/{paper.name}: published.csv and the quantities that measure returns differ: "
-            f"{text or 'a quantity is measured twice'}. Quantities may depend on params.yaml."
+            f"{text or 'a quantity is measured twice'}. Quantities contain settings: after a "
+            "change of params.yaml rename them in published.csv, and check their bands."
         )
 
 

@@ -7,6 +7,7 @@ printed, and marked in every file.
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -62,8 +63,18 @@ def verdict(name: str, rows: Any) -> str:
     n = counts(rows)
     lines = [f"{name}: {n['passed']} of {n['rows']} rows are within their bands."]
     for row in rows[rows["passed"].astype(str) == "False"].itertuples():
-        lines.append(f"{name}: failed: {row.quantity}: {row.measured:g} is not from {row.least:g} to {row.most:g}.")
+        band = band_text(row.least, row.most)
+        lines.append(f"{name}: failed: {row.quantity}: {row.measured:g} is outside its band, {band}.")
     return "\n".join(lines)
+
+
+def band_text(least: float, most: float) -> str:
+    """A band in words, one end of which may be NaN."""
+    if math.isnan(least):
+        return f"at most {most:g}"
+    if math.isnan(most):
+        return f"at least {least:g}"
+    return f"exactly {least:g}" if least == most else f"{least:g} to {most:g}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -249,6 +249,7 @@ BAD = [
     ("he: {recipe: he_normal}", "he: {gain: 1.0}", "missing", "initializers.he.recipe", ""),
     ("he: {recipe: he_normal}", "he: he_normal", "value", "initializers.he", ""),
     ("recipe: he_normal", "recipe: he_normal, std: 1.0", "unknown", "initializers.he.std", ""),
+    ("recipe: he_normal", "recipie: he_normal", "unknown", "initializers.he.recipie", "recipe"),
     ("recipe: orthogonal", "recipe: orthogonal, gian: 1.0", "unknown", "initializers.orthogonal.gian", "gain"),
     (", std: 10.0", "", "missing", "initializers.random_x10.std", ""),
     ("std: 10.0", "std: ten", "value", "initializers.random_x10.std", ""),

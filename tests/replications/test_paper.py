@@ -276,11 +276,11 @@ def test_replication_py(root: Path, old: str, new: str, said: str) -> None:
         ),
         (
             [Measurement(name, 1.0) for name in ("shown", "upper bound", "twice, the first", "other")],
-            r"differ: only measured: other\.",
+            r"differ: not in published.csv: other\.",
         ),
         (
             [Measurement(name, 1.0) for name in "abcd"],
-            r"published.csv: twice, the first; shown; upper bound; only measured: a; b and 2 others\.",
+            r"published.csv: twice, the first; shown; upper bound; not in published.csv: a; b and 2 others\.",
         ),
         (
             [Measurement(name, 1.0) for name in ("shown", "shown", "upper bound", "twice, the first")],
@@ -332,4 +332,17 @@ def test_a_row_outside_its_band_is_marked_and_fails_nothing(root: Path, capsys: 
     assert '"failed": 1' in (folder / f"{name}.json").read_text()
     said = capsys.readouterr().err
     assert f"{name}: 1 of 2 rows are within their bands.\n" in said
-    assert said.endswith(f"{name}: failed: twice, the first: 2.75 is not from 1.5 to 2.5.\n")
+    assert said.endswith(f"{name}: failed: twice, the first: 2.75 is outside its band, 1.5 to 2.5.\n")
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "text"),
+    [
+        (math.nan, 500.0, "at most 500"),
+        (1.5, math.nan, "at least 1.5"),
+        (8.0, 8.0, "exactly 8"),
+        (1.5, 2.5, "1.5 to 2.5"),
+    ],
+)
+def test_bands_in_words(least: float, most: float, text: str) -> None:
+    assert run.band_text(least, most) == text
