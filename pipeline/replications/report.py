@@ -162,7 +162,12 @@ stage. The results are committed, so in a new clone only `FORCE=1` recomputes th
 stages: with `--mermaid` as a diagram for Markdown, without it wider than a terminal. Each paper is a run in MLflow
 (`make ui`), in the experiment *weight initialization: replications*, with its settings, measured numbers, rows and
 figure. A row outside its band fails no stage; it stays in the tables as failed, and is marked in the numbers of
-`dvc metrics show`, in the tag `verdict` in MLflow, and printed."""
+`dvc metrics show`, in the tag `verdict` in MLflow, and printed.
+
+After a change of settings in `replications/NAME/params.yaml`, `make replications NAME=NAME` measures with them. Names
+of quantities contain settings, such as widths, depths and numbers of seeds: where they change, a message lists the rows
+of `published.csv` to rename, whose bands hold for the old settings. `git restore . && dvc checkout` restores what is
+committed."""
 
 HOW = """\
 ## Add one
