@@ -92,17 +92,18 @@ def limit(step: float) -> tuple[list[str], Results]:
     X, Y = circles(SAMPLES, 0.05, 1)
     parts = phases(he(SEED_NETWORK, 1), X, Y)
     lines = [
-        f"A step of the tutorial's network multiplies and adds {work:,} times in its products. One core here makes "
-        f"{apart / 1e9:.0f} of them a nanosecond with multiplications and additions apart, as the same bits everywhere "
-        f"demand ({fused / 1e9:.0f} fused): {work / apart * 1e6:.2f} µs. The kernel takes {step * 1e6:.2f} µs, "
-        f"{step / (work / apart):.1f} times that. It goes to:",
+        f"The matrix products of a step of the tutorial's network have {work:,} multiplications and additions. On "
+        f"numbers in registers one core here computes {apart / 1e9:.0f} billion a second, not fused, as the same bits "
+        f"everywhere demand ({fused / 1e9:.0f} billion fused), which is {work / apart * 1e6:.2f} µs for a step. The "
+        f"kernel takes {step * 1e6:.2f} µs, {step / (work / apart):.1f} times that. Its parts, from differences of the "
+        "fastest runs with and without them; a negative difference is written as 0:",
         "",
         "| part of a step | µs |",
         "|---|--:|",
     ]
-    results = {f"part of a step: {name}": Measured(value * 1e6, "µs") for name, value in parts.items()}
-    # Differences of two times, which may be negative
-    return lines + [f"| {name} | {max(value, 0.0) * 1e6:.2f} |" for name, value in parts.items()], results
+    times = {name: max(value, 0.0) * 1e6 for name, value in parts.items()}
+    results = {f"part of a step: {name}": Measured(time, "µs") for name, time in times.items()}
+    return lines + [f"| {name} | {time:.2f} |" for name, time in times.items()], results
 
 
 def activations() -> tuple[list[str], Results]:
@@ -114,7 +115,8 @@ def activations() -> tuple[list[str], Results]:
         run(10)
         works[name] = partial(run, 10_000)
     taken = {name: spread_of(values).median / 10_000 * 1e6 for name, values in in_turns(works, ROUNDS).items()}
-    lines = ["| activation | µs a step |", "|---|--:|", *(f"| {name} | {time:.2f} |" for name, time in taken.items())]
+    lines = [f"Of both hidden layers of the tutorial's network; median of {ROUNDS} rounds, in turns.", ""]
+    lines += ["| activation | µs a step |", "|---|--:|", *(f"| {name} | {time:.2f} |" for name, time in taken.items())]
     return lines, {f"a step with {name}": Measured(time, "µs") for name, time in taken.items()}
 
 
@@ -135,7 +137,10 @@ def two_cores() -> tuple[list[str], Results]:
     one, two = sorted(ALL_CORES)[:1], sorted(ALL_CORES)[:2]
     taken = in_turns({"one": on(set(one)), "two": on(set(two))}, ROUNDS)
     ratio = spread_of([a / b for a, b in zip(taken["one"], taken["two"], strict=True)])
-    line = f"Two cores are {ratio.median:.2f} times as fast as one ({ratio.low:.2f} to {ratio.high:.2f}), 80 models."
+    line = (
+        f"Two threads on two cores train 80 models {ratio.median:.2f} times as fast as on one core "
+        f"({ratio.low:.2f} to {ratio.high:.2f}); {ROUNDS} rounds, in turns; median, least and most."
+    )
     return [line], {"two cores, 80 models": Measured(ratio.median, "times one core")}
 
 
@@ -149,12 +154,14 @@ def growth() -> tuple[list[str], Results]:
         return best(lambda: run(steps), 3) / steps
 
     results: Results = {}
-    lines = ["| models | µs a step | µs a step a model |", "|--:|--:|--:|"]
+    lines = ["Each time is that of the fastest of three runs of 0.1 s. The tutorial's network:", ""]
+    lines += ["| models | µs a step | µs a step a model |", "|--:|--:|--:|"]
     for n in (1, 10, 100, 1000):
         time = step(SEED_NETWORK, SAMPLES, n) * 1e6
         lines.append(f"| {n:,} | {time:,.1f} | {time / n:.2f} |")
         results[f"a step, {n:,} models"] = Measured(time, "µs")
-    lines += ["", "| two hidden layers of | µs a step | billion flops a second | NumPy with BLAS, µs | ratio |"]
+    lines += ["", "One model, 1,000 samples, ReLU:", ""]
+    lines += ["| two hidden layers of | µs a step | billion flops a second | NumPy with BLAS, µs | kernel / NumPy |"]
     lines += ["|--:|--:|--:|--:|--:|"]
     for width in (10, 32, 64, 128, 256):
         widths = [2, width, width, 1]
@@ -162,12 +169,14 @@ def growth() -> tuple[list[str], Results]:
         rate = flops(widths, 1000) / time / 1e9
         results[f"a step, two layers of {width}"] = Measured(time * 1e6, "µs")
         lines.append(f"| {width} | {time * 1e6:,.1f} | {rate:.0f} | {numpys * 1e6:,.1f} | {time / numpys:.2f} |")
-    lines += ["", "| hidden layers of 10 units | µs a step | µs a layer |", "|--:|--:|--:|"]
+    lines += ["", f"One model, {SAMPLES} samples, ReLU:", ""]
+    lines += ["| hidden layers of 10 units | µs a step | µs a layer |", "|--:|--:|--:|"]
     for depth in (2, 5, 10, 20, 50):
         time = step([2, *[10] * depth, 1], SAMPLES) * 1e6
         lines.append(f"| {depth} | {time:,.1f} | {time / depth:.2f} |")
         results[f"a step, {depth} layers of 10"] = Measured(time, "µs")
-    lines += ["", "| samples | µs a step | ns a sample |", "|--:|--:|--:|"]
+    lines += ["", "The tutorial's network, one model:", ""]
+    lines += ["| samples | µs a step | ns a sample |", "|--:|--:|--:|"]
     for m in (100, 1000, 10_000, 100_000):
         time = step(SEED_NETWORK, m) * 1e6
         lines.append(f"| {m:,} | {time:,.1f} | {time / m * 1e3:.1f} |")

@@ -47,14 +47,14 @@ def show(value: float) -> str:
 def beside(previous: Path, new: Mapping[str, Measured]) -> str:
     """A Markdown table of new results beside those of the file `previous`, and their ratio new / previous.
 
-    A quantity that the file does not have, or has with another unit, has no previous value; one that only the file has
-    is left out.
+    A quantity that the file does not have, or has with another unit or a value that is not positive, has no previous
+    value; one that only the file has is left out.
     """
     before = read(previous)
     lines = ["| | unit | before | now | now / before |", "|---|---|--:|--:|--:|"]
     for quantity, (value, unit) in new.items():
         old = before.get(quantity)
-        if old is None or old.unit != unit or old.value == 0.0:
+        if old is None or old.unit != unit or old.value <= 0.0:
             then = ratio = "–"
         else:
             then, ratio = f"{show(old.value)}", f"{value / old.value:.2f}"

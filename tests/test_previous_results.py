@@ -10,13 +10,15 @@ from benchmarks.previous import Measured, beside, read, write
 def test_results_beside_the_previous_ones(tmp_path: Path) -> None:
     path = tmp_path / "benchmark.csv"
     path.write_text(
-        'quantity,unit,value\nkernel,µs,2.4\n"tanh, sigmoid",ns,2\ndropped,s,7\nrate,1,5\n', encoding="utf-8"
+        'quantity,unit,value\nkernel,µs,2.4\n"tanh, sigmoid",ns,2\ndropped,s,7\nrate,1,5\npart,s,-0.1\n',
+        encoding="utf-8",
     )
     new = {
         "kernel": Measured(1.2, "µs"),
         "tanh, sigmoid": Measured(3.0, "ns"),
         "added": Measured(12345.6, "s"),
         "rate": Measured(5.0, "flop/s"),
+        "part": Measured(0.0, "s"),
     }
     header, rule, *rows = beside(path, new).split("\n")
     assert header.count("|") == rule.count("|") == 6
@@ -25,6 +27,7 @@ def test_results_beside_the_previous_ones(tmp_path: Path) -> None:
         "| tanh, sigmoid | ns | 2 | 3 | 1.50 |",
         "| added | s | – | 12,346 | – |",
         "| rate | flop/s | – | 5 | – |",
+        "| part | s | – | 0 | – |",
     ]
 
 
