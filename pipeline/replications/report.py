@@ -179,7 +179,7 @@ HOW = """\
      [params.yaml](../params.yaml), and a section `replication` with the remaining settings;
    - `published.csv`: a row for each quantity, with the columns figure, quantity, published, least, most, source.
      `least` and `most` are the band, either may be empty; without both, the number is shown and not judged;
-   - `replication.py`: `TITLE`; `FIGURE`, what the paper's figure shows and in what yours differs; `Settings`, the
+   - `replication.py`: `TITLE`; `FIGURE`, what the paper's figure shows and how yours differs; `Settings`, the
      sections of `params.yaml` with their allowed values, relations between keys included
      ([replications.py](../pipeline/config/replications.py) has the rules that papers share): what cannot work or has no
      effect must be refused before anything is computed; `measure(settings, advance)`, which returns a `Replication` of
